@@ -1,0 +1,65 @@
+"""simlab: the exact risk of SGD, momentum and averaging under any schedule, by eigen-subspace.
+
+    import simlab as sl
+
+    problem = sl.LinearRegression.power_law(dim=10_000, capacity=1.5, source=1.2, noise_variance=0.1)
+    schedule = sl.schedules.wsd(100_000, peak=0.3, warmup=0.01, cooldown=0.2, shape="1-sqrt")
+    trace = sl.exact(problem, sl.methods.sgd(schedule), subspaces=sl.subspaces.log_bins(8))
+
+Names are loaded on first use, so that importing simlab stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from simlab._version import __version__
+
+if TYPE_CHECKING:
+    from simlab import methods, plot, schedules, subspaces
+    from simlab.engines.exact import exact
+    from simlab.errors import InputError
+    from simlab.problems import EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
+    from simlab.trace import RiskTrace
+
+__all__ = [
+    "EmpiricalRegression",
+    "InputError",
+    "LinearRegression",
+    "NoisyQuadratic",
+    "RandomFeatures",
+    "RiskTrace",
+    "__version__",
+    "exact",
+    "methods",
+    "plot",
+    "schedules",
+    "subspaces",
+]
+
+_HOME = {
+    "EmpiricalRegression": "simlab.problems",
+    "InputError": "simlab.errors",
+    "LinearRegression": "simlab.problems",
+    "NoisyQuadratic": "simlab.problems",
+    "RandomFeatures": "simlab.problems",
+    "RiskTrace": "simlab.trace",
+    "exact": "simlab.engines.exact",
+}
+_MODULES = ("methods", "plot", "schedules", "subspaces")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"simlab.{name}")
+    else:
+        raise AttributeError(f"module 'simlab' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,137 @@
+"""The exact recursion for problems that are diagonal in the eigenbasis: O(nodes k^2) a step."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
+from simlab.kernels import blocks, moments
+from simlab.kernels.layout import NodeArrays, packed_outer, padded
+from simlab.methods.base import Method
+from simlab.problems.base import Modes
+
+__all__ = ["run_diagonal"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CHUNK_WORK = 30_000_000
+MAX_CHUNK = 8192
+
+
+class _State:
+    """The moments in motion, in kernel layout."""
+
+    def __init__(self, modes: Modes, method: Method, labels: IntArray, deterministic: bool) -> None:
+        self.nodes = nodes = NodeArrays(modes)
+        self.labels = padded(labels[nodes.order])
+        outer = packed_outer(method.start)
+        self.U = np.zeros((2, outer.size, nodes.lam.size))
+        self.U[0] = outer[:, None] * nodes.signal
+        self.mean = np.repeat(method.start[:, None], nodes.lam.size, axis=1) if deterministic else None
+
+    def risk_per_node(self, o: FloatArray) -> FloatArray:
+        """1/2 o^T U o of every node in the order of the problem, shape (components, nodes)."""
+        rows, columns = np.triu_indices(o.size)
+        weight = np.where(rows == columns, 0.5, 1.0) * packed_outer(o)
+        parts = [np.einsum("e,cei->ci", weight, self.U)]
+        if self.mean is not None:
+            parts.append(0.5 * self.nodes.signal[None] * (o @ self.mean)[None] ** 2)
+        out = np.empty((3 if self.mean is not None else 2, self.nodes.size))
+        out[:, self.nodes.order] = np.concatenate(parts)[:, : self.nodes.size]
+        return out
+
+    def risk_by_label(self, o: FloatArray, count: int) -> FloatArray:
+        """Risk now, shape (components, count)."""
+        row = np.zeros((2, count))
+        moments.record(self.U, o, self.labels, row)
+        if self.mean is None:
+            return row
+        deterministic = np.zeros((1, count))
+        np.add.at(deterministic[0], self.labels, 0.5 * self.nodes.signal * (o @ self.mean) ** 2)
+        return np.concatenate([row, deterministic])
+
+
+def run_diagonal(
+    modes: Modes,
+    method: Method,
+    steps: IntArray,
+    labels: IntArray,
+    label_count: int,
+    *,
+    deterministic: bool = False,
+    snapshots: IntArray | None = None,
+    tick: Tick | None = None,
+) -> RunResult:
+    """Propagate the second moments of `method` on `modes` and record risk at `steps` by label, shape of labels (nodes,).
+
+    Ends early where twice the risk at the gradient point passes 10^6 x max(initial risk, noise / 2) x 2 or overflows.
+    """
+    state = _State(modes, method, labels, deterministic)
+    components = ("bias", "variance", "deterministic") if deterministic else ("bias", "variance")
+    risk = np.full((steps.size, len(components), label_count), np.nan)
+    moment_rows = np.full((steps.size, 2, label_count), np.nan)
+    mean_rows = np.full((steps.size, label_count), np.nan)
+    wanted = np.array([], dtype=np.int64) if snapshots is None else snapshots
+    shots: dict[int, FloatArray] = {}
+    limit = 2.0 * DIVERGENCE_FACTOR * modes.reference_risk()
+    limit = limit if limit > 0.0 else np.inf
+    chunk = int(np.clip(CHUNK_WORK // (state.nodes.lam.size * method.state_size**2), 16, MAX_CHUNK))
+    status: Status = "done"
+    at = 0
+    while True:
+        if at in wanted:
+            shots[at] = state.risk_per_node(method.readout(at, at + 1)[0])
+        if at == method.length:
+            break
+        end = min(at + chunk, method.length)
+        later = wanted[wanted > at]
+        if later.size:
+            end = min(end, int(later[0]))
+        done = _advance(state, method, modes, at, end, steps, moment_rows, mean_rows, limit)
+        at += done
+        keep_going = tick is None or tick(done * state.nodes.lam.size)
+        if at < end or not _finite(state):
+            status = "diverged"
+            break
+        if not keep_going and at < method.length:
+            status = "interrupted"
+            break
+    final = state.risk_by_label(np.ascontiguousarray(method.readout(at, at + 1)[0]), label_count)
+    risk[:, :2] = moment_rows
+    if deterministic:
+        risk[:, 2] = mean_rows
+    risk[steps == at] = final
+    return RunResult(steps, risk, components, status, at, final, shots)
+
+
+def _advance(
+    state: _State,
+    method: Method,
+    modes: Modes,
+    at: int,
+    end: int,
+    steps: IntArray,
+    moment_rows: FloatArray,
+    mean_rows: FloatArray,
+    limit: float,
+) -> int:
+    """One chunk through the compiled kernels; returns the steps done."""
+    M, b, c = (np.ascontiguousarray(part) for part in method.coefficients(at, end))
+    o = np.ascontiguousarray(method.readout(at, end))
+    slots = np.full(end - at, -1, dtype=np.int64)
+    first, last = np.searchsorted(steps, [at, end])
+    slots[steps[first:last] - at] = np.arange(first, last)
+    nodes = state.nodes
+    share = method.inverse_batch(at, end)
+    noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, modes.noise, modes.coupling)
+    done: int = blocks.advance(at, M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows)
+    if state.mean is not None:
+        head = (at, M[:done], b[:done], c[:done], o)
+        moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, slots[:done], state.labels, mean_rows)
+    return done
+
+
+def _finite(state: _State) -> bool:
+    return bool(np.all(np.isfinite(state.U[:, :, 0])))

@@ -1,0 +1,175 @@
+"""The public door of the exact engine: problems and methods in, a labelled trace out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.engines.recording import Record, RunResult, Tick, record_steps
+from simlab.errors import InputError, check_count
+from simlab.methods.base import Method
+from simlab.problems import DiagonalProblem, EmpiricalRegression
+from simlab.progress import ProgressBar
+from simlab.subspaces import Subspaces, from_spec
+from simlab.trace import RiskTrace, build_trace
+
+__all__ = ["exact"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
+Progress = Callable[[int, int], None]
+
+
+def exact(
+    problem: DiagonalProblem | EmpiricalRegression,
+    method: MethodArgument,
+    *,
+    record: Record = None,
+    subspaces: Subspaces | str | Mapping[str, Iterable[int]] | None = None,
+    deterministic: bool = False,
+    snapshots: Sequence[int] | None = None,
+    threads: int | None = None,
+    progress: Progress | bool | None = None,
+) -> RiskTrace:
+    """Exact risk of a method, or of several, at every recorded step: expectation over the data, no sampling noise.
+
+    The moment recursion (shared by Bordelon and Pehlevan 2022, arXiv 2106.02713, for SGD) in float64; relative error about
+    max(1e-13, steps x 1e-16). Risk is the excess risk 1/2 E (w - w*)^T H (w - w*).
+
+    Parameters
+    ----------
+    problem : LinearRegression, NoisyQuadratic, RandomFeatures, or EmpiricalRegression.
+    method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
+    record : None for 200 log-spaced steps, a number for that many, "all", or the steps; 0 and T are always among them.
+    subspaces : a partition from `simlab.subspaces` (default: one subspace of all modes).
+    deterministic : add the component "deterministic", the part of the bias that remains when 1/B = 0.
+    snapshots : steps at which the risk of every single mode is kept (`trace.dataset["mode_risk"]`).
+    threads : runs computed at a time (default: the processors this process may use).
+    progress : None for a bar on a terminal when it takes over two seconds, False for none, or a callable (done, total).
+
+    Returns a RiskTrace. A diverging run is a result: its status is "diverged" and it ends where the risk passed 10^6 times
+    its initial value. Ctrl-C returns what has been computed, with status "interrupted". Raises InputError for bad input.
+    """
+    methods, labels = _named_methods(method)
+    partition = from_spec(subspaces)
+    workers = _worker_count(threads)
+    shots = _snapshot_steps(snapshots, methods)
+    jobs = [_job(problem, m, partition, record, deterministic, shots) for m in methods]
+    results = _run_all([job for job, _ in jobs], [m.length * _size(problem) for m in methods], workers, progress)
+    names = [names for _, names in jobs]
+    return build_trace(
+        results,
+        methods,
+        names[0],
+        problem,
+        run_labels=labels,
+        provenance={"engine": "exact", "subspaces": partition.expression},
+    )
+
+
+def _size(problem: DiagonalProblem | EmpiricalRegression) -> int:
+    return problem.dim if isinstance(problem, EmpiricalRegression) else problem.modes().eigenvalues.size
+
+
+def _named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | None]:
+    """The methods and their labels; no labels for a single method, which gets no run axis."""
+    if isinstance(method, Method):
+        return [method], None
+    pairs = list(method.items()) if isinstance(method, Mapping) else [(str(m), m) for m in method]
+    if not pairs:
+        raise InputError("method is an empty list; give at least one method.")
+    for name, m in pairs:
+        if not isinstance(m, Method):
+            raise InputError(f"method {name!r} is {type(m).__name__}, not a method; make one with methods.sgd(schedule).")
+    names = [name for name, _ in pairs]
+    seen: dict[str, int] = {}
+    for j, name in enumerate(names):
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            names[j] = f"{name} #{seen[name]}"
+    return [m for _, m in pairs], names
+
+
+def _worker_count(threads: int | None) -> int:
+    if threads is not None:
+        return check_count("threads", threads)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> IntArray | None:
+    if snapshots is None:
+        return None
+    shortest = min(m.length for m in methods)
+    return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in snapshots]).astype(np.int64)
+
+
+def _job(
+    problem: DiagonalProblem | EmpiricalRegression,
+    method: Method,
+    partition: Subspaces,
+    record: Record,
+    deterministic: bool,
+    snapshots: IntArray | None,
+) -> tuple[Callable[[Tick], RunResult], list[str]]:
+    """A run that waits to be called with its tick, and the names of its subspaces."""
+    steps = record_steps(record, method.length)
+    dim, count = problem.dim, problem.count_at_least
+    training_time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
+    if isinstance(problem, EmpiricalRegression):
+        from simlab.engines.empirical import run_empirical
+
+        index = np.arange(dim, dtype=np.int64)
+        names, labels = partition.labels(index, index + 1, dim, count, training_time)
+        return lambda tick: run_empirical(
+            problem, method, steps, labels, len(names), deterministic=deterministic, snapshots=snapshots, tick=tick
+        ), names
+    if not isinstance(problem, DiagonalProblem):
+        raise InputError(f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures.")
+    from simlab.engines.diagonal import run_diagonal
+
+    modes = problem.modes()
+    names, labels = partition.labels(modes.start, modes.stop, dim, count, training_time)
+    return lambda tick: run_diagonal(
+        modes, method, steps, labels, len(names), deterministic=deterministic, snapshots=snapshots, tick=tick
+    ), names
+
+
+def _run_all(
+    jobs: list[Callable[[Tick], RunResult]], work: list[int], workers: int, progress: Progress | bool | None
+) -> list[RunResult]:
+    """Run the jobs on threads (the kernels release the GIL); the main thread stays free for Ctrl-C and the bar."""
+    stop = threading.Event()
+    lock = threading.Lock()
+    done = 0
+
+    def tick(amount: int) -> bool:
+        nonlocal done
+        with lock:
+            done += amount
+        return not stop.is_set()
+
+    bar = ProgressBar("exact", None if progress is None else bool(progress))
+    report: Any = progress if callable(progress) else bar
+    total = sum(work)
+    with ThreadPoolExecutor(max_workers=min(workers, len(jobs))) as pool:
+        futures = [pool.submit(job, tick) for job in jobs]
+        pending = set(futures)
+        try:
+            while pending:
+                _, pending = wait(pending, timeout=0.1)
+                report(min(done, total), total)
+        except KeyboardInterrupt:
+            stop.set()
+        except BaseException:
+            stop.set()
+            raise
+        finally:
+            bar.close()
+        return [future.result() for future in futures]

@@ -1,0 +1,62 @@
+"""Which steps a run records, and what a run hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_count
+
+__all__ = ["DEFAULT_RECORDS", "Record", "RunResult", "Status", "Tick", "record_steps"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Record = int | Literal["all"] | Sequence[int] | npt.NDArray[Any] | None
+Status = Literal["done", "diverged", "interrupted"]
+Tick = Callable[[int], bool]
+"""Called with the mode-steps of a finished chunk; False asks the run to stop."""
+
+DEFAULT_RECORDS = 200
+DIVERGENCE_FACTOR = 1e6
+
+
+@dataclass
+class RunResult:
+    """One run: risk (records, components, subspaces), NaN where not reached; the step it ended at and why.
+
+    `final` is the risk (components, subspaces) at the step `ended_at`. `snapshots` maps a step to the risk per node
+    (components, nodes).
+    """
+
+    steps: IntArray
+    risk: FloatArray
+    components: tuple[str, ...]
+    status: Status
+    ended_at: int
+    final: FloatArray
+    snapshots: dict[int, FloatArray] = field(default_factory=dict)
+
+
+def record_steps(record: Record, length: int) -> IntArray:
+    """The steps recorded, increasing, within 0 .. length and always holding both ends.
+
+    `record`: None for about 200 log-spaced steps, a number for that many, "all", or the steps themselves.
+    """
+    if isinstance(record, str):
+        if record != "all":
+            raise InputError(f"record = {record!r} is not known; give a number of steps, 'all', or the steps themselves.")
+        return np.arange(length + 1, dtype=np.int64)
+    if record is None or isinstance(record, (int, float, np.integer)):
+        count = check_count("record", DEFAULT_RECORDS if record is None else record, low=2)
+        inner = np.geomspace(1.0, length, min(count, length + 1) - 1)
+        return np.unique(np.concatenate([[0], np.round(inner), [length]]).astype(np.int64))
+    steps = np.asarray(record)
+    if steps.ndim != 1 or steps.size == 0 or not np.all(np.isfinite(steps)) or np.any(steps != np.round(steps)):
+        raise InputError("record holds something that is no step; give whole numbers between 0 and the last step.")
+    if steps.min() < 0 or steps.max() > length:
+        raise InputError(f"record goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.")
+    return np.unique(np.concatenate([[0], steps, [length]]).astype(np.int64))

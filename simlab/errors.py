@@ -1,0 +1,85 @@
+"""Refusals of bad input: one sentence that names the field, the value and the remedy.
+
+Every public door of simlab raises `InputError`; the command line prints it as it stands and leaves with exit code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["InputError", "check_array", "check_count", "check_fraction", "check_number", "unknown_name"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class InputError(ValueError):
+    """Input that simlab refuses; the message names the field, the value and the remedy."""
+
+
+def unknown_name(field: str, value: object, choices: Iterable[str]) -> InputError:
+    """The refusal of a name that is not among `choices`, with the nearest right one."""
+    known = sorted(choices)
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+    remedy = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}."
+    return InputError(f"{field}: {value!r} is not known; {remedy}")
+
+
+def check_number(
+    field: str,
+    value: Any,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+    remedy: str = "",
+) -> float:
+    """`value` as a finite float in [low, high] (low excluded if `open_low`), or an InputError."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{field} = {value!r} is not a number; give one number{remedy and ', ' + remedy}.")
+    number = float(value)
+    below = number <= low if open_low else number < low
+    if not np.isfinite(number) or below or number > high:
+        interval = f"{'(' if open_low else '['}{low:g}, {high:g}]".replace("inf]", "inf)")
+        raise InputError(f"{field} = {value!r} is outside {interval}; {remedy or 'give a finite number within'}.")
+    return number
+
+
+def check_count(field: str, value: Any, *, low: int = 1, high: int | None = None) -> int:
+    """`value` as a whole number >= low (and <= high), or an InputError; 1e5 is accepted for 100000."""
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole:
+        raise InputError(f"{field} = {value!r} is not a whole number; give an integer of at least {low}.")
+    count = int(value)
+    if count < low or (high is not None and count > high):
+        upper = "" if high is None else f" and at most {high}"
+        raise InputError(f"{field} = {value!r} is out of range; give an integer of at least {low}{upper}.")
+    return count
+
+
+def check_fraction(field: str, value: Any) -> float:
+    """`value` as a number in [0, 1], or an InputError."""
+    return check_number(field, value, low=0.0, high=1.0)
+
+
+def check_array(field: str, value: Any, *, length: int | None = None, low: float = -np.inf) -> FloatArray:
+    """`value` as a finite, contiguous float64 vector (shape (n,)) with entries >= low, or an InputError."""
+    try:
+        array = np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{field} is not an array of numbers; give a one-dimensional sequence of floats.") from None
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(f"{field} has shape {array.shape}; give a one-dimensional array with at least one entry.")
+    if length is not None and array.size != length:
+        raise InputError(f"{field} has {array.size} entries where {length} are needed; give one for each eigenvalue.")
+    bad = np.flatnonzero(~np.isfinite(array) | (array < low))
+    if bad.size:
+        bound = "" if low == -np.inf else f" of at least {low:g}"
+        first = int(bad[0])
+        raise InputError(f"{field}[{first}] = {array[first]!r} is refused; give finite numbers{bound}.")
+    return array

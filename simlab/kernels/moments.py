@@ -1,0 +1,270 @@
+"""One step of the exact second moments, as a fused pass over the modes (Numba, SIMD).
+
+State: U[component, entry, node], component 0 the bias and 1 the variance; entry runs over the upper triangle of the k x k
+matrix sum lam E[z z^T] of a node, row by row. One step, with A = M - lam b c^T and s = sum_nodes c^T U c:
+
+    U <- A U A^T + (1/B) [ self_noise c^T U c + drive (coupling s + noise) ] b b^T
+
+(noise enters the variance alone). The `step_*` functions take the scalars of one step: M (k, k), b (k,), c (k,), `share` = 1/B,
+the two `kicks` (coupling s + noise) / B, and `after`, the c of the step that follows; they update U in place and return s of
+both components for that next step.
+
+Node arrays are padded with zeros to a multiple of `LANES`, so that the vector loop has no remainder. `fastmath` allows
+reassociation and contraction, never the assumption that numbers are finite. Values below `TINY` are set to zero every
+`FLUSH` steps: a mode that has decayed that far would otherwise stay in the denormal range and slow each step down.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+LANES = 16
+FLUSH = 64
+TINY = 1e-290
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def flush(U):
+    """Set what is too small to matter to zero."""
+    flat = U.reshape(-1)
+    for i in range(flat.size):
+        if abs(flat[i]) < TINY:
+            flat[i] = 0.0
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def record(U, o, labels, row):
+    """row[component, label] = risk 1/2 sum_i o^T U_i o over the nodes of a label."""
+    k = o.size
+    row[:, :] = 0.0
+    for component in range(U.shape[0]):
+        entry = 0
+        for p in range(k):
+            for q in range(p, k):
+                factor = 0.5 * o[p] * o[q] * (1.0 if p == q else 2.0)
+                if factor != 0.0:
+                    for i in range(labels.size):
+                        row[component, labels[i]] += factor * U[component, entry, i]
+                entry += 1
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def gradient_risk(U, c):
+    """(s of the bias, s of the variance), s = sum_i c^T U_i c: twice the risk where the gradient is taken."""
+    k = c.size
+    bias = variance = 0.0
+    entry = 0
+    for p in range(k):
+        for q in range(p, k):
+            factor = c[p] * c[q] * (1.0 if p == q else 2.0)
+            if factor != 0.0:
+                x = y = 0.0
+                for i in range(U.shape[2]):
+                    x += U[0, entry, i]
+                    y += U[1, entry, i]
+                bias += factor * x
+                variance += factor * y
+            entry += 1
+    return bias, variance
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def step_1(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U):
+    """k = 1: U <- [(M - lam b c)^2 + self_noise (b c)^2 / B] U + drive kick b^2."""
+    bias, variance = U[0, 0], U[1, 0]
+    a, slope = M[0, 0], -b[0] * c[0]
+    own = share * slope * slope
+    kick_bias *= b[0] * b[0]
+    kick_variance *= b[0] * b[0]
+    total_bias = total_variance = 0.0
+    for i in range(lam.size):
+        factor = slope * lam[i] + a
+        factor = factor * factor + own * self_noise[i]
+        x = factor * bias[i] + kick_bias * drive[i]
+        y = factor * variance[i] + kick_variance * drive[i]
+        bias[i] = x
+        variance[i] = y
+        total_bias += x
+        total_variance += y
+    weight = after[0] * after[0]
+    return weight * total_bias, weight * total_variance
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _move_2(a00, a01, a10, a11, u00, u01, u11, n00, n01, n11):
+    """A U A^T + N for symmetric 2 x 2 U and N."""
+    w00 = a00 * u00 + a01 * u01
+    w01 = a00 * u01 + a01 * u11
+    w10 = a10 * u00 + a11 * u01
+    w11 = a10 * u01 + a11 * u11
+    return w00 * a00 + w01 * a01 + n00, w00 * a10 + w01 * a11 + n01, w10 * a10 + w11 * a11 + n11
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def step_2(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U):
+    """k = 2, entries (00, 01, 11)."""
+    x00, x01, x11 = U[0, 0], U[0, 1], U[0, 2]
+    y00, y01, y11 = U[1, 0], U[1, 1], U[1, 2]
+    m00, m01, m10, m11 = M[0, 0], M[0, 1], M[1, 0], M[1, 1]
+    b0, b1, c0, c1 = b[0], b[1], c[0], c[1]
+    d00, d01, d10, d11 = b0 * c0, b0 * c1, b1 * c0, b1 * c1
+    k00, k01, k11 = b0 * b0, b0 * b1, b1 * b1
+    p00, p01, p11 = share * c0 * c0, 2.0 * share * c0 * c1, share * c1 * c1
+    q00, q01, q11 = after[0] * after[0], 2.0 * after[0] * after[1], after[1] * after[1]
+    total_bias = total_variance = 0.0
+    for i in range(lam.size):
+        l, r, f = lam[i], self_noise[i], drive[i]
+        a00, a01, a10, a11 = m00 - l * d00, m01 - l * d01, m10 - l * d10, m11 - l * d11
+        g = r * (p00 * x00[i] + p01 * x01[i] + p11 * x11[i]) + kick_bias * f
+        h00, h01, h11 = _move_2(a00, a01, a10, a11, x00[i], x01[i], x11[i], g * k00, g * k01, g * k11)
+        x00[i], x01[i], x11[i] = h00, h01, h11
+        total_bias += q00 * h00 + q01 * h01 + q11 * h11
+        g = r * (p00 * y00[i] + p01 * y01[i] + p11 * y11[i]) + kick_variance * f
+        h00, h01, h11 = _move_2(a00, a01, a10, a11, y00[i], y01[i], y11[i], g * k00, g * k01, g * k11)
+        y00[i], y01[i], y11[i] = h00, h01, h11
+        total_variance += q00 * h00 + q01 * h01 + q11 * h11
+    return total_bias, total_variance
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _row_3(a0, a1, a2, u00, u01, u02, u11, u12, u22):
+    """One row of A U for symmetric 3 x 3 U."""
+    return a0 * u00 + a1 * u01 + a2 * u02, a0 * u01 + a1 * u11 + a2 * u12, a0 * u02 + a1 * u12 + a2 * u22
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _step_3(M, b, c, share, kick, after, lam, self_noise, drive, u):
+    """k = 3 for one component, entries (00, 01, 02, 11, 12, 22)."""
+    m00, m01, m02 = M[0, 0], M[0, 1], M[0, 2]
+    m10, m11, m12 = M[1, 0], M[1, 1], M[1, 2]
+    m20, m21, m22 = M[2, 0], M[2, 1], M[2, 2]
+    b0, b1, b2, c0, c1, c2 = b[0], b[1], b[2], c[0], c[1], c[2]
+    e0, e1, e2 = after[0], after[1], after[2]
+    u00, u01, u02, u11, u12, u22 = u[0], u[1], u[2], u[3], u[4], u[5]
+    total = 0.0
+    for i in range(lam.size):
+        l0, l1, l2 = lam[i] * b0, lam[i] * b1, lam[i] * b2
+        a00, a01, a02 = m00 - l0 * c0, m01 - l0 * c1, m02 - l0 * c2
+        a10, a11, a12 = m10 - l1 * c0, m11 - l1 * c1, m12 - l1 * c2
+        a20, a21, a22 = m20 - l2 * c0, m21 - l2 * c1, m22 - l2 * c2
+        x, y, z, v, w, r = u00[i], u01[i], u02[i], u11[i], u12[i], u22[i]
+        d0, d1, d2 = _row_3(c0, c1, c2, x, y, z, v, w, r)
+        g = share * self_noise[i] * (d0 * c0 + d1 * c1 + d2 * c2) + kick * drive[i]
+        g0, g1, g2 = g * b0, g * b1, g * b2
+        w0, w1, w2 = _row_3(a00, a01, a02, x, y, z, v, w, r)
+        h00 = w0 * a00 + w1 * a01 + w2 * a02 + g0 * b0
+        h01 = w0 * a10 + w1 * a11 + w2 * a12 + g0 * b1
+        h02 = w0 * a20 + w1 * a21 + w2 * a22 + g0 * b2
+        w0, w1, w2 = _row_3(a10, a11, a12, x, y, z, v, w, r)
+        h11 = w0 * a10 + w1 * a11 + w2 * a12 + g1 * b1
+        h12 = w0 * a20 + w1 * a21 + w2 * a22 + g1 * b2
+        w0, w1, w2 = _row_3(a20, a21, a22, x, y, z, v, w, r)
+        h22 = w0 * a20 + w1 * a21 + w2 * a22 + g2 * b2
+        u00[i], u01[i], u02[i], u11[i], u12[i], u22[i] = h00, h01, h02, h11, h12, h22
+        d0, d1, d2 = _row_3(e0, e1, e2, h00, h01, h02, h11, h12, h22)
+        total += d0 * e0 + d1 * e1 + d2 * e2
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def step_3(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U):
+    """k = 3, one component after the other: nine entries of A are cheap to redo, registers are not to be had."""
+    bias = _step_3(M, b, c, share, kick_bias, after, lam, self_noise, drive, U[0])
+    return bias, _step_3(M, b, c, share, kick_variance, after, lam, self_noise, drive, U[1])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def step_any(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U, work):
+    """Any k, by vector loops over tiles of LANES nodes; `work` (k^2 + k + 1, LANES) is scratch."""
+    k, tile = b.size, work.shape[1]
+    full, moved, row = work[: k * k], work[k * k : k * k + k], work[k * k + k]
+    for component in range(2):
+        kick = kick_bias if component == 0 else kick_variance
+        for lo in range(0, lam.size, tile):
+            entry = 0
+            for p in range(k):
+                for q in range(p, k):
+                    packed = U[component, entry, lo : lo + tile]
+                    full[p * k + q, :] = packed
+                    full[q * k + p, :] = packed
+                    entry += 1
+            row[:] = 0.0
+            for p in range(k):
+                for q in range(k):
+                    weight = share * c[p] * c[q]
+                    if weight != 0.0:
+                        for i in range(tile):
+                            row[i] += weight * full[p * k + q, i]
+            for i in range(tile):
+                row[i] = self_noise[lo + i] * row[i] + kick * drive[lo + i]
+            entry = 0
+            for p in range(k):
+                moved[:, :] = 0.0
+                for q in range(k):
+                    m, d = M[p, q], b[p] * c[q]
+                    if m != 0.0 or d != 0.0:
+                        for r in range(k):
+                            for i in range(tile):
+                                moved[r, i] += (m - lam[lo + i] * d) * full[q * k + r, i]
+                for q in range(p, k):
+                    target = U[component, entry, lo : lo + tile]
+                    kick_pq = b[p] * b[q]
+                    for i in range(tile):
+                        target[i] = kick_pq * row[i]
+                    for r in range(k):
+                        m, d = M[q, r], b[q] * c[r]
+                        if m != 0.0 or d != 0.0:
+                            for i in range(tile):
+                                target[i] += moved[r, i] * (m - lam[lo + i] * d)
+                    entry += 1
+    return gradient_risk(U, after)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def step(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U, work):
+    """One step of any k through the code compiled for it."""
+    k = b.size
+    if k == 1:
+        return step_1(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U)
+    if k == 2:
+        return step_2(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U)
+    if k == 3:
+        return step_3(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U)
+    return step_any(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U, work)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def advance_mean(first, M, b, c, o, lam, signal, mean, slots, labels, out):
+    """E z of a unit initial error, mean (k, nodes): z <- (M - lam b c^T) z. Records 1/2 signal (o . z)^2 in out[slot, label]."""
+    n, k = slots.size, mean.shape[0]
+    y = lam * 0.0
+    moved = mean * 0.0
+    for t in range(n):
+        if slots[t] >= 0:
+            out[slots[t], :] = 0.0
+            for i in range(labels.size):
+                w = 0.0
+                for p in range(k):
+                    w += o[t, p] * mean[p, i]
+                out[slots[t], labels[i]] += 0.5 * signal[i] * w * w
+        if (first + t) % FLUSH == 0:
+            # The square of what is kept stays a normal number.
+            flat = mean.reshape(-1)
+            for i in range(flat.size):
+                if abs(flat[i]) < 1e-140:
+                    flat[i] = 0.0
+        y[:] = 0.0
+        for p in range(k):
+            if c[t, p] != 0.0:
+                for i in range(lam.size):
+                    y[i] += lam[i] * c[t, p] * mean[p, i]
+        for p in range(k):
+            for i in range(lam.size):
+                moved[p, i] = -b[t, p] * y[i]
+            for q in range(k):
+                if M[t, p, q] != 0.0:
+                    for i in range(lam.size):
+                        moved[p, i] += M[t, p, q] * mean[q, i]
+        mean[:, :] = moved
+    return n

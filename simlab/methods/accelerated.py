@@ -1,0 +1,244 @@
+"""Accelerated and schedule-free methods: ASGD with its parameter rules, AccSGD, AcSGD, Schedule-Free SGD, DANA."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_count, check_fraction, check_number
+from simlab.methods.base import Coefficients, Method, Number, batch_of, constant_rows, fraction_schedule, label, lr_schedule
+from simlab.problems.base import DiagonalProblem
+from simlab.schedules import Schedule, as_schedule
+
+__all__ = ["AsgdParameters", "acc_sgd", "acsgd", "asgd", "dana", "jain_2018_rule", "li_2024_rule", "schedule_free"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class AsgdParameters(TypedDict):
+    """The four parameters of ASGD: short step delta, long step gamma, mixing alpha and beta."""
+
+    delta: float
+    gamma: float
+    alpha: float
+    beta: float
+
+
+def asgd(lr: Schedule, gamma: Number, beta: float, alpha: float | None = None, batch: Number = 1) -> Method:
+    """Accelerated SGD of Jain et al. 2018: y = alpha x + (1-alpha) v; x <- y - delta g(y); v <- beta y + (1-beta) v - gamma g(y).
+
+    Parameters
+    ----------
+    lr : schedule of the short step delta.
+    gamma : long step; a number is its value where lr peaks, and it follows the shape of lr; a schedule is taken as it is.
+    beta : in [0, 1]; alpha : in [0, 1], default 1 / (1 + beta) (both papers).
+
+    Sources: Jain, Kakade, Kidambi, Netrapalli and Sidford 2018 (arXiv 1704.08227), algorithm 1; Li, Deng, Wu, Zhou and Gu
+    2024 (arXiv 2311.14222). `jain_2018_rule` and `li_2024_rule` give parameters.
+    """
+    lr = lr_schedule(lr)
+    beta = check_fraction("beta", beta)
+    mix = 1.0 / (1.0 + beta) if alpha is None else check_fraction("alpha", alpha)
+    long = gamma if isinstance(gamma, Schedule) else _following(lr, check_number("gamma", gamma, low=0.0))
+    long = as_schedule(long, lr.length, "gamma")
+    M = np.array([[mix, 1.0 - mix], [beta * mix, beta * (1.0 - mix) + 1.0 - beta]])
+    c = np.array([mix, 1.0 - mix])
+
+    def coefficients(start: int, stop: int) -> Coefficients:
+        n = stop - start
+        b = np.stack([lr.values(start, stop), long.values(start, stop)], axis=1)
+        return Coefficients(np.broadcast_to(M, (n, 2, 2)), b, np.broadcast_to(c, (n, 2)))
+
+    return Method(
+        label("asgd", lr, gamma=gamma, beta=beta, alpha=alpha, batch=batch),
+        lr.length,
+        np.ones(2),
+        coefficients,
+        constant_rows([1.0, 0.0]),
+        lr,
+        batch_of(batch, lr.length),
+        lambda factor: asgd(lr * factor, gamma * factor, beta, alpha, batch),
+    )
+
+
+def _following(lr: Schedule, peak: float) -> Schedule:
+    """A schedule of the shape of `lr` that peaks at `peak`."""
+    top = lr.peak()
+    return lr * (peak / top) if top > 0.0 else lr
+
+
+def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters:
+    """ASGD parameters of Jain et al. 2018 (arXiv 1704.08227) for Gaussian data; constants reconstructed, not an oracle.
+
+    With R^2 = tr H + 2 lam_1, kappa = R^2 / lam_d and statistical condition number kappa~ = d + 2 (the Gaussian values),
+    c2^2 = 1 / (6 (2 - c1)), r = sqrt(2 c1 - c1^2), c3 = c2 r / c1: delta = c1 / R^2, gamma = c2 r / (lam_d sqrt(kappa kappa~)),
+    beta = c3 r / sqrt(kappa kappa~), alpha = sqrt(kappa kappa~) / (c2 r + sqrt(kappa kappa~)), c1 in (0, 1/2).
+    The tests hold the resulting method stable by the exact operator; the paper's wording was not at hand.
+    """
+    if not 0.0 < c1 < 0.5:
+        raise InputError(f"c1 = {c1!r} is outside (0, 1/2); the paper's range.")
+    modes = problem.modes()
+    smallest = float(modes.eigenvalues.min())
+    r_square = float(modes.multiplicity @ modes.eigenvalues) + 2.0 * float(modes.eigenvalues.max())
+    root = float(np.sqrt(r_square / smallest * (problem.dim + 2.0)))
+    c2 = float(np.sqrt(1.0 / 6.0 / (2.0 - c1)))
+    r = float(np.sqrt(2.0 * c1 - c1**2))
+    c3 = c2 * r / c1
+    return AsgdParameters(
+        delta=c1 / r_square, gamma=c2 * r / (smallest * root), alpha=root / (c2 * r + root), beta=c3 * r / root
+    )
+
+
+def li_2024_rule(
+    problem: DiagonalProblem, effective_dim: int, delta: float | None = None, psi: float = 3.0
+) -> AsgdParameters:
+    """ASGD parameters of Li et al. 2024 (arXiv 2311.14222): alpha = 1 / (1 + beta), beta = delta / (psi k~ gamma).
+
+    `effective_dim` k~ is the number of directions allowed to saturate with momentum noise; delta defaults to
+    1 / (2 psi tr H) and gamma to 1 / (2 psi sum_{i > k~} lam_i), not below delta. psi is the fourth-moment constant,
+    3 for Gaussian data. The form of beta is the paper's, the constants 1/2 are reconstructed.
+    """
+    effective_dim = check_count("effective_dim", effective_dim, high=problem.dim - 1)
+    psi = check_number("psi", psi, low=1.0)
+    modes = problem.modes()
+    mass = modes.multiplicity * modes.eigenvalues
+    short = 1.0 / (2.0 * psi * float(mass.sum())) if delta is None else check_number("delta", delta, low=0.0, open_low=True)
+    tail = float(mass[modes.start >= effective_dim].sum())
+    gamma = max(short, 1.0 / (2.0 * psi * tail))
+    beta = short / (psi * effective_dim * gamma)
+    return AsgdParameters(delta=short, gamma=gamma, alpha=1.0 / (1.0 + beta), beta=beta)
+
+
+def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_const: float = 0.7) -> Method:
+    """AccSGD as its authors published it, in the state (w, wbar); output is the last iterate w.
+
+    a = 1 - s^2 xi / kappa, theta = s / (s + 1 - a), s = `small_const`: wbar <- a wbar + (1-a)(w - (kappa lr / s) g),
+    w <- theta (w - lr g) + (1 - theta) wbar. Source: Kidambi et al. 2018 (arXiv 1803.05591) and the package AccSGD, whose a
+    has s^2 where the paper prints none. kappa >= 1 is the ratio of long to short step, xi <= sqrt(kappa) the advantage.
+    """
+    lr = lr_schedule(lr)
+    kappa, xi = check_number("kappa", kappa, low=1.0), check_number("xi", xi, low=0.0, open_low=True)
+    s = check_number("small_const", small_const, low=0.0, open_low=True)
+    a = 1.0 - s**2 * xi / kappa
+    if a < 0.0:
+        raise InputError(f"xi = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}.")
+    theta = s / (s + 1.0 - a)
+    M = np.array([[theta + (1.0 - theta) * (1.0 - a), (1.0 - theta) * a], [1.0 - a, a]])
+    push = np.array([theta + (1.0 - theta) * (1.0 - a) * kappa / s, (1.0 - a) * kappa / s])
+
+    def coefficients(start: int, stop: int) -> Coefficients:
+        n = stop - start
+        rate = lr.values(start, stop)
+        c = np.broadcast_to(np.array([1.0, 0.0]), (n, 2))
+        return Coefficients(np.broadcast_to(M, (n, 2, 2)), rate[:, None] * push, c)
+
+    return Method(
+        label("acc_sgd", lr, kappa=kappa, xi=xi, batch=batch, small_const=None if s == 0.7 else s),
+        lr.length,
+        np.ones(2),
+        coefficients,
+        constant_rows([1.0, 0.0]),
+        lr,
+        batch_of(batch, lr.length),
+        lambda factor: acc_sgd(lr * factor, kappa, xi, batch, small_const),
+    )
+
+
+def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
+    """AcSGD: y = (n x + z) / (n + 1); x <- y - lr g(y); z <- z - alpha (n + 1) g(y), n = 0, 1, ..; evaluated at x.
+
+    `alpha` as `gamma` in `asgd`. Source: Varre and Flammarion 2022 (arXiv 2203.01744), in a reconstructed form that the notes
+    of this project checked numerically; their guarantee is for the average of y_n with weights n + 1.
+    """
+    lr = lr_schedule(lr)
+    long = alpha if isinstance(alpha, Schedule) else _following(lr, check_number("alpha", alpha, low=0.0))
+    long = as_schedule(long, lr.length, "alpha")
+
+    def coefficients(start: int, stop: int) -> Coefficients:
+        n = np.arange(start, stop, dtype=np.float64)
+        share = n / (n + 1.0)
+        M = np.zeros((n.size, 2, 2))
+        M[:, 0, 0], M[:, 0, 1], M[:, 1, 1] = share, 1.0 - share, 1.0
+        b = np.stack([lr.values(start, stop), long.values(start, stop) * (n + 1.0)], axis=1)
+        return Coefficients(M, b, np.stack([share, 1.0 - share], axis=1))
+
+    return Method(
+        label("acsgd", lr, alpha=alpha, batch=batch),
+        lr.length,
+        np.ones(2),
+        coefficients,
+        constant_rows([1.0, 0.0]),
+        lr,
+        batch_of(batch, lr.length),
+        lambda factor: acsgd(lr * factor, alpha * factor, batch),
+    )
+
+
+def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: float = 0.0) -> Method:
+    """Schedule-Free SGD: y = (1-beta) z + beta x; z <- z - lr g(y); x <- (1-c) x + c z; evaluated at x, in the state (z, x).
+
+    c_t is the share of the newest weight (t + 1)^power max_{s <= t} lr_s^2, which for a constant rate and power 0 is
+    1 / (t + 1): the authors' code. Source: Defazio et al. 2024 (arXiv 2405.15682), equations 2 to 4.
+    """
+    lr = lr_schedule(lr)
+    mix = fraction_schedule(beta, lr.length, "beta")
+    power = check_number("power", power, low=0.0)
+    weight = np.arange(1.0, lr.length + 1.0) ** power * np.maximum.accumulate(lr.values()) ** 2
+    total = np.cumsum(weight)
+    share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0.0)
+
+    def coefficients(start: int, stop: int) -> Coefficients:
+        n = stop - start
+        rate, ck, m = lr.values(start, stop), share[start:stop], mix.values(start, stop)
+        M = np.zeros((n, 2, 2))
+        M[:, 0, 0], M[:, 1, 0], M[:, 1, 1] = 1.0, ck, 1.0 - ck
+        return Coefficients(M, np.stack([rate, ck * rate], axis=1), np.stack([1.0 - m, m], axis=1))
+
+    return Method(
+        label("schedule_free", lr, beta=beta, batch=batch, power=power or None),
+        lr.length,
+        np.ones(2),
+        coefficients,
+        constant_rows([0.0, 1.0]),
+        lr,
+        batch_of(batch, lr.length),
+        lambda factor: schedule_free(lr * factor, beta, batch, power),
+    )
+
+
+def dana(
+    lr: Schedule, g3: float, decay: float = 0.0, delta: float = 8.0, g1: float = 1.0, batch: Number = 1
+) -> Method:
+    """DANA: y <- (1 - D_t) y + g1 g(w); w <- w - lr_t g(w) - g3_t y, D_t = delta / (delta + t), in the state (w, y).
+
+    g3_t = g3 (1 + t)^-decay. DANA-constant has decay = 0 and g3 ~ 1 / d; DANA-decaying has decay = 1 / (2 alpha) on data with
+    lam_i ~ i^(-2 alpha) (at batch 1). The authors use g1 = 1, lr = min(1, B / tr H) / 2, g3 = 0.1 (B / d) min(1, B / tr H)
+    (constant) or 0.1 min(1, B / tr H) (decaying), delta = 4 + (alpha + beta) / alpha.
+    Source: Ferbach, Everett, Gidel, Paquette and Paquette 2025 (arXiv 2505.16098), section 2 and the authors' code.
+    """
+    lr = lr_schedule(lr)
+    g3, decay = check_number("g3", g3, low=0.0), check_number("decay", decay, low=0.0)
+    delta, g1 = check_number("delta", delta, low=0.0, open_low=True), check_number("g1", g1, low=0.0)
+
+    def coefficients(start: int, stop: int) -> Coefficients:
+        t = np.arange(start, stop, dtype=np.float64)
+        keep, push = t / (delta + t), g3 * (1.0 + t) ** -decay
+        M = np.zeros((t.size, 2, 2))
+        M[:, 0, 0], M[:, 0, 1], M[:, 1, 1] = 1.0, -push * keep, keep
+        c: Any = np.zeros((t.size, 2))
+        c[:, 0] = 1.0
+        b = np.stack([lr.values(start, stop) + push * g1, np.full(t.size, -g1)], axis=1)
+        return Coefficients(M, b, c)
+
+    return Method(
+        label("dana", lr, g3=g3, decay=decay or None, delta=delta, g1=None if g1 == 1.0 else g1, batch=batch),
+        lr.length,
+        np.array([1.0, 0.0]),
+        coefficients,
+        constant_rows([1.0, 0.0]),
+        lr,
+        batch_of(batch, lr.length),
+        lambda factor: dana(lr * factor, g3 * factor, decay, delta, g1, batch),
+    )

@@ -1,0 +1,308 @@
+"""Mean-square stability and noise floor of any linear method, in closed form where there is one.
+
+With hyper-parameters frozen, let G_i = sum_j (c^T A_i^j b)^2, A_i = M - lam_i b c^T, be the response of the gradient point
+to unit gradient noise. On linear regression the second moments are stable if and only if every A_i contracts, every
+self_noise_i G_i / B < 1, and the mass
+
+    K = sum_i (lam_i^2 G_i / B) / (1 - (kurtosis_i - 2) lam_i^2 G_i / B)
+
+is below 1; the stationary risk where the gradient is taken is then 1/2 sigma^2 K / (1 - K). For SGD,
+lam^2 G / B = lr lam / (B (2 - lr lam)). For every one-buffer method whose M has the eigenvalue 1, with m = det M,
+q = c^T b, m delta = c^T (tr(M) I - M) b,
+
+    G = [(1 + m)(q - m delta) + m delta lam (q + m delta)] / [lam (1 - m + m delta lam)(2 (1 + m) - (q + m delta) lam)].
+
+Sources: the mass for SGD and momentum agrees with Wang, Huang, Li and Wu 2026, theorems B.2, B.4 and B.6; the closed form
+for all two-state methods was derived and checked for this project against the spectral radius of the full second-moment
+operator (tests/test_stability.py does so again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_count
+from simlab.methods.base import Method
+from simlab.problems.base import DiagonalProblem, Modes
+
+__all__ = ["Stability", "frozen_stability", "noise_response", "periodic_stability", "response_tests"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+MAX_DENSE = 512
+
+
+@dataclass(frozen=True)
+class Stability:
+    """What `Method.stability` answers.
+
+    mass : K; below 1 where stable (inf where a single mode is unstable already; NaN for a period).
+    stable : whether the second moments contract.
+    learning_rate : the learning rate at the frozen step; critical_lr : the largest stable one, all else equal.
+    noise_floor : stationary risk of the evaluated iterate (inf if unstable; NaN where it never settles, or for a period).
+    spectral_radius : of the second-moment operator over the period; None for frozen hyper-parameters.
+    """
+
+    mass: float
+    stable: bool
+    learning_rate: float
+    critical_lr: float
+    noise_floor: float
+    spectral_radius: float | None = None
+
+
+def frozen_stability(method: Method, problem: DiagonalProblem, step: int | None = None) -> Stability:
+    """Stability with every hyper-parameter frozen at `step`, by default where the learning rate peaks."""
+    if not isinstance(problem, DiagonalProblem):
+        raise InputError(f"problem is {type(problem).__name__}; stability needs a problem with independent coordinates.")
+    at = _peak_step(method) if step is None else check_count("step", step, low=0, high=method.length - 1)
+    modes = problem.modes()
+    lr = float(method.learning_rate(at))
+    mass, response = _mass(method, modes, at)
+    stable = mass < 1.0
+    floor = _noise_floor(method, modes, at, mass, response) if stable else np.inf
+    critical = _critical_factor(method, modes, at) * lr if lr > 0.0 else np.nan
+    return Stability(mass, stable, lr, critical, floor)
+
+
+def periodic_stability(method: Method, problem: DiagonalProblem, period: int) -> Stability:
+    """Stability of a schedule of the given period: spectral radius of its second-moment operator over one period.
+
+    A pointwise K < 1 is neither necessary nor sufficient when hyper-parameters vary. `critical_lr` is the largest peak
+    learning rate for which the radius stays below 1.
+    """
+    period = check_count("period", period, high=method.length)
+    modes = problem.modes()
+    peak = float(method.learning_rate.values(0, period).max())
+    radius = second_moment_radius(method, modes, 0, period)
+
+    def unstable(factor: float) -> bool:
+        return not second_moment_radius(method.rescale(factor), modes, 0, period) < 1.0
+
+    critical = _largest_stable(unstable, rtol=1e-9) * peak if peak > 0.0 else np.nan
+    return Stability(np.nan, radius < 1.0, peak, critical, np.nan, radius)
+
+
+def noise_response(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) -> FloatArray:
+    """G(lam) = sum_j (c^T A^j b)^2 with A = M - lam b c^T, shape of lam; inf where A does not contract.
+
+    M (k, k), b (k,), c (k,) hold only coordinates that noise reaches and the gradient point feels (see `active_states`).
+    """
+    k = b.size
+    eigenvalue_one = k == 2 and abs(1.0 - np.trace(M) + np.linalg.det(M)) <= 1e-13 * (1.0 + abs(np.trace(M)))
+    if k == 1 and M[0, 0] == 1.0:
+        return _two_state_response(0.0, 0.0, float(b[0] * c[0]), lam)
+    if eigenvalue_one:
+        m = float(np.linalg.det(M))
+        return _two_state_response(m, float(c @ (np.trace(M) * np.eye(2) - M) @ b), float(c @ b), lam)
+    X = _stationary(M, b, c, lam)
+    response: FloatArray = np.einsum("i,nij,j->n", c, X, c)
+    return response
+
+
+def _two_state_response(m: float, m_delta: float, q: float, lam: FloatArray) -> FloatArray:
+    slow = (q - m_delta) * lam
+    first = 1.0 - m + m_delta * lam
+    last = 2.0 * (1.0 + m) - (q + m_delta) * lam
+    top = (1.0 + m) * (q - m_delta) + m_delta * lam * (q + m_delta)
+    inside = (slow > 0.0) & (first > 0.0) & (last > 0.0)
+    out = np.full(lam.shape, np.inf)
+    np.divide(top, lam * first * last, out=out, where=inside)
+    # Without a learning rate nothing moves: no noise, and no contraction either.
+    out[(q == 0.0) & (m_delta == 0.0) & np.isinf(out)] = 0.0
+    return out
+
+
+def _stationary(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) -> FloatArray:
+    """X = sum_j A^j b b^T A^jT per eigenvalue, (n, k, k), by the discrete Lyapunov equation; inf where A does not contract."""
+    k = b.size
+    A = M[None] - lam[:, None, None] * np.outer(b, c)[None]
+    contracting = np.abs(np.linalg.eigvals(A)).max(axis=1) < 1.0
+    X = np.full((lam.size, k, k), np.inf)
+    good = A[contracting]
+    operator = np.eye(k * k)[None] - np.einsum("nij,nkl->nikjl", good, good).reshape(-1, k * k, k * k)
+    right = np.broadcast_to(np.outer(b, b).reshape(1, -1, 1), (good.shape[0], k * k, 1))
+    X[contracting] = np.linalg.solve(operator, right).reshape(-1, k, k)
+    return X
+
+
+def active_states(M: FloatArray, b: FloatArray, c: FloatArray) -> BoolArray:
+    """(k,) mask of the states that noise reaches and that the gradient point feels; averages and constants are outside."""
+    pattern = (M != 0.0) | np.outer(b != 0.0, c != 0.0)
+    reached, felt = b != 0.0, c != 0.0
+    for _ in range(b.size):
+        reached = reached | (pattern & reached[None, :]).any(axis=1)
+        felt = felt | (pattern & felt[:, None]).any(axis=0)
+    mask: BoolArray = reached & felt
+    return mask
+
+
+def _mass(method: Method, modes: Modes, at: int) -> tuple[float, FloatArray]:
+    """(K, share): share_i = (drive_i G_i / B) / (1 - self_noise_i G_i / B), the sum of which is K where modes are coupled."""
+    M, b, c = (part[0] for part in method.coefficients(at, at + 1))
+    mask = active_states(M, b, c)
+    if not mask.any():
+        return 0.0, np.zeros(modes.eigenvalues.size)
+    response = noise_response(M[np.ix_(mask, mask)], b[mask], c[mask], modes.eigenvalues)
+    per_batch = response * method.inverse_batch(at, at + 1)[0]
+    if np.any(np.isinf(response)):
+        return np.inf, response
+    left = 1.0 - modes.self_noise * per_batch
+    if np.any(left <= 0.0):
+        return np.inf, response
+    share = modes.drive * per_batch / left
+    return float(modes.coupling * share.sum()), share
+
+
+def _noise_floor(method: Method, modes: Modes, at: int, mass: float, share: FloatArray) -> float:
+    """Stationary risk of the evaluated iterate: noise power per mode times o^T X o."""
+    M, b, c = (part[0] for part in method.coefficients(at, at + 1))
+    o = method.readout(at, at + 1)[0]
+    pattern = (M != 0.0) | np.outer(b != 0.0, c != 0.0)
+    reached, felt = b != 0.0, o != 0.0
+    for _ in range(b.size):
+        reached = reached | (pattern & reached[None, :]).any(axis=1)
+        felt = felt | (pattern & felt[:, None]).any(axis=0)
+    mask = reached & felt
+    if modes.noise == 0.0 or not mask.any():
+        return 0.0
+    X = _stationary(M[np.ix_(mask, mask)], b[mask], c[mask], modes.eigenvalues)
+    if np.any(np.isinf(X)):
+        return float("nan")
+    spread = np.einsum("i,nij,j->n", o[mask], X, o[mask])
+    inverse_batch = float(method.inverse_batch(at, at + 1)[0])
+    total = modes.noise * share.sum() / (1.0 - mass)
+    level = modes.coupling * total + modes.noise
+    at_gradient = level * share
+    power = inverse_batch * (modes.self_noise * at_gradient + modes.drive * level)
+    return float(0.5 * (power @ spread))
+
+
+def _peak_step(method: Method) -> int:
+    best, where = -1.0, 0
+    for start in range(0, method.length, 65536):
+        values = method.learning_rate.values(start, min(start + 65536, method.length))
+        if values.max() > best:
+            best, where = float(values.max()), start + int(values.argmax())
+    return where
+
+
+def _critical_factor(method: Method, modes: Modes, at: int) -> float:
+    return _largest_stable(lambda factor: not _mass(method.rescale(factor), modes, at)[0] < 1.0, rtol=1e-12)
+
+
+def _largest_stable(unstable: Callable[[float], bool], rtol: float) -> float:
+    """The factor at which stability is lost, by doubling and bisection from 1; inf if none is found up to 2^200."""
+    low, high = 1.0, 1.0
+    if unstable(1.0):
+        while unstable(low):
+            high, low = low, 0.5 * low
+            if low < 2.0**-200:
+                return 0.0
+    else:
+        while not unstable(high):
+            low, high = high, 2.0 * high
+            if high > 2.0**200:
+                return float("inf")
+    while high - low > rtol * high:
+        middle = 0.5 * (low + high)
+        if unstable(middle):
+            high = middle
+        else:
+            low = middle
+    return 0.5 * (low + high)
+
+
+def second_moment_radius(method: Method, modes: Modes, start: int, stop: int) -> float:
+    """Spectral radius of the noiseless second-moment operator over the steps start .. stop - 1, active states only.
+
+    Dense for up to 512 moments, by Arnoldi iteration on the compiled kernel beyond.
+    """
+    size, apply = _propagator(method, modes, start, stop)
+    if size <= MAX_DENSE:
+        matrix = np.stack([apply(unit) for unit in np.eye(size)], axis=1)
+        if not np.all(np.isfinite(matrix)):
+            return float("inf")
+        return float(np.abs(np.linalg.eigvals(matrix)).max())
+    from scipy.sparse.linalg import LinearOperator, eigs
+
+    operator = LinearOperator((size, size), matvec=lambda v: apply(np.ravel(v)), dtype=np.float64)
+    values = eigs(operator, k=1, which="LM", v0=np.ones(size), tol=1e-10, return_eigenvectors=False)
+    return float(np.abs(values).max())
+
+
+def _propagator(
+    method: Method, modes: Modes, start: int, stop: int
+) -> tuple[int, Callable[[FloatArray], FloatArray]]:
+    """(number of moments, map of a vector of moments over the steps), by the compiled kernel without noise."""
+    from simlab.kernels.blocks import advance
+    from simlab.kernels.layout import NodeArrays
+
+    M, b, c = method.coefficients(start, stop)
+    mask = np.any([active_states(*step) for step in zip(M, b, c, strict=True)], axis=0)
+    M = np.ascontiguousarray(M[:, mask][:, :, mask])
+    b, c = np.ascontiguousarray(b[:, mask]), np.ascontiguousarray(c[:, mask])
+    nodes = NodeArrays(modes)
+    n, k = nodes.size, int(mask.sum())
+    entries = k * (k + 1) // 2
+    silent = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, 0.0, modes.coupling)
+    share, nowhere = method.inverse_batch(start, stop), np.full(stop - start, -1, dtype=np.int64)
+    labels, out = np.zeros(nodes.lam.size, dtype=np.int64), np.zeros((1, 2, 1))
+
+    def apply(vector: FloatArray) -> FloatArray:
+        U = np.zeros((2, entries, nodes.lam.size))
+        U[0, :, :n] = vector.reshape(entries, n)
+        advance(1, M, b, c, c, share, *silent, U, np.inf, nowhere, labels, out)
+        return U[0, :, :n].ravel()
+
+    return entries * n, apply
+
+
+def response_tests(method: Method) -> Callable[[FloatArray], FloatArray]:
+    """Functions of lam whose sums a compressed spectrum must keep for `method`: squared bias and noise responses.
+
+    (o^T A^n start)^2 and (c^T A^n b)^2 at n = 1, 1.5, 2, 3, 4, 6, .. <= T with the hyper-parameters frozen at the first, the
+    middle, the peak and the last step, and exp(-2 tau lam) for tau up to the sum of all learning rates.
+    """
+    peak = _peak_step(method)
+    frozen_at = sorted({0, method.length // 2, peak, method.length - 1})
+    time = method.learning_rate.total()
+
+    def tests(lam: FloatArray) -> FloatArray:
+        tau = np.geomspace(max(time, 1e-300) * 1e-9, max(time, 1e-300), 48)
+        rows = [np.exp(-np.minimum(2.0 * np.outer(tau, lam), 700.0))]
+        with np.errstate(all="ignore"):
+            for at in frozen_at:
+                M, b, c = (part[0] for part in method.coefficients(at, at + 1))
+                o = method.readout(at, at + 1)[0]
+                A = M[None] - lam[:, None, None] * np.outer(b, c)[None]
+                rows.extend(_power_rows(A, b, c, o, method.start, method.length))
+        stacked = np.concatenate([np.atleast_2d(row) for row in rows])
+        return np.where(np.isfinite(stacked), stacked, 0.0)
+
+    return tests
+
+
+def _power_rows(
+    A: FloatArray, b: FloatArray, c: FloatArray, o: FloatArray, start: FloatArray, length: int
+) -> list[FloatArray]:
+    rows, power, n = [], A, 1
+    while n <= length:
+        for P in (power, power @ _root(power, A, n)):
+            rows.append(np.einsum("i,nij,j->n", o, P, start) ** 2)
+            rows.append(np.einsum("i,nij,j->n", c, P, b) ** 2)
+        power, n = power @ power, 2 * n
+    return rows
+
+
+def _root(power: FloatArray, A: FloatArray, n: int) -> FloatArray:
+    """A^(n/2) for n a power of two, so that A^(3n/2) lies between A^n and A^(2n)."""
+    half = A
+    for _ in range(max(n.bit_length() - 2, 0)):
+        half = half @ half
+    return half if n > 1 else np.broadcast_to(np.eye(A.shape[-1]), A.shape)

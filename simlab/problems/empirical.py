@@ -1,0 +1,88 @@
+"""A finite data set as the population: SGD that samples its rows with replacement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_array
+from simlab.problems.base import frozen
+
+__all__ = ["EmpiricalRegression", "eigen_rows"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def eigen_rows(
+    X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """(lam, rows, w_star, residual) of a data set in the eigenbasis of its covariance (1/n) X^T X.
+
+    Shapes (r,), (n, r), (r,), (n,) with r the rank at `rank_tolerance` (relative to the largest eigenvalue); w_star is the
+    least-squares solution of minimal norm. No column of ones is added and nothing is centred: what is passed is learned.
+    """
+    try:
+        data = np.ascontiguousarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("X is not a matrix of numbers; give an array of shape (rows, columns).") from None
+    if data.ndim != 2 or data.size == 0:
+        raise InputError(f"X has shape {data.shape}; give a matrix of shape (rows, columns).")
+    if not np.all(np.isfinite(data)):
+        row = int(np.flatnonzero(~np.isfinite(data).all(axis=1))[0])
+        raise InputError(f"X has a value that is not finite in row {row}; drop or fill such rows.")
+    target = check_array("y", y, length=data.shape[0])
+    n = data.shape[0]
+    left, singular, right = np.linalg.svd(data / np.sqrt(n), full_matrices=False)
+    if singular[0] == 0.0:
+        raise InputError("X is zero everywhere; give features that vary.")
+    keep = singular**2 > rank_tolerance * singular[0] ** 2
+    lam = singular[keep] ** 2
+    rows = data @ right[keep].T
+    projected = left[:, keep].T @ target / np.sqrt(n)
+    w_star = projected / singular[keep]
+    return lam, rows, w_star, target - rows @ w_star
+
+
+class EmpiricalRegression:
+    """Least squares on n given rows, as SGD with replacement sees it: every moment is the data's own.
+
+    Parameters
+    ----------
+    X : (n, d) array of features, y : (n,) array of targets; `rank_tolerance` as in `LinearRegression.from_data`.
+
+    SGD starts from w_0 = 0. The exact engine propagates the whole covariance of the iterate, d^2 numbers, under the rows'
+    fourth moments: O(n d^2) a step, so d up to a few hundred. The residuals of a finite data set are not independent of its
+    features, so that risk has a third part beside bias and variance: `cross`, twice the covariance of the two, which may be
+    negative.
+    """
+
+    def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float = 1e-10) -> None:
+        lam, rows, w_star, residual = eigen_rows(X, y, rank_tolerance)
+        self.eigenvalues: FloatArray = frozen(lam)
+        self.rows: FloatArray = frozen(np.ascontiguousarray(rows))
+        self.residual: FloatArray = frozen(residual)
+        self.initial_error: FloatArray = frozen(-w_star)
+
+    @property
+    def dim(self) -> int:
+        """Number of modes: the rank of the data."""
+        return int(self.eigenvalues.size)
+
+    @property
+    def noise_variance(self) -> float:
+        """Mean squared residual: sigma^2 of the Gaussian model of the same data."""
+        return float(np.mean(self.residual**2))
+
+    def count_at_least(self, threshold: float) -> int:
+        """#{i : lam_i >= threshold}."""
+        return int(np.count_nonzero(self.eigenvalues >= threshold))
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able provenance of the problem."""
+        n = self.rows.shape[0]
+        return {"kind": "EmpiricalRegression", "dim": self.dim, "rows": n, "noise_variance": self.noise_variance}
+
+    def __repr__(self) -> str:
+        return f"EmpiricalRegression(rows={self.rows.shape[0]}, dim={self.dim}, noise_variance={self.noise_variance:.4g})"

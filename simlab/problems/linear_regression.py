@@ -1,0 +1,379 @@
+"""High-dimensional linear regression with independent coordinates: the model of one-pass SGD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_array, check_count, check_number
+from simlab.problems.base import Modes, frozen, positive_eigenvalues, sort_descending
+from simlab.spectra import Family, marchenko_pastur
+
+if TYPE_CHECKING:
+    from simlab.methods.base import Method
+    from simlab.problems.empirical import EmpiricalRegression
+    from simlab.subspaces import Subspaces
+
+__all__ = ["LinearRegression"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class LinearRegression:
+    """y = <w*, x> + eps with x = sum_i sqrt(lam_i) xi_i e_i, xi_i independent of mean 0, variance 1, fourth moment kurtosis.
+
+    Parameters
+    ----------
+    eigenvalues : (d,) array, positive; lam_i of the data covariance H (sorted descending with a notice if need be).
+    initial_error : (d,) array or number; w_0 - w* in the eigenbasis of H. Methods that care where the origin is (weight
+        decay) take w_0 = 0.
+    noise_variance : sigma^2 >= 0 of the label noise eps; the test loss is risk + sigma^2 / 2.
+    kurtosis : E xi_i^4 >= 1, one number or (d,) (Gaussian 3, Rademacher 1, uniform 1.8, Laplace 6).
+    multiplicity : (d,) array, positive; entry i stands for that many modes of this eigenvalue and initial error.
+
+    Raises InputError for values that are refused. Instances are immutable.
+    """
+
+    def __init__(
+        self,
+        eigenvalues: npt.ArrayLike,
+        initial_error: npt.ArrayLike,
+        noise_variance: float,
+        kurtosis: npt.ArrayLike = 3.0,
+        multiplicity: npt.ArrayLike | None = None,
+    ) -> None:
+        lam = positive_eigenvalues(eigenvalues)
+        n = lam.size
+        error = np.asarray(initial_error)
+        error = check_array("initial_error", np.full(n, error) if error.ndim == 0 else error, length=n)
+        count = np.ones(n) if multiplicity is None else check_array("multiplicity", multiplicity, length=n, low=0.0)
+        if np.any(count <= 0.0):
+            raise InputError("multiplicity holds a zero; leave that eigenvalue out, or count it at least once.")
+        kurt = np.asarray(kurtosis)
+        kurt = check_array("kurtosis", np.full(n, kurt) if kurt.ndim == 0 else kurt, length=n)
+        if np.any(kurt < 1.0):
+            raise InputError(f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.")
+        lam, error, count, kurt = sort_descending(lam, error, count, kurt)
+        self._set(noise_variance, kurt if np.any(kurt != kurt[0]) else float(kurt[0]))
+        with np.errstate(over="raise"):
+            self._store(lam, count * lam * error**2, count)
+        self._error: FloatArray | None = frozen(error)
+
+    def _set(self, noise_variance: float, kurtosis: float | FloatArray, family: Family | None = None) -> None:
+        self._noise = check_number("noise_variance", noise_variance, low=0.0)
+        self._kurtosis = kurtosis
+        self._family = family
+        self._coupled = True
+        self._origin: dict[str, Any] = {}
+        self._nodes: tuple[FloatArray, FloatArray, FloatArray, IntArray, IntArray] | None = None
+
+    def _store(
+        self, lam: FloatArray, signal: FloatArray, count: FloatArray, start: IntArray | None = None, stop: IntArray | None = None
+    ) -> None:
+        if start is None or stop is None:
+            stop = np.round(np.cumsum(count)).astype(np.int64)
+            start = np.concatenate([[0], stop[:-1]]).astype(np.int64)
+        self._nodes = (frozen(lam), frozen(signal), frozen(count), start, stop)
+
+    @classmethod
+    def _from_family(cls, family: Family, noise_variance: float, kurtosis: float, origin: dict[str, Any]) -> LinearRegression:
+        self = cls.__new__(cls)
+        kurtosis = check_number("kurtosis", kurtosis, low=1.0)
+        self._set(noise_variance, kurtosis, family)
+        self._error = None
+        self._origin = origin
+        return self
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+
+    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, IntArray, IntArray]:
+        if self._nodes is None:
+            assert self._family is not None
+            lam, signal = self._family.arrays()
+            self._store(lam, signal, np.ones(lam.size))
+        assert self._nodes is not None
+        return self._nodes
+
+    @property
+    def dim(self) -> int:
+        """Number of modes d (for a compressed problem: of the original)."""
+        return self._family.dim if self._family is not None else int(self._arrays()[4].max())
+
+    @property
+    def eigenvalues(self) -> FloatArray:
+        """lam, shape (n,), descending; n = d unless the problem is compressed."""
+        return self._arrays()[0]
+
+    @property
+    def initial_error(self) -> FloatArray:
+        """w_0 - w*, shape (n,) (root mean square per mode of a node; NaN on the noise-only or signal-only nodes)."""
+        if self._error is not None:
+            return self._error
+        lam, signal, count, _, _ = self._arrays()
+        error = np.full(lam.size, np.nan)
+        np.divide(signal, count * lam, out=error, where=count > 0.0)
+        return frozen(np.sqrt(error))
+
+    @property
+    def multiplicity(self) -> FloatArray:
+        """Number of modes that each node stands for, shape (n,)."""
+        return self._arrays()[2]
+
+    @property
+    def noise_variance(self) -> float:
+        """sigma^2."""
+        return self._noise
+
+    @property
+    def kurtosis(self) -> float | FloatArray:
+        """E xi^4, one number or shape (n,)."""
+        return self._kurtosis
+
+    def count_at_least(self, threshold: float) -> int:
+        """#{i : lam_i >= threshold}."""
+        if self._family is not None:
+            return self._family.count_at_least(threshold)
+        lam, _, _, _, stop = self._arrays()
+        reached = stop[lam >= threshold]
+        return int(reached.max()) if reached.size else 0
+
+    def modes(self) -> Modes:
+        """The nodes as the engines take them."""
+        lam, signal, count, start, stop = self._arrays()
+        square = lam**2
+        # Without coupling (one-hot data) a coordinate's own term is kurtosis - 1; with it, one lam^2 p_i is in the sum.
+        own = np.asarray(self._kurtosis) - (2.0 if self._coupled else 1.0)
+        return Modes(
+            lam, signal, own * square, count * square, self._noise, float(self._coupled), count, start, stop
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able provenance of the problem."""
+        kurtosis = self._kurtosis if isinstance(self._kurtosis, float) else "per coordinate"
+        facts = {"dim": self.dim, "noise_variance": self._noise, "kurtosis": kurtosis}
+        return {"kind": "LinearRegression", **self._origin, **facts}
+
+    def __repr__(self) -> str:
+        nodes = f", nodes={self._nodes[0].size}" if self._nodes is not None and self._nodes[0].size != self.dim else ""
+        origin = self._origin.get("builder", "")
+        return f"LinearRegression({origin and origin + ', '}dim={self.dim}{nodes}, noise_variance={self._noise:g})"
+
+    # -- few nodes in place of many -----------------------------------------------------------------------------------
+
+    def compress(
+        self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Method | None = None
+    ) -> LinearRegression:
+        """The same problem on few weighted nodes, right to `tolerance` (relative, risk of each subspace).
+
+        Sums over modes become Gauss rules (see `simlab.quadrature`), so that a run's cost stops depending on dim. No node
+        straddles a boundary of `subspaces`. Without `method` the rule is made for dynamics that decay without oscillation
+        (SGD and averages of it); give the method for momentum, whose modes oscillate, and for `effective` subspaces.
+
+        Raises InputError for a kurtosis that differs between coordinates, and where the tolerance asks for more nodes than
+        are sensible.
+        """
+        from simlab.quadrature import compress_family, compress_measured
+        from simlab.subspaces import from_spec
+
+        tolerance = check_number("tolerance", tolerance, low=1e-13, high=0.1)
+        if not isinstance(self._kurtosis, float):
+            raise InputError("kurtosis differs between coordinates, which nodes cannot stand for; compress with one number.")
+        training_time = method.learning_rate.total() if method is not None else 0.0
+        wanted = from_spec(subspaces)
+        if wanted.expression == "effective()" and method is None:
+            raise InputError("subspaces = effective() depends on the schedule; give compress(method=...) as well.")
+        boundaries = wanted.boundaries(self.dim, self.count_at_least, training_time)
+        tests = method.test_functions() if method is not None else None
+        if self._family is not None:
+            nodes = compress_family(self._family, tolerance, boundaries, tests)
+            start, stop = nodes.start, nodes.stop
+        else:
+            lam, signal, count, first, last = self._arrays()
+            positions = np.searchsorted(first, boundaries)
+            nodes = compress_measured(lam, signal, count, tolerance, [int(p) for p in positions], tests)
+            start, stop = first[nodes.start], last[nodes.stop - 1]
+        new = LinearRegression.__new__(LinearRegression)
+        new._set(self._noise, self._kurtosis, None)
+        new._coupled, new._error = self._coupled, None
+        new._origin = {**self._origin, "compressed_to": tolerance}
+        new._store(nodes.eigenvalues, nodes.signal, nodes.multiplicity, start, stop)
+        return new
+
+    # -- builders -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def power_law(
+        cls, dim: int, capacity: float, source: float, noise_variance: float = 0.0, kurtosis: float = 3.0
+    ) -> LinearRegression:
+        """lam_i = i^-capacity, lam_i initial_error_i^2 = i^-source (capacity and source conditions, both usually > 1).
+
+        No array of length dim is made until one is asked for: dim = 10**12 is fine together with `compress`.
+        """
+        dim = check_count("dim", dim)
+        a, b = check_number("capacity", capacity, low=0.0), check_number("source", source)
+        family = Family(dim, lambda i: i**-a, lambda i: i**-b)
+        return cls._from_family(
+            family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b}
+        )
+
+    @classmethod
+    def logarithmic(
+        cls,
+        dim: int,
+        noise_variance: float = 0.0,
+        power: float = 2.0,
+        initial_error: float = 1.0,
+        source: float | None = None,
+        kurtosis: float = 3.0,
+    ) -> LinearRegression:
+        """lam_i = 1 / (i log^power(i + 1)): the slowest summable spectra (Zou et al. 2021, arXiv 2103.12692, Cor. 2.3).
+
+        The signal is lam_i initial_error^2, or i^-source if `source` is given.
+        """
+        dim, power = check_count("dim", dim), check_number("power", power)
+
+        def eigenvalue(i: FloatArray) -> FloatArray:
+            # log(2)^power divided out would make lam_1 = 1; the literature leaves it in.
+            return 1.0 / (i * np.log1p(i) ** power)
+
+        signal = _signal(eigenvalue, initial_error, source)
+        origin = {"builder": "logarithmic", "power": power, "initial_error": initial_error, "source": source}
+        return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+
+    @classmethod
+    def exponential(
+        cls,
+        dim: int,
+        rate: float,
+        noise_variance: float = 0.0,
+        initial_error: float = 1.0,
+        source: float | None = None,
+        kurtosis: float = 3.0,
+    ) -> LinearRegression:
+        """lam_i = exp(-rate (i - 1)), largest eigenvalue 1; the signal as in `logarithmic`."""
+        dim, rate = check_count("dim", dim), check_number("rate", rate, low=0.0, open_low=True)
+        if rate * (dim - 1) > 690.0:
+            raise InputError(f"dim = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}.")
+
+        def eigenvalue(i: FloatArray) -> FloatArray:
+            lam: FloatArray = np.exp(-rate * (i - 1.0))
+            return lam
+
+        signal = _signal(eigenvalue, initial_error, source)
+        origin = {"builder": "exponential", "rate": rate, "initial_error": initial_error, "source": source}
+        return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+
+    @classmethod
+    def two_level(
+        cls,
+        head: int,
+        tail: int,
+        ratio: float,
+        noise_variance: float = 0.0,
+        initial_error: float | Sequence[float] = 1.0,
+        kurtosis: float = 3.0,
+    ) -> LinearRegression:
+        """`head` modes of eigenvalue 1 and `tail` modes of eigenvalue 1 / ratio: two nodes with multiplicities.
+
+        `initial_error`: one number, or (head's, tail's). `ratio` >= 1 is the condition number.
+        """
+        head, tail = check_count("head", head), check_count("tail", tail)
+        ratio = check_number("ratio", ratio, low=1.0)
+        self = cls([1.0, 1.0 / ratio], np.broadcast_to(initial_error, 2), noise_variance, kurtosis, [head, tail])
+        self._origin = {"builder": "two_level", "head": head, "tail": tail, "ratio": ratio}
+        return self
+
+    @classmethod
+    def isotropic(
+        cls, dim: int, noise_variance: float = 0.0, eigenvalue: float = 1.0, initial_error: float = 1.0, kurtosis: float = 3.0
+    ) -> LinearRegression:
+        """`dim` equal eigenvalues: one node."""
+        dim = check_count("dim", dim)
+        self = cls([eigenvalue], [initial_error], noise_variance, kurtosis, [dim])
+        self._origin = {"builder": "isotropic", "eigenvalue": eigenvalue}
+        return self
+
+    @classmethod
+    def marchenko_pastur(
+        cls, dim: int, ratio: float, noise_variance: float = 0.0, initial_error: npt.ArrayLike = 1.0, kurtosis: float = 3.0
+    ) -> LinearRegression:
+        """Eigenvalues at the quantiles of the Marchenko-Pastur law of ratio = dim / samples <= 1 (white data)."""
+        dim = check_count("dim", dim)
+        self = cls(marchenko_pastur(dim, ratio), initial_error, noise_variance, kurtosis)
+        self._origin = {"builder": "marchenko_pastur", "ratio": ratio}
+        return self
+
+    @classmethod
+    def one_hot(
+        cls,
+        probabilities: npt.ArrayLike,
+        initial_error: npt.ArrayLike = 1.0,
+        noise_variance: float = 0.0,
+        scale: npt.ArrayLike = 1.0,
+    ) -> LinearRegression:
+        """x = scale_i e_i with probability p_i: coordinates that never meet (Kidambi et al. 2018, arXiv 1803.05591).
+
+        lam_i = p_i scale_i^2, kurtosis_i = 1 / p_i, and no coupling between modes; probabilities sum to at most 1 (with
+        the rest x = 0).
+        """
+        p = positive_eigenvalues(probabilities)
+        if p.sum() > 1.0 + 1e-12:
+            raise InputError(f"probabilities sum to {p.sum():g}; give probabilities that sum to at most 1.")
+        size = np.broadcast_to(np.asarray(scale, dtype=np.float64), p.shape)
+        error = np.broadcast_to(np.asarray(initial_error, dtype=np.float64), p.shape)
+        order = np.argsort(-p * size**2, kind="stable")
+        self = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])
+        self._coupled = False
+        self._origin = {"builder": "one_hot"}
+        return self
+
+    @overload
+    @classmethod
+    def from_data(
+        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: Literal["gaussian"] = ..., rank_tolerance: float = ...
+    ) -> LinearRegression: ...
+    @overload
+    @classmethod
+    def from_data(
+        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: Literal["empirical"], rank_tolerance: float = ...
+    ) -> EmpiricalRegression: ...
+    @classmethod
+    def from_data(
+        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: str = "gaussian", rank_tolerance: float = 1e-10
+    ) -> LinearRegression | EmpiricalRegression:
+        """The regression that SGD from w_0 = 0 meets on real rows X, shape (n, d), with targets y, shape (n,).
+
+        Spectrum of (1/n) X^T X, w* by least squares, noise variance = mean squared residual, kurtosis measured per
+        eigen-coordinate. Directions with eigenvalue below `rank_tolerance` times the largest are dropped: no gradient
+        moves them.
+
+        moments="gaussian": independent coordinates with those kurtoses and independent residuals, O(d) a step.
+        moments="empirical": all fourth moments of the data and its residuals, exact for sampling with replacement,
+        O(n d^2) a step (see `EmpiricalRegression`). Their difference is what the model costs.
+        """
+        from simlab.problems.empirical import EmpiricalRegression, eigen_rows
+
+        if moments == "empirical":
+            return EmpiricalRegression(X, y, rank_tolerance)
+        if moments != "gaussian":
+            from simlab.errors import unknown_name
+
+            raise unknown_name("moments", moments, ["gaussian", "empirical"])
+        lam, rows, target, residual = eigen_rows(X, y, rank_tolerance)
+        kurtosis = np.maximum(np.mean(rows**4, axis=0) / lam**2, 1.0)
+        self = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
+        self._origin = {"builder": "from_data", "rows": rows.shape[0], "columns": int(np.shape(X)[1])}
+        return self
+
+
+def _signal(eigenvalue: Any, initial_error: float, source: float | None) -> Any:
+    """lam_i e_i^2 as a function of the index, from a constant error or a source exponent."""
+    if source is not None:
+        exponent = check_number("source", source)
+        return lambda i: i**-exponent
+    error = check_number("initial_error", initial_error)
+    return lambda i: eigenvalue(i) * error**2

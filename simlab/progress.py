@@ -1,0 +1,38 @@
+"""A progress bar with ETA that appears only when a run takes longer than two seconds, and only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+__all__ = ["ProgressBar"]
+
+PATIENCE = 2.0
+
+
+class ProgressBar:
+    """Call it with (work done, work in all); it draws itself on standard error when the run turns out to be long."""
+
+    def __init__(self, label: str, enabled: bool | None = None) -> None:
+        self.label = label
+        self.enabled = sys.stderr.isatty() if enabled is None else enabled
+        self.began = time.monotonic()
+        self.bar: Any = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self.enabled:
+            return
+        if self.bar is None and done < total and time.monotonic() - self.began > PATIENCE:
+            from tqdm import tqdm
+
+            layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+            self.bar = tqdm(total=total, desc=self.label, bar_format=layout, leave=False, initial=0)
+            self.bar.start_t -= time.monotonic() - self.began
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,87 @@
+"""Checks of arguments that the families share: lengths and positions, as steps or as fractions of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from simlab.errors import InputError, check_count, check_number
+
+__all__ = ["Phases", "check_phase", "check_positions", "check_run", "in_steps"]
+
+SMALLEST_FLOOR = 1e-30
+"""Least floor of a profile that tends to 0 only in the limit: below it float32 has no learning rate left."""
+
+
+def check_run(steps: Any, peak: Any) -> tuple[int, float]:
+    """The length of a run (>= 1) and its peak learning rate (finite, >= 0), or an InputError."""
+    return check_count("steps", steps), check_number("peak", peak, low=0.0)
+
+
+def check_phase(field: str, value: Any) -> int | float:
+    """A phase in canonical form, or an InputError.
+
+    An int >= 0 is a number of steps, a float in [0, 1] a fraction of the run; a whole float > 1 becomes an
+    int.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(
+            f"{field} = {value!r} is not a number; give a number of steps or a fraction of the run."
+        )
+    if isinstance(value, Integral) or (float(value) > 1.0 and float(value).is_integer()):
+        return check_count(field, value, low=0)
+    if 0.0 <= float(value) <= 1.0:
+        return float(value) or 0
+    raise InputError(f"{field} = {value!r} is neither; give a whole number of steps or a fraction in [0, 1].")
+
+
+def in_steps(phase: int | float, steps: int) -> int:
+    """A phase in canonical form as a number of steps; fractions are rounded to nearest (ties to even)."""
+    return phase if isinstance(phase, int) else round(phase * steps)
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Phases that share a run: `given` (canonical, for the record) and `lengths` (steps), in order."""
+
+    given: Mapping[str, int | float]
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, steps: int, **values: Any) -> Phases:
+        """Check the phases and fit them into `steps`; InputError where they are longer than the run.
+
+        Fractions that sum to at most 1 always fit: where rounding them adds a step too many, the last one
+        yields it.
+        """
+        given = {field: check_phase(field, value) for field, value in values.items()}
+        lengths = [in_steps(phase, steps) for phase in given.values()]
+        fractions = not any(isinstance(phase, int) and phase for phase in given.values())
+        if fractions and sum(given.values()) <= 1.0 + 1e-12:
+            for i in reversed(range(len(lengths))):
+                lengths[i] -= min(lengths[i], max(0, sum(lengths) - steps))
+        if sum(lengths) > steps:
+            what, sizes = " + ".join(given), " + ".join(map(str, lengths))
+            total = f"{sizes} = {sum(lengths)}" if len(lengths) > 1 else sizes
+            raise InputError(f"{what} = {total} steps do not fit into a run of {steps}; make them shorter.")
+        return cls(given, tuple(lengths))
+
+
+def check_positions(field: str, values: Any, steps: int) -> tuple[tuple[int | float, ...], tuple[int, ...]]:
+    """Increasing positions within [0, steps] as (canonical, in steps), or an InputError."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{field} = {values!r} is not a sequence; give positions such as (0.3, 0.6, 0.9).")
+    given = tuple(check_phase(f"{field}[{i}]", value) for i, value in enumerate(values))
+    places = tuple(in_steps(phase, steps) for phase in given)
+    for i, place in enumerate(places):
+        if place > steps:
+            raise InputError(
+                f"{field}[{i}] = {given[i]!r} is beyond the run of {steps} steps; move it inside."
+            )
+        if i and place < places[i - 1]:
+            raise InputError(
+                f"{field}[{i}] = {given[i]!r} comes before the one ahead of it; give them in order."
+            )
+    return given, places

@@ -1,0 +1,281 @@
+"""The class `Schedule`: a pure function step -> value, its algebra and its record of how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_count, check_number
+from simlab.schedules import plan as nodes
+from simlab.schedules.arguments import Phases
+from simlab.schedules.registry import FAMILIES, defaults
+
+__all__ = ["Schedule"]
+
+Floats = npt.NDArray[np.float64]
+Range = slice  # the builtin, by another name: the class has a method `slice`
+
+CHUNK = 1 << 16
+"""Steps computed at a time where a whole schedule is walked: memory stays bounded for any length."""
+
+SHOWN = 64
+"""Longest sequence that a repr spells out."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schedule:
+    """A pure function step -> value, for the steps 0 .. length - 1: finite, >= 0, immutable and hashable.
+
+    Make one with a named family (`wsd`, `cosine`, ... see `named()`), `from_array` or `from_csv`; combine
+    them with `*`, `/`, `join`, `[a:b]`, `.repeat`, `.clip` and `.warmed`. Two schedules are equal if and only
+    if they are the same expression with the same parameters; `repr` is that expression, `to_dict` its
+    JSON-able form.
+
+    >>> from simlab.schedules import linear
+    >>> s = linear(4, peak=1.0)
+    >>> s.values()
+    array([1.  , 0.75, 0.5 , 0.25])
+    >>> s(3), len(s), s.peak(), s.total()
+    (0.25, 4, 1.0, 2.5)
+    >>> (0.5 * s)[1:3]
+    (linear(4, peak=1.0) * 0.5)[1:3]
+    """
+
+    kind: str
+    _arguments: dict[str, Any]
+    plan: nodes.Plan
+    implied: Collection[str] = ()
+
+    # numpy must leave `array * schedule` to us, and we refuse it.
+    __array_ufunc__ = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.plan.bound):
+            raise InputError(f"{self.kind} reaches values beyond the range of a float; use smaller factors.")
+
+    # Values
+
+    @property
+    def length(self) -> int:
+        """Number of steps T >= 1."""
+        return self.plan.length
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __call__(self, step: int) -> float: ...
+    @overload
+    def __call__(self, step: npt.ArrayLike) -> Floats: ...
+    def __call__(self, step: Any) -> float | Floats:
+        """The value at a step (int -> float) or at an array of steps (-> float64 of the same shape).
+
+        Raises `InputError` for anything but integers in 0 .. length - 1.
+        """
+        steps = np.asarray(step)
+        if steps.size and steps.dtype.kind not in "iu":
+            raise InputError(
+                f"step = {step!r} is not an integer; give whole steps from 0 to {self.length - 1}."
+            )
+        if steps.size and (steps.min() < 0 or steps.max() >= self.length):
+            bad = steps.min() if steps.min() < 0 else steps.max()
+            raise InputError(f"step = {bad} is outside the schedule; give steps from 0 to {self.length - 1}.")
+        values = nodes.evaluate(self.plan, steps.astype(np.int64).ravel()).reshape(steps.shape)
+        return values if steps.ndim else float(values)
+
+    def values(self, start: int = 0, stop: int | None = None) -> Floats:
+        """Values at the steps start .. stop - 1 (default: all), float64, shape (stop - start,).
+
+        Nothing outside that slice is computed, and the bits do not depend on how a run is cut into slices.
+        """
+        end = self.length if stop is None else check_count("stop", stop, low=0, high=self.length)
+        begin = check_count("start", start, low=0, high=end)
+        return nodes.evaluate(self.plan, np.arange(begin, end, dtype=np.int64))
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Floats]:
+        """All values in order, `size` steps at a time."""
+        size = check_count("size", size)
+        for start in range(0, self.length, size):
+            yield self.values(start, min(start + size, self.length))
+
+    def __iter__(self) -> Iterator[float]:
+        for chunk in self.chunks():
+            yield from chunk.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self.values(), dtype=dtype)
+
+    @cached_property
+    def _peak_and_total(self) -> tuple[float, float]:
+        sums = [(float(chunk.max()), float(chunk.sum())) for chunk in self.chunks()]
+        return max(peak for peak, _ in sums), math.fsum(total for _, total in sums)
+
+    def peak(self) -> float:
+        """The largest value; all steps are looked at, once."""
+        return self._peak_and_total[0]
+
+    def total(self) -> float:
+        """The sum of all values (of a learning rate: intrinsic time)."""
+        return self._peak_and_total[1]
+
+    # Algebra
+
+    def __mul__(self, other: object) -> Schedule:
+        if isinstance(other, Schedule):
+            if other.length != self.length:
+                message = (
+                    f"the schedules have {self.length} and {other.length} steps; multiply equal lengths."
+                )
+                raise InputError(message)
+            arguments = {"first": self, "second": other}
+            return Schedule("product", arguments, nodes.Product(self.plan, other.plan))
+        if not isinstance(other, Real):
+            return NotImplemented
+        factor = check_number("factor", other, low=0.0)
+        return Schedule("scaled", {"schedule": self, "factor": factor}, nodes.Scale(self.plan, factor))
+
+    def __rmul__(self, other: object) -> Schedule:
+        return self * other if isinstance(other, Real) else NotImplemented
+
+    def __truediv__(self, other: object) -> Schedule:
+        """s / c is s * (1 / c)."""
+        if not isinstance(other, Real):
+            return NotImplemented
+        divisor = check_number("divisor", other, low=0.0, open_low=True)
+        return self * check_number("divisor", 1.0 / divisor if divisor > 1e-300 else math.inf)
+
+    def __getitem__(self, steps: Range) -> Schedule:
+        """The schedule of the steps a .. b - 1, counted from 0 again; both must lie within the run."""
+        if not isinstance(steps, slice) or steps.step not in (None, 1):
+            raise InputError(
+                f"[{steps!r}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value."
+            )
+        return self.slice(0 if steps.start is None else steps.start, steps.stop)
+
+    def slice(self, start: int, stop: int | None = None) -> Schedule:
+        """The schedule of the steps start .. stop - 1 (negative: from the end), as s[start:stop]."""
+        last = self.length if stop is None else check_count("stop", stop, low=-self.length, high=self.length)
+        last += self.length if last < 0 else 0
+        first = check_count("start", start, low=-self.length, high=self.length - 1)
+        first += self.length if first < 0 else 0
+        if first >= last:
+            raise InputError(
+                f"[{start}:{stop}] holds no step of the {self.length}; let it begin before it ends."
+            )
+        arguments = {"schedule": self, "start": first, "stop": last}
+        return Schedule("slice", arguments, nodes.window(self.plan, first, last - first))
+
+    def repeat(self, times: int) -> Schedule:
+        """The schedule `times` times over: length times * len(self)."""
+        times = check_count("times", times)
+        return Schedule("repeat", {"schedule": self, "times": times}, nodes.Repeat(self.plan, times))
+
+    def clip(self, low: float = 0.0, high: float | None = None) -> Schedule:
+        """min(max(value, low), high); no upper limit where `high` is None."""
+        low = check_number("low", low, low=0.0)
+        high = None if high is None else check_number("high", high, low=low)
+        return Schedule(
+            "clip", {"schedule": self, "low": low, "high": high}, nodes.Clip(self.plan, low, high)
+        )
+
+    def warmed(self, warmup: int | float) -> Schedule:
+        """Linear warmup in place of the first w steps, the rest and the length unchanged.
+
+        s(w) (t + 1) / w for t < w and s(t) from there on, so that the ramp meets the schedule without a jump
+        (with w = T, it rises to the last value). `warmup` is a number of steps or a fraction of the run. A
+        family's own `warmup=` does something else: it fits the whole profile into the steps that remain.
+        """
+        phases = Phases.of(self.length, warmup=warmup)
+        (w,) = phases.lengths
+        rise, target = nodes.ramp(w), self(min(w, self.length - 1))
+        rest = nodes.window(self.plan, w, self.length - w) if w < self.length else None
+        plan = nodes.chain(None if rise is None else nodes.Scale(rise, target), rest)
+        return Schedule("warmed", {"schedule": self, **phases.given}, plan)
+
+    # Record
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters, defaults too, as a fresh JSON-able dict (schedules as their `to_dict`)."""
+        return {name: _plain(value) for name, value in self._arguments.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The expression as a JSON-able tree {"kind": ..., parameters}, which `from_dict` reads back."""
+        return {"kind": self.kind, **self.parameters}
+
+    @cached_property
+    def _key(self) -> str:
+        return f"{self.kind}({', '.join(f'{k}={_text(v, exact=True)}' for k, v in self._arguments.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, Schedule) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        a = self._arguments
+        if self.kind == "scaled":
+            return f"{a['schedule']!r} * {a['factor']!r}"
+        if self.kind == "product":
+            return f"{a['first']!r} * {_operand(a['second'])}"
+        if self.kind == "slice":
+            return f"{_operand(a['schedule'])}[{a['start']}:{a['stop']}]"
+        if self.kind in ("repeat", "clip", "warmed"):
+            rest = ", ".join(repr(value) for name, value in a.items() if name != "schedule")
+            return f"{_operand(a['schedule'])}.{self.kind}({rest})"
+        if self.kind == "join":
+            return f"join({', '.join(map(repr, a['parts']))})"
+        if self.kind == "array":
+            return f"from_array({_text(a['values'])})"
+        return self._call()
+
+    def _call(self) -> str:
+        """The call of a named family, without the parameters that it would choose by itself."""
+        default = defaults(self.kind) if self.kind in FAMILIES else {}
+        given = [_text(self._arguments["steps"])]
+        for name, value in self._arguments.items():
+            omitted = name in self.implied or (name in default and _text(default[name]) == _text(value))
+            if name != "steps" and not omitted:
+                given.append(f"{name}={_text(value)}")
+        return f"{self.kind}({', '.join(given)})"
+
+
+def _operand(schedule: Schedule) -> str:
+    """The repr, in parentheses where an operator would otherwise bind into it."""
+    return f"({schedule!r})" if schedule.kind in ("scaled", "product") else repr(schedule)
+
+
+def _text(value: Any, exact: bool = False) -> str:
+    """Source text of a parameter; long arrays abbreviated, and always by their bytes where `exact`."""
+    if isinstance(value, Schedule):
+        return value._key if exact else repr(value)
+    if isinstance(value, np.ndarray):
+        digest = hashlib.sha256(value.tobytes()).hexdigest()
+        if exact:
+            return f"<{value.size} values, sha256 {digest}>"
+        return repr(value.tolist()) if value.size <= SHOWN else f"<{value.size} values, sha256 {digest[:12]}>"
+    if isinstance(value, tuple):
+        if len(value) > SHOWN and not exact:
+            digest = hashlib.sha256(repr(value).encode()).hexdigest()
+            return f"<{len(value)} entries, sha256 {digest[:12]}>"
+        return f"({', '.join(_text(item, exact) for item in value)}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return value.to_dict()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

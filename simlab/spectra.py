@@ -1,0 +1,105 @@
+"""Eigenvalue families as functions of the eigen-index, and spectra that are only known as arrays.
+
+A family is evaluated at real-valued indices i >= 1, never as an array of `dim` numbers: the quadrature of
+`simlab.quadrature` asks for a few hundred of them even at dim = 10^12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError
+
+__all__ = ["Family", "marchenko_pastur", "power_law_random_features"]
+
+FloatArray = npt.NDArray[np.float64]
+IndexFunction = Callable[[FloatArray], FloatArray]
+
+MAX_MODES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Family:
+    """A spectrum given by formulas in the eigen-index i = 1 .. dim.
+
+    `eigenvalue(i)` is lam_i, positive and non-increasing; `signal(i)` is lam_i * initial_error_i^2. Both are smooth and
+    vectorised over real i, which is what lets a few quadrature nodes stand for all modes.
+    """
+
+    dim: int
+    eigenvalue: IndexFunction
+    signal: IndexFunction
+
+    def arrays(self) -> tuple[FloatArray, FloatArray]:
+        """(lam, lam * initial_error^2), both of shape (dim,); refused above 10^8 modes."""
+        if self.dim > MAX_MODES:
+            raise InputError(
+                f"dim = {self.dim} modes do not fit one by one; call problem.compress() and use the result."
+            )
+        index = np.arange(1, self.dim + 1, dtype=np.float64)
+        return self.eigenvalue(index), self.signal(index)
+
+    def count_at_least(self, threshold: float) -> int:
+        """#{i : lam_i >= threshold}, by bisection in the index."""
+        low, high = 0, self.dim
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.eigenvalue(np.array([float(middle)]))[0] >= threshold:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+def marchenko_pastur(dim: int, ratio: float) -> FloatArray:
+    """The `dim` mid-quantiles, descending, of the Marchenko-Pastur law of ratio = dim / samples <= 1.
+
+    The law of the eigenvalues of a white Wishart matrix (1/n) G^T G, G of shape (n, dim), has density
+    sqrt((lam_+ - lam)(lam - lam_-)) / (2 pi ratio lam) on lam_+- = (1 +- sqrt(ratio))^2 (Marchenko and Pastur 1967). With
+    lam = 1 + ratio + 2 sqrt(ratio) cos(theta) it is 2 sin^2(theta) / (pi lam) d theta, smooth, and is summed in theta.
+    """
+    if not 0.0 < ratio <= 1.0:
+        raise InputError(
+            f"ratio = {ratio!r} is outside (0, 1]; give dim / samples (above 1 there are null directions: drop them)."
+        )
+    from scipy.integrate import cumulative_simpson
+
+    theta = np.linspace(0.0, np.pi, 2**16 + 1)
+    root = np.sqrt(ratio)
+    # (1 - root)^2 + 4 root cos^2(theta / 2) is lam without the cancellation at theta = pi.
+    eigenvalue = (1.0 - root) ** 2 + 4.0 * root * np.cos(theta / 2.0) ** 2
+    density = np.empty_like(theta)
+    density[:-1] = 2.0 * np.sin(theta[:-1]) ** 2 / (np.pi * eigenvalue[:-1])
+    density[-1] = 2.0 / np.pi if ratio == 1.0 else 0.0
+    above = cumulative_simpson(density, x=theta, initial=0.0)
+    quantile = (np.arange(dim) + 0.5) / dim
+    angle = np.interp(quantile * above[-1], above, theta)
+    lam: FloatArray = (1.0 - root) ** 2 + 4.0 * root * np.cos(angle / 2.0) ** 2
+    return lam
+
+
+def power_law_random_features(
+    alpha: float, beta: float, ambient_dim: int, features: int, seed: int
+) -> tuple[FloatArray, FloatArray, float]:
+    """(lam, w_star, irreducible risk) of a sketched power law, in the eigenbasis of the sketched covariance.
+
+    Data x_j = j^-alpha z_j, z ~ N(0, I), target <x, t> with t_j = j^-beta, predictor <W^T x, w> with
+    W_ij ~ N(0, 1/features) of shape (ambient_dim, features). Given W it is Gaussian least squares with covariance
+    K = W^T D W, D = diag(j^(-2 alpha)); w_star = K^-1 W^T D t, and the residual <x, t - W w_star> is independent of the
+    features with variance 2 x irreducible risk. Shapes (features,), (features,), scalar.
+
+    Source: Paquette, Paquette, Xiao and Pennington 2024 (arXiv 2405.15074), section 2; Maloney, Roberts and Sully 2022.
+    """
+    rng = np.random.default_rng(seed)
+    index = np.arange(1, ambient_dim + 1, dtype=np.float64)
+    sketch = rng.standard_normal((ambient_dim, features)) / np.sqrt(features)
+    scale = index**-alpha
+    target = scale * index**-beta
+    left, singular, _ = np.linalg.svd(scale[:, None] * sketch, full_matrices=False)
+    projected = left.T @ target
+    residual = target - left @ projected
+    return singular**2, projected / singular, 0.5 * float(residual @ residual)

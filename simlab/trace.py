@@ -1,0 +1,247 @@
+"""RiskTrace: the labelled answer of an engine, an xarray.Dataset with its provenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from simlab._version import __version__
+from simlab.errors import InputError
+from simlab.methods.base import Method
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["RiskTrace", "build_trace"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+FORMAT = 1
+UNITS = "excess risk, 1/2 E (w - w*)^T H (w - w*)"
+ADDITIVE = ("bias", "variance", "cross")
+"""Components that add up to the risk; "deterministic" is a part of the bias."""
+
+
+class _Problem(Protocol):
+    def count_at_least(self, threshold: float) -> int: ...
+    def describe(self) -> dict[str, Any]: ...
+
+
+class _Result(Protocol):
+    @property
+    def steps(self) -> IntArray: ...
+    @property
+    def risk(self) -> FloatArray: ...
+    @property
+    def components(self) -> tuple[str, ...]: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def ended_at(self) -> int: ...
+    @property
+    def final(self) -> FloatArray: ...
+    @property
+    def snapshots(self) -> dict[int, FloatArray]: ...
+
+
+class RiskTrace:
+    """Risk over the steps of one run or several, by component and eigen-subspace.
+
+    `dataset` holds the variable `risk` with dims ([run,] step, component, subspace), coordinates lr, batch, momentum (of the
+    step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and ended_at, and attributes that
+    say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        if "risk" not in dataset or not {"step", "component", "subspace"} <= set(dataset["risk"].dims):
+            raise InputError("dataset holds no 'risk' by step, component and subspace; load a trace saved by simlab.")
+        self.dataset = dataset
+
+    @property
+    def risk(self) -> xr.DataArray:
+        """Risk by ([run,] step, component, subspace)."""
+        return self.dataset["risk"]
+
+    @property
+    def status(self) -> xr.DataArray:
+        """ "done", "diverged" or "interrupted", one for each run."""
+        return self.dataset["status"]
+
+    def total(self) -> xr.DataArray:
+        """The risk itself by ([run,] step): bias and variance of all subspaces summed."""
+        return self.by_component().sum("component", skipna=False)
+
+    def by_component(self) -> xr.DataArray:
+        """Risk by ([run,] step, component), over all subspaces, components that add up only."""
+        parts = [name for name in self.risk["component"].values if name in ADDITIVE]
+        return self.risk.sel(component=parts).sum("subspace", skipna=False)
+
+    def final(self) -> xr.DataArray:
+        """Risk by ([run,] component, subspace) at the last step that each run reached."""
+        return self.dataset["final_risk"]
+
+    def plot(self, **options: Any) -> Figure:
+        """The trace as a figure (see `simlab.plot.risk`)."""
+        from simlab import plot
+
+        return plot.risk(self, **options)
+
+    def save(self, path: str | Path, force: bool = False) -> Path:
+        """Write a zarr v3 store, or NetCDF if the path ends in .nc; an existing path is refused unless `force`.
+
+        Written beside the target first and moved there whole, so that nothing half-written is left behind.
+        """
+        import shutil
+
+        target = Path(path)
+        if target.exists() and not force:
+            raise InputError(f"{target} exists; choose another path, or say force to replace it.")
+        partial = target.with_name(f".{target.name}.partial{'.nc' if target.suffix == '.nc' else ''}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove(partial)
+            if target.suffix == ".nc":
+                self.dataset.to_netcdf(partial, engine="h5netcdf")
+            else:
+                self.dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
+            _remove(target)
+            shutil.move(partial, target)
+        except OSError as error:
+            _remove(partial)
+            raise InputError(f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to.") from None
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> RiskTrace:
+        """A trace that `save` wrote; opening one runs no code."""
+        source = Path(path)
+        if not source.exists():
+            raise InputError(f"{source} does not exist; give the path of a saved trace.")
+        try:
+            if source.suffix == ".nc":
+                with xr.open_dataset(source, engine="h5netcdf") as opened:
+                    dataset = opened.load()
+            else:
+                with xr.open_zarr(source, zarr_format=3, consolidated=False, chunks=None) as opened:
+                    dataset = opened.load()
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{source} cannot be read as a trace ({error}); give a path written by trace.save.") from None
+        if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
+            raise InputError(
+                f"{source} has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version that wrote it "
+                f"({dataset.attrs.get('simlab_version', 'unknown')})."
+            )
+        return cls(dataset)
+
+    def __repr__(self) -> str:
+        sizes = self.risk.sizes
+        runs = f"{sizes['run']} runs, " if "run" in sizes else ""
+        head = (
+            f"RiskTrace: {runs}{sizes['step']} recorded steps up to {int(self.risk['step'][-1])}, "
+            f"{sizes['subspace']} subspaces\n{self.dataset.attrs.get('problem', '')}"
+        )
+        final = self.final()
+        parts = final.sel(component=[c for c in final["component"].values if c in ADDITIVE]).sum("subspace")
+        rows = parts.values[None] if "run" not in sizes else parts.values
+        names = [self.dataset.attrs.get("method", "run")] if "run" not in sizes else list(parts["run"].values)
+        status = np.atleast_1d(self.status.values)
+        ended = np.atleast_1d(self.dataset["ended_at"].values)
+        lines = [head]
+        for name, row, state, step in zip(names, rows, status, ended, strict=True):
+            split = ", ".join(f"{c} {value:.6g}" for c, value in zip(parts["component"].values, row, strict=True))
+            lines.append(f"  {name}: {state} at step {step}, risk {row.sum():.6g} ({split})")
+        return "\n".join(lines)
+
+
+def build_trace(
+    results: Sequence[_Result],
+    methods: Sequence[Method],
+    subspace_names: Sequence[str],
+    problem: _Problem,
+    run_labels: Sequence[str] | None,
+    provenance: dict[str, Any],
+) -> RiskTrace:
+    """A RiskTrace from the results of an engine, one for each method, on the union of their recorded steps."""
+    reached = [np.append(r.steps[r.steps <= r.ended_at], r.ended_at) for r in results]
+    grid = np.unique(np.concatenate(reached if run_labels is None else [r.steps for r in results]))
+    components = list(results[0].components)
+    risk = np.full((len(results), grid.size, len(components), len(subspace_names)), np.nan)
+    for row, result in zip(risk, results, strict=True):
+        kept = np.isin(result.steps, grid)
+        row[np.searchsorted(grid, result.steps[kept])] = result.risk[kept]
+        if result.ended_at in grid:
+            row[np.searchsorted(grid, result.ended_at)] = result.final
+    lead = ("run",)
+    variables: dict[str, Any] = {
+        "risk": ((*lead, "step", "component", "subspace"), risk, {"long_name": "risk", "units": UNITS}),
+        "final_risk": ((*lead, "component", "subspace"), np.stack([r.final for r in results]), {"units": UNITS}),
+    }
+    if results[0].snapshots:
+        taken = sorted(set.intersection(*(set(r.snapshots) for r in results)))
+        stack = np.array([[r.snapshots[s] for s in taken] for r in results])
+        variables["mode_risk"] = ((*lead, "snapshot", "component", "mode"), stack, {"units": UNITS})
+    coordinates: dict[str, Any] = {"step": grid, "component": components, "subspace": list(subspace_names)}
+    if results[0].snapshots:
+        coordinates["snapshot"] = taken
+        coordinates["mode"] = np.arange(1, stack.shape[-1] + 1)
+    for name, rows in _step_coordinates(methods, grid, problem).items():
+        coordinates[name] = ((*lead, "step"), rows)
+    coordinates["status"] = (lead, [r.status for r in results])
+    coordinates["ended_at"] = (lead, [r.ended_at for r in results])
+    if run_labels is not None:
+        coordinates["run"] = list(run_labels)
+    attributes = {
+        "simlab_format": FORMAT,
+        "simlab_version": __version__,
+        "problem": json.dumps(problem.describe()),
+        "method": json.dumps([m.describe() for m in methods]) if run_labels is not None else methods[0].expression,
+        "units": UNITS,
+        **provenance,
+    }
+    dataset = xr.Dataset(variables, coordinates, attributes)
+    return RiskTrace(dataset if run_labels is not None else dataset.isel(run=0))
+
+
+def _step_coordinates(methods: Sequence[Method], grid: IntArray, problem: _Problem) -> dict[str, FloatArray]:
+    """lr, batch, momentum of the step that follows each recorded one (NaN from T on), and k* so far."""
+    out = {name: np.full((len(methods), grid.size), np.nan) for name in ("lr", "batch", "momentum", "k_star")}
+    for j, method in enumerate(methods):
+        inside = grid < method.length
+        out["lr"][j, inside] = method.learning_rate(grid[inside])
+        out["batch"][j, inside] = [method.batches(int(t), int(t) + 1)[0] for t in grid[inside]]
+        if method.momentum is not None:
+            out["momentum"][j, inside] = method.momentum(grid[inside])
+        within = grid <= method.length
+        time = _elapsed(method, grid[within])
+        out["k_star"][j, within] = [problem.count_at_least(1.0 / s) if s > 0.0 else 0 for s in time]
+    if np.all(np.isnan(out["momentum"])):
+        del out["momentum"]
+    return out
+
+
+def _elapsed(method: Method, steps: IntArray) -> FloatArray:
+    """sum_{t < s} lr_t at each of `steps` (increasing), in chunks."""
+    out, total, at = np.empty(steps.size), 0.0, 0
+    for j, step in enumerate(steps):
+        while at < step:
+            stop = min(int(step), at + 65536)
+            total += float(method.learning_rate.values(at, stop).sum())
+            at = stop
+        out[j] = total
+    return out
+
+
+def _remove(path: Path) -> None:
+    import shutil
+
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
