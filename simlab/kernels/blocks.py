@@ -33,30 +33,30 @@ CHECK = 4
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _packed(vector, out):
-    """Upper triangle of vector vector^T as a quadratic form: off-diagonal entries doubled."""
+def _packed(t, c, out):
+    """Upper triangle of c_t c_t^T as a quadratic form: off-diagonal entries doubled."""
     entry = 0
-    for p in range(vector.size):
-        for q in range(p, vector.size):
-            out[entry] = vector[p] * vector[q] * (1.0 if p == q else 2.0)
+    for p in range(c.shape[1]):
+        for q in range(p, c.shape[1]):
+            out[entry] = c[t, p] * c[t, q] * (1.0 if p == q else 2.0)
             entry += 1
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _transfer(M, b, c, T0, T1, bb, cc, index):
+def _transfer(t, M, b, c, T0, T1, bb, cc, index):
     """T0, T1 (E, E) of U -> A U A^T = T0 U + lam T1 U + lam^2 bb (cc . U) on packed symmetric matrices."""
-    k = b.size
+    k = b.shape[1]
     T0[:, :] = 0.0
     T1[:, :] = 0.0
     for p in range(k):
         for q in range(p, k):
             e = index[p, q]
-            bb[e] = b[p] * b[q]
+            bb[e] = b[t, p] * b[t, q]
             for r in range(k):
                 for s in range(k):
-                    T0[e, index[r, s]] += M[p, r] * M[q, s]
-                    T1[e, index[r, s]] -= b[p] * c[r] * M[q, s] + M[p, r] * b[q] * c[s]
-    _packed(c, cc)
+                    T0[e, index[r, s]] += M[t, p, r] * M[t, q, s]
+                    T1[e, index[r, s]] -= b[t, p] * c[t, r] * M[t, q, s] + M[t, p, r] * b[t, q] * c[t, s]
+    _packed(t, c, cc)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -227,7 +227,7 @@ def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise
     done = 0
     while done < length:
         j = t + done
-        after = c[min(j + 1, n - 1)]
+        following = min(j + 1, n - 1)
         kick_bias = share[j] * coupling * s[0]
         kick_variance = share[j] * (coupling * s[1] + noise)
         if k == 1:
@@ -240,15 +240,15 @@ def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise
             square = b[j, 0] * b[j, 0]
             _carry_1(Z[0], t0, t1, t2, kick_bias * square, kick_variance * square, D)
         else:
-            _transfer(M[j], b[j], c[j], T0, T1, bb, cc, index)
+            _transfer(j, M, b, c, T0, T1, bb, cc, index)
             _carry(Z, new, zz, T0, T1, bb, cc, top, share[j] * ratio)
             _kick_rows(new, bb, kick_bias, kick_variance, D, stride)
             Z, new = new, Z
         head_bias, head_variance = step(
-            M[j], b[j], c[j], share[j], kick_bias, kick_variance, after, lam_head, own_head, drive_head, U_head, work
+            j, following, M, b, c, share[j], kick_bias, kick_variance, lam_head, own_head, drive_head, U_head, work
         )
         done += 1
-        _packed(after, next_cc)
+        _packed(following, c, next_cc)
         bias = variance = 0.0
         for e in range(entries):
             bias += next_cc[e] * Z[e, (entries + 2) * stride]
@@ -331,19 +331,9 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
         else:
             rate *= 0.9
             for _ in range(min(length, FLUSH)):
+                kick_bias, kick_variance = share[t] * coupling * s[0], share[t] * (coupling * s[1] + noise)
                 s[0], s[1] = step(
-                    M[t],
-                    b[t],
-                    c[t],
-                    share[t],
-                    share[t] * coupling * s[0],
-                    share[t] * (coupling * s[1] + noise),
-                    c[min(t + 1, n - 1)],
-                    lam,
-                    self_noise,
-                    drive,
-                    U,
-                    work,
+                    t, min(t + 1, n - 1), M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U, work
                 )
                 t += 1
                 if (first + t) % FLUSH == 0:

@@ -5,9 +5,9 @@ matrix sum lam E[z z^T] of a node, row by row. One step, with A = M - lam b c^T 
 
     U <- A U A^T + (1/B) [ self_noise c^T U c + drive (coupling s + noise) ] b b^T
 
-(noise enters the variance alone). The `step_*` functions take the scalars of one step: M (k, k), b (k,), c (k,), `share` = 1/B,
-the two `kicks` (coupling s + noise) / B, and `after`, the c of the step that follows; they update U in place and return s of
-both components for that next step.
+(noise enters the variance alone). The `step_*` functions do step t of M (n, k, k), b (n, k), c (n, k), with `share` = 1/B and
+the kicks (coupling s + noise) / B; they update U in place and return s of both components for the step `following`. They index
+whole arrays and make no views: a view costs as much as twenty modes.
 
 Node arrays are padded with zeros to a multiple of `LANES`, so that the vector loop has no remainder. `fastmath` allows
 reassociation and contraction, never the assumption that numbers are finite. Values below `TINY` are set to zero every
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from numba import njit
 
-LANES = 16
+LANES = 32
 FLUSH = 64
 TINY = 1e-290
 FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -70,24 +70,23 @@ def gradient_risk(U, c):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def step_1(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U):
+def step_1(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U):
     """k = 1: U <- [(M - lam b c)^2 + self_noise (b c)^2 / B] U + drive kick b^2."""
-    bias, variance = U[0, 0], U[1, 0]
-    a, slope = M[0, 0], -b[0] * c[0]
+    a, slope = M[t, 0, 0], -b[t, 0] * c[t, 0]
     own = share * slope * slope
-    kick_bias *= b[0] * b[0]
-    kick_variance *= b[0] * b[0]
+    kick_bias *= b[t, 0] * b[t, 0]
+    kick_variance *= b[t, 0] * b[t, 0]
     total_bias = total_variance = 0.0
     for i in range(lam.size):
         factor = slope * lam[i] + a
         factor = factor * factor + own * self_noise[i]
-        x = factor * bias[i] + kick_bias * drive[i]
-        y = factor * variance[i] + kick_variance * drive[i]
-        bias[i] = x
-        variance[i] = y
+        x = factor * U[0, 0, i] + kick_bias * drive[i]
+        y = factor * U[1, 0, i] + kick_variance * drive[i]
+        U[0, 0, i] = x
+        U[1, 0, i] = y
         total_bias += x
         total_variance += y
-    weight = after[0] * after[0]
+    weight = c[following, 0] * c[following, 0]
     return weight * total_bias, weight * total_variance
 
 
@@ -102,28 +101,29 @@ def _move_2(a00, a01, a10, a11, u00, u01, u11, n00, n01, n11):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def step_2(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U):
+def step_2(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U):
     """k = 2, entries (00, 01, 11)."""
-    x00, x01, x11 = U[0, 0], U[0, 1], U[0, 2]
-    y00, y01, y11 = U[1, 0], U[1, 1], U[1, 2]
-    m00, m01, m10, m11 = M[0, 0], M[0, 1], M[1, 0], M[1, 1]
-    b0, b1, c0, c1 = b[0], b[1], c[0], c[1]
+    m00, m01, m10, m11 = M[t, 0, 0], M[t, 0, 1], M[t, 1, 0], M[t, 1, 1]
+    b0, b1, c0, c1 = b[t, 0], b[t, 1], c[t, 0], c[t, 1]
+    e0, e1 = c[following, 0], c[following, 1]
     d00, d01, d10, d11 = b0 * c0, b0 * c1, b1 * c0, b1 * c1
     k00, k01, k11 = b0 * b0, b0 * b1, b1 * b1
     p00, p01, p11 = share * c0 * c0, 2.0 * share * c0 * c1, share * c1 * c1
-    q00, q01, q11 = after[0] * after[0], 2.0 * after[0] * after[1], after[1] * after[1]
+    q00, q01, q11 = e0 * e0, 2.0 * e0 * e1, e1 * e1
     total_bias = total_variance = 0.0
     for i in range(lam.size):
         l, r, f = lam[i], self_noise[i], drive[i]
         a00, a01, a10, a11 = m00 - l * d00, m01 - l * d01, m10 - l * d10, m11 - l * d11
-        g = r * (p00 * x00[i] + p01 * x01[i] + p11 * x11[i]) + kick_bias * f
-        h00, h01, h11 = _move_2(a00, a01, a10, a11, x00[i], x01[i], x11[i], g * k00, g * k01, g * k11)
-        x00[i], x01[i], x11[i] = h00, h01, h11
-        total_bias += q00 * h00 + q01 * h01 + q11 * h11
-        g = r * (p00 * y00[i] + p01 * y01[i] + p11 * y11[i]) + kick_variance * f
-        h00, h01, h11 = _move_2(a00, a01, a10, a11, y00[i], y01[i], y11[i], g * k00, g * k01, g * k11)
-        y00[i], y01[i], y11[i] = h00, h01, h11
-        total_variance += q00 * h00 + q01 * h01 + q11 * h11
+        x, y, z = U[0, 0, i], U[0, 1, i], U[0, 2, i]
+        g = r * (p00 * x + p01 * y + p11 * z) + kick_bias * f
+        x, y, z = _move_2(a00, a01, a10, a11, x, y, z, g * k00, g * k01, g * k11)
+        U[0, 0, i], U[0, 1, i], U[0, 2, i] = x, y, z
+        total_bias += q00 * x + q01 * y + q11 * z
+        x, y, z = U[1, 0, i], U[1, 1, i], U[1, 2, i]
+        g = r * (p00 * x + p01 * y + p11 * z) + kick_variance * f
+        x, y, z = _move_2(a00, a01, a10, a11, x, y, z, g * k00, g * k01, g * k11)
+        U[1, 0, i], U[1, 1, i], U[1, 2, i] = x, y, z
+        total_variance += q00 * x + q01 * y + q11 * z
     return total_bias, total_variance
 
 
@@ -134,21 +134,21 @@ def _row_3(a0, a1, a2, u00, u01, u02, u11, u12, u22):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _step_3(M, b, c, share, kick, after, lam, self_noise, drive, u):
+def _step_3(t, following, component, M, b, c, share, kick, lam, self_noise, drive, U):
     """k = 3 for one component, entries (00, 01, 02, 11, 12, 22)."""
-    m00, m01, m02 = M[0, 0], M[0, 1], M[0, 2]
-    m10, m11, m12 = M[1, 0], M[1, 1], M[1, 2]
-    m20, m21, m22 = M[2, 0], M[2, 1], M[2, 2]
-    b0, b1, b2, c0, c1, c2 = b[0], b[1], b[2], c[0], c[1], c[2]
-    e0, e1, e2 = after[0], after[1], after[2]
-    u00, u01, u02, u11, u12, u22 = u[0], u[1], u[2], u[3], u[4], u[5]
+    m00, m01, m02 = M[t, 0, 0], M[t, 0, 1], M[t, 0, 2]
+    m10, m11, m12 = M[t, 1, 0], M[t, 1, 1], M[t, 1, 2]
+    m20, m21, m22 = M[t, 2, 0], M[t, 2, 1], M[t, 2, 2]
+    b0, b1, b2, c0, c1, c2 = b[t, 0], b[t, 1], b[t, 2], c[t, 0], c[t, 1], c[t, 2]
+    e0, e1, e2 = c[following, 0], c[following, 1], c[following, 2]
+    j = component
     total = 0.0
     for i in range(lam.size):
         l0, l1, l2 = lam[i] * b0, lam[i] * b1, lam[i] * b2
         a00, a01, a02 = m00 - l0 * c0, m01 - l0 * c1, m02 - l0 * c2
         a10, a11, a12 = m10 - l1 * c0, m11 - l1 * c1, m12 - l1 * c2
         a20, a21, a22 = m20 - l2 * c0, m21 - l2 * c1, m22 - l2 * c2
-        x, y, z, v, w, r = u00[i], u01[i], u02[i], u11[i], u12[i], u22[i]
+        x, y, z, v, w, r = U[j, 0, i], U[j, 1, i], U[j, 2, i], U[j, 3, i], U[j, 4, i], U[j, 5, i]
         d0, d1, d2 = _row_3(c0, c1, c2, x, y, z, v, w, r)
         g = share * self_noise[i] * (d0 * c0 + d1 * c1 + d2 * c2) + kick * drive[i]
         g0, g1, g2 = g * b0, g * b1, g * b2
@@ -161,23 +161,23 @@ def _step_3(M, b, c, share, kick, after, lam, self_noise, drive, u):
         h12 = w0 * a20 + w1 * a21 + w2 * a22 + g1 * b2
         w0, w1, w2 = _row_3(a20, a21, a22, x, y, z, v, w, r)
         h22 = w0 * a20 + w1 * a21 + w2 * a22 + g2 * b2
-        u00[i], u01[i], u02[i], u11[i], u12[i], u22[i] = h00, h01, h02, h11, h12, h22
+        U[j, 0, i], U[j, 1, i], U[j, 2, i], U[j, 3, i], U[j, 4, i], U[j, 5, i] = h00, h01, h02, h11, h12, h22
         d0, d1, d2 = _row_3(e0, e1, e2, h00, h01, h02, h11, h12, h22)
         total += d0 * e0 + d1 * e1 + d2 * e2
     return total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def step_3(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U):
+def step_3(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U):
     """k = 3, one component after the other: nine entries of A are cheap to redo, registers are not to be had."""
-    bias = _step_3(M, b, c, share, kick_bias, after, lam, self_noise, drive, U[0])
-    return bias, _step_3(M, b, c, share, kick_variance, after, lam, self_noise, drive, U[1])
+    bias = _step_3(t, following, 0, M, b, c, share, kick_bias, lam, self_noise, drive, U)
+    return bias, _step_3(t, following, 1, M, b, c, share, kick_variance, lam, self_noise, drive, U)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def step_any(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U, work):
+def step_any(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U, work):
     """Any k, by vector loops over tiles of LANES nodes; `work` (k^2 + k + 1, LANES) is scratch."""
-    k, tile = b.size, work.shape[1]
+    k, tile = b.shape[1], work.shape[1]
     full, moved, row = work[: k * k], work[k * k : k * k + k], work[k * k + k]
     for component in range(2):
         kick = kick_bias if component == 0 else kick_variance
@@ -192,7 +192,7 @@ def step_any(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, d
             row[:] = 0.0
             for p in range(k):
                 for q in range(k):
-                    weight = share * c[p] * c[q]
+                    weight = share * c[t, p] * c[t, q]
                     if weight != 0.0:
                         for i in range(tile):
                             row[i] += weight * full[p * k + q, i]
@@ -202,36 +202,36 @@ def step_any(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, d
             for p in range(k):
                 moved[:, :] = 0.0
                 for q in range(k):
-                    m, d = M[p, q], b[p] * c[q]
+                    m, d = M[t, p, q], b[t, p] * c[t, q]
                     if m != 0.0 or d != 0.0:
                         for r in range(k):
                             for i in range(tile):
                                 moved[r, i] += (m - lam[lo + i] * d) * full[q * k + r, i]
                 for q in range(p, k):
                     target = U[component, entry, lo : lo + tile]
-                    kick_pq = b[p] * b[q]
+                    kick_pq = b[t, p] * b[t, q]
                     for i in range(tile):
                         target[i] = kick_pq * row[i]
                     for r in range(k):
-                        m, d = M[q, r], b[q] * c[r]
+                        m, d = M[t, q, r], b[t, q] * c[t, r]
                         if m != 0.0 or d != 0.0:
                             for i in range(tile):
                                 target[i] += moved[r, i] * (m - lam[lo + i] * d)
                     entry += 1
-    return gradient_risk(U, after)
+    return gradient_risk(U, c[following])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def step(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U, work):
+def step(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U, work):
     """One step of any k through the code compiled for it."""
-    k = b.size
+    k = b.shape[1]
     if k == 1:
-        return step_1(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U)
+        return step_1(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U)
     if k == 2:
-        return step_2(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U)
+        return step_2(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U)
     if k == 3:
-        return step_3(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U)
-    return step_any(M, b, c, share, kick_bias, kick_variance, after, lam, self_noise, drive, U, work)
+        return step_3(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U)
+    return step_any(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U, work)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

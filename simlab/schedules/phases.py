@@ -112,7 +112,9 @@ def wsd_s(
     decline = Decline.of(shape, floor, shape_parameters)
     parts: list[nodes.Plan | None] = []
     begin = 0
-    for end in dict.fromkeys((*places, steps)):
+    # A fraction that rounds to step 0 of a short run is no budget; the same position twice is one.
+    ends = [end for phase, end in zip(given, places, strict=True) if end or isinstance(phase, int)]
+    for end in dict.fromkeys((*ends, steps)):
         length, rise = end - begin, w if begin == 0 else 0
         c = in_steps(decay, length)
         if length < 1 or rise + c > length:

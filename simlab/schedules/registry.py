@@ -11,7 +11,7 @@ from simlab.errors import InputError, unknown_name
 if TYPE_CHECKING:
     from simlab.schedules.base import Schedule
 
-__all__ = ["FAMILIES", "family", "make", "named", "spelling"]
+__all__ = ["FAMILIES", "defaults", "family", "make", "named", "spelling"]
 
 P = ParamSpec("P")
 

@@ -30,7 +30,7 @@ COMBINATORS: dict[str, tuple[tuple[str, ...], Callable[..., Schedule]]] = {
     "clip": (("schedule", "low", "high"), Schedule.clip),
     "warmed": (("schedule", "warmup"), Schedule.warmed),
 }
-"""Kind -> its parameters and how to build it; those named in NESTED are schedules."""
+"""Kind -> its parameters in order, and how to build it of them; those in NESTED are schedules."""
 
 NESTED = ("schedule", "first", "second")
 
@@ -66,7 +66,7 @@ def from_dict(tree: Mapping[str, Any]) -> Schedule:
             if not isinstance(parameters[name], list | tuple):
                 raise InputError("parts is not a list; give the list of schedules to join.")
             parameters[name] = [from_dict(part) for part in parameters[name]]
-    return build(**parameters)
+    return build(*(parameters[name] for name in names))
 
 
 def from_json(path: str | PathLike[str]) -> Schedule:
