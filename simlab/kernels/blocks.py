@@ -1,20 +1,23 @@
 """Many steps of the tail in one: exact to rounding, at a fraction of the cost.
 
-A mode with lr lam << 1 changes little in one step, and its change over a block of m steps is a polynomial in lam of which a
-few terms suffice. So the head of the spectrum is stepped mode by mode, while the tail is carried through the block as the
-power sums mu_p = sum_tail x^p u, x = lam / lam_tail in [0, 1], p < ORDER. They obey a closed recursion, since one step
-multiplies u by T0 + lam T1 + lam^2 T2 and adds drive times a kick that is the same for all modes:
+A mode with lr lam << 1 changes little in one step, and what a block of m steps does to it is a polynomial in lam of which a
+few terms suffice. One step multiplies the packed moments u of a mode by T0 + lam T1 + lam^2 T2 and adds drive times a kick
+that is the same for all modes; a block therefore takes u to
 
-    mu_p <- T0 mu_p + T1 mu_(p+1) + T2 mu_(p+2) + kick sum_tail drive x^p
+    Q(x) u + drive G(x),     x = lam / lam_top in [0, 1],
 
-mu_0 is all that the coupling s needs, at every step. The polynomials Q(x) = prod (T0 + x T1 + x^2 T2) and G(x) = sum of the
-kicks carried to the end of the block obey the same recursion on their coefficients in reverse order, and at the end of the
-block every tail mode is brought up to date by u <- Q(x) u + drive G(x).
+where Q starts from 1 and G from 0 and both obey the same recursion as u, on coefficients of x^p, p < ORDER. The head of the
+spectrum, lam > lam_top, is stepped mode by mode. The coupling s needs of the tail, at every step, only
+
+    sum_tail c^T u c = (cc . Q) . mu + (cc . G) . D,     mu_p = sum_tail x^p u,  D_p = sum_tail drive x^p,
+
+with mu and D taken once at the start of the block; at its end every tail mode is brought up to date.
 
 The block ends before the first coefficient left out could matter: for k = 1 when the sum of |T1 + T2| / T0 reaches `REACH`,
 where REACH^ORDER / ORDER! < 1e-19; for larger k when the last coefficient kept passes `LAST` times the largest.
 
-It holds where self_noise = ratio lam^2, i.e. for one kurtosis shared by all modes; otherwise the plain step does all modes.
+It holds where self_noise = ratio lam^2, i.e. for one kurtosis shared by all modes; otherwise every mode is stepped.
+Coefficients are stored in descending order with PAD zeros behind, so that multiplying by x is reading one place ahead.
 """
 
 from __future__ import annotations
@@ -22,14 +25,171 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.moments import FAST, FLUSH, LANES, flush, gradient_risk, record, step
+from simlab.kernels.moments import FAST, FLUSH, LANES, TINY, flush, gradient_risk, record, step, step_1
 
 ORDER = 24
 PAD = 2
+STRIDE = ORDER + PAD
+TILE = 128
 REACH = 1.5
 LAST = 1e-19
 SHORTEST = 8
 CHECK = 4
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _power_sums(lam, top, drive, U, first, D, mu, with_drive):
+    """mu[component, entry, p] = sum x^p U and, if asked for, D[p] = sum drive x^p over the nodes from `first` on.
+
+    Stored in descending powers; four powers a pass, to spare memory traffic.
+    """
+    entries = U.shape[1]
+    mu[:, :, :] = 0.0
+    if with_drive:
+        D[:] = 0.0
+    x, power = np.empty(TILE), np.empty(TILE)
+    for lo in range(first, lam.size, TILE):
+        size = min(TILE, lam.size - lo)
+        for i in range(size):
+            x[i] = lam[lo + i] / top
+            power[i] = 1.0
+        for p in range(0, ORDER, 4):
+            at = ORDER - 1 - p
+            if with_drive:
+                a0 = a1 = a2 = a3 = 0.0
+                for i in range(size):
+                    y, v = x[i], power[i] * drive[lo + i]
+                    a0 += v
+                    a1 += v * y
+                    a2 += v * (y * y)
+                    a3 += v * (y * y * y)
+                D[at] += a0
+                D[at - 1] += a1
+                D[at - 2] += a2
+                D[at - 3] += a3
+            for e in range(entries):
+                a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
+                for i in range(size):
+                    y, v, w = x[i], power[i] * U[0, e, lo + i], power[i] * U[1, e, lo + i]
+                    z = y * y
+                    a0 += v
+                    b0 += w
+                    a1 += v * y
+                    b1 += w * y
+                    a2 += v * z
+                    b2 += w * z
+                    a3 += v * (z * y)
+                    b3 += w * (z * y)
+                mu[0, e, at] += a0
+                mu[0, e, at - 1] += a1
+                mu[0, e, at - 2] += a2
+                mu[0, e, at - 3] += a3
+                mu[1, e, at] += b0
+                mu[1, e, at - 1] += b1
+                mu[1, e, at - 2] += b2
+                mu[1, e, at - 3] += b3
+            for i in range(size):
+                z = x[i] * x[i]
+                power[i] *= z * z
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _horner(Z, e, at, x, size, out):
+    """out[:size] = the polynomial whose coefficients are Z[e, at : at + ORDER], at x."""
+    for i in range(size):
+        out[i] = 0.0
+    for p in range(at, at + ORDER, 4):
+        c0, c1, c2, c3 = Z[e, p], Z[e, p + 1], Z[e, p + 2], Z[e, p + 3]
+        for i in range(size):
+            y = x[i]
+            out[i] = (((out[i] * y + c0) * y + c1) * y + c2) * y + c3
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _bring_up_to_date(lam, top, drive, U, first, Z):
+    """U <- Q(x) U + drive G(x) for the nodes from `first` on; rows of Z: E columns of Q, then G of both components."""
+    entries = U.shape[1]
+    x, value = np.empty(TILE), np.empty(TILE)
+    new = np.empty((2, entries, TILE))
+    for lo in range(first, lam.size, TILE):
+        size = min(TILE, lam.size - lo)
+        for i in range(size):
+            x[i] = lam[lo + i] / top
+        for e in range(entries):
+            for component in range(2):
+                _horner(Z, e, (entries + component) * STRIDE, x, size, value)
+                for i in range(size):
+                    new[component, e, i] = drive[lo + i] * value[i]
+            for f in range(entries):
+                _horner(Z, e, f * STRIDE, x, size, value)
+                for i in range(size):
+                    new[0, e, i] += value[i] * U[0, f, lo + i]
+                    new[1, e, i] += value[i] * U[1, f, lo + i]
+        for component in range(2):
+            for e in range(entries):
+                for i in range(size):
+                    U[component, e, lo + i] = new[component, e, i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh):
+    """A block for k = 1, where T0 + x T1 + x^2 T2 is a number and REACH can be counted: everything in one loop."""
+    n, top = b.shape[0], lam[head]
+    _power_sums(lam, top, drive, U, head, D, mu, fresh)
+    Z = np.zeros((1, 3 * STRIDE))
+    q, g_bias, g_variance = Z[0, :STRIDE], Z[0, STRIDE : 2 * STRIDE], Z[0, 2 * STRIDE :]
+    q[ORDER - 1] = 1.0
+    bias, variance, mu_bias, mu_variance = U[0, 0], U[1, 0], mu[0, 0], mu[1, 0]
+    s_bias, s_variance = s[0], s[1]
+    reach = 0.0
+    done = 0
+    while done < length:
+        j = t + done
+        a, slope = M[j, 0, 0], -b[j, 0] * c[j, 0]
+        own = share[j] * slope * slope
+        t0, t1, t2 = a * a, 2.0 * a * slope * top, (slope * slope + own * ratio) * top * top
+        if done > 0 and (t0 <= 0.0 or reach * t0 + abs(t1) + abs(t2) > REACH * t0):
+            break
+        reach += (abs(t1) + abs(t2)) / t0
+        square = share[j] * b[j, 0] * b[j, 0]
+        kick_bias, kick_variance = square * coupling * s_bias, square * (coupling * s_variance + noise)
+        total_bias, total_variance = kick_bias * D[ORDER - 1], kick_variance * D[ORDER - 1]
+        for p in range(ORDER):
+            v = t0 * q[p] + t1 * q[p + 1] + t2 * q[p + 2]
+            q[p] = v
+            total_bias += v * mu_bias[p]
+            total_variance += v * mu_variance[p]
+        for p in range(ORDER):
+            v = t0 * g_bias[p] + t1 * g_bias[p + 1] + t2 * g_bias[p + 2]
+            g_bias[p] = v
+            total_bias += v * D[p]
+        for p in range(ORDER):
+            v = t0 * g_variance[p] + t1 * g_variance[p + 1] + t2 * g_variance[p + 2]
+            g_variance[p] = v
+            total_variance += v * D[p]
+        g_bias[ORDER - 1] += kick_bias
+        g_variance[ORDER - 1] += kick_variance
+        for i in range(head):
+            factor = slope * lam[i] + a
+            factor = factor * factor + own * self_noise[i]
+            x = factor * bias[i] + kick_bias * drive[i]
+            y = factor * variance[i] + kick_variance * drive[i]
+            bias[i] = x
+            variance[i] = y
+            total_bias += x
+            total_variance += y
+        done += 1
+        weight = c[min(j + 1, n - 1), 0] ** 2
+        s_bias, s_variance = weight * total_bias, weight * total_variance
+        if not s_bias + s_variance <= limit:
+            break
+        if j % FLUSH == 0:
+            for i in range(head):
+                bias[i] = 0.0 if abs(bias[i]) < TINY else bias[i]
+                variance[i] = 0.0 if abs(variance[i]) < TINY else variance[i]
+    s[0], s[1] = s_bias, s_variance
+    _bring_up_to_date(lam, top, drive, U, head, Z)
+    return done
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -43,8 +203,8 @@ def _packed(t, c, out):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _transfer(t, M, b, c, T0, T1, bb, cc, index):
-    """T0, T1 (E, E) of U -> A U A^T = T0 U + lam T1 U + lam^2 bb (cc . U) on packed symmetric matrices."""
+def _transfer(t, M, b, c, top, T0, T1, bb, index):
+    """T0, T1 (E, E) of U -> A U A^T = T0 U + x T1 U + x^2 top^2 bb (cc . U) on packed symmetric matrices, lam = x top."""
     k = b.shape[1]
     T0[:, :] = 0.0
     T1[:, :] = 0.0
@@ -55,213 +215,133 @@ def _transfer(t, M, b, c, T0, T1, bb, cc, index):
             for r in range(k):
                 for s in range(k):
                     T0[e, index[r, s]] += M[t, p, r] * M[t, q, s]
-                    T1[e, index[r, s]] -= b[t, p] * c[t, r] * M[t, q, s] + M[t, p, r] * b[t, q] * c[t, s]
-    _packed(t, c, cc)
+                    T1[e, index[r, s]] -= top * (b[t, p] * c[t, r] * M[t, q, s] + M[t, p, r] * b[t, q] * c[t, s])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _power_sums(lam, top, drive, U, first, D, mu):
-    """D[p] = sum drive x^p and mu[component, entry, p] = sum x^p U over the nodes from `first` on, x = lam / top."""
-    entries = U.shape[1]
-    D[:] = 0.0
-    mu[:, :, :] = 0.0
-    power, x = np.empty(LANES), np.empty(LANES)
-    for lo in range(first, lam.size, LANES):
-        for i in range(LANES):
-            x[i] = lam[lo + i] / top
-            power[i] = 1.0
-        for p in range(ORDER):
-            total = 0.0
-            for i in range(LANES):
-                total += power[i] * drive[lo + i]
-            D[p] += total
-            for e in range(entries):
-                total_bias = total_variance = 0.0
-                for i in range(LANES):
-                    total_bias += power[i] * U[0, e, lo + i]
-                    total_variance += power[i] * U[1, e, lo + i]
-                mu[0, e, p] += total_bias
-                mu[1, e, p] += total_variance
-            for i in range(LANES):
-                power[i] *= x[i]
+def _carry_3(Z, new, seen, next_seen, T0, T1, push, cc):
+    """`_carry` for the three moments of k = 2, unrolled."""
+    a00, a01, a02, b00, b01, b02 = T0[0, 0], T0[0, 1], T0[0, 2], T1[0, 0], T1[0, 1], T1[0, 2]
+    a10, a11, a12, b10, b11, b12 = T0[1, 0], T0[1, 1], T0[1, 2], T1[1, 0], T1[1, 1], T1[1, 2]
+    a20, a21, a22, b20, b21, b22 = T0[2, 0], T0[2, 1], T0[2, 2], T1[2, 0], T1[2, 1], T1[2, 2]
+    p0, p1, p2, c0, c1, c2 = push[0], push[1], push[2], cc[0], cc[1], cc[2]
+    for at in range(0, 5 * STRIDE, STRIDE):
+        for j in range(at, at + ORDER):
+            x, y, z, w = Z[0, j], Z[1, j], Z[2, j], seen[j + 2]
+            u, v, r = Z[0, j + 1], Z[1, j + 1], Z[2, j + 1]
+            h0 = a00 * x + a01 * y + a02 * z + b00 * u + b01 * v + b02 * r + p0 * w
+            h1 = a10 * x + a11 * y + a12 * z + b10 * u + b11 * v + b12 * r + p1 * w
+            h2 = a20 * x + a21 * y + a22 * z + b20 * u + b21 * v + b22 * r + p2 * w
+            new[0, j], new[1, j], new[2, j] = h0, h1, h2
+            next_seen[j] = c0 * h0 + c1 * h1 + c2 * h2
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _horner(coefficients, x, out):
-    """out = polynomial in x with coefficients in descending order, four at a time to spare memory traffic."""
-    for i in range(x.size):
-        out[i] = 0.0
-    for p in range(0, ORDER, 4):
-        c0, c1, c2, c3 = coefficients[p], coefficients[p + 1], coefficients[p + 2], coefficients[p + 3]
-        for i in range(x.size):
-            y = x[i]
-            out[i] = (((out[i] * y + c0) * y + c1) * y + c2) * y + c3
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _bring_up_to_date(lam, top, drive, U, first, Z, stride):
-    """U <- Q(x) U + drive G(x) for the nodes from `first` on; rows of Z: E columns of Q, then G of both components."""
-    entries = U.shape[1]
-    x, value = np.empty(LANES), np.empty(LANES)
-    new = np.empty((2, entries, LANES))
-    for lo in range(first, lam.size, LANES):
-        for i in range(LANES):
-            x[i] = lam[lo + i] / top
-        for e in range(entries):
-            for component in range(2):
-                at = (entries + component) * stride
-                _horner(Z[e, at : at + ORDER], x, value)
-                for i in range(LANES):
-                    new[component, e, i] = drive[lo + i] * value[i]
-            for f in range(entries):
-                at = f * stride
-                _horner(Z[e, at : at + ORDER], x, value)
-                for i in range(LANES):
-                    new[0, e, i] += value[i] * U[0, f, lo + i]
-                    new[1, e, i] += value[i] * U[1, f, lo + i]
-        for component in range(2):
-            for e in range(entries):
-                for i in range(LANES):
-                    U[component, e, lo + i] = new[component, e, i]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _carry(Z, new, zz, T0, T1, bb, cc, top, own):
-    """new = (T0 + x top T1 + x^2 top^2 (1 + own) bb cc^T) Z, where multiplying by x is a shift to the left."""
-    entries, width = Z.shape
-    for j in range(width - PAD):
-        zz[j] = 0.0
-    for f in range(entries):
-        if cc[f] != 0.0:
-            for j in range(width - PAD):
-                zz[j] += cc[f] * Z[f, j + 2]
-    for e in range(entries):
-        push = top * top * (1.0 + own) * bb[e]
-        row = new[e]
-        for j in range(width - PAD):
-            row[j] = push * zz[j]
-        for f in range(entries):
-            t0, t1 = T0[e, f], top * T1[e, f]
-            source = Z[f]
-            if t1 != 0.0:
-                for j in range(width - PAD):
-                    row[j] += t0 * source[j] + t1 * source[j + 1]
-            elif t0 != 0.0:
-                for j in range(width - PAD):
-                    row[j] += t0 * source[j]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _carry_1(Z, t0, t1, t2, kick_bias, kick_variance, D):
-    """k = 1: the five rows Q, G_bias, G_variance, mu_bias, mu_variance in place; reads run ahead of writes."""
-    stride = ORDER + PAD
-    for row in range(5):
-        z = Z[row * stride : (row + 1) * stride]
-        for j in range(ORDER):
-            z[j] = t0 * z[j] + t1 * z[j + 1] + t2 * z[j + 2]
-    Z[2 * stride - PAD - 1] += kick_bias
-    Z[3 * stride - PAD - 1] += kick_variance
-    bias, variance = Z[3 * stride : 4 * stride], Z[4 * stride : 5 * stride]
-    for p in range(ORDER):
-        bias[p] += kick_bias * D[p]
-        variance[p] += kick_variance * D[p]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _kick_rows(Z, bb, kick_bias, kick_variance, D, stride):
-    """Add the kicks to G's constant terms and to the power sums; clear the padding that the shift has filled."""
+def _carry(Z, new, seen, next_seen, T0, T1, push, cc):
+    """new = (T0 + x T1) Z + x^2 push seen, next_seen = cc . new, row by row; multiplying by x is reading ahead."""
     entries = Z.shape[0]
+    if entries == 3:
+        _carry_3(Z, new, seen, next_seen, T0, T1, push, cc)
+        return
+    width = (entries + 2) * STRIDE - PAD
+    for j in range(width):
+        next_seen[j] = 0.0
     for e in range(entries):
-        row = Z[e]
-        for r in range(entries + 4):
-            row[r * stride + ORDER] = 0.0
-            row[r * stride + ORDER + 1] = 0.0
-        row[entries * stride + ORDER - 1] += bb[e] * kick_bias
-        row[(entries + 1) * stride + ORDER - 1] += bb[e] * kick_variance
-        bias, variance = (entries + 2) * stride, (entries + 3) * stride
-        for p in range(ORDER):
-            row[bias + p] += bb[e] * kick_bias * D[p]
-            row[variance + p] += bb[e] * kick_variance * D[p]
+        for j in range(width):
+            new[e, j] = push[e] * seen[j + 2]
+        for f in range(entries):
+            a, b = T0[e, f], T1[e, f]
+            if b != 0.0:
+                for j in range(width):
+                    new[e, j] += a * Z[f, j] + b * Z[f, j + 1]
+            elif a != 0.0:
+                for j in range(width):
+                    new[e, j] += a * Z[f, j]
+        for at in range(ORDER, width, STRIDE):
+            new[e, at] = 0.0
+            new[e, at + 1] = 0.0
+        if cc[e] != 0.0:
+            for j in range(width):
+                next_seen[j] += cc[e] * new[e, j]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _exhausted(Z, stride):
+def _exhausted(Z):
     """Whether the last kept coefficient of Q or G has grown to where the next one could matter."""
     entries = Z.shape[0]
-    for r in range(entries + 2):
+    for at in range(0, (entries + 2) * STRIDE, STRIDE):
         top = last = 0.0
         for e in range(entries):
-            for j in range(ORDER):
-                top = max(top, abs(Z[e, r * stride + j]))
-            last = max(last, abs(Z[e, r * stride]), abs(Z[e, r * stride + 1]) * 1e-3)
+            for j in range(at, at + ORDER):
+                top = max(top, abs(Z[e, j]))
+            last = max(last, abs(Z[e, at]), 1e-3 * abs(Z[e, at + 1]))
         if last > LAST * top:
             return True
     return False
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, work):
+def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh, work):
     """Up to `length` steps from step t on with `head` modes stepped one by one. Returns the steps done; `s` is updated."""
     k = b.shape[1]
-    entries, n, stride = k * (k + 1) // 2, b.shape[0], ORDER + PAD
-    top = lam[head]
-    _power_sums(lam, top, drive, U, head, D, mu)
-    width = (entries + 4) * stride
-    Z, new, zz = np.zeros((entries, width + PAD)), np.zeros((entries, width + PAD)), np.zeros(width + PAD)
-    for e in range(entries):
-        Z[e, e * stride + ORDER - 1] = 1.0
-        Z[e, (entries + 2) * stride : (entries + 2) * stride + ORDER] = mu[0, e]
-        Z[e, (entries + 3) * stride : (entries + 3) * stride + ORDER] = mu[1, e]
+    entries, n, top = k * (k + 1) // 2, b.shape[0], lam[head]
+    _power_sums(lam, top, drive, U, head, D, mu, fresh)
+    width = (entries + 2) * STRIDE
+    Z, new = np.zeros((entries, width + PAD)), np.zeros((entries, width + PAD))
+    seen, next_seen = np.zeros(width + PAD), np.zeros(width + PAD)
     T0, T1 = np.empty((entries, entries)), np.empty((entries, entries))
-    bb, cc, next_cc = np.empty(entries), np.empty(entries), np.empty(entries)
-    index = np.empty((k, k), dtype=np.int64)
+    bb, push, cc, index = np.empty(entries), np.empty(entries), np.empty(entries), np.empty((k, k), dtype=np.int64)
+    _packed(t, c, cc)
     entry = 0
     for p in range(k):
         for q in range(p, k):
             index[p, q] = entry
             index[q, p] = entry
+            Z[entry, entry * STRIDE + ORDER - 1] = 1.0
+            seen[entry * STRIDE + ORDER - 1] = cc[entry]
             entry += 1
     # A copy: the vector loops need each row of the head to be contiguous for the compiler to know it.
     U_head, lam_head, own_head, drive_head = U[:, :, :head].copy(), lam[:head], self_noise[:head], drive[:head]
-    reach = 0.0
+    g_bias, g_variance = entries * STRIDE, (entries + 1) * STRIDE
     done = 0
     while done < length:
         j = t + done
         following = min(j + 1, n - 1)
         kick_bias = share[j] * coupling * s[0]
         kick_variance = share[j] * (coupling * s[1] + noise)
-        if k == 1:
-            a, slope = M[j, 0, 0], -b[j, 0] * c[j, 0] * top
-            t0, t1, t2 = a * a, 2.0 * a * slope, slope * slope * (1.0 + share[j] * ratio)
-            if t0 > 0.0:
-                reach += (abs(t1) + abs(t2)) / t0
-            if done > 0 and (reach > REACH or t0 <= 0.0):
-                break
-            square = b[j, 0] * b[j, 0]
-            _carry_1(Z[0], t0, t1, t2, kick_bias * square, kick_variance * square, D)
-        else:
-            _transfer(j, M, b, c, T0, T1, bb, cc, index)
-            _carry(Z, new, zz, T0, T1, bb, cc, top, share[j] * ratio)
-            _kick_rows(new, bb, kick_bias, kick_variance, D, stride)
-            Z, new = new, Z
-        head_bias, head_variance = step(
+        _transfer(j, M, b, c, top, T0, T1, bb, index)
+        for e in range(entries):
+            push[e] = top * top * (1.0 + share[j] * ratio) * bb[e]
+        _packed(following, c, cc)
+        _carry(Z, new, seen, next_seen, T0, T1, push, cc)
+        for e in range(entries):
+            new[e, g_bias + ORDER - 1] += bb[e] * kick_bias
+            new[e, g_variance + ORDER - 1] += bb[e] * kick_variance
+            next_seen[g_bias + ORDER - 1] += cc[e] * bb[e] * kick_bias
+            next_seen[g_variance + ORDER - 1] += cc[e] * bb[e] * kick_variance
+        Z, new = new, Z
+        seen, next_seen = next_seen, seen
+        bias, variance = step(
             j, following, M, b, c, share[j], kick_bias, kick_variance, lam_head, own_head, drive_head, U_head, work
         )
         done += 1
-        _packed(following, c, next_cc)
-        bias = variance = 0.0
+        for p in range(ORDER):
+            bias += seen[g_bias + p] * D[p]
+            variance += seen[g_variance + p] * D[p]
         for e in range(entries):
-            bias += next_cc[e] * Z[e, (entries + 2) * stride]
-            variance += next_cc[e] * Z[e, (entries + 3) * stride]
-        s[0], s[1] = head_bias + bias, head_variance + variance
-        if not s[0] + s[1] <= limit:
+            at = e * STRIDE
+            for p in range(ORDER):
+                bias += seen[at + p] * mu[0, e, p]
+                variance += seen[at + p] * mu[1, e, p]
+        s[0], s[1] = bias, variance
+        if not bias + variance <= limit:
             break
         if j % FLUSH == 0:
             flush(U_head)
-        if k > 1 and (done < 8 * CHECK or done % CHECK == 0) and _exhausted(Z, stride):
+        if (done < 8 * CHECK or done % CHECK == 0) and _exhausted(Z):
             break
     U[:, :, :head] = U_head
-    _bring_up_to_date(lam, top, drive, U, head, Z, stride)
+    _bring_up_to_date(lam, top, drive, U, head, Z)
     return done
 
 
@@ -272,9 +352,9 @@ def _choose_head(lam, rate, length, k):
     `rate` lam is how much of REACH a step uses up.
     """
     entries = k * (k + 1) // 2
-    per_mode = 0.9 if k == 1 else 1.6 * k**3
-    carried = 60.0 if k == 1 else 12.0 * entries * (2 * entries + 2) * (entries + 4)
-    closing = (6.0 * (entries * entries + 2 * entries) + 12.0 * entries)
+    per_mode = 1.0 if k == 1 else 1.2 * k**3
+    carried = 90.0 if k == 1 else 130.0 + 4.0 * entries * (entries + 1) * (entries + 2)
+    closing = 6.0 * entries * entries + 24.0 * entries
     best, choice = per_mode * lam.size, -1
     head = 0
     while head < lam.size:
@@ -303,38 +383,52 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
     D, mu = np.empty(ORDER), np.empty((2, entries, ORDER))
     s = np.array(gradient_risk(U, c[0]))
     rate = 0.0
-    t = 0
+    t = until = 0
+    last_head = -1
     while t < n:
         if slots[t] >= 0:
             record(U, o[t], labels, out[slots[t]])
-        length = 1
-        while t + length < n and slots[t + length] < 0:
-            length += 1
+        if until <= t:
+            until = t + 1
+            while until < n and slots[until] < 0:
+                until += 1
+        length = until - t
         head = -1
         if not np.isnan(ratio) and length >= SHORTEST:
             if k == 1:
-                slope, a = abs(b[t, 0] * c[t, 0]), abs(M[t, 0, 0])
-                rate = 2.0 * slope / max(a, 1e-300)
+                rate = 2.0 * abs(b[t, 0] * c[t, 0]) / max(abs(M[t, 0, 0]), 1e-300)
             elif rate == 0.0:
                 for p in range(k):
                     rate = max(rate, 4.0 * abs(b[t, p] * c[t, p]))
             head = _choose_head(lam, rate, length, k)
         if head >= 0:
-            done = _block(
-                t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, work
-            )
-            flush(U)
-            if k > 1:
+            fresh, last_head = head != last_head, head
+            if k == 1:
+                done = _block_1(
+                    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh
+                )
+            else:
+                done = _block(
+                    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh,
+                    work,
+                )  # fmt: skip
                 # What the block has used up says how long the next one may be.
                 rate = REACH / (done * lam[head]) if done < length else 0.8 * rate
+            flush(U)
             t += done
         else:
             rate *= 0.9
             for _ in range(min(length, FLUSH)):
                 kick_bias, kick_variance = share[t] * coupling * s[0], share[t] * (coupling * s[1] + noise)
-                s[0], s[1] = step(
-                    t, min(t + 1, n - 1), M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U, work
-                )
+                following = min(t + 1, n - 1)
+                if k == 1:
+                    s[0], s[1] = step_1(
+                        t, following, M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U
+                    )
+                else:
+                    s[0], s[1] = step(
+                        t, following, M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U, work
+                    )
                 t += 1
                 if (first + t) % FLUSH == 0:
                     flush(U)
