@@ -1,16 +1,17 @@
 """Few weighted nodes in place of many modes.
 
 The moment recursion sees the spectrum only through sums over modes of smooth functions of lam_i, against two measures:
-the signal lam_i * initial_error_i^2 and the noise lam_i^2. A Gauss rule for the discrete sum over a short range of indices
-integrates such functions to near machine precision, so that the cost of a run stops depending on the dimension.
+the signal lam_i * initial_error_i^2 and the noise lam_i^2. A Gauss rule for the discrete sum over a short range of
+indices integrates such functions to near machine precision, so that the cost of a run stops depending on the dimension.
 
-A rule is adapted to test functions: for each, the error over a range must stay below the tolerance times the sum over the
-subspace the range lies in. Test functions are arrays (tests, nodes) of factors; the default set is exp(-tau lam), tau
-log-spaced, the decay of a mode under any non-oscillating method.
+A rule is adapted to test functions: for each, the error over a range must stay below the tolerance times the sum over
+the subspace the range lies in. Test functions are arrays (tests, nodes) of factors; the default set is exp(-tau lam),
+tau log-spaced, the decay of a mode under any non-oscillating method.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -20,7 +21,14 @@ import numpy.typing as npt
 from simlab.errors import InputError
 from simlab.spectra import Family
 
-__all__ = ["Nodes", "compress_family", "compress_measured", "exponential_tests", "gauss_rule_of_integers", "gauss_rule_of_points"]
+__all__ = [
+    "Nodes",
+    "compress_family",
+    "compress_measured",
+    "exponential_tests",
+    "gauss_rule_of_integers",
+    "gauss_rule_of_points",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -123,7 +131,7 @@ def dyadic_ranges(dim: int, boundaries: Sequence[int]) -> list[tuple[int, int]]:
         cuts.add(edge)
         edge = 2 * edge + 1
     ordered = sorted(cut for cut in cuts if cut >= min(HEAD, dim))
-    return list(zip(ordered[:-1], ordered[1:], strict=True))
+    return list(itertools.pairwise(ordered))
 
 
 def compress_family(
@@ -181,10 +189,10 @@ def compress_family(
     return Nodes(family.eigenvalue(index), weight * family.signal(index), weight, start, stop)
 
 
-def _scales(
-    stretches: list[int], *groups: dict[tuple[int, int], FloatArray]
-) -> list[FloatArray]:
-    """Per stretch between boundaries: the sum of every test function against both measures, floored where negligible."""
+def _scales(stretches: list[int], *groups: dict[tuple[int, int], FloatArray]) -> list[FloatArray]:
+    """Per stretch between boundaries: the sum of every test function against both measures, floored where
+    negligible.
+    """
     totals = [np.zeros(1)] * (len(stretches) - 1)
     for group in groups:
         for (first, _), value in group.items():
@@ -210,9 +218,9 @@ def compress_measured(
 ) -> Nodes:
     """A measured spectrum (descending, shapes (n,)) on few nodes, by Gauss rules in log lam for signal and noise apart.
 
-    A measured signal is no smooth function of lam, so each of the two measures has nodes of its own: nodes of the signal
-    carry no noise (multiplicity 0) and nodes of the noise no signal. A range of log lam is narrow enough when a polynomial
-    of the rule's degree represents every test function on it, whatever eigenvalues lie inside.
+    A measured signal is no smooth function of lam, so each of the two measures has nodes of its own: nodes of the
+    signal carry no noise (multiplicity 0) and nodes of the noise no signal. A range of log lam is narrow enough when a
+    polynomial of the rule's degree represents every test function on it, whatever eigenvalues lie inside.
     `boundaries` are positions in `lam` that no range may straddle.
     """
     order = order_for(tolerance)
@@ -221,7 +229,7 @@ def compress_measured(
     noise = multiplicity * lam**2
     head = min(HEAD, lam.size)
     cuts = sorted({head, lam.size, *(int(b) for b in boundaries if head < b < lam.size)})
-    stretches = list(zip(cuts[:-1], cuts[1:], strict=True))
+    stretches = list(itertools.pairwise(cuts))
     sums = np.cumsum(np.stack([signal, noise]), axis=1)
     groups: list[tuple[int, int]] = [(i, i + 1) for i in range(head)]
     for first, last in stretches:
@@ -251,7 +259,8 @@ def _stretch_scale(first: int, last: int, lam: FloatArray, sums: FloatArray, tes
     padded = np.concatenate([np.zeros((2, 1)), sums], axis=1)
     mass = padded[:, edges[1:]] - padded[:, edges[:-1]]
     total = mass @ tests(lam[picked]).T
-    return np.maximum(total, NEGLIGIBLE * np.abs(total).max(axis=-1, keepdims=True))
+    scale: FloatArray = np.maximum(total, NEGLIGIBLE * np.abs(total).max(axis=-1, keepdims=True))
+    return scale
 
 
 def _interpolation_error(low: float, high: float, order: int, tests: TestFunctions) -> FloatArray:
@@ -291,8 +300,7 @@ def _measured_nodes(
         lam = np.exp(nodes)
         columns.append((lam, np.zeros(nodes.size), weight / lam**2, first, last))
     sizes = [column[0].size for column in columns]
-    return Nodes(
-        *(np.concatenate([column[j] for column in columns]) for j in range(3)),
-        np.repeat(np.array([column[3] for column in columns], dtype=np.int64), sizes),
-        np.repeat(np.array([column[4] for column in columns], dtype=np.int64), sizes),
-    )
+    lam, power, count = (np.concatenate([column[j] for column in columns]) for j in range(3))
+    start = np.repeat(np.array([column[3] for column in columns], dtype=np.int64), sizes)
+    stop = np.repeat(np.array([column[4] for column in columns], dtype=np.int64), sizes)
+    return Nodes(lam, power, count, start, stop)

@@ -17,6 +17,7 @@ from simlab.errors import InputError
 __all__ = ["Family", "marchenko_pastur", "power_law_random_features"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 IndexFunction = Callable[[FloatArray], FloatArray]
 
 MAX_MODES = 100_000_000
@@ -44,14 +45,18 @@ class Family:
         return self.eigenvalue(index), self.signal(index)
 
     def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}, by bisection in the index."""
-        low, high = 0, self.dim
-        while low < high:
+        """#{i : lam_i >= threshold}."""
+        return int(self.counts_at_least(np.array([threshold]))[0])
+
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
+        """#{i : lam_i >= threshold} for each of many thresholds, by bisection in the index."""
+        low = np.zeros(thresholds.shape, dtype=np.int64)
+        high = np.full(thresholds.shape, self.dim, dtype=np.int64)
+        while np.any(low < high):
             middle = (low + high + 1) // 2
-            if self.eigenvalue(np.array([float(middle)]))[0] >= threshold:
-                low = middle
-            else:
-                high = middle - 1
+            reached = self.eigenvalue(np.maximum(middle, 1).astype(np.float64)) >= thresholds
+            low = np.where(reached, middle, low)
+            high = np.where(reached, high, middle - 1)
         return low
 
 
@@ -59,8 +64,9 @@ def marchenko_pastur(dim: int, ratio: float) -> FloatArray:
     """The `dim` mid-quantiles, descending, of the Marchenko-Pastur law of ratio = dim / samples <= 1.
 
     The law of the eigenvalues of a white Wishart matrix (1/n) G^T G, G of shape (n, dim), has density
-    sqrt((lam_+ - lam)(lam - lam_-)) / (2 pi ratio lam) on lam_+- = (1 +- sqrt(ratio))^2 (Marchenko and Pastur 1967). With
-    lam = 1 + ratio + 2 sqrt(ratio) cos(theta) it is 2 sin^2(theta) / (pi lam) d theta, smooth, and is summed in theta.
+    sqrt((lam_+ - lam)(lam - lam_-)) / (2 pi ratio lam) on lam_+- = (1 +- sqrt(ratio))^2 (Marchenko and Pastur 1967).
+    With lam = 1 + ratio + 2 sqrt(ratio) cos(theta) it is 2 sin^2(theta) / (pi lam) d theta, smooth, and is summed in
+    theta.
     """
     if not 0.0 < ratio <= 1.0:
         raise InputError(

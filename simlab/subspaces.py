@@ -1,12 +1,13 @@
 """Partitions of the eigen-indices {1 .. d} into named subspaces.
 
-A partition is asked for before the problem is known (`log_bins(8)`, `head_tail(20)`) and resolved against a problem by the
-engine. Indices are 1-based and ordered by descending eigenvalue, as in the literature. The subspaces of a partition always
-cover {1 .. d}, so that risk summed over them is the risk.
+A partition is asked for before the problem is known (`log_bins(8)`, `head_tail(20)`) and resolved against a problem by
+the engine. Indices are 1-based and ordered by descending eigenvalue, as in the literature. The subspaces of a
+partition always cover {1 .. d}, so that risk summed over them is the risk.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,6 +64,7 @@ class Subspaces:
             bad = int(np.flatnonzero(stop > lasts[where])[0])
             raise InputError(
                 f"subspaces = {self.expression} cuts through node {bad} of a compressed problem (modes {start[bad] + 1} "
+                f""
                 f"to {stop[bad]}); compress the original with compress(subspaces={self.expression}, method=...)."
             )
         return [name for name, _ in named], np.array([edge[2] for edge in edges], dtype=np.int64)[where]
@@ -113,7 +115,7 @@ def log_bins(n: int) -> Subspaces:
         edges[-1] = dim
         if edges.size == 1:
             edges = np.array([0, dim], dtype=np.int64)
-        pairs = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+        pairs = [(int(a), int(b)) for a, b in itertools.pairwise(edges) if b > a]
         return [(_range_name(a, b), [(a, b)]) for a, b in pairs]
 
     return Subspaces(f"log_bins({n})", ranges)
@@ -151,7 +153,9 @@ def index_sets(
     return Subspaces(_expression or f"index_sets({chosen})", ranges)
 
 
-def from_spec(spec: str | Subspaces | Mapping[str, Iterable[int]] | Sequence[Iterable[int]] | None) -> Subspaces:
+def from_spec(
+    spec: str | Subspaces | Mapping[str, Iterable[int]] | Sequence[Iterable[int]] | None,
+) -> Subspaces:
     """A partition from what a user may write: a Subspaces, "log_bins(8)" (the experiment file), or index sets."""
     if spec is None:
         return whole()
@@ -197,4 +201,4 @@ def _runs(members: list[int]) -> list[tuple[int, int]]:
 
 def _complement(members: list[int], dim: int) -> list[tuple[int, int]]:
     taken = [(-1, 0), *_runs(members), (dim, dim + 1)]
-    return [(a[1], b[0]) for a, b in zip(taken[:-1], taken[1:], strict=True) if b[0] > a[1]]
+    return [(a[1], b[0]) for a, b in itertools.pairwise(taken) if b[0] > a[1]]

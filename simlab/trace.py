@@ -14,6 +14,7 @@ import xarray as xr
 from simlab._version import __version__
 from simlab.errors import InputError
 from simlab.methods.base import Method
+from simlab.schedules import Schedule
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ ADDITIVE = ("bias", "variance", "cross")
 
 
 class _Problem(Protocol):
-    def count_at_least(self, threshold: float) -> int: ...
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray: ...
     def describe(self) -> dict[str, Any]: ...
 
 
@@ -54,9 +55,9 @@ class _Result(Protocol):
 class RiskTrace:
     """Risk over the steps of one run or several, by component and eigen-subspace.
 
-    `dataset` holds the variable `risk` with dims ([run,] step, component, subspace), coordinates lr, batch, momentum (of the
-    step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and ended_at, and attributes that
-    say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN.
+    `dataset` holds the variable `risk` with dims ([run,] step, component, subspace), coordinates lr, batch, momentum
+    (of the step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and ended_at, and
+    attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN.
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
@@ -115,7 +116,9 @@ class RiskTrace:
             shutil.move(partial, target)
         except OSError as error:
             _remove(partial)
-            raise InputError(f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to.") from None
+            raise InputError(
+                f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
+            ) from None
         return target
 
     @classmethod
@@ -132,10 +135,13 @@ class RiskTrace:
                 with xr.open_zarr(source, zarr_format=3, consolidated=False, chunks=None) as opened:
                     dataset = opened.load()
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{source} cannot be read as a trace ({error}); give a path written by trace.save.") from None
+            raise InputError(
+                f"{source} cannot be read as a trace ({error}); give a path written by trace.save."
+            ) from None
         if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
             raise InputError(
-                f"{source} has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version that wrote it "
+                f"{source} has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version "
+                f"that wrote it "
                 f"({dataset.attrs.get('simlab_version', 'unknown')})."
             )
         return cls(dataset)
@@ -181,7 +187,11 @@ def build_trace(
     lead = ("run",)
     variables: dict[str, Any] = {
         "risk": ((*lead, "step", "component", "subspace"), risk, {"long_name": "risk", "units": UNITS}),
-        "final_risk": ((*lead, "component", "subspace"), np.stack([r.final for r in results]), {"units": UNITS}),
+        "final_risk": (
+            (*lead, "component", "subspace"),
+            np.stack([r.final for r in results]),
+            {"units": UNITS},
+        ),
     }
     if results[0].snapshots:
         taken = sorted(set.intersection(*(set(r.snapshots) for r in results)))
@@ -215,12 +225,13 @@ def _step_coordinates(methods: Sequence[Method], grid: IntArray, problem: _Probl
     for j, method in enumerate(methods):
         inside = grid < method.length
         out["lr"][j, inside] = method.learning_rate(grid[inside])
-        out["batch"][j, inside] = [method.batches(int(t), int(t) + 1)[0] for t in grid[inside]]
+        out["batch"][j, inside] = method.batch(grid[inside]) if isinstance(method.batch, Schedule) else method.batch
         if method.momentum is not None:
             out["momentum"][j, inside] = method.momentum(grid[inside])
         within = grid <= method.length
         time = _elapsed(method, grid[within])
-        out["k_star"][j, within] = [problem.count_at_least(1.0 / s) if s > 0.0 else 0 for s in time]
+        with np.errstate(divide="ignore"):
+            out["k_star"][j, within] = problem.counts_at_least(1.0 / time)
     if np.all(np.isnan(out["momentum"])):
         del out["momentum"]
     return out
@@ -228,13 +239,13 @@ def _step_coordinates(methods: Sequence[Method], grid: IntArray, problem: _Probl
 
 def _elapsed(method: Method, steps: IntArray) -> FloatArray:
     """sum_{t < s} lr_t at each of `steps` (increasing), in chunks."""
-    out, total, at = np.empty(steps.size), 0.0, 0
-    for j, step in enumerate(steps):
-        while at < step:
-            stop = min(int(step), at + 65536)
-            total += float(method.learning_rate.values(at, stop).sum())
-            at = stop
-        out[j] = total
+    out, before = np.zeros(steps.size), 0.0
+    for start in range(0, method.length, 65536):
+        stop = min(start + 65536, method.length)
+        sums = before + np.cumsum(method.learning_rate.values(start, stop))
+        inside = (steps > start) & (steps <= stop)
+        out[inside] = sums[steps[inside] - start - 1]
+        before = float(sums[-1])
     return out
 
 

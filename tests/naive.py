@@ -1,7 +1,8 @@
-"""The slow and obvious oracle: every second moment of every coordinate, by dense matrices and an explicit fourth-moment tensor.
+"""The slow and obvious oracle: every second moment of every coordinate, by dense matrices and an explicit
+fourth-moment tensor.
 
-Nothing here is shared with simlab's engines. The state of all coordinates is one vector Z of length k d (state-major), the
-recursion is applied to the full matrix E[Z Z^T], and expectations over a sample are contractions with
+Nothing here is shared with simlab's engines. The state of all coordinates is one vector Z of length k d (state-major),
+the recursion is applied to the full matrix E[Z Z^T], and expectations over a sample are contractions with
 E[x_i x_j x_l x_m], formed entry by entry. For d <= 6.
 """
 
@@ -23,9 +24,7 @@ def fourth_moments(lam, kurtosis, coupled=True):
         elif coupled:
             if i == j and l == m:
                 tensor[i, j, l, m] = lam[i] * lam[l]
-            elif i == l and j == m:
-                tensor[i, j, l, m] = lam[i] * lam[j]
-            elif i == m and j == l:
+            elif (i == l and j == m) or (i == m and j == l):
                 tensor[i, j, l, m] = lam[i] * lam[j]
     return tensor
 

@@ -148,9 +148,7 @@ def test_torch_refuses_another_base_rate_and_keeps_ratios_of_groups() -> None:
     groups = [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.03}]
     optimizer = torch.optim.SGD(groups, lr=0.3)
     module["make_scheduler"](optimizer)
-    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(
-        [BASE(0), BASE(0) / 10], rel=1e-12
-    )
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([BASE(0), BASE(0) / 10], rel=1e-12)
 
 
 def test_torch_resumes_where_it_stopped() -> None:

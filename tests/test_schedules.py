@@ -131,9 +131,7 @@ DRAWS: dict[str, Any] = {
         multiplier=st.integers(1, 3),
     ),
     "step": drops,
-    "step_decay": lambda d, n: warm(
-        d, n, stages=st.one_of(st.none(), st.integers(1, n)), factor=st.floats(0.0, 1.0)
-    ),
+    "step_decay": lambda d, n: warm(d, n, stages=st.one_of(st.none(), st.integers(1, n)), factor=st.floats(0.0, 1.0)),
     "tail_geometric": lambda d, n: {**phases(d, n, "hold", "warmup"), "factor": d(st.floats(0.0, 1.0))},
     "tail_polynomial": lambda d, n: {**phases(d, n, "hold", "warmup"), "power": d(st.floats(0.0, 1.0))},
     "trapezoid": lambda d, n: phases(d, n, "warmup", "cooldown"),
@@ -170,9 +168,7 @@ def expressions(draw: st.DrawFn, depth: int = 2) -> Schedule:
         leaf = st.lists(st.floats(0.0, 10.0), min_size=1, max_size=20).map(sl.from_array)
         return draw(st.one_of(schedules(), leaf))
     inner = draw(expressions(depth=depth - 1))
-    kind = draw(
-        st.sampled_from(["none", "scale", "divide", "product", "join", "slice", "repeat", "clip", "warmed"])
-    )
+    kind = draw(st.sampled_from(["none", "scale", "divide", "product", "join", "slice", "repeat", "clip", "warmed"]))
     match kind:
         case "scale":
             return draw(st.floats(0.0, 10.0)) * inner
@@ -292,9 +288,7 @@ def test_record_round_trips(s: Schedule) -> None:
 
 @settings(FAST)
 @given(calls(), st.integers(-20, 20), st.floats(1e-3, 1e3))
-def test_values_scale_with_the_peak(
-    call: tuple[str, int, dict[str, Any]], exponent: int, factor: float
-) -> None:
+def test_values_scale_with_the_peak(call: tuple[str, int, dict[str, Any]], exponent: int, factor: float) -> None:
     kind, steps, parameters = call
     if kind in (*WITHOUT_PEAK, "power_scheduler"):  # the peak caps it, it does not scale it
         return
@@ -328,9 +322,7 @@ def test_wsd_is_continuous_where_its_phases_meet(steps: int, peak: float, data: 
 @pytest.mark.parametrize("kind", sorted(DRAWS))
 def test_one_step(kind: str) -> None:
     peak = {} if kind in WITHOUT_PEAK else {"peak": 0.3}
-    s = sl.make(
-        kind, 1, **peak, **{**LONG.get(kind, {}), **({"knots": [(0, 1.0)]} if kind == "piecewise" else {})}
-    )
+    s = sl.make(kind, 1, **peak, **{**LONG.get(kind, {}), **({"knots": [(0, 1.0)]} if kind == "piecewise" else {})})
     assert s.values().shape == (1,)
 
 
@@ -467,19 +459,13 @@ FORMULAS: list[tuple[Schedule, Any]] = [
         ),
     ),
     (
-        sl.power_scheduler(
-            T, 0.5, scale=3.0, exponent=-0.7, tokens_per_step=2, warmup=10, cooldown=20, floor=0.2
-        ),
+        sl.power_scheduler(T, 0.5, scale=3.0, exponent=-0.7, tokens_per_step=2, warmup=10, cooldown=20, floor=0.2),
         power_law,
     ),
     (
         sl.one_cycle(T, 1.0, up=40, down=40, floor=0.2, final=0.1),
         lambda t: (
-            0.2 + 0.8 * t / 40
-            if t < 40
-            else 1 - 0.8 * (t - 40) / 40
-            if t < 80
-            else 0.2 * (1 - 0.9 * (t - 80) / 20)
+            0.2 + 0.8 * t / 40 if t < 40 else 1 - 0.8 * (t - 40) / 40 if t < 80 else 0.2 * (1 - 0.9 * (t - 80) / 20)
         ),
     ),
     (sl.sgdr(T, 1.0, period=10), lambda t: restarts(t, 10, 1)),

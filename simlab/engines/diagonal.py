@@ -64,7 +64,8 @@ def run_diagonal(
     snapshots: IntArray | None = None,
     tick: Tick | None = None,
 ) -> RunResult:
-    """Propagate the second moments of `method` on `modes` and record risk at `steps` by label, shape of labels (nodes,).
+    """Propagate the second moments of `method` on `modes` and record risk at `steps` by label, shape of labels
+    (nodes,).
 
     Ends early where twice the risk at the gradient point passes 10^6 x max(initial risk, noise / 2) x 2 or overflows.
     """

@@ -1,7 +1,7 @@
 """Exact moments under a data set's own fourth moments: the whole covariance of the iterate, O(rows d^2) a step.
 
-With rows x_r, residuals e_r and batches drawn with replacement, h the noiseless iterate (bias) and v the iterate started at
-w* (variance), the matrices E hh^T, E vv^T and E hv^T obey
+With rows x_r, residuals e_r and batches drawn with replacement, h the noiseless iterate (bias) and v the iterate
+started at w* (variance), the matrices E hh^T, E vv^T and E hv^T obey
 
     V  <- c-contracted covariance of the gradient point
     E[Hhat V Hhat] = H V H + (1/B) (F(V) - H V H),     F(V) = (1/n) sum_r (x_r^T V x_r) x_r x_r^T

@@ -40,8 +40,8 @@ def exact(
 ) -> RiskTrace:
     """Exact risk of a method, or of several, at every recorded step: expectation over the data, no sampling noise.
 
-    The moment recursion (shared by Bordelon and Pehlevan 2022, arXiv 2106.02713, for SGD) in float64; relative error about
-    max(1e-13, steps x 1e-16). Risk is the excess risk 1/2 E (w - w*)^T H (w - w*).
+    The moment recursion (shared by Bordelon and Pehlevan 2022, arXiv 2106.02713, for SGD) in float64; relative error
+    about max(1e-13, steps x 1e-16). Risk is the excess risk 1/2 E (w - w*)^T H (w - w*).
 
     Parameters
     ----------
@@ -54,8 +54,9 @@ def exact(
     threads : runs computed at a time (default: the processors this process may use).
     progress : None for a bar on a terminal when it takes over two seconds, False for none, or a callable (done, total).
 
-    Returns a RiskTrace. A diverging run is a result: its status is "diverged" and it ends where the risk passed 10^6 times
-    its initial value. Ctrl-C returns what has been computed, with status "interrupted". Raises InputError for bad input.
+    Returns a RiskTrace. A diverging run is a result: its status is "diverged" and it ends where the risk passed 10^6
+    times its initial value. Ctrl-C returns what has been computed, with status "interrupted". Raises InputError for
+    bad input.
     """
     methods, labels = _named_methods(method)
     partition = from_spec(subspaces)
@@ -87,7 +88,9 @@ def _named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | No
         raise InputError("method is an empty list; give at least one method.")
     for name, m in pairs:
         if not isinstance(m, Method):
-            raise InputError(f"method {name!r} is {type(m).__name__}, not a method; make one with methods.sgd(schedule).")
+            raise InputError(
+                f"method {name!r} is {type(m).__name__}, not a method; make one with methods.sgd(schedule)."
+            )
     names = [name for name, _ in pairs]
     seen: dict[str, int] = {}
     for j, name in enumerate(names):
@@ -128,10 +131,19 @@ def _job(
         index = np.arange(dim, dtype=np.int64)
         names, labels = partition.labels(index, index + 1, dim, count, training_time)
         return lambda tick: run_empirical(
-            problem, method, steps, labels, len(names), deterministic=deterministic, snapshots=snapshots, tick=tick
+            problem,
+            method,
+            steps,
+            labels,
+            len(names),
+            deterministic=deterministic,
+            snapshots=snapshots,
+            tick=tick,
         ), names
     if not isinstance(problem, DiagonalProblem):
-        raise InputError(f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures.")
+        raise InputError(
+            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
+        )
     from simlab.engines.diagonal import run_diagonal
 
     modes = problem.modes()

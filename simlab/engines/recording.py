@@ -48,7 +48,9 @@ def record_steps(record: Record, length: int) -> IntArray:
     """
     if isinstance(record, str):
         if record != "all":
-            raise InputError(f"record = {record!r} is not known; give a number of steps, 'all', or the steps themselves.")
+            raise InputError(
+                f"record = {record!r} is not known; give a number of steps, 'all', or the steps themselves."
+            )
         return np.arange(length + 1, dtype=np.int64)
     if record is None or isinstance(record, (int, float, np.integer)):
         count = check_count("record", DEFAULT_RECORDS if record is None else record, low=2)

@@ -1,20 +1,21 @@
 """Many steps of the tail in one: exact to rounding, at a fraction of the cost.
 
-A mode with lr lam << 1 changes little in one step, and what a block of m steps does to it is a polynomial in lam of which a
-few terms suffice. One step multiplies the packed moments u of a mode by T0 + lam T1 + lam^2 T2 and adds drive times a kick
-that is the same for all modes; a block therefore takes u to
+A mode with lr lam << 1 changes little in one step, and what a block of m steps does to it is a polynomial in lam of
+which a few terms suffice. One step multiplies the packed moments u of a mode by T0 + lam T1 + lam^2 T2 and adds drive
+times a kick that is the same for all modes; a block therefore takes u to
 
     Q(x) u + drive G(x),     x = lam / lam_top in [0, 1],
 
-where Q starts from 1 and G from 0 and both obey the same recursion as u, on coefficients of x^p, p < ORDER. The head of the
-spectrum, lam > lam_top, is stepped mode by mode. The coupling s needs of the tail, at every step, only
+where Q starts from 1 and G from 0 and both obey the same recursion as u, on coefficients of x^p, p < ORDER. The head
+of the spectrum, lam > lam_top, is stepped mode by mode. The coupling s needs of the tail, at every step, only
 
     sum_tail c^T u c = (cc . Q) . mu + (cc . G) . D,     mu_p = sum_tail x^p u,  D_p = sum_tail drive x^p,
 
 with mu and D taken once at the start of the block; at its end every tail mode is brought up to date.
 
-The block ends before the first coefficient left out could matter: for k = 1 when the sum of |T1 + T2| / T0 reaches `REACH`,
-where REACH^ORDER / ORDER! < 1e-19; for larger k when the last coefficient kept passes `LAST` times the largest.
+The block ends before the first coefficient left out could matter: for k = 1 when the sum of |T1 + T2| / T0 reaches
+`REACH`, where REACH^ORDER / ORDER! < 1e-19; for larger k when the last coefficient kept passes `LAST` times the
+largest.
 
 It holds where self_noise = ratio lam^2, i.e. for one kurtosis shared by all modes; otherwise every mode is stepped.
 Coefficients are stored in descending order with PAD zeros behind, so that multiplying by x is reading one place ahead.
@@ -132,7 +133,9 @@ def _bring_up_to_date(lam, top, drive, U, first, Z):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh):
+def _block_1(
+    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh
+):
     """A block for k = 1, where T0 + x T1 + x^2 T2 is a number and REACH can be counted: everything in one loop."""
     n, top = b.shape[0], lam[head]
     _power_sums(lam, top, drive, U, head, D, mu, fresh)
@@ -204,7 +207,9 @@ def _packed(t, c, out):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _transfer(t, M, b, c, top, T0, T1, bb, index):
-    """T0, T1 (E, E) of U -> A U A^T = T0 U + x T1 U + x^2 top^2 bb (cc . U) on packed symmetric matrices, lam = x top."""
+    """T0, T1 (E, E) of U -> A U A^T = T0 U + x T1 U + x^2 top^2 bb (cc . U) on packed symmetric matrices, lam = x
+    top.
+    """
     k = b.shape[1]
     T0[:, :] = 0.0
     T1[:, :] = 0.0
@@ -281,8 +286,31 @@ def _exhausted(Z):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh, work):
-    """Up to `length` steps from step t on with `head` modes stepped one by one. Returns the steps done; `s` is updated."""
+def _block(
+    t,
+    length,
+    head,
+    M,
+    b,
+    c,
+    share,
+    lam,
+    self_noise,
+    ratio,
+    drive,
+    noise,
+    coupling,
+    U,
+    s,
+    limit,
+    D,
+    mu,
+    fresh,
+    work,
+):
+    """Up to `length` steps from step t on with `head` modes stepped one by one. Returns the steps done; `s` is
+    updated.
+    """
     k = b.shape[1]
     entries, n, top = k * (k + 1) // 2, b.shape[0], lam[head]
     _power_sums(lam, top, drive, U, head, D, mu, fresh)
@@ -290,7 +318,12 @@ def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise
     Z, new = np.zeros((entries, width + PAD)), np.zeros((entries, width + PAD))
     seen, next_seen = np.zeros(width + PAD), np.zeros(width + PAD)
     T0, T1 = np.empty((entries, entries)), np.empty((entries, entries))
-    bb, push, cc, index = np.empty(entries), np.empty(entries), np.empty(entries), np.empty((k, k), dtype=np.int64)
+    bb, push, cc, index = (
+        np.empty(entries),
+        np.empty(entries),
+        np.empty(entries),
+        np.empty((k, k), dtype=np.int64),
+    )
     _packed(t, c, cc)
     entry = 0
     for p in range(k):
@@ -301,7 +334,12 @@ def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise
             seen[entry * STRIDE + ORDER - 1] = cc[entry]
             entry += 1
     # A copy: the vector loops need each row of the head to be contiguous for the compiler to know it.
-    U_head, lam_head, own_head, drive_head = U[:, :, :head].copy(), lam[:head], self_noise[:head], drive[:head]
+    U_head, lam_head, own_head, drive_head = (
+        U[:, :, :head].copy(),
+        lam[:head],
+        self_noise[:head],
+        drive[:head],
+    )
     g_bias, g_variance = entries * STRIDE, (entries + 1) * STRIDE
     done = 0
     while done < length:
@@ -322,7 +360,19 @@ def _block(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise
         Z, new = new, Z
         seen, next_seen = next_seen, seen
         bias, variance = step(
-            j, following, M, b, c, share[j], kick_bias, kick_variance, lam_head, own_head, drive_head, U_head, work
+            j,
+            following,
+            M,
+            b,
+            c,
+            share[j],
+            kick_bias,
+            kick_variance,
+            lam_head,
+            own_head,
+            drive_head,
+            U_head,
+            work,
         )
         done += 1
         for p in range(ORDER):
@@ -373,9 +423,9 @@ def _choose_head(lam, rate, length, k):
 def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coupling, U, limit, slots, labels, out):
     """A chunk of n steps of the moments of one run; returns the steps done, less than n where s passes `limit`.
 
-    M (n, k, k), b, c, o (n, k), share = 1 / B (n,); node arrays (N,) with lam descending, zero-padded to a multiple of LANES;
-    U (2, k (k + 1) / 2, N) in place. `slots` (n,): row of `out` (rows, 2, labels) that takes the risk before a step, or -1.
-    `ratio` = self_noise / lam^2 if that is one number, else NaN (then every mode is stepped).
+    M (n, k, k), b, c, o (n, k), share = 1 / B (n,); node arrays (N,) with lam descending, zero-padded to a multiple of
+    LANES; U (2, k (k + 1) / 2, N) in place. `slots` (n,): row of `out` (rows, 2, labels) that takes the risk before a
+    step, or -1. `ratio` = self_noise / lam^2 if that is one number, else NaN (then every mode is stepped).
     """
     n, k = slots.size, b.shape[1]
     entries = k * (k + 1) // 2
@@ -405,12 +455,30 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
             fresh, last_head = head != last_head, head
             if k == 1:
                 done = _block_1(
-                    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh
+                    t,
+                    length,
+                    head,
+                    M,
+                    b,
+                    c,
+                    share,
+                    lam,
+                    self_noise,
+                    ratio,
+                    drive,
+                    noise,
+                    coupling,
+                    U,
+                    s,
+                    limit,
+                    D,
+                    mu,
+                    fresh,
                 )
             else:
                 done = _block(
-                    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh,
-                    work,
+                    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D,
+                    mu, fresh, work,
                 )  # fmt: skip
                 # What the block has used up says how long the next one may be.
                 rate = REACH / (done * lam[head]) if done < length else 0.8 * rate
@@ -427,7 +495,19 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
                     )
                 else:
                     s[0], s[1] = step(
-                        t, following, M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U, work
+                        t,
+                        following,
+                        M,
+                        b,
+                        c,
+                        share[t],
+                        kick_bias,
+                        kick_variance,
+                        lam,
+                        self_noise,
+                        drive,
+                        U,
+                        work,
                     )
                 t += 1
                 if (first + t) % FLUSH == 0:

@@ -1,13 +1,13 @@
 """One step of the exact second moments, as a fused pass over the modes (Numba, SIMD).
 
-State: U[component, entry, node], component 0 the bias and 1 the variance; entry runs over the upper triangle of the k x k
-matrix sum lam E[z z^T] of a node, row by row. One step, with A = M - lam b c^T and s = sum_nodes c^T U c:
+State: U[component, entry, node], component 0 the bias and 1 the variance; entry runs over the upper triangle of the k
+x k matrix sum lam E[z z^T] of a node, row by row. One step, with A = M - lam b c^T and s = sum_nodes c^T U c:
 
     U <- A U A^T + (1/B) [ self_noise c^T U c + drive (coupling s + noise) ] b b^T
 
-(noise enters the variance alone). The `step_*` functions do step t of M (n, k, k), b (n, k), c (n, k), with `share` = 1/B and
-the kicks (coupling s + noise) / B; they update U in place and return s of both components for the step `following`. They index
-whole arrays and make no views: a view costs as much as twenty modes.
+(noise enters the variance alone). The `step_*` functions do step t of M (n, k, k), b (n, k), c (n, k), with `share` =
+1/B and the kicks (coupling s + noise) / B; they update U in place and return s of both components for the step
+`following`. They index whole arrays and make no views: a view costs as much as twenty modes.
 
 Node arrays are padded with zeros to a multiple of `LANES`, so that the vector loop has no remainder. `fastmath` allows
 reassociation and contraction, never the assumption that numbers are finite. Values below `TINY` are set to zero every
@@ -236,7 +236,9 @@ def step(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def advance_mean(first, M, b, c, o, lam, signal, mean, slots, labels, out):
-    """E z of a unit initial error, mean (k, nodes): z <- (M - lam b c^T) z. Records 1/2 signal (o . z)^2 in out[slot, label]."""
+    """E z of a unit initial error, mean (k, nodes): z <- (M - lam b c^T) z. Records 1/2 signal (o . z)^2 in out[slot,
+    label].
+    """
     n, k = slots.size, mean.shape[0]
     y = lam * 0.0
     moved = mean * 0.0

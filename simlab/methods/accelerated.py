@@ -8,11 +8,29 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, check_count, check_fraction, check_number
-from simlab.methods.base import Coefficients, Method, Number, batch_of, constant_rows, fraction_schedule, label, lr_schedule
+from simlab.methods.base import (
+    Coefficients,
+    Method,
+    Number,
+    batch_of,
+    constant_rows,
+    fraction_schedule,
+    label,
+    lr_schedule,
+)
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule, as_schedule
 
-__all__ = ["AsgdParameters", "acc_sgd", "acsgd", "asgd", "dana", "jain_2018_rule", "li_2024_rule", "schedule_free"]
+__all__ = [
+    "AsgdParameters",
+    "acc_sgd",
+    "acsgd",
+    "asgd",
+    "dana",
+    "jain_2018_rule",
+    "li_2024_rule",
+    "schedule_free",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,16 +45,18 @@ class AsgdParameters(TypedDict):
 
 
 def asgd(lr: Schedule, gamma: Number, beta: float, alpha: float | None = None, batch: Number = 1) -> Method:
-    """Accelerated SGD of Jain et al. 2018: y = alpha x + (1-alpha) v; x <- y - delta g(y); v <- beta y + (1-beta) v - gamma g(y).
+    """Accelerated SGD of Jain et al. 2018: y = alpha x + (1-alpha) v; x <- y - delta g(y); v <- beta y + (1-beta) v -
+    gamma g(y).
 
     Parameters
     ----------
     lr : schedule of the short step delta.
-    gamma : long step; a number is its value where lr peaks, and it follows the shape of lr; a schedule is taken as it is.
+    gamma : long step; a number is its value where lr peaks, and it follows the shape of lr; a schedule is taken as it
+        is.
     beta : in [0, 1]; alpha : in [0, 1], default 1 / (1 + beta) (both papers).
 
-    Sources: Jain, Kakade, Kidambi, Netrapalli and Sidford 2018 (arXiv 1704.08227), algorithm 1; Li, Deng, Wu, Zhou and Gu
-    2024 (arXiv 2311.14222). `jain_2018_rule` and `li_2024_rule` give parameters.
+    Sources: Jain, Kakade, Kidambi, Netrapalli and Sidford 2018 (arXiv 1704.08227), algorithm 1; Li, Deng, Wu, Zhou and
+    Gu 2024 (arXiv 2311.14222). `jain_2018_rule` and `li_2024_rule` give parameters.
     """
     lr = lr_schedule(lr)
     beta = check_fraction("beta", beta)
@@ -72,10 +92,10 @@ def _following(lr: Schedule, peak: float) -> Schedule:
 def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters:
     """ASGD parameters of Jain et al. 2018 (arXiv 1704.08227) for Gaussian data; constants reconstructed, not an oracle.
 
-    With R^2 = tr H + 2 lam_1, kappa = R^2 / lam_d and statistical condition number kappa~ = d + 2 (the Gaussian values),
-    c2^2 = 1 / (6 (2 - c1)), r = sqrt(2 c1 - c1^2), c3 = c2 r / c1: delta = c1 / R^2, gamma = c2 r / (lam_d sqrt(kappa kappa~)),
-    beta = c3 r / sqrt(kappa kappa~), alpha = sqrt(kappa kappa~) / (c2 r + sqrt(kappa kappa~)), c1 in (0, 1/2).
-    The tests hold the resulting method stable by the exact operator; the paper's wording was not at hand.
+    With R^2 = tr H + 2 lam_1, kappa = R^2 / lam_d and statistical condition number kappa~ = d + 2 (the Gaussian
+    values), c2^2 = 1 / (6 (2 - c1)), r = sqrt(2 c1 - c1^2), c3 = c2 r / c1: delta = c1 / R^2, gamma = c2 r / (lam_d
+    sqrt(kappa kappa~)), beta = c3 r / sqrt(kappa kappa~), alpha = sqrt(kappa kappa~) / (c2 r + sqrt(kappa kappa~)), c1
+    in (0, 1/2). The tests hold the resulting method stable by the exact operator; the paper's wording was not at hand.
     """
     if not 0.0 < c1 < 0.5:
         raise InputError(f"c1 = {c1!r} is outside (0, 1/2); the paper's range.")
@@ -87,7 +107,10 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     r = float(np.sqrt(2.0 * c1 - c1**2))
     c3 = c2 * r / c1
     return AsgdParameters(
-        delta=c1 / r_square, gamma=c2 * r / (smallest * root), alpha=root / (c2 * r + root), beta=c3 * r / root
+        delta=c1 / r_square,
+        gamma=c2 * r / (smallest * root),
+        alpha=root / (c2 * r + root),
+        beta=c3 * r / root,
     )
 
 
@@ -104,7 +127,9 @@ def li_2024_rule(
     psi = check_number("psi", psi, low=1.0)
     modes = problem.modes()
     mass = modes.multiplicity * modes.eigenvalues
-    short = 1.0 / (2.0 * psi * float(mass.sum())) if delta is None else check_number("delta", delta, low=0.0, open_low=True)
+    short = (
+        1.0 / (2.0 * psi * float(mass.sum())) if delta is None else check_number("delta", delta, low=0.0, open_low=True)
+    )
     tail = float(mass[modes.start >= effective_dim].sum())
     gamma = max(short, 1.0 / (2.0 * psi * tail))
     beta = short / (psi * effective_dim * gamma)
@@ -115,15 +140,18 @@ def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_cons
     """AccSGD as its authors published it, in the state (w, wbar); output is the last iterate w.
 
     a = 1 - s^2 xi / kappa, theta = s / (s + 1 - a), s = `small_const`: wbar <- a wbar + (1-a)(w - (kappa lr / s) g),
-    w <- theta (w - lr g) + (1 - theta) wbar. Source: Kidambi et al. 2018 (arXiv 1803.05591) and the package AccSGD, whose a
-    has s^2 where the paper prints none. kappa >= 1 is the ratio of long to short step, xi <= sqrt(kappa) the advantage.
+    w <- theta (w - lr g) + (1 - theta) wbar. Source: Kidambi et al. 2018 (arXiv 1803.05591) and the package AccSGD,
+    whose a has s^2 where the paper prints none. kappa >= 1 is the ratio of long to short step, xi <= sqrt(kappa) the
+    advantage.
     """
     lr = lr_schedule(lr)
     kappa, xi = check_number("kappa", kappa, low=1.0), check_number("xi", xi, low=0.0, open_low=True)
     s = check_number("small_const", small_const, low=0.0, open_low=True)
     a = 1.0 - s**2 * xi / kappa
     if a < 0.0:
-        raise InputError(f"xi = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}.")
+        raise InputError(
+            f"xi = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}."
+        )
     theta = s / (s + 1.0 - a)
     M = np.array([[theta + (1.0 - theta) * (1.0 - a), (1.0 - theta) * a], [1.0 - a, a]])
     push = np.array([theta + (1.0 - theta) * (1.0 - a) * kappa / s, (1.0 - a) * kappa / s])
@@ -149,8 +177,8 @@ def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_cons
 def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
     """AcSGD: y = (n x + z) / (n + 1); x <- y - lr g(y); z <- z - alpha (n + 1) g(y), n = 0, 1, ..; evaluated at x.
 
-    `alpha` as `gamma` in `asgd`. Source: Varre and Flammarion 2022 (arXiv 2203.01744), in a reconstructed form that the notes
-    of this project checked numerically; their guarantee is for the average of y_n with weights n + 1.
+    `alpha` as `gamma` in `asgd`. Source: Varre and Flammarion 2022 (arXiv 2203.01744), in a reconstructed form that
+    the notes of this project checked numerically; their guarantee is for the average of y_n with weights n + 1.
     """
     lr = lr_schedule(lr)
     long = alpha if isinstance(alpha, Schedule) else _following(lr, check_number("alpha", alpha, low=0.0))
@@ -177,7 +205,8 @@ def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
 
 
 def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: float = 0.0) -> Method:
-    """Schedule-Free SGD: y = (1-beta) z + beta x; z <- z - lr g(y); x <- (1-c) x + c z; evaluated at x, in the state (z, x).
+    """Schedule-Free SGD: y = (1-beta) z + beta x; z <- z - lr g(y); x <- (1-c) x + c z; evaluated at x, in the state
+    (z, x).
 
     c_t is the share of the newest weight (t + 1)^power max_{s <= t} lr_s^2, which for a constant rate and power 0 is
     1 / (t + 1): the authors' code. Source: Defazio et al. 2024 (arXiv 2405.15682), equations 2 to 4.
@@ -208,14 +237,12 @@ def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: fl
     )
 
 
-def dana(
-    lr: Schedule, g3: float, decay: float = 0.0, delta: float = 8.0, g1: float = 1.0, batch: Number = 1
-) -> Method:
+def dana(lr: Schedule, g3: float, decay: float = 0.0, delta: float = 8.0, g1: float = 1.0, batch: Number = 1) -> Method:
     """DANA: y <- (1 - D_t) y + g1 g(w); w <- w - lr_t g(w) - g3_t y, D_t = delta / (delta + t), in the state (w, y).
 
-    g3_t = g3 (1 + t)^-decay. DANA-constant has decay = 0 and g3 ~ 1 / d; DANA-decaying has decay = 1 / (2 alpha) on data with
-    lam_i ~ i^(-2 alpha) (at batch 1). The authors use g1 = 1, lr = min(1, B / tr H) / 2, g3 = 0.1 (B / d) min(1, B / tr H)
-    (constant) or 0.1 min(1, B / tr H) (decaying), delta = 4 + (alpha + beta) / alpha.
+    g3_t = g3 (1 + t)^-decay. DANA-constant has decay = 0 and g3 ~ 1 / d; DANA-decaying has decay = 1 / (2 alpha) on
+    data with lam_i ~ i^(-2 alpha) (at batch 1). The authors use g1 = 1, lr = min(1, B / tr H) / 2, g3 = 0.1 (B / d)
+    min(1, B / tr H) (constant) or 0.1 min(1, B / tr H) (decaying), delta = 4 + (alpha + beta) / alpha.
     Source: Ferbach, Everett, Gidel, Paquette and Paquette 2025 (arXiv 2505.16098), section 2 and the authors' code.
     """
     lr = lr_schedule(lr)

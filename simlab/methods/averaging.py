@@ -1,11 +1,13 @@
 """Averages of the iterates: every one appends a coordinate a <- a + rho_t (w - a) and evaluates that instead.
 
-form="new" averages the iterate just computed, as trainers do; form="old" the one before it, the convention of Li and Gu 2025
-and of Zou et al. 2021. They differ by one step. All weights are kept normalised, so the average is an iterate at any step.
+form="new" averages the iterate just computed, as trainers do; form="old" the one before it, the convention of Li and
+Gu 2025 and of Zou et al. 2021. They differ by one step. All weights are kept normalised, so the average is an iterate
+at any step.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -68,13 +70,15 @@ def _averaged(
 def ema(inner: Method, decay: Number = 0.999, form: Form = "new", bias_corrected: bool = False) -> Method:
     """Exponential moving average of the iterates: a <- alpha a + (1 - alpha) w, from a = w_0.
 
-    `decay` alpha in [0, 1], a number or a schedule; 0 is the last iterate (form "new"). With `bias_corrected` the average
-    starts from nothing and is divided by its total weight 1 - alpha^t, as Adam's moments are. Source of form "old":
-    Li and Gu 2025, w_avg_t = alpha w_avg_(t-1) + (1 - alpha) w_(t-1).
+    `decay` alpha in [0, 1], a number or a schedule; 0 is the last iterate (form "new"). With `bias_corrected` the
+    average starts from nothing and is divided by its total weight 1 - alpha^t, as Adam's moments are. Source of form
+    "old": Li and Gu 2025, w_avg_t = alpha w_avg_(t-1) + (1 - alpha) w_(t-1).
     """
     alpha = fraction_schedule(decay, inner.length, "decay")
     rho = _corrected_weights(alpha) if bias_corrected else lambda start, stop: 1.0 - alpha.values(start, stop)
-    expression = label("ema", inner, decay=decay, form=None if form == "new" else form, bias_corrected=bias_corrected or None)
+    expression = label(
+        "ema", inner, decay=decay, form=None if form == "new" else form, bias_corrected=bias_corrected or None
+    )
     return _averaged(inner, rho, form, expression, lambda m: ema(m, decay, form, bias_corrected))
 
 
@@ -126,7 +130,7 @@ def _uniform_weights(first: int, form: str) -> Callable[[int, int], FloatArray]:
 
 
 def polynomial_average(inner: Method, power: float = 3.0, form: Form = "new") -> Method:
-    """Polynomial-decay average: rho_t = (power + 1) / (t + 1 + power), t = 0, 1, ..; power 0 is the uniform average of w_1 ..
+    """Polynomial-decay average: rho_t = (power + 1) / (t + 1 + power); power 0 is the uniform average of w_1 ... w_t.
 
     Shamir and Zhang 2013 (arXiv 1212.1824), section 4.
     """
@@ -143,17 +147,19 @@ def polynomial_average(inner: Method, power: float = 3.0, form: Form = "new") ->
 def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None = None) -> Method:
     """The merge sum_j weights_j w_(steps_j) / sum_j weights_j of checkpoints (default: equal weights).
 
-    `steps`: increasing, within 0 .. T. At a step between checkpoints the merge of those already taken is evaluated, and the
-    iterate itself before the first. Weights may be negative as long as no partial sum is zero. Source: Tian et al. 2025
-    (arXiv 2507.17634); `merge_weights` gives the weights that stand for a decay.
+    `steps`: increasing, within 0 .. T. At a step between checkpoints the merge of those already taken is evaluated,
+    and the iterate itself before the first. Weights may be negative as long as no partial sum is zero. Source: Tian et
+    al. 2025 (arXiv 2507.17634); `merge_weights` gives the weights that stand for a decay.
     """
     taken = [check_count(f"steps[{j}]", t, low=0, high=inner.length) for j, t in enumerate(steps)]
-    if not taken or any(b <= a for a, b in zip(taken[:-1], taken[1:], strict=True)):
+    if not taken or any(b <= a for a, b in itertools.pairwise(taken)):
         raise InputError(f"steps = {list(steps)!r} must hold increasing steps, at least one; sort them.")
-    amount = np.ones(len(taken)) if weights is None else check_array("weights", weights, length=len(taken))
-    partial = np.cumsum(amount)
+    amount: FloatArray = np.ones(len(taken)) if weights is None else check_array("weights", weights, length=len(taken))
+    partial: FloatArray = np.cumsum(amount)
     if np.any(np.abs(partial) <= 1e-12 * np.abs(amount).sum()):
-        raise InputError("weights have a partial sum of zero, which leaves no merge at that step; reorder or change them.")
+        raise InputError(
+            "weights have a partial sum of zero, which leaves no merge at that step; reorder or change them."
+        )
     newest = dict(zip(taken, amount / partial, strict=True))
 
     def rho(begin: int, end: int) -> FloatArray:
@@ -164,7 +170,9 @@ def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None =
                 out[t - 1 - begin] = share
         return out
 
-    expression = label("merge", inner, steps=list(taken), weights=None if weights is None else [float(a) for a in amount])
+    expression = label(
+        "merge", inner, steps=list(taken), weights=None if weights is None else [float(a) for a in amount]
+    )
     return _averaged(inner, rho, "new", expression, lambda m: merge(m, steps, weights))
 
 
@@ -172,8 +180,8 @@ def merge_weights(decay: npt.ArrayLike) -> FloatArray:
     """Checkpoint weights c_0 .. c_k whose tail sums are `decay` w_1 .. w_k, shape (k,) -> (k + 1,).
 
     Merging the checkpoints n .. n + k of a constant-rate run with them equals, for fixed gradients, running the steps
-    n + 1 .. n + k at rates w_i: c_k = w_k, c_j = w_j - w_(j+1), c_0 = 1 - w_1 (Tian et al. 2025, arXiv 2507.17634). On a
-    quadratic the equality holds only where lr lam k << 1: the gradients are not fixed.
+    n + 1 .. n + k at rates w_i: c_k = w_k, c_j = w_j - w_(j+1), c_0 = 1 - w_1 (Tian et al. 2025, arXiv 2507.17634). On
+    a quadratic the equality holds only where lr lam k << 1: the gradients are not fixed.
     """
     w: Any = check_array("decay", decay, low=0.0)
     if w[0] > 1.0 or np.any(np.diff(w) > 0.0):

@@ -8,7 +8,8 @@ In each eigen-coordinate the state z in R^k, measured from w*, moves by (DESIGN:
     z <- M_t z - b_t g
     w = o_t . z                 the iterate that is evaluated
 
-Engines, stability analysis and samplers read only these arrays, so that a new method is one function that returns a Method.
+Engines, stability analysis and samplers read only these arrays, so that a new method is one function that returns a
+Method.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
     from simlab.methods.stability import Stability
     from simlab.problems import DiagonalProblem
 
-__all__ = ["Coefficients", "Method", "Number", "batch_of", "constant_rows", "fraction_schedule", "lr_schedule"]
+__all__ = [
+    "Coefficients",
+    "Method",
+    "Number",
+    "batch_of",
+    "constant_rows",
+    "fraction_schedule",
+    "lr_schedule",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Number = float | Schedule
@@ -109,7 +118,9 @@ class Method:
         return frozen_stability(self, problem, step)
 
     def test_functions(self) -> Callable[[FloatArray], FloatArray]:
-        """The functions of lam that a compressed spectrum has to integrate for this method (see `simlab.quadrature`)."""
+        """The functions of lam that a compressed spectrum has to integrate for this method (see
+        `simlab.quadrature`).
+        """
         from simlab.methods.stability import response_tests
 
         return response_tests(self)
@@ -130,7 +141,8 @@ def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
     if isinstance(lr, Schedule):
         return lr
     raise InputError(
-        f"{field} = {lr!r} is not a schedule, so the number of steps is unknown; write schedules.constant(steps, {lr!r})."
+        f"{field} = {lr!r} is not a schedule, so the number of steps is unknown; write schedules.constant(steps, "
+        f"{lr!r})."
     )
 
 
@@ -160,7 +172,9 @@ def batch_of(value: Number, length: int) -> Schedule | float:
         raise InputError(f"batch = {value!r} is not a number; give a whole number of at least 1.")
     size = float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):
-        raise InputError(f"batch = {value!r} is refused; give a whole number of at least 1 (or inf for the full gradient).")
+        raise InputError(
+            f"batch = {value!r} is refused; give a whole number of at least 1 (or inf for the full gradient)."
+        )
     return size
 
 

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, check_count
-from simlab.methods.base import Coefficients, Method, Number, batch_of, constant_rows, fraction_schedule, label, lr_schedule
+from simlab.methods.base import (
+    Coefficients,
+    Method,
+    Number,
+    batch_of,
+    constant_rows,
+    fraction_schedule,
+    label,
+    lr_schedule,
+)
 from simlab.schedules import Schedule
 
 __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
@@ -84,7 +93,9 @@ def heavy_ball(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Metho
 
 
 def nesterov(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
-    """Nesterov's momentum: v <- beta_t v - lr_t g(w + beta_t v); w <- w + v (Sutskever et al. 2013, equations 3 and 4)."""
+    """Nesterov's momentum: v <- beta_t v - lr_t g(w + beta_t v); w <- w + v (Sutskever et al. 2013, equations 3 and
+    4).
+    """
     return _velocity_method("nesterov", lr, momentum, batch, True, nesterov)
 
 
@@ -118,7 +129,12 @@ def torch_momentum(
 
     return Method(
         label(
-            "torch_momentum", lr, momentum=momentum, batch=batch, dampening=dampening or None, nesterov=nesterov or None
+            "torch_momentum",
+            lr,
+            momentum=momentum,
+            batch=batch,
+            dampening=dampening or None,
+            nesterov=nesterov or None,
         ),
         lr.length,
         np.array([1.0, 0.0]),
@@ -134,7 +150,8 @@ def torch_momentum(
 def qhm(lr: Schedule, momentum: Number = 0.999, nu: Number = 0.7, batch: Number = 1) -> Method:
     """Quasi-hyperbolic momentum: v <- beta v + (1 - beta) g; w <- w - lr [(1 - nu) g + nu v].
 
-    Source: Ma and Yarats 2019 (arXiv 1810.06801), equations 3 and 4. nu = 0 is SGD, nu = 1 momentum with an averaged buffer.
+    Source: Ma and Yarats 2019 (arXiv 1810.06801), equations 3 and 4. nu = 0 is SGD, nu = 1 momentum with an averaged
+    buffer.
     """
     lr = lr_schedule(lr)
     beta = fraction_schedule(momentum, lr.length, "momentum")
@@ -219,5 +236,3 @@ def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -
     if not np.all(np.isfinite(array)):
         raise InputError(f"{field} holds a value that is not finite; give finite numbers.")
     return array
-
-

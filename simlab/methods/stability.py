@@ -1,8 +1,8 @@
 """Mean-square stability and noise floor of any linear method, in closed form where there is one.
 
-With hyper-parameters frozen, let G_i = sum_j (c^T A_i^j b)^2, A_i = M - lam_i b c^T, be the response of the gradient point
-to unit gradient noise. On linear regression the second moments are stable if and only if every A_i contracts, every
-self_noise_i G_i / B < 1, and the mass
+With hyper-parameters frozen, let G_i = sum_j (c^T A_i^j b)^2, A_i = M - lam_i b c^T, be the response of the gradient
+point to unit gradient noise. On linear regression the second moments are stable if and only if every A_i contracts,
+every self_noise_i G_i / B < 1, and the mass
 
     K = sum_i (lam_i^2 G_i / B) / (1 - (kurtosis_i - 2) lam_i^2 G_i / B)
 
@@ -12,9 +12,9 @@ q = c^T b, m delta = c^T (tr(M) I - M) b,
 
     G = [(1 + m)(q - m delta) + m delta lam (q + m delta)] / [lam (1 - m + m delta lam)(2 (1 + m) - (q + m delta) lam)].
 
-Sources: the mass for SGD and momentum agrees with Wang, Huang, Li and Wu 2026, theorems B.2, B.4 and B.6; the closed form
-for all two-state methods was derived and checked for this project against the spectral radius of the full second-moment
-operator (tests/test_stability.py does so again).
+Sources: the mass for SGD and momentum agrees with Wang, Huang, Li and Wu 2026, theorems B.2, B.4 and B.6; the closed
+form for all two-state methods was derived and checked for this project against the spectral radius of the full
+second-moment operator (tests/test_stability.py does so again).
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Stability:
     mass : K; below 1 where stable (inf where a single mode is unstable already; NaN for a period).
     stable : whether the second moments contract.
     learning_rate : the learning rate at the frozen step; critical_lr : the largest stable one, all else equal.
-    noise_floor : stationary risk of the evaluated iterate (inf if unstable; NaN where it never settles, or for a period).
+    noise_floor : stationary risk of the evaluated iterate (inf if unstable; NaN where it never settles, or for a
+        period).
     spectral_radius : of the second-moment operator over the period; None for frozen hyper-parameters.
     """
 
@@ -59,7 +60,9 @@ class Stability:
 def frozen_stability(method: Method, problem: DiagonalProblem, step: int | None = None) -> Stability:
     """Stability with every hyper-parameter frozen at `step`, by default where the learning rate peaks."""
     if not isinstance(problem, DiagonalProblem):
-        raise InputError(f"problem is {type(problem).__name__}; stability needs a problem with independent coordinates.")
+        raise InputError(
+            f"problem is {type(problem).__name__}; stability needs a problem with independent coordinates."
+        )
     at = _peak_step(method) if step is None else check_count("step", step, low=0, high=method.length - 1)
     modes = problem.modes()
     lr = float(method.learning_rate(at))
@@ -91,7 +94,8 @@ def periodic_stability(method: Method, problem: DiagonalProblem, period: int) ->
 def noise_response(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) -> FloatArray:
     """G(lam) = sum_j (c^T A^j b)^2 with A = M - lam b c^T, shape of lam; inf where A does not contract.
 
-    M (k, k), b (k,), c (k,) hold only coordinates that noise reaches and the gradient point feels (see `active_states`).
+    M (k, k), b (k,), c (k,) hold only coordinates that noise reaches and the gradient point feels (see
+    `active_states`).
     """
     k = b.size
     eigenvalue_one = k == 2 and abs(1.0 - np.trace(M) + np.linalg.det(M)) <= 1e-13 * (1.0 + abs(np.trace(M)))
@@ -119,7 +123,9 @@ def _two_state_response(m: float, m_delta: float, q: float, lam: FloatArray) -> 
 
 
 def _stationary(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) -> FloatArray:
-    """X = sum_j A^j b b^T A^jT per eigenvalue, (n, k, k), by the discrete Lyapunov equation; inf where A does not contract."""
+    """X = sum_j A^j b b^T A^jT per eigenvalue, (n, k, k), by the discrete Lyapunov equation; inf where A does not
+    contract.
+    """
     k = b.size
     A = M[None] - lam[:, None, None] * np.outer(b, c)[None]
     contracting = np.abs(np.linalg.eigvals(A)).max(axis=1) < 1.0
@@ -132,7 +138,9 @@ def _stationary(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) ->
 
 
 def active_states(M: FloatArray, b: FloatArray, c: FloatArray) -> BoolArray:
-    """(k,) mask of the states that noise reaches and that the gradient point feels; averages and constants are outside."""
+    """(k,) mask of the states that noise reaches and that the gradient point feels; averages and constants are
+    outside.
+    """
     pattern = (M != 0.0) | np.outer(b != 0.0, c != 0.0)
     reached, felt = b != 0.0, c != 0.0
     for _ in range(b.size):
@@ -143,7 +151,9 @@ def active_states(M: FloatArray, b: FloatArray, c: FloatArray) -> BoolArray:
 
 
 def _mass(method: Method, modes: Modes, at: int) -> tuple[float, FloatArray]:
-    """(K, share): share_i = (drive_i G_i / B) / (1 - self_noise_i G_i / B), the sum of which is K where modes are coupled."""
+    """(K, share): share_i = (drive_i G_i / B) / (1 - self_noise_i G_i / B), the sum of which is K where modes are
+    coupled.
+    """
     M, b, c = (part[0] for part in method.coefficients(at, at + 1))
     mask = active_states(M, b, c)
     if not mask.any():
@@ -236,9 +246,7 @@ def second_moment_radius(method: Method, modes: Modes, start: int, stop: int) ->
     return float(np.abs(values).max())
 
 
-def _propagator(
-    method: Method, modes: Modes, start: int, stop: int
-) -> tuple[int, Callable[[FloatArray], FloatArray]]:
+def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[int, Callable[[FloatArray], FloatArray]]:
     """(number of moments, map of a vector of moments over the steps), by the compiled kernel without noise."""
     from simlab.kernels.blocks import advance
     from simlab.kernels.layout import NodeArrays
@@ -266,8 +274,8 @@ def _propagator(
 def response_tests(method: Method) -> Callable[[FloatArray], FloatArray]:
     """Functions of lam whose sums a compressed spectrum must keep for `method`: squared bias and noise responses.
 
-    (o^T A^n start)^2 and (c^T A^n b)^2 at n = 1, 1.5, 2, 3, 4, 6, .. <= T with the hyper-parameters frozen at the first, the
-    middle, the peak and the last step, and exp(-2 tau lam) for tau up to the sum of all learning rates.
+    (o^T A^n start)^2 and (c^T A^n b)^2 at n = 1, 1.5, 2, 3, 4, 6, .. <= T with the hyper-parameters frozen at the
+    first, the middle, the peak and the last step, and exp(-2 tau lam) for tau up to the sum of all learning rates.
     """
     peak = _peak_step(method)
     frozen_at = sorted({0, method.length // 2, peak, method.length - 1})

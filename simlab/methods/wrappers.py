@@ -20,8 +20,8 @@ def weight_decay(inner: Method, decay: Number, form: Literal["coupled", "decoupl
     """Decay of the weights towards the origin, which is w_0 (runs start from w_0 = 0, so w* = -initial_error).
 
     coupled: decay * y is added to every gradient (the weight_decay of torch.optim.SGD).
-    decoupled: w <- (1 - lr_t decay) w besides the step (Loshchilov and Hutter 2019, arXiv 1711.05101). The same for SGD.
-    `decay` >= 0 may be a schedule. The bias then includes the shrinkage, since w = w* is no fixed point any more.
+    decoupled: w <- (1 - lr_t decay) w besides the step (Loshchilov and Hutter 2019, arXiv 1711.05101). The same for
+    SGD. `decay` >= 0 may be a schedule. The bias then includes the shrinkage, since w = w* is no fixed point any more.
     """
     if not isinstance(decay, (int, float)) or isinstance(decay, bool):
         strength = as_schedule(decay, inner.length, "decay")
@@ -68,8 +68,8 @@ def weight_decay(inner: Method, decay: Number, form: Literal["coupled", "decoupl
 def lookahead(inner: Method, every: int = 5, alpha: float = 0.5) -> Method:
     """Lookahead: every k steps the slow weights move by alpha towards the fast ones, which are then set to them.
 
-    slow <- slow + alpha (w - slow), w <- slow after the steps k, 2k, ..; momentum buffers are kept. The slow weights are
-    evaluated. Source: Zhang, Lucas, Ba and Hinton 2019 (arXiv 1907.08610), algorithm 1.
+    slow <- slow + alpha (w - slow), w <- slow after the steps k, 2k, ..; momentum buffers are kept. The slow weights
+    are evaluated. Source: Zhang, Lucas, Ba and Hinton 2019 (arXiv 1907.08610), algorithm 1.
     """
     every, alpha = check_count("every", every), check_fraction("alpha", alpha)
     fast = _iterate_coordinate(inner, "lookahead")

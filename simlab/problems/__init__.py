@@ -6,4 +6,11 @@ from simlab.problems.linear_regression import LinearRegression
 from simlab.problems.noisy_quadratic import NoisyQuadratic
 from simlab.problems.random_features import RandomFeatures
 
-__all__ = ["DiagonalProblem", "EmpiricalRegression", "LinearRegression", "Modes", "NoisyQuadratic", "RandomFeatures"]
+__all__ = [
+    "DiagonalProblem",
+    "EmpiricalRegression",
+    "LinearRegression",
+    "Modes",
+    "NoisyQuadratic",
+    "RandomFeatures",
+]

@@ -23,7 +23,8 @@ class Modes(NamedTuple):
 
         U_i <- A_i U_i A_i^T + (1/B) [ self_noise_i c^T U_i c + drive_i (coupling * sum_j c^T U_j c + noise) ] b b^T
 
-    and starts from signal_i * (start start^T). `start`, `stop` are the 0-based range of eigen-indices that a node stands for.
+    and starts from signal_i * (start start^T). `start`, `stop` are the 0-based range of eigen-indices that a node
+    stands for.
     """
 
     eigenvalues: FloatArray
@@ -59,6 +60,10 @@ class DiagonalProblem(Protocol):
         """#{i : lam_i >= threshold}."""
         ...
 
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
+        """The same for many thresholds."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance."""
         ...
@@ -77,7 +82,10 @@ def sort_descending(eigenvalues: FloatArray, *others: FloatArray) -> tuple[Float
         return (eigenvalues, *others)
     import warnings
 
-    warnings.warn("eigenvalues were not in descending order; they and all that belongs to them were sorted.", stacklevel=4)
+    warnings.warn(
+        "eigenvalues were not in descending order; they and all that belongs to them were sorted.",
+        stacklevel=4,
+    )
     order = np.argsort(-eigenvalues, kind="stable")
     return tuple(array[order] for array in (eigenvalues, *others))
 
@@ -91,6 +99,7 @@ def positive_eigenvalues(value: Any) -> FloatArray:
     if bad.size:
         first = int(bad[0])
         raise InputError(
-            f"eigenvalues[{first}] = {lam[first]!r} is not positive; leave null directions out (no gradient moves them)."
+            f"eigenvalues[{first}] = {lam[first]!r} is not positive; leave null directions out (no gradient moves "
+            f"them)."
         )
     return lam

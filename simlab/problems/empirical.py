@@ -13,6 +13,7 @@ from simlab.problems.base import frozen
 __all__ = ["EmpiricalRegression", "eigen_rows"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 def eigen_rows(
@@ -20,8 +21,9 @@ def eigen_rows(
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """(lam, rows, w_star, residual) of a data set in the eigenbasis of its covariance (1/n) X^T X.
 
-    Shapes (r,), (n, r), (r,), (n,) with r the rank at `rank_tolerance` (relative to the largest eigenvalue); w_star is the
-    least-squares solution of minimal norm. No column of ones is added and nothing is centred: what is passed is learned.
+    Shapes (r,), (n, r), (r,), (n,) with r the rank at `rank_tolerance` (relative to the largest eigenvalue); w_star is
+    the least-squares solution of minimal norm. No column of ones is added and nothing is centred: what is passed is
+    learned.
     """
     try:
         data = np.ascontiguousarray(X, dtype=np.float64)
@@ -52,10 +54,10 @@ class EmpiricalRegression:
     ----------
     X : (n, d) array of features, y : (n,) array of targets; `rank_tolerance` as in `LinearRegression.from_data`.
 
-    SGD starts from w_0 = 0. The exact engine propagates the whole covariance of the iterate, d^2 numbers, under the rows'
-    fourth moments: O(n d^2) a step, so d up to a few hundred. The residuals of a finite data set are not independent of its
-    features, so that risk has a third part beside bias and variance: `cross`, twice the covariance of the two, which may be
-    negative.
+    SGD starts from w_0 = 0. The exact engine propagates the whole covariance of the iterate, d^2 numbers, under the
+    rows' fourth moments: O(n d^2) a step, so d up to a few hundred. The residuals of a finite data set are not
+    independent of its features, so that risk has a third part beside bias and variance: `cross`, twice the covariance
+    of the two, which may be negative.
     """
 
     def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float = 1e-10) -> None:
@@ -77,12 +79,23 @@ class EmpiricalRegression:
 
     def count_at_least(self, threshold: float) -> int:
         """#{i : lam_i >= threshold}."""
-        return int(np.count_nonzero(self.eigenvalues >= threshold))
+        return int(self.counts_at_least(np.array([threshold]))[0])
+
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
+        """The same for many thresholds, shape of `thresholds`."""
+        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance of the problem."""
         n = self.rows.shape[0]
-        return {"kind": "EmpiricalRegression", "dim": self.dim, "rows": n, "noise_variance": self.noise_variance}
+        return {
+            "kind": "EmpiricalRegression",
+            "dim": self.dim,
+            "rows": n,
+            "noise_variance": self.noise_variance,
+        }
 
     def __repr__(self) -> str:
-        return f"EmpiricalRegression(rows={self.rows.shape[0]}, dim={self.dim}, noise_variance={self.noise_variance:.4g})"
+        return (
+            f"EmpiricalRegression(rows={self.rows.shape[0]}, dim={self.dim}, noise_variance={self.noise_variance:.4g})"
+        )

@@ -24,7 +24,8 @@ IntArray = npt.NDArray[np.int64]
 
 
 class LinearRegression:
-    """y = <w*, x> + eps with x = sum_i sqrt(lam_i) xi_i e_i, xi_i independent of mean 0, variance 1, fourth moment kurtosis.
+    """y = <w*, x> + eps with x = sum_i sqrt(lam_i) xi_i e_i, xi_i independent of mean 0, variance 1, fourth moment
+    kurtosis.
 
     Parameters
     ----------
@@ -56,7 +57,9 @@ class LinearRegression:
         kurt = np.asarray(kurtosis)
         kurt = check_array("kurtosis", np.full(n, kurt) if kurt.ndim == 0 else kurt, length=n)
         if np.any(kurt < 1.0):
-            raise InputError(f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.")
+            raise InputError(
+                f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3."
+            )
         lam, error, count, kurt = sort_descending(lam, error, count, kurt)
         self._set(noise_variance, kurt if np.any(kurt != kurt[0]) else float(kurt[0]))
         with np.errstate(over="raise"):
@@ -72,7 +75,12 @@ class LinearRegression:
         self._nodes: tuple[FloatArray, FloatArray, FloatArray, IntArray, IntArray] | None = None
 
     def _store(
-        self, lam: FloatArray, signal: FloatArray, count: FloatArray, start: IntArray | None = None, stop: IntArray | None = None
+        self,
+        lam: FloatArray,
+        signal: FloatArray,
+        count: FloatArray,
+        start: IntArray | None = None,
+        stop: IntArray | None = None,
     ) -> None:
         if start is None or stop is None:
             stop = np.round(np.cumsum(count)).astype(np.int64)
@@ -80,7 +88,9 @@ class LinearRegression:
         self._nodes = (frozen(lam), frozen(signal), frozen(count), start, stop)
 
     @classmethod
-    def _from_family(cls, family: Family, noise_variance: float, kurtosis: float, origin: dict[str, Any]) -> LinearRegression:
+    def _from_family(
+        cls, family: Family, noise_variance: float, kurtosis: float, origin: dict[str, Any]
+    ) -> LinearRegression:
         self = cls.__new__(cls)
         kurtosis = check_number("kurtosis", kurtosis, low=1.0)
         self._set(noise_variance, kurtosis, family)
@@ -135,11 +145,19 @@ class LinearRegression:
 
     def count_at_least(self, threshold: float) -> int:
         """#{i : lam_i >= threshold}."""
+        return int(self.counts_at_least(np.array([threshold]))[0])
+
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
+        """The same for many thresholds, shape of `thresholds` (for a compressed problem: to the resolution of its
+        nodes).
+        """
         if self._family is not None:
-            return self._family.count_at_least(threshold)
+            return self._family.counts_at_least(thresholds)
         lam, _, _, _, stop = self._arrays()
-        reached = stop[lam >= threshold]
-        return int(reached.max()) if reached.size else 0
+        order = np.argsort(-lam, kind="stable")
+        reached = np.concatenate([[0], np.maximum.accumulate(stop[order])])
+        counts: IntArray = reached[np.searchsorted(-lam[order], -thresholds, side="right")]
+        return counts
 
     def modes(self) -> Modes:
         """The nodes as the engines take them."""
@@ -147,9 +165,7 @@ class LinearRegression:
         square = lam**2
         # Without coupling (one-hot data) a coordinate's own term is kurtosis - 1; with it, one lam^2 p_i is in the sum.
         own = np.asarray(self._kurtosis) - (2.0 if self._coupled else 1.0)
-        return Modes(
-            lam, signal, own * square, count * square, self._noise, float(self._coupled), count, start, stop
-        )
+        return Modes(lam, signal, own * square, count * square, self._noise, float(self._coupled), count, start, stop)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance of the problem."""
@@ -169,19 +185,22 @@ class LinearRegression:
     ) -> LinearRegression:
         """The same problem on few weighted nodes, right to `tolerance` (relative, risk of each subspace).
 
-        Sums over modes become Gauss rules (see `simlab.quadrature`), so that a run's cost stops depending on dim. No node
-        straddles a boundary of `subspaces`. Without `method` the rule is made for dynamics that decay without oscillation
-        (SGD and averages of it); give the method for momentum, whose modes oscillate, and for `effective` subspaces.
+        Sums over modes become Gauss rules (see `simlab.quadrature`), so that a run's cost stops depending on dim. No
+        node straddles a boundary of `subspaces`. Without `method` the rule is made for dynamics that decay without
+        oscillation (SGD and averages of it); give the method for momentum, whose modes oscillate, and for `effective`
+        subspaces.
 
-        Raises InputError for a kurtosis that differs between coordinates, and where the tolerance asks for more nodes than
-        are sensible.
+        Raises InputError for a kurtosis that differs between coordinates, and where the tolerance asks for more nodes
+        than are sensible.
         """
         from simlab.quadrature import compress_family, compress_measured
         from simlab.subspaces import from_spec
 
         tolerance = check_number("tolerance", tolerance, low=1e-13, high=0.1)
         if not isinstance(self._kurtosis, float):
-            raise InputError("kurtosis differs between coordinates, which nodes cannot stand for; compress with one number.")
+            raise InputError(
+                "kurtosis differs between coordinates, which nodes cannot stand for; compress with one number."
+            )
         training_time = method.learning_rate.total() if method is not None else 0.0
         wanted = from_spec(subspaces)
         if wanted.expression == "effective()" and method is None:
@@ -216,9 +235,7 @@ class LinearRegression:
         dim = check_count("dim", dim)
         a, b = check_number("capacity", capacity, low=0.0), check_number("source", source)
         family = Family(dim, lambda i: i**-a, lambda i: i**-b)
-        return cls._from_family(
-            family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b}
-        )
+        return cls._from_family(family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b})
 
     @classmethod
     def logarithmic(
@@ -257,7 +274,9 @@ class LinearRegression:
         """lam_i = exp(-rate (i - 1)), largest eigenvalue 1; the signal as in `logarithmic`."""
         dim, rate = check_count("dim", dim), check_number("rate", rate, low=0.0, open_low=True)
         if rate * (dim - 1) > 690.0:
-            raise InputError(f"dim = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}.")
+            raise InputError(
+                f"dim = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}."
+            )
 
         def eigenvalue(i: FloatArray) -> FloatArray:
             lam: FloatArray = np.exp(-rate * (i - 1.0))
@@ -289,7 +308,12 @@ class LinearRegression:
 
     @classmethod
     def isotropic(
-        cls, dim: int, noise_variance: float = 0.0, eigenvalue: float = 1.0, initial_error: float = 1.0, kurtosis: float = 3.0
+        cls,
+        dim: int,
+        noise_variance: float = 0.0,
+        eigenvalue: float = 1.0,
+        initial_error: float = 1.0,
+        kurtosis: float = 3.0,
     ) -> LinearRegression:
         """`dim` equal eigenvalues: one node."""
         dim = check_count("dim", dim)
@@ -299,7 +323,12 @@ class LinearRegression:
 
     @classmethod
     def marchenko_pastur(
-        cls, dim: int, ratio: float, noise_variance: float = 0.0, initial_error: npt.ArrayLike = 1.0, kurtosis: float = 3.0
+        cls,
+        dim: int,
+        ratio: float,
+        noise_variance: float = 0.0,
+        initial_error: npt.ArrayLike = 1.0,
+        kurtosis: float = 3.0,
     ) -> LinearRegression:
         """Eigenvalues at the quantiles of the Marchenko-Pastur law of ratio = dim / samples <= 1 (white data)."""
         dim = check_count("dim", dim)
@@ -334,7 +363,11 @@ class LinearRegression:
     @overload
     @classmethod
     def from_data(
-        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: Literal["gaussian"] = ..., rank_tolerance: float = ...
+        cls,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        moments: Literal["gaussian"] = ...,
+        rank_tolerance: float = ...,
     ) -> LinearRegression: ...
     @overload
     @classmethod

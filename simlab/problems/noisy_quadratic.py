@@ -13,6 +13,7 @@ from simlab.problems.base import Modes, frozen, positive_eigenvalues, sort_desce
 __all__ = ["NoisyQuadratic"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 class NoisyQuadratic:
@@ -48,7 +49,11 @@ class NoisyQuadratic:
 
     def count_at_least(self, threshold: float) -> int:
         """#{i : lam_i >= threshold}."""
-        return int(np.count_nonzero(self.eigenvalues >= threshold))
+        return int(self.counts_at_least(np.array([threshold]))[0])
+
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
+        """The same for many thresholds, shape of `thresholds`."""
+        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
 
     def modes(self) -> Modes:
         """The nodes as the engines take them: additive noise is drive lam_i c_i with no coupling."""
@@ -68,7 +73,11 @@ class NoisyQuadratic:
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance of the problem."""
-        return {"kind": "NoisyQuadratic", "dim": self.dim, "gradient_noise": float(self.gradient_covariance.sum())}
+        return {
+            "kind": "NoisyQuadratic",
+            "dim": self.dim,
+            "gradient_noise": float(self.gradient_covariance.sum()),
+        }
 
     def __repr__(self) -> str:
         return f"NoisyQuadratic(dim={self.dim}, total gradient noise {self.gradient_covariance.sum():.4g})"

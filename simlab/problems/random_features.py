@@ -21,8 +21,8 @@ class RandomFeatures(LinearRegression):
         of cost ambient_dim * features^2.
     seed : of the sketch.
 
-    SGD starts from 0. `irreducible_risk` is the risk that no choice of weights removes; add it to a trace's risk to get the
-    risk of Paquette, Paquette, Xiao and Pennington 2024 (arXiv 2405.15074), section 2.
+    SGD starts from 0. `irreducible_risk` is the risk that no choice of weights removes; add it to a trace's risk to
+    get the risk of Paquette, Paquette, Xiao and Pennington 2024 (arXiv 2405.15074), section 2.
     """
 
     def __init__(self, alpha: float, beta: float, ambient_dim: int, features: int, seed: int = 0) -> None:
@@ -30,7 +30,8 @@ class RandomFeatures(LinearRegression):
         ambient_dim, features = check_count("ambient_dim", ambient_dim), check_count("features", features)
         if features > ambient_dim:
             raise InputError(
-                f"features = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as dimensions."
+                f"features = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as "
+                f"dimensions."
             )
         lam, target, irreducible = power_law_random_features(alpha, beta, ambient_dim, features, int(seed))
         super().__init__(lam, -target, 2.0 * irreducible)

@@ -27,9 +27,7 @@ def check_phase(field: str, value: Any) -> int | float:
     int.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(
-            f"{field} = {value!r} is not a number; give a number of steps or a fraction of the run."
-        )
+        raise InputError(f"{field} = {value!r} is not a number; give a number of steps or a fraction of the run.")
     if isinstance(value, Integral) or (float(value) > 1.0 and float(value).is_integer()):
         return check_count(field, value, low=0)
     if 0.0 <= float(value) <= 1.0:
@@ -77,11 +75,7 @@ def check_positions(field: str, values: Any, steps: int) -> tuple[tuple[int | fl
     places = tuple(in_steps(phase, steps) for phase in given)
     for i, place in enumerate(places):
         if place > steps:
-            raise InputError(
-                f"{field}[{i}] = {given[i]!r} is beyond the run of {steps} steps; move it inside."
-            )
+            raise InputError(f"{field}[{i}] = {given[i]!r} is beyond the run of {steps} steps; move it inside.")
         if i and place < places[i - 1]:
-            raise InputError(
-                f"{field}[{i}] = {given[i]!r} comes before the one ahead of it; give them in order."
-            )
+            raise InputError(f"{field}[{i}] = {given[i]!r} comes before the one ahead of it; give them in order.")
     return given, places

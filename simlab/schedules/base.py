@@ -82,9 +82,7 @@ class Schedule:
         """
         steps = np.asarray(step)
         if steps.size and steps.dtype.kind not in "iu":
-            raise InputError(
-                f"step = {step!r} is not an integer; give whole steps from 0 to {self.length - 1}."
-            )
+            raise InputError(f"step = {step!r} is not an integer; give whole steps from 0 to {self.length - 1}.")
         if steps.size and (steps.min() < 0 or steps.max() >= self.length):
             bad = steps.min() if steps.min() < 0 else steps.max()
             raise InputError(f"step = {bad} is outside the schedule; give steps from 0 to {self.length - 1}.")
@@ -131,9 +129,7 @@ class Schedule:
     def __mul__(self, other: object) -> Schedule:
         if isinstance(other, Schedule):
             if other.length != self.length:
-                message = (
-                    f"the schedules have {self.length} and {other.length} steps; multiply equal lengths."
-                )
+                message = f"the schedules have {self.length} and {other.length} steps; multiply equal lengths."
                 raise InputError(message)
             arguments = {"first": self, "second": other}
             return Schedule("product", arguments, nodes.Product(self.plan, other.plan))
@@ -155,9 +151,7 @@ class Schedule:
     def __getitem__(self, steps: Range) -> Schedule:
         """The schedule of the steps a .. b - 1, counted from 0 again; both must lie within the run."""
         if not isinstance(steps, slice) or steps.step not in (None, 1):
-            raise InputError(
-                f"[{steps!r}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value."
-            )
+            raise InputError(f"[{steps!r}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value.")
         return self.slice(0 if steps.start is None else steps.start, steps.stop)
 
     def slice(self, start: int, stop: int | None = None) -> Schedule:
@@ -167,9 +161,7 @@ class Schedule:
         first = check_count("start", start, low=-self.length, high=self.length - 1)
         first += self.length if first < 0 else 0
         if first >= last:
-            raise InputError(
-                f"[{start}:{stop}] holds no step of the {self.length}; let it begin before it ends."
-            )
+            raise InputError(f"[{start}:{stop}] holds no step of the {self.length}; let it begin before it ends.")
         arguments = {"schedule": self, "start": first, "stop": last}
         return Schedule("slice", arguments, nodes.window(self.plan, first, last - first))
 
@@ -182,9 +174,7 @@ class Schedule:
         """min(max(value, low), high); no upper limit where `high` is None."""
         low = check_number("low", low, low=0.0)
         high = None if high is None else check_number("high", high, low=low)
-        return Schedule(
-            "clip", {"schedule": self, "low": low, "high": high}, nodes.Clip(self.plan, low, high)
-        )
+        return Schedule("clip", {"schedule": self, "low": low, "high": high}, nodes.Clip(self.plan, low, high))
 
     def warmed(self, warmup: int | float) -> Schedule:
         """Linear warmup in place of the first w steps, the rest and the length unchanged.

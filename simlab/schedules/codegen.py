@@ -121,9 +121,7 @@ class Source(ABC):
                 child = self.expression(plan.child, variable, shift)
                 return plan.floor + (1.0 - plan.floor) * child if plan.floor else child
             case nodes.Product():
-                return self.expression(plan.first, variable, shift) * self.expression(
-                    plan.second, variable, shift
-                )
+                return self.expression(plan.first, variable, shift) * self.expression(plan.second, variable, shift)
             case nodes.Clip():
                 return self._clip(self.expression(plan.child, variable, shift), plan)
             case nodes.Window():
@@ -138,9 +136,7 @@ class Source(ABC):
     def _piece(self, piece: nodes.Piece, variable: str, shift: int) -> Symbol:
         offset = piece.offset + shift
         if piece.n == 1:  # u counts steps
-            u = Symbol(
-                f"{variable} + {float(offset)!r}" if offset >= 0 else f"{variable} - {float(-offset)!r}", SUM
-            )
+            u = Symbol(f"{variable} + {float(offset)!r}" if offset >= 0 else f"{variable} - {float(-offset)!r}", SUM)
             return self._shape(piece, u, 1.0 - u)
         u = shifted(variable, offset) / piece.n
         v = (Symbol(str(piece.n - offset)) - Symbol(variable)) / piece.n
@@ -274,9 +270,7 @@ class JaxSource(Source):
             begin, end = int(plan.starts[i]), int(plan.starts[i + 1])
             text = self.expression(child, "s", -begin).text
             lines.append(f"s = jnp.clip(t, {begin}, {end - 1})")
-            lines.append(
-                f"y = jnp.where(t < {end}, {text}, y)" if i < len(plan.children) - 1 else f"y = {text}"
-            )
+            lines.append(f"y = jnp.where(t < {end}, {text}, y)" if i < len(plan.children) - 1 else f"y = {text}")
         return [*lines, "return y"]
 
     def _lookup(self, x: str, y: str) -> list[str]:

@@ -61,16 +61,10 @@ def as_schedule(value: Any, length: int, field: str) -> Schedule:
     """
     if isinstance(value, Schedule):
         if value.length != length:
-            raise InputError(
-                f"{field} has {value.length} steps where the run has {length}; make the lengths equal."
-            )
+            raise InputError(f"{field} has {value.length} steps where the run has {length}; make the lengths equal.")
         return value
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(
-            f"{field} = {value!r} is neither a number nor a schedule; wrap values in from_array."
-        )
+        raise InputError(f"{field} = {value!r} is neither a number nor a schedule; wrap values in from_array.")
     if not 0.0 <= float(value) < float("inf"):
-        raise InputError(
-            f"{field} = {value!r} is outside [0, inf); give a finite number that is not negative."
-        )
+        raise InputError(f"{field} = {value!r} is outside [0, inf); give a finite number that is not negative.")
     return constant(length, float(value))

@@ -69,9 +69,7 @@ class Decline:
         known: dict[str, Any] = {**COOLDOWNS[name][1], **({"knots": None} if name == "piecewise" else {})}
         for parameter in given:
             if not known:
-                raise InputError(
-                    f"{parameter} = {given[parameter]!r} is not a parameter of {field} {name!r}; omit it."
-                )
+                raise InputError(f"{parameter} = {given[parameter]!r} is not a parameter of {field} {name!r}; omit it.")
             if parameter not in known:
                 raise unknown_name(f"parameter of {field} {name!r}", parameter, known)
         parameters = {**known, **given}
@@ -97,25 +95,19 @@ class Decline:
         if self.shape == "lowered-linear":
             factor = self.parameters["factor"]
             return nodes.Scale(nodes.Lift(nodes.Piece(n, "linear", n), self.floor / factor), factor)
-        return nodes.Lift(
-            nodes.Piece(n, self.shape, n, parameters=tuple(self.parameters.values())), self.floor
-        )
+        return nodes.Lift(nodes.Piece(n, self.shape, n, parameters=tuple(self.parameters.values())), self.floor)
 
 
 def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, Any]:
     """The shape's parameters in canonical form."""
     if shape in NEVER_ZERO and floor < SMALLEST_FLOOR:
-        raise InputError(
-            f"floor = {floor!r} cannot end the shape {shape!r}, which never reaches 0; give e.g. 0.1."
-        )
+        raise InputError(f"floor = {floor!r} cannot end the shape {shape!r}, which never reaches 0; give e.g. 0.1.")
     if shape == "power":
         return {"power": check_number("power", parameters["power"], low=0.0, open_low=True)}
     if shape == "rex":
         alpha = check_number("alpha", parameters["alpha"], low=0.0, high=1.0)
         if alpha == 1.0:
-            raise InputError(
-                "alpha = 1.0 makes the rex profile constant until a jump to 0; give a number below 1."
-            )
+            raise InputError("alpha = 1.0 makes the rex profile constant until a jump to 0; give a number below 1.")
         return {"alpha": alpha}
     if shape == "lowered-linear":
         low = max(floor, SMALLEST_FLOOR)
@@ -124,13 +116,9 @@ def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, An
     if shape == "piecewise":
         # Positions are u here, so 0 and 1 mean the ends and not steps.
         pairs = check_knots(parameters["knots"])
-        knots = tuple(
-            (check_number(f"knots[{i}][0]", u, low=0.0, high=1.0), v) for i, (u, v) in enumerate(pairs)
-        )
+        knots = tuple((check_number(f"knots[{i}][0]", u, low=0.0, high=1.0), v) for i, (u, v) in enumerate(pairs))
         if any(value > 1.0 for _, value in knots):
-            raise InputError(
-                "knots: a cooldown cannot exceed the peak; give values in [0, 1] (multiples of the peak)."
-            )
+            raise InputError("knots: a cooldown cannot exceed the peak; give values in [0, 1] (multiples of the peak).")
         return {"knots": knots}
     return {}
 
@@ -144,12 +132,8 @@ def check_knots(knots: Any) -> Knots:
         try:
             position, value = knot
         except (TypeError, ValueError):
-            raise InputError(
-                f"knots[{i}] = {knot!r} is not a pair; give (step or fraction, value)."
-            ) from None
-        checked.append(
-            (check_phase(f"knots[{i}][0]", position), check_number(f"knots[{i}][1]", value, low=0.0))
-        )
+            raise InputError(f"knots[{i}] = {knot!r} is not a pair; give (step or fraction, value).") from None
+        checked.append((check_phase(f"knots[{i}][0]", position), check_number(f"knots[{i}][1]", value, low=0.0)))
     if not checked:
         raise InputError("knots is empty; give at least one pair (step or fraction, value).")
     return tuple(checked)
@@ -161,9 +145,7 @@ def interpolate(knots: Knots, n: int) -> nodes.Plan:
     values = np.array([value for _, value in knots], dtype=np.float64)
     for i in range(1, len(knots)):
         if places[i] <= places[i - 1]:
-            where = (
-                f"knots[{i}][0] = {knots[i][0]!r} falls on step {places[i]}, not after step {places[i - 1]}"
-            )
+            where = f"knots[{i}][0] = {knots[i][0]!r} falls on step {places[i]}, not after step {places[i - 1]}"
             raise InputError(f"{where} of the knot before; increase them by at least one step.")
     if places[0] > 0:
         places, values = np.insert(places, 0, 0), np.insert(values, 0, values[0])

@@ -69,9 +69,7 @@ def _triangles(steps: int, half: int) -> nodes.Plan:
     return nodes.window(nodes.Repeat(cycle, -(-steps // (2 * half))), 0, steps)
 
 
-def _check_cycle(
-    steps: int, peak: float, half_cycle: int | float, floor: float
-) -> tuple[int, dict[str, float]]:
+def _check_cycle(steps: int, peak: float, half_cycle: int | float, floor: float) -> tuple[int, dict[str, float]]:
     """The half cycle in steps, and the checked parameters."""
     steps, peak = check_run(steps, peak)
     half = check_phase("half_cycle", half_cycle)

@@ -107,9 +107,7 @@ def cosine(steps: int, peak: float, floor: float = 0.0, warmup: int | float = 0)
 
 
 @family
-def polynomial(
-    steps: int, peak: float, power: float = 2.0, floor: float = 0.0, warmup: int | float = 0
-) -> Schedule:
+def polynomial(steps: int, peak: float, power: float = 2.0, floor: float = 0.0, warmup: int | float = 0) -> Schedule:
     """A power of the remaining time, (1 - u)^power, from the peak to `floor`.
 
     peak (floor + (1 - floor) (1 - u)^power), power > 0. Optimal with power = 2b - 1 on power-law kernels of

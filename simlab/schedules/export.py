@@ -99,16 +99,12 @@ def to_optax(schedule: Schedule) -> str:
     steps.
     """
     if schedule.length > INT32:
-        raise InputError(
-            f"the schedule has {schedule.length} steps, beyond JAX's int32 counts; use at most {INT32}."
-        )
+        raise InputError(f"the schedule has {schedule.length} steps, beyond JAX's int32 counts; use at most {INT32}.")
     source = JaxSource()
     value = source.expression(schedule.plan).text
     parts = [
         _header(schedule, ("optimizer = optax.sgd(learning_rate=schedule)",)),
-        "import jax.numpy as jnp\nimport numpy as np\n"
-        if _uses(source, "np.array")
-        else "import jax.numpy as jnp\n",
+        "import jax.numpy as jnp\nimport numpy as np\n" if _uses(source, "np.array") else "import jax.numpy as jnp\n",
         f"STEPS = {schedule.length}\n",
         *source.definitions,
         f'''def schedule(count):

@@ -119,9 +119,7 @@ def wsd_s(
         c = in_steps(decay, length)
         if length < 1 or rise + c > length:
             sizes = f"warmup + cooldown = {rise} + {c} steps"
-            raise InputError(
-                f"budgets: {sizes} do not fit into the period from step {begin} to {end}; shorten them."
-            )
+            raise InputError(f"budgets: {sizes} do not fit into the period from step {begin} to {end}; shorten them.")
         parts += [nodes.ramp(rise), nodes.Constant(length - rise - c), decline.plan(c)]
         begin = end
     arguments: dict[str, Any] = {"steps": steps, "peak": peak, "budgets": given, **phases.given}
@@ -179,9 +177,7 @@ def infinite(
     """
     steps, peak = check_run(steps, peak)
     plateau = check_number("plateau", plateau, low=SMALLEST_FLOOR, high=1.0)
-    floor = check_number(
-        "floor", floor, low=SMALLEST_FLOOR, high=plateau, remedy="keep it above 0, up to the plateau"
-    )
+    floor = check_number("floor", floor, low=SMALLEST_FLOOR, high=plateau, remedy="keep it above 0, up to the plateau")
     phases = Phases.of(steps, warmup=warmup, cooldown=cooldown, anneal=anneal)
     w, c, a = phases.lengths
     cool = Decline.of("cosine", plateau, {}).plan(c)

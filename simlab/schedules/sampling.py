@@ -47,9 +47,7 @@ def sampled(
     rate, held = _held(whole, rate)
     arguments = {"steps": steps, "peak": peak, "profile": decline.shape, "rate": rate, "floor": decline.floor}
     arguments |= {**phases.given, **decline.parameters}
-    return Schedule(
-        "sampled", arguments, nodes.Scale(nodes.chain(nodes.ramp(w), held), peak), decline.implied
-    )
+    return Schedule("sampled", arguments, nodes.Scale(nodes.chain(nodes.ramp(w), held), peak), decline.implied)
 
 
 def _held(profile: nodes.Plan | None, rate: Any) -> tuple[int | str, nodes.Plan | None]:
@@ -63,9 +61,7 @@ def _held(profile: nodes.Plan | None, rate: Any) -> tuple[int | str, nodes.Plan 
     percents = [int(number) for number in numbers if number.strip().isdecimal()]
     rising = all(a < b for a, b in zip([0, *percents], [*percents, 100], strict=True))
     if len(percents) < len(numbers) or not rising:
-        message = (
-            f"rate = {rate!r} is not a sampling rate; give 'every', a number of steps, or rising percentages"
-        )
+        message = f"rate = {rate!r} is not a sampling rate; give 'every', a number of steps, or rising percentages"
         raise InputError(f"{message} such as '30-60-90'.")
     canonical = "-".join(map(str, percents))
     if profile is None:

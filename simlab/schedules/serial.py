@@ -93,9 +93,7 @@ def from_csv(
     header = [name.strip() for name in next(rows, [])]
     for column in (step_column, lr_column):
         if column not in header:
-            raise InputError(
-                f"{path} has no column {column!r}; its columns are {', '.join(header) or '(none)'}."
-            )
+            raise InputError(f"{path} has no column {column!r}; its columns are {', '.join(header) or '(none)'}.")
     at, of = header.index(step_column), header.index(lr_column)
     steps: list[int] = []
     values: list[float] = []
@@ -105,9 +103,7 @@ def from_csv(
         where = f"{path} line {rows.line_num}"
         place = _cell(row, at, f"{where}: {step_column}")
         if not place.is_integer() or (steps and place <= steps[-1]):
-            raise InputError(
-                f"{where}: {step_column} = {row[at]} is out of order; give whole steps that increase."
-            )
+            raise InputError(f"{where}: {step_column} = {row[at]} is out of order; give whole steps that increase.")
         steps.append(int(place))
         values.append(_cell(row, of, f"{where}: {lr_column}"))
     if not steps:

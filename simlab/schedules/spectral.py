@@ -43,9 +43,7 @@ def eigencurve(
     steps, _ = check_run(steps, 1.0)
     spectrum = check_array("eigenvalues", eigenvalues).copy()
     if spectrum.min() <= 0.0:
-        raise InputError(
-            f"eigenvalues: the least is {spectrum.min()!r}; give positive numbers (cut the null space)."
-        )
+        raise InputError(f"eigenvalues: the least is {spectrum.min()!r}; give positive numbers (cut the null space).")
     spectrum.flags.writeable = False
     base = check_number("base", base, low=1.0, open_low=True)
     phases = Phases.of(steps, warmup=warmup)

@@ -134,9 +134,7 @@ def tail_geometric(
     tail = _stairs(m, list(range(block, m, block)), factor)
     arguments = {"steps": steps, "peak": peak, "hold": phases.given["hold"], "factor": factor}
     plan = nodes.chain(nodes.ramp(w), nodes.Constant(s), tail)
-    return Schedule(
-        "tail_geometric", {**arguments, "warmup": phases.given["warmup"]}, nodes.Scale(plan, peak)
-    )
+    return Schedule("tail_geometric", {**arguments, "warmup": phases.given["warmup"]}, nodes.Scale(plan, peak))
 
 
 @family
@@ -158,6 +156,4 @@ def tail_polynomial(
     tail = nodes.Piece(steps - s - w, "power-law", n=1, offset=1, parameters=(-power,))
     plan = nodes.chain(nodes.ramp(w), nodes.Constant(s), tail)
     arguments = {"steps": steps, "peak": peak, "hold": phases.given["hold"], "power": power}
-    return Schedule(
-        "tail_polynomial", {**arguments, "warmup": phases.given["warmup"]}, nodes.Scale(plan, peak)
-    )
+    return Schedule("tail_polynomial", {**arguments, "warmup": phases.given["warmup"]}, nodes.Scale(plan, peak))
