@@ -63,9 +63,8 @@ class Subspaces:
         if np.any(stop > lasts[where]):
             bad = int(np.flatnonzero(stop > lasts[where])[0])
             raise InputError(
-                f"subspaces = {self.expression} cuts through node {bad} of a compressed problem (modes {start[bad] + 1} "
-                f""
-                f"to {stop[bad]}); compress the original with compress(subspaces={self.expression}, method=...)."
+                f"subspaces = {self.expression} cuts through the modes {start[bad] + 1} to {stop[bad]} of a compressed "
+                f"problem; compress the original with compress(subspaces={self.expression}, method=...)."
             )
         return [name for name, _ in named], np.array([edge[2] for edge in edges], dtype=np.int64)[where]
 

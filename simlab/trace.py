@@ -111,7 +111,8 @@ class RiskTrace:
             if target.suffix == ".nc":
                 self.dataset.to_netcdf(partial, engine="h5netcdf")
             else:
-                self.dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
+                # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
+                _with_strings(self.dataset, object).to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
             _remove(target)
             shutil.move(partial, target)
         except OSError as error:
@@ -144,7 +145,7 @@ class RiskTrace:
                 f"that wrote it "
                 f"({dataset.attrs.get('simlab_version', 'unknown')})."
             )
-        return cls(dataset)
+        return cls(_with_strings(dataset, str))
 
     def __repr__(self) -> str:
         sizes = self.risk.sizes
@@ -247,6 +248,12 @@ def _elapsed(method: Method, steps: IntArray) -> FloatArray:
         out[inside] = sums[steps[inside] - start - 1]
         before = float(sums[-1])
     return out
+
+
+def _with_strings(dataset: xr.Dataset, kind: type) -> xr.Dataset:
+    """The same dataset with its text coordinates stored as `kind`: str (fixed length) or object."""
+    text = {name: c for name, c in dataset.coords.items() if c.dtype.kind in "UTO"}
+    return dataset.assign_coords({name: (c.dims, c.values.astype(kind)) for name, c in text.items()})
 
 
 def _remove(path: Path) -> None:

@@ -9,7 +9,6 @@ from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
 from simlab.kernels import blocks, moments
 from simlab.kernels.layout import NodeArrays, packed_outer, padded
 from simlab.methods.base import Method
-from simlab.problems.base import Modes
 
 __all__ = ["run_diagonal"]
 
@@ -17,14 +16,14 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 CHUNK_WORK = 30_000_000
-MAX_CHUNK = 8192
+MAX_CHUNK = 16_384
 
 
 class _State:
     """The moments in motion, in kernel layout."""
 
-    def __init__(self, modes: Modes, method: Method, labels: IntArray, deterministic: bool) -> None:
-        self.nodes = nodes = NodeArrays(modes)
+    def __init__(self, nodes: NodeArrays, method: Method, labels: IntArray, deterministic: bool) -> None:
+        self.nodes = nodes
         self.labels = padded(labels[nodes.order])
         outer = packed_outer(method.start)
         self.U = np.zeros((2, outer.size, nodes.lam.size))
@@ -54,7 +53,7 @@ class _State:
 
 
 def run_diagonal(
-    modes: Modes,
+    nodes: NodeArrays,
     method: Method,
     steps: IntArray,
     labels: IntArray,
@@ -64,21 +63,21 @@ def run_diagonal(
     snapshots: IntArray | None = None,
     tick: Tick | None = None,
 ) -> RunResult:
-    """Propagate the second moments of `method` on `modes` and record risk at `steps` by label, shape of labels
+    """Propagate the second moments of `method` on `nodes` and record risk at `steps` by label, shape of labels
     (nodes,).
 
     Ends early where twice the risk at the gradient point passes 10^6 x max(initial risk, noise / 2) x 2 or overflows.
     """
-    state = _State(modes, method, labels, deterministic)
+    state = _State(nodes, method, labels, deterministic)
     components = ("bias", "variance", "deterministic") if deterministic else ("bias", "variance")
     risk = np.full((steps.size, len(components), label_count), np.nan)
     moment_rows = np.full((steps.size, 2, label_count), np.nan)
     mean_rows = np.full((steps.size, label_count), np.nan)
     wanted = np.array([], dtype=np.int64) if snapshots is None else snapshots
     shots: dict[int, FloatArray] = {}
-    limit = 2.0 * DIVERGENCE_FACTOR * modes.reference_risk()
+    limit = 2.0 * DIVERGENCE_FACTOR * nodes.reference_risk
     limit = limit if limit > 0.0 else np.inf
-    chunk = int(np.clip(CHUNK_WORK // (state.nodes.lam.size * method.state_size**2), 16, MAX_CHUNK))
+    chunk = _chunk_steps(nodes, method.state_size)
     status: Status = "done"
     at = 0
     while True:
@@ -90,10 +89,10 @@ def run_diagonal(
         later = wanted[wanted > at]
         if later.size:
             end = min(end, int(later[0]))
-        done = _advance(state, method, modes, at, end, steps, moment_rows, mean_rows, limit)
+        done = _advance(state, method, at, end, steps, moment_rows, mean_rows, limit)
         at += done
         keep_going = tick is None or tick(done * state.nodes.lam.size)
-        if at < end or not _finite(state):
+        if at < end or not _finite(state) or _beyond(state, method, at, limit):
             status = "diverged"
             break
         if not keep_going and at < method.length:
@@ -110,7 +109,6 @@ def run_diagonal(
 def _advance(
     state: _State,
     method: Method,
-    modes: Modes,
     at: int,
     end: int,
     steps: IntArray,
@@ -126,12 +124,30 @@ def _advance(
     slots[steps[first:last] - at] = np.arange(first, last)
     nodes = state.nodes
     share = method.inverse_batch(at, end)
-    noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, modes.noise, modes.coupling)
+    noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, nodes.noise, nodes.coupling)
     done: int = blocks.advance(at, M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows)
     if state.mean is not None:
         head = (at, M[:done], b[:done], c[:done], o)
         moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, slots[:done], state.labels, mean_rows)
     return done
+
+
+def _beyond(state: _State, method: Method, at: int, limit: float) -> bool:
+    """Whether the risk where the next gradient is taken passes `limit`; the kernel cannot tell at the end of a
+    chunk.
+    """
+    following = min(at, method.length - 1)
+    c = np.ascontiguousarray(method.coefficients(following, following + 1).c[0])
+    bias, variance = moments.gradient_risk(state.U, c)
+    return not bias + variance <= limit
+
+
+def _chunk_steps(nodes: NodeArrays, state_size: int) -> int:
+    """Steps between two looks at the clock: some tens of milliseconds, a second at worst. A pure function of the
+    run.
+    """
+    stepped = nodes.lam.size if np.isnan(nodes.ratio) else min(nodes.lam.size, 1024 + nodes.lam.size // 64)
+    return int(np.clip(CHUNK_WORK // (stepped * state_size**2), 16, MAX_CHUNK))
 
 
 def _finite(state: _State) -> bool:

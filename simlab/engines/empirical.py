@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
+from simlab.kernels.fourth_moments import contract
 from simlab.methods.base import Method
 from simlab.problems.empirical import EmpiricalRegression
 
@@ -44,30 +45,28 @@ class _Moments:
 
     def _fourth(self, V: FloatArray, mean_y: FloatArray) -> FloatArray:
         """F(V) of the three parts, with the cross source taken into the third; (3, d, d)."""
-        n, d = self.rows.shape
-        projected = self.rows @ V.transpose(1, 0, 2).reshape(d, 3 * d)
-        weight = np.einsum("npd,nd->np", projected.reshape(n, 3, d), self.rows)
-        weight[:, 2] -= (self.rows @ mean_y) * self.residual
-        weighted = (weight[:, :, None] * self.rows[:, None, :]).reshape(n, 3 * d)
-        out: FloatArray = (self.rows.T @ weighted).reshape(d, 3, d).transpose(1, 0, 2) / n
+        shift = np.zeros((3, self.rows.shape[0]))
+        shift[2] = -(self.rows @ mean_y) * self.residual
+        out = np.empty_like(V)
+        contract(self.rows, np.ascontiguousarray(V), shift, out)
         return out
 
     def step(self, M: FloatArray, b: FloatArray, c: FloatArray, inverse_batch: float) -> None:
         """One step of all moments; M (k, k), b (k,), c (k,)."""
+        k, d = b.size, self.lam.size
         left = np.einsum("pabde,b->pade", self.P, c)
         right = np.einsum("pabde,a->pbde", self.P, c)
         V = np.einsum("pade,a->pde", left, c)
         mean_y = c @ self.mean
-        square = self.lam[:, None] * V * self.lam[None, :]
+        kick = self.lam[:, None] * V * self.lam
         if inverse_batch > 0.0:
-            kick = square + inverse_batch * (self._fourth(V, mean_y) - square)
+            kick += inverse_batch * (self._fourth(V, mean_y) - kick)
             kick[1] += inverse_batch * self.label_noise
-        else:
-            kick = square
-        P = np.einsum("ai,pijde,bj->pabde", M, self.P, M, optimize=True)
-        P -= np.einsum("ai,pide,e,b->pabde", M, left, self.lam, b, optimize=True)
-        P -= np.einsum("a,d,bj,pjde->pabde", b, self.lam, M, right, optimize=True)
-        P += np.einsum("a,b,pde->pabde", b, b, kick, optimize=True)
+        P = np.matmul(np.kron(M, M), self.P.reshape(3, k * k, d * d)).reshape(self.P.shape)
+        left, right = np.einsum("ai,pide->pade", M, left), np.einsum("bj,pjde->pbde", M, right)
+        P -= left[:, :, None] * self.lam * b[:, None, None]
+        P -= right[:, None] * (b[:, None, None, None] * self.lam[:, None])
+        P += np.multiply.outer(np.outer(b, b), kick).transpose(2, 0, 1, 3, 4)
         self.P = P
         self.mean = M @ self.mean - np.outer(b, self.lam * mean_y)
 

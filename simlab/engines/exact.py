@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ def exact(
     ----------
     problem : LinearRegression, NoisyQuadratic, RandomFeatures, or EmpiricalRegression.
     method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
-    record : None for 200 log-spaced steps, a number for that many, "all", or the steps; 0 and T are always among them.
+    record : None for 200 log-spaced steps, a number for that many, "linear" for 200 equally spaced ones, "all", or the
+        steps themselves; 0 and T are always among them.
     subspaces : a partition from `simlab.subspaces` (default: one subspace of all modes).
     deterministic : add the component "deterministic", the part of the bias that remains when 1/B = 0.
     snapshots : steps at which the risk of every single mode is kept (`trace.dataset["mode_risk"]`).
@@ -62,21 +64,16 @@ def exact(
     partition = from_spec(subspaces)
     workers = _worker_count(threads)
     shots = _snapshot_steps(snapshots, methods)
-    jobs = [_job(problem, m, partition, record, deterministic, shots) for m in methods]
-    results = _run_all([job for job, _ in jobs], [m.length * _size(problem) for m in methods], workers, progress)
-    names = [names for _, names in jobs]
+    jobs, names, size = _jobs(problem, methods, partition, record, deterministic, shots)
+    results = _run_all(jobs, [m.length * size for m in methods], workers, progress)
     return build_trace(
         results,
         methods,
-        names[0],
+        names,
         problem,
         run_labels=labels,
         provenance={"engine": "exact", "subspaces": partition.expression},
     )
-
-
-def _size(problem: DiagonalProblem | EmpiricalRegression) -> int:
-    return problem.dim if isinstance(problem, EmpiricalRegression) else problem.modes().eigenvalues.size
 
 
 def _named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | None]:
@@ -113,44 +110,58 @@ def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> I
     return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in snapshots]).astype(np.int64)
 
 
-def _job(
+def _jobs(
     problem: DiagonalProblem | EmpiricalRegression,
-    method: Method,
+    methods: list[Method],
     partition: Subspaces,
     record: Record,
     deterministic: bool,
     snapshots: IntArray | None,
-) -> tuple[Callable[[Tick], RunResult], list[str]]:
-    """A run that waits to be called with its tick, and the names of its subspaces."""
-    steps = record_steps(record, method.length)
+) -> tuple[list[Callable[[Tick], RunResult]], list[str], int]:
+    """Runs that wait to be called with their tick, the names of the subspaces, and the work of one step."""
     dim, count = problem.dim, problem.count_at_least
-    training_time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
+    options: dict[str, Any] = {"deterministic": deterministic, "snapshots": snapshots}
+    start: IntArray
+    run: Callable[..., RunResult]
     if isinstance(problem, EmpiricalRegression):
         from simlab.engines.empirical import run_empirical
 
-        index = np.arange(dim, dtype=np.int64)
-        names, labels = partition.labels(index, index + 1, dim, count, training_time)
-        return lambda tick: run_empirical(
-            problem,
-            method,
-            steps,
-            labels,
-            len(names),
-            deterministic=deterministic,
-            snapshots=snapshots,
-            tick=tick,
-        ), names
-    if not isinstance(problem, DiagonalProblem):
+        start, size = np.arange(dim, dtype=np.int64), dim
+        stop, run = start + 1, partial(run_empirical, problem)
+    elif isinstance(problem, DiagonalProblem):
+        from simlab.engines.diagonal import run_diagonal
+        from simlab.kernels.layout import NodeArrays
+
+        modes = problem.modes()
+        nodes = NodeArrays(modes)
+        start, stop, size, run = modes.start, modes.stop, nodes.lam.size, partial(run_diagonal, nodes)
+    else:
         raise InputError(
             f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
         )
-    from simlab.engines.diagonal import run_diagonal
+    jobs: list[Callable[[Tick], RunResult]] = []
+    names: list[str] = []
+    for method in methods:
+        # Only `effective` reads the training time, and only it differs from run to run.
+        own = partition.expression == "effective()"
+        if not jobs or own:
+            training_time = method.learning_rate.total() if own else 0.0
+            names, labels = partition.labels(start, stop, dim, count, training_time)
+        steps = record_steps(record, method.length)
+        jobs.append(partial(_start, run, method, steps, labels, len(names), options))
+    return jobs, names, size
 
-    modes = problem.modes()
-    names, labels = partition.labels(modes.start, modes.stop, dim, count, training_time)
-    return lambda tick: run_diagonal(
-        modes, method, steps, labels, len(names), deterministic=deterministic, snapshots=snapshots, tick=tick
-    ), names
+
+def _start(
+    run: Callable[..., RunResult],
+    method: Method,
+    steps: IntArray,
+    labels: IntArray,
+    label_count: int,
+    options: dict[str, Any],
+    tick: Tick,
+) -> RunResult:
+    return run(method, steps, labels, label_count, tick=tick, **options)
 
 
 def _run_all(

@@ -15,7 +15,7 @@ __all__ = ["DEFAULT_RECORDS", "Record", "RunResult", "Status", "Tick", "record_s
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Record = int | Literal["all"] | Sequence[int] | npt.NDArray[Any] | None
+Record = int | Literal["all", "linear"] | Sequence[int] | npt.NDArray[Any] | None
 Status = Literal["done", "diverged", "interrupted"]
 Tick = Callable[[int], bool]
 """Called with the mode-steps of a finished chunk; False asks the run to stop."""
@@ -44,12 +44,15 @@ class RunResult:
 def record_steps(record: Record, length: int) -> IntArray:
     """The steps recorded, increasing, within 0 .. length and always holding both ends.
 
-    `record`: None for about 200 log-spaced steps, a number for that many, "all", or the steps themselves.
+    `record`: None for about 200 log-spaced steps, a number for that many, "linear" for 200 equally spaced ones (which
+    show a cooldown better), "all", or the steps themselves.
     """
     if isinstance(record, str):
+        if record == "linear":
+            return np.unique(np.round(np.linspace(0, length, DEFAULT_RECORDS)).astype(np.int64))
         if record != "all":
             raise InputError(
-                f"record = {record!r} is not known; give a number of steps, 'all', or the steps themselves."
+                f"record = {record!r} is not known; give a number, 'linear', 'all', or the steps themselves."
             )
         return np.arange(length + 1, dtype=np.int64)
     if record is None or isinstance(record, (int, float, np.integer)):

@@ -38,6 +38,11 @@ class _Modes(Protocol):
     def self_noise(self) -> FloatArray: ...
     @property
     def drive(self) -> FloatArray: ...
+    @property
+    def noise(self) -> float: ...
+    @property
+    def coupling(self) -> float: ...
+    def reference_risk(self) -> float: ...
 
 
 class NodeArrays:
@@ -55,5 +60,6 @@ class NodeArrays:
         own = padded(modes.self_noise[self.order])
         # One array in place of two equal ones keeps d = 1,000 within the first-level cache.
         self.self_noise = self.drive if np.array_equal(own, self.drive) else own
+        self.noise, self.coupling, self.reference_risk = modes.noise, modes.coupling, modes.reference_risk()
         ratios = modes.self_noise / modes.eigenvalues**2
         self.ratio = float(ratios[0]) if np.ptp(ratios) <= 1e-15 * abs(ratios[0]) else float("nan")

@@ -137,7 +137,7 @@ def polynomial_average(inner: Method, power: float = 3.0, form: Form = "new") ->
     p = check_number("power", power, low=0.0)
 
     def rho(begin: int, end: int) -> FloatArray:
-        weights: FloatArray = (p + 1.0) / (np.arange(begin, end) + 1.0 + p)
+        weights: FloatArray = (p + 1.0) / (np.arange(begin, end, dtype=np.float64) + 1.0 + p)
         return weights
 
     expression = label("polynomial_average", inner, power=power, form=None if form == "new" else form)
@@ -155,7 +155,7 @@ def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None =
     if not taken or any(b <= a for a, b in itertools.pairwise(taken)):
         raise InputError(f"steps = {list(steps)!r} must hold increasing steps, at least one; sort them.")
     amount: FloatArray = np.ones(len(taken)) if weights is None else check_array("weights", weights, length=len(taken))
-    partial: FloatArray = np.cumsum(amount)
+    partial = np.cumsum(amount)
     if np.any(np.abs(partial) <= 1e-12 * np.abs(amount).sum()):
         raise InputError(
             "weights have a partial sum of zero, which leaves no merge at that step; reorder or change them."
@@ -186,4 +186,5 @@ def merge_weights(decay: npt.ArrayLike) -> FloatArray:
     w: Any = check_array("decay", decay, low=0.0)
     if w[0] > 1.0 or np.any(np.diff(w) > 0.0):
         raise InputError("decay must start at most at 1 and never increase; normalise it by the stable learning rate.")
-    return np.concatenate([[1.0 - w[0]], w[:-1] - w[1:], w[-1:]])
+    weights: FloatArray = np.concatenate([[1.0 - w[0]], w[:-1] - w[1:], w[-1:]])
+    return weights

@@ -258,7 +258,7 @@ def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[in
     nodes = NodeArrays(modes)
     n, k = nodes.size, int(mask.sum())
     entries = k * (k + 1) // 2
-    silent = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, 0.0, modes.coupling)
+    silent = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, 0.0, nodes.coupling)
     share, nowhere = method.inverse_batch(start, stop), np.full(stop - start, -1, dtype=np.int64)
     labels, out = np.zeros(nodes.lam.size, dtype=np.int64), np.zeros((1, 2, 1))
 

@@ -1,0 +1,72 @@
+"""The commented example that `simlab init` writes."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from simlab.experiment.files import fresh_file
+
+__all__ = ["EXAMPLE", "write_example"]
+
+EXAMPLE = """\
+# An experiment: which cooldown ends with the lowest risk, and which part of the spectrum pays for it?
+# Run it with `simlab run FILE`. Paths in this file are relative to its folder.
+
+# Kinds: power_law, exponential, logarithmic, two_level, isotropic, marchenko_pastur, one_hot, noisy_quadratic,
+# random_features, eigenvalues (your own arrays), data (a csv, npy or npz file).
+[problem]
+kind = "power_law"
+dim = 10_000
+capacity = 1.5           # eigenvalue i is i^-capacity
+source = 1.2             # the risk of mode i starts at i^-source / 2
+noise_variance = 0.1     # of the labels; the test loss is the risk plus half of this
+compress = true          # few weighted nodes in place of many modes; or a tolerance (true is 1e-10); or leave it out
+
+# Kinds: see `simlab schedules`; also array (values = [...]) and csv (path = "lr.csv").
+[schedule]
+kind = "wsd"
+steps = 20_000
+peak = 0.1
+warmup = 0.01            # a fraction of the run, or a number of steps
+cooldown = 0.2
+shape = "linear"
+
+# Kinds: sgd, heavy_ball, nesterov, torch_momentum, qhm, asgd, acc_sgd, acsgd, schedule_free, dana.
+# Hyper-parameters may be schedules too: batch = {kind = "step", peak = 64, drops = [0.5], factor = 0.5}.
+[method]
+kind = "sgd"
+batch = 4
+wrap = []                # applied in order, such as [{kind = "ema", decay = 0.999}]
+
+[record]
+steps = 200              # how many steps are recorded (log-spaced); or "linear", "all", or a list of steps
+subspaces = "log_bins(6)"   # or head_tail(20), effective(), modes(1, 2, 3), or a table {head = [1, 2], next = [3, 4]}
+
+# The runs, side by side. An entry takes over what the table above says and overrides what it names; with another `kind`
+# it takes over only steps, peak and warmup (of a method: batch, momentum and wrap). [[compare.methods]] works the same
+# way; with both lists, every schedule is run with every method. Without [compare] there is one run.
+
+[[compare.schedules]]
+label = "linear cooldown"
+
+[[compare.schedules]]
+label = "1-sqrt cooldown"
+shape = "1-sqrt"
+
+[[compare.schedules]]
+label = "cosine decay"
+kind = "cosine"
+
+[[compare.schedules]]
+label = "no decay"
+kind = "constant"
+"""
+
+
+def write_example(path: str | PathLike[str], force: bool = False) -> Path:
+    """Write a commented experiment file that runs as it is; an existing file is refused unless `force`."""
+    target = Path(path)
+    with fresh_file(target, force) as partial:
+        partial.write_text(EXAMPLE, encoding="utf-8")
+    return target

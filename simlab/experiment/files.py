@@ -1,0 +1,105 @@
+"""Outputs that appear whole or not at all, and never over something that exists unless told so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simlab.errors import InputError
+
+if TYPE_CHECKING:
+    from simlab.trace import RiskTrace
+
+__all__ = ["OUTPUTS", "ResultsFolder", "fresh_file"]
+
+OUTPUTS = ("trace.zarr", "risk.png", "risk.pdf", "experiment.toml")
+"""What a run leaves in its folder."""
+
+
+@contextmanager
+def fresh_file(path: Path, force: bool) -> Iterator[Path]:
+    """A path beside `path` to write to, of the same suffix, moved there when the block ends without an error."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file.")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; choose another name, or replace it with --force.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not a folder; create it first.")
+    folder = _stage(path.parent, path.stem)
+    try:
+        partial = folder / path.name
+        yield partial
+        partial.replace(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class ResultsFolder:
+    """The folder of a run: opened before the run, so that what cannot be written is refused before any work.
+
+    Everything is made in a hidden folder beside the target and moved there by `commit`. A target that exists and is not
+    empty is refused unless `force`; even then only the names in `OUTPUTS` are replaced, whatever else it holds stays.
+    """
+
+    def __init__(self, target: Path, force: bool) -> None:
+        if target.exists() and not target.is_dir():
+            raise InputError(f"{target} is a file; give the name of a folder.")
+        if not force and target.is_dir() and any(target.iterdir()):
+            raise InputError(f"{target} exists; choose another folder with -o, or replace its results with --force.")
+        self.target = target
+        ancestor = target.absolute()
+        while not ancestor.is_dir():
+            ancestor = ancestor.parent
+        self.stage = _stage(ancestor, target.name)
+
+    def __enter__(self) -> ResultsFolder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self.stage, ignore_errors=True)
+
+    def fill(self, trace: RiskTrace, source: str, figure: bool) -> None:
+        """Write the trace, the experiment file and, if wanted, the figure."""
+        trace.save(self.stage / "trace.zarr")
+        (self.stage / "experiment.toml").write_text(source, encoding="utf-8")
+        if figure:
+            from simlab import plot
+
+            drawn = plot.risk(trace)
+            for name in ("risk.png", "risk.pdf"):
+                plot.save(drawn, self.stage / name)
+
+    def commit(self) -> list[str]:
+        """Move everything to the target; what an earlier run left there goes. Returns the names."""
+        self.target.mkdir(parents=True, exist_ok=True)
+        made = [name for name in OUTPUTS if (self.stage / name).exists()]
+        old = self.stage / "old"
+        old.mkdir()
+        for name in OUTPUTS:
+            if (self.target / name).exists():
+                (self.target / name).replace(old / name)
+        for name in made:
+            (self.stage / name).replace(self.target / name)
+        return made
+
+
+def _stage(parent: Path, name: str) -> Path:
+    """A new hidden folder for half-written things; InputError where nothing can be written."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}.partial-", dir=parent))
+    except OSError as error:
+        raise InputError(f"{parent} cannot be written to ({error.strerror}); choose another folder with -o.") from None
+    # mkdtemp makes folders that only their owner may read; what is moved out of here must not inherit that.
+    folder.chmod(0o777 & ~_umask())
+    return folder
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

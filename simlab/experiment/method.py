@@ -1,0 +1,75 @@
+"""The table [method]: builders by kind, schedules as hyper-parameters, wrappers applied in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from simlab import methods
+from simlab.errors import InputError
+from simlab.experiment.schedule import build_schedule
+from simlab.experiment.tables import Table, call, kind_of, parameters, shown
+from simlab.methods import Method
+from simlab.schedules import Schedule
+
+__all__ = ["METHODS", "WRAPPERS", "build_method", "method_parameters", "wrappers_of"]
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "acc_sgd": methods.acc_sgd,
+    "acsgd": methods.acsgd,
+    "asgd": methods.asgd,
+    "dana": methods.dana,
+    "heavy_ball": methods.heavy_ball,
+    "nesterov": methods.nesterov,
+    "qhm": methods.qhm,
+    "schedule_free": methods.schedule_free,
+    "sgd": methods.sgd,
+    "torch_momentum": methods.torch_momentum,
+}
+"""Kind -> builder; `lr` is the schedule, all other parameters are keys of the table."""
+
+WRAPPERS: dict[str, Callable[..., Method]] = {
+    "average": methods.average,
+    "ema": methods.ema,
+    "lookahead": methods.lookahead,
+    "merge": methods.merge,
+    "polynomial_average": methods.polynomial_average,
+    "tail_average": methods.tail_average,
+    "weight_decay": methods.weight_decay,
+}
+"""Kind -> wrapper; `inner` is the method built so far."""
+
+
+def method_parameters(kind: str) -> set[str]:
+    """The keys that a method table of this kind takes, besides `kind`."""
+    return (set(parameters(METHODS[kind])) - {"lr"}) | {"wrap"}
+
+
+def build_method(table: Table, path: str, lr: Schedule, folder: Path) -> Method:
+    """The method of the table found at `path`, with the learning rate `lr`, or an InputError that says where.
+
+    A hyper-parameter written as a table {kind = ..., ...} is a schedule as long as that of the learning rate.
+    """
+    kind = kind_of(table, path, METHODS)
+    if "lr" in table:
+        raise InputError(f"{path}.lr = {shown(table['lr'])} is not taken; the learning rate is the table [schedule].")
+    nested = partial(build_schedule, folder=folder, steps=lr.length)
+    given = {key: value for key, value in table.items() if key != "wrap"}
+    method: Method = call(METHODS[kind], given, path, {"lr": lr}, nested)
+    for j, wrapper in enumerate(wrappers_of(table, path)):
+        where = f"{path}.wrap[{j}]"
+        name = kind_of(wrapper, where, WRAPPERS)
+        method = call(WRAPPERS[name], wrapper, where, {"inner": method}, nested)
+    return method
+
+
+def wrappers_of(table: Table, path: str) -> list[Table]:
+    """The list of wrapper tables of a method table, or an InputError."""
+    value: Any = table.get("wrap", [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise InputError(
+            f'{path}.wrap = {shown(value)} is not a list of tables; write wrap = [{{kind = "ema", decay = 0.999}}].'
+        )
+    return value

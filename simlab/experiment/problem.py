@@ -1,0 +1,208 @@
+"""The table [problem]: builders by kind, measured data from files, compression for all runs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from inspect import signature
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, unknown_name
+from simlab.experiment.tables import Table, call, kind_of, shown, within
+from simlab.methods import Method
+from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
+from simlab.subspaces import Subspaces
+
+__all__ = ["PROBLEMS", "Problem", "build_problem", "compress"]
+
+FloatArray = npt.NDArray[np.float64]
+Problem = DiagonalProblem | EmpiricalRegression
+
+Reader = Callable[[Path, str | int], tuple[FloatArray, FloatArray]]
+
+MOST_MODES = 10**8
+"""Modes that are held one by one without a word (0.8 GB for each array); beyond, compress."""
+
+_LONG = ("exponential", "logarithmic", "power_law")
+"""Kinds that hold no array until one is asked for, which compressing spares them."""
+
+
+def measured(
+    path: str,
+    target: str | int = "y",
+    features: str = "X",
+    moments: Literal["gaussian", "empirical"] = "gaussian",
+    rank_tolerance: float = 1e-10,
+    *,
+    folder: Path,
+) -> Problem:
+    """The regression on the rows of a file (see `LinearRegression.from_data`); `path` is relative to `folder`.
+
+    csv: a header and rows of numbers; npy: one matrix; npz: the matrix `features`. `target` is a column, by its number
+    from 0 (negative: from the end) or, in a csv, its name; or, in an npz, the name of the array that holds it.
+    """
+    readers: dict[str, Callable[[Path, str | int], tuple[FloatArray, FloatArray]]] = {
+        ".csv": _read_csv,
+        ".npy": _read_npy,
+        ".npz": partial(_read_npz, features=features),
+    }
+    where = folder / path
+    if where.suffix.lower() not in readers:
+        raise InputError(f"path = {path!r} ends in none of {', '.join(readers)}; give a file of such a kind.")
+    try:
+        X, y = readers[where.suffix.lower()](where, target)
+    except OSError as error:
+        raise InputError(
+            f"path = {str(where)!r} cannot be read ({error.strerror or error}); give a file of data."
+        ) from None
+    if moments == "empirical":
+        return LinearRegression.from_data(X, y, "empirical", rank_tolerance)
+    if moments != "gaussian":
+        raise unknown_name("moments", moments, ["gaussian", "empirical"])
+    return LinearRegression.from_data(X, y, "gaussian", rank_tolerance)
+
+
+def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
+    with path.open(encoding="utf-8") as lines:
+        header = [name.strip().strip('"') for name in lines.readline().split(",")]
+        if isinstance(target, str) and target not in header:
+            raise unknown_name(f"target (columns of {path.name})", target, header)
+        rows = [line for line in lines if line.strip()]
+    if not rows:
+        raise InputError(f"path = {str(path)!r} has a header and no rows; give at least one row of numbers.")
+    try:
+        matrix = np.loadtxt(rows, delimiter=",", ndmin=2)
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"path = {str(path)!r} is no table of numbers ({reason}); correct that row.") from None
+    if matrix.shape[1] != len(header):
+        raise InputError(
+            f"path = {str(path)!r} has {len(header)} names in its header and {matrix.shape[1]} columns; mend it."
+        )
+    return _split(matrix, header.index(target) if isinstance(target, str) else target)
+
+
+def _read_npy(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
+    try:
+        matrix = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"path = {str(path)!r} is no array ({error}); give one written by numpy.save.") from None
+    if isinstance(target, str):
+        raise InputError(f"target = {target!r} is a name, and an npy file has none; give the number of a column.")
+    return _split(matrix, target)
+
+
+def _read_npz(path: Path, target: str | int, features: str) -> tuple[FloatArray, FloatArray]:
+    from zipfile import BadZipFile
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for field, name in (("features", features), ("target", target)):
+                if isinstance(name, str) and name not in archive.files:
+                    raise unknown_name(f"{field} (arrays of {path.name})", name, archive.files)
+            matrix = archive[features]
+            return (matrix, archive[target]) if isinstance(target, str) else _split(matrix, target)
+    except InputError:
+        raise
+    except (ValueError, EOFError, BadZipFile, AttributeError) as error:
+        raise InputError(
+            f"path = {str(path)!r} is no npz archive ({error}); give one written by numpy.savez."
+        ) from None
+
+
+def _split(matrix: FloatArray, column: int) -> tuple[FloatArray, FloatArray]:
+    """(all other columns, the column) of a matrix, shapes (n, d) and (n,)."""
+    if matrix.ndim != 2 or matrix.shape[1] < 2:
+        raise InputError(f"path holds an array of shape {matrix.shape}; give a matrix of at least two columns.")
+    if not -matrix.shape[1] <= column < matrix.shape[1]:
+        raise InputError(f"target = {column} is no column; give one from 0 to {matrix.shape[1] - 1}.")
+    return np.delete(matrix, column, axis=1), matrix[:, column]
+
+
+PROBLEMS: dict[str, Any] = {
+    "data": measured,
+    "eigenvalues": LinearRegression,
+    "exponential": LinearRegression.exponential,
+    "isotropic": LinearRegression.isotropic,
+    "logarithmic": LinearRegression.logarithmic,
+    "marchenko_pastur": LinearRegression.marchenko_pastur,
+    "noisy_quadratic": NoisyQuadratic,
+    "one_hot": LinearRegression.one_hot,
+    "power_law": LinearRegression.power_law,
+    "random_features": RandomFeatures,
+    "two_level": LinearRegression.two_level,
+}
+"""Kind -> builder; its signature is the schema of the table."""
+
+
+def build_problem(table: Table, folder: Path) -> Problem:
+    """The problem of a table [problem], before any compression, or an InputError."""
+    kind = kind_of(table, "problem", PROBLEMS)
+    given = {key: value for key, value in table.items() if key != "compress"}
+    dim = given.get("dim")
+    if kind in _LONG and tolerance(table) is None and isinstance(dim, int | float) and dim > MOST_MODES:
+        raise InputError(
+            f"problem.dim = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem]."
+        )
+    problem: Problem = call(PROBLEMS[kind], given, "problem", {"folder": folder} if kind == "data" else {})
+    return problem
+
+
+def tolerance(table: Table) -> float | None:
+    """The relative tolerance that problem.compress asks for (true: the default); None for no compression."""
+    value = table.get("compress", False)
+    if value is False:
+        return None
+    if value is True:
+        return float(signature(LinearRegression.compress).parameters["tolerance"].default)
+    if not isinstance(value, float | int):
+        raise InputError(
+            f"problem.compress = {shown(value)} is not understood; give true or a tolerance such as 1e-10."
+        )
+    return float(value)
+
+
+def compress(problem: Problem, table: Table, subspaces: Subspaces, methods: Sequence[Method]) -> Problem:
+    """The problem on few nodes that are right for every one of the methods, if problem.compress asks for it."""
+    wanted = tolerance(table)
+    if wanted is None:
+        return problem
+    if not isinstance(problem, LinearRegression):
+        raise InputError(
+            f"problem.compress: kind {table['kind']!r} has noise that differs between modes; leave it out."
+        )
+    with within("problem", ("compress",)):
+        edges = _all_boundaries(problem, subspaces, methods)
+        return problem.compress(wanted, edges, _AllRuns.of(methods))
+
+
+def _all_boundaries(problem: LinearRegression, subspaces: Subspaces, methods: Sequence[Method]) -> Subspaces:
+    """A partition that is at least as fine as the one of every run (each has its own effective dimension)."""
+    times = {method.learning_rate.total() for method in methods} if subspaces.expression == "effective()" else {0.0}
+    inner = {e for time in times for e in subspaces.boundaries(problem.dim, problem.count_at_least, time)}
+    edges = [0, *sorted(inner), problem.dim]
+    named = [(str(a), [(a, b)]) for a, b in pairwise(edges)]
+    return Subspaces("all runs", lambda dim, count, time: named)
+
+
+@dataclass(frozen=True, eq=False)
+class _AllRuns(Method):
+    """Several methods as one, for the quadrature alone: its nodes must integrate what each of them needs."""
+
+    runs: tuple[Method, ...] = ()
+
+    @classmethod
+    def of(cls, methods: Sequence[Method]) -> _AllRuns:
+        distinct = {method.expression: method for method in methods}
+        first = {f.name: getattr(methods[0], f.name) for f in fields(Method)}
+        return cls(**first, runs=tuple(distinct.values()))
+
+    def test_functions(self) -> Any:
+        tests = [run.test_functions() for run in self.runs]
+        return lambda lam: np.concatenate([test(lam) for test in tests])

@@ -1,0 +1,204 @@
+"""Tables of the experiment file: plain data in, checked calls of the builders out.
+
+A builder's signature is the schema of its table: its parameters are the keys, its annotations the types, its defaults
+what may be left out. Every refusal names the TOML path ("schedule.peak", "method.wrap[0].decay").
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import reprlib
+import types
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from numbers import Real
+from typing import Any, Literal, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_count, unknown_name
+from simlab.schedules import Schedule
+from simlab.schedules.registry import spelling
+
+__all__ = ["Table", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
+
+Table = dict[str, Any]
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    Schedule: "a schedule table",
+}
+
+
+def shown(value: object) -> str:
+    """The value as a refusal prints it: abbreviated, on one line, in TOML's words for truth."""
+    return str(value).lower() if isinstance(value, bool) else reprlib.repr(value)
+
+
+def plain(value: Any, path: str) -> Any:
+    """A deep copy of `value` as TOML and JSON know it: dict, list, str, bool, int, float; or an InputError."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, str | bool | int | float):
+        return value
+    raise InputError(
+        f"{path} = {shown(value)} is a {type(value).__name__}; give a number, string, boolean, list or table."
+    )
+
+
+def table_at(tree: Mapping[str, Any], key: str, path: str) -> Table:
+    """The table `key` of `tree` (empty where there is none), or an InputError."""
+    value = tree.get(key, {})
+    if not isinstance(value, dict):
+        raise InputError(f"{path} = {shown(value)} is not a table; write [{path}] and its parameters below it.")
+    return value
+
+
+def check_keys(table: Table, path: str, known: Collection[str]) -> None:
+    """Refuse keys of `table` that are not among `known`, naming the nearest."""
+    for key in table:
+        if key not in known:
+            raise unknown_name(f"key of [{path}]" if path else "table", key, known)
+
+
+def kind_of(table: Table, path: str, kinds: Collection[str]) -> str:
+    """The canonical name of the table's kind; hyphens, underscores and case are equivalent."""
+    kind = table.get("kind")
+    if kind is None:
+        raise InputError(f"{path}.kind is missing; choose one of {', '.join(sorted(kinds))}.")
+    names = {spelling(name): name for name in kinds}
+    if not isinstance(kind, str) or spelling(kind) not in names:
+        raise unknown_name(f"{path}.kind", kind, kinds)
+    return names[spelling(kind)]
+
+
+@cache
+def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a builder by name, annotations evaluated."""
+    return inspect.signature(function, eval_str=True).parameters
+
+
+def call(
+    function: Callable[..., Any],
+    table: Table,
+    path: str,
+    injected: Mapping[str, Any],
+    nested: Callable[[Table, str], Schedule] | None = None,
+) -> Any:
+    """function(**injected, **table without its kind), after checks of the table's keys and types.
+
+    `injected` are the parameters that do not come from the table; `nested` makes the schedule of a table in the place
+    of a number, where the builder accepts a schedule.
+    """
+    given = {key: value for key, value in table.items() if key != "kind"}
+    schema = parameters(function)
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in schema.values())
+    own = {
+        name: p for name, p in schema.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and name not in injected
+    }
+    for key in given:
+        if key in own or (open_ended and not _misspelt(key, own)):
+            continue
+        raise unknown_name(f"parameter of {path}{_of_kind(table)}", key, own)
+    for name, p in own.items():
+        if p.default is inspect.Parameter.empty and name not in given:
+            raise InputError(
+                f"{path}.{name} is missing{_of_kind(table, ' for')}; give {_wanted(_accepted(p.annotation))}."
+            )
+    for key, value in given.items():
+        accepted = _accepted(own[key].annotation) if key in own else frozenset({float, int, str, list})
+        where = f"{path}.{key}"
+        if isinstance(value, dict) and Schedule in accepted and nested is not None:
+            given[key] = nested(value, where)
+        else:
+            _check_type(value, accepted, where)
+    with within(path, schema):
+        return function(**injected, **given)
+
+
+def _of_kind(table: Table, word: str = "") -> str:
+    return f"{word} kind {table['kind']!r}" if word else f" ({table['kind']})" if "kind" in table else ""
+
+
+def _misspelt(key: str, names: Collection[str]) -> bool:
+    """Whether `key` looks like one of `names`: then it is no parameter of a shape, whatever the shape."""
+    import difflib
+
+    return bool(difflib.get_close_matches(key, names, n=1, cutoff=0.8))
+
+
+@contextmanager
+def within(path: str, names: Collection[str]) -> Iterator[None]:
+    """Refusals raised inside are located: prefixed by `path` where they begin with one of `names`, else "path: "."""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        first = re.match(r"\w+", message)
+        joint = "." if first and first.group() in names else ": "
+        raise InputError(f"{path}{joint}{message}") from None
+    except MemoryError:
+        raise InputError(f"{path}: this does not fit into memory; make it smaller.") from None
+    except (TypeError, ValueError, ArithmeticError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: these values do not go together ({reason}); check shapes and ranges.") from None
+
+
+# -- types
+
+
+@cache
+def _accepted(hint: Any) -> frozenset[type]:
+    """The kinds of TOML values that a parameter of this annotation takes, as a set of the keys of _WORDS."""
+    if hint == npt.ArrayLike:
+        return frozenset({int, float, list})
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return frozenset().union(*(_accepted(part) for part in typing.get_args(hint)))
+    if typing.get_origin(hint) is Literal:
+        return frozenset({str})
+    if hint is type(None):
+        return frozenset()
+    if hint in (bool, str, Schedule):
+        return frozenset({hint})
+    if hint in (int, float):
+        return frozenset({int, hint})
+    return frozenset({list})
+
+
+def _wanted(accepted: frozenset[type]) -> str:
+    """What to give in place of a refused value, in words."""
+    named = [kind for kind in _WORDS if kind in accepted and not (kind is int and float in accepted)]
+    return " or ".join(_WORDS[kind] for kind in named)
+
+
+def _check_type(value: Any, accepted: frozenset[type], path: str) -> None:
+    """Refuse a value of a kind that the parameter does not take."""
+    if isinstance(value, bool):
+        fits = bool in accepted
+    elif isinstance(value, str):
+        fits = str in accepted
+    elif isinstance(value, list):
+        fits = list in accepted
+    elif isinstance(value, Real):
+        fits = int in accepted
+    else:
+        fits = False
+    if not fits:
+        what = "is a table" if isinstance(value, dict) else "is not of the right type"
+        raise InputError(f"{path} = {shown(value)} {what}; give {_wanted(accepted)}.")
+    if isinstance(value, float) and accepted == {int}:
+        check_count(path, value, low=0)

@@ -1,0 +1,272 @@
+"""Figures of traces and schedules: one style, colour-blind-safe, sized for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, unknown_name
+from simlab.trace import RiskTrace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from simlab.schedules import Schedule
+
+__all__ = ["PALETTE", "WIDTH", "new_figure", "risk", "save", "schedules", "shades", "style"]
+
+FloatArray = npt.NDArray[np.float64]
+
+WIDTH = 6.75
+"""Inches: the text width of the usual two-column paper."""
+
+# Okabe and Ito 2008, black first for the total.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+UNIT = "excess risk"
+
+_RC: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "lines.linewidth": 1.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 220,
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of every figure of the project, as a context."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches."""
+    # A Figure of its own, not pyplot's: no window, no global list of figures, any thread.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def shades(count: int) -> list[Any]:
+    """Colours from head (dark) to tail (light) for ordered subspaces, readable in grey."""
+    import matplotlib as mpl
+
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, max(count, 2)))
+    return list(colours[:count])
+
+
+def risk(trace: RiskTrace, x: Literal["log", "linear"] = "log") -> Figure:
+    """Where the risk comes from: over the steps by component and subspace, with the learning rate below.
+
+    One run: bias and variance of every subspace. Several runs: the total of each, and the final risk of each stacked by
+    subspace, bias filled and variance hatched. `x` is the scale of the step axis.
+    """
+    if x not in ("log", "linear"):
+        raise unknown_name("x", x, ["log", "linear"])
+    with style():
+        return _several(trace, x) if "run" in trace.risk.dims else _one(trace, x)
+
+
+def _steps(trace: RiskTrace, x: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    steps = trace.risk["step"].values.astype(float)
+    return steps, (steps > 0) if x == "log" else np.ones(steps.size, dtype=bool)
+
+
+def _one(trace: RiskTrace, x: str) -> Figure:
+    names = [str(c) for c in trace.risk["component"].values]
+    figure = new_figure(WIDTH, 3.3)
+    axes = figure.subplots(
+        2, len(names), sharex=True, sharey="row", height_ratios=[3.2, 1.0], squeeze=False, gridspec_kw={"wspace": 0.05}
+    )
+    steps, shown = _steps(trace, x)
+    subspaces = [str(s) for s in trace.risk["subspace"].values]
+    colours = shades(len(subspaces))
+    for column, name in enumerate(names):
+        top, bottom = axes[0, column], axes[1, column]
+        part = trace.risk.sel(component=name).transpose("step", "subspace").values
+        for j, label in enumerate(subspaces):
+            top.plot(steps[shown], np.abs(part[shown, j]), color=colours[j], label=label)
+        if len(subspaces) > 1:
+            top.plot(steps[shown], np.abs(part[shown].sum(axis=1)), color="black", linewidth=1.8, label="all modes")
+        top.set_title(name if name != "cross" else "|cross|")
+        _draw_lr(bottom, steps[shown], trace.dataset["lr"].values[shown], "black")
+        bottom.set_xlabel("step")
+    axes[0, 0].set_ylabel(UNIT)
+    axes[1, 0].set_ylabel("learning rate")
+    whole = trace.risk.sum("subspace", skipna=False).values
+    _risk_scale(axes[0, 0], np.abs(np.concatenate([trace.risk.values[shown].ravel(), whole[shown].ravel()])))
+    _step_axis(axes[0, 0], x)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", title="eigen-index" if len(subspaces) > 1 else None)
+    return figure
+
+
+def _several(trace: RiskTrace, x: str) -> Figure:
+    figure = new_figure(WIDTH, 3.9)
+    grid = figure.add_gridspec(2, 2, width_ratios=[1.25, 1.0], height_ratios=[3.0, 1.0])
+    top = figure.add_subplot(grid[0, 0])
+    bottom = figure.add_subplot(grid[1, 0], sharex=top)
+    bars = figure.add_subplot(grid[:, 1])
+    steps, shown = _steps(trace, x)
+    total = trace.total().transpose("run", "step").values
+    rates = trace.dataset["lr"].transpose("run", "step").values
+    runs = [str(r) for r in trace.risk["run"].values]
+    for j, name in enumerate(runs):
+        colour, dashes = PALETTE[j % len(PALETTE)], DASHES[(j // len(PALETTE)) % len(DASHES)]
+        top.plot(steps[shown], total[j, shown], label=_short(name), color=colour, linestyle=dashes)
+        _draw_lr(bottom, steps[shown], rates[j, shown], colour, dashes)
+    _risk_scale(top, total[:, shown])
+    _step_axis(top, x)
+    top.tick_params(labelbottom=False)
+    top.set_ylabel(UNIT)
+    if len(runs) <= 12:
+        top.legend(loc="lower left" if x == "log" else "upper right")
+    bottom.set_xlabel("step")
+    bottom.set_ylabel("learning rate")
+    _final_bars(figure, bars, trace)
+    return figure
+
+
+def _final_bars(figure: Figure, axes: Axes, trace: RiskTrace) -> None:
+    """Final risk of every run, stacked by subspace: bias filled, variance hatched."""
+    from matplotlib.patches import Patch
+
+    final = trace.final().transpose("run", "component", "subspace")
+    runs = [str(r) for r in final["run"].values]
+    status = np.atleast_1d(trace.status.values)
+    subspaces = [str(s) for s in final["subspace"].values]
+    colours = shades(len(subspaces))
+    sound = status != "diverged"
+    rows = np.arange(len(runs))
+    left = np.zeros(len(runs))
+    for name in [c for c in ("bias", "variance") if c in final["component"].values]:
+        values = np.where(sound[:, None], final.sel(component=name).values, 0.0)
+        hatch = "////" if name == "variance" else None
+        for j in range(len(subspaces)):
+            axes.barh(rows, values[:, j], left=left, color=colours[j], hatch=hatch, edgecolor="white", linewidth=0.3)
+            left += values[:, j]
+    for row in np.flatnonzero(~sound):
+        axes.text(0.0, float(row), " diverged", va="center", fontsize=7)
+    axes.set_yticks(rows, [_short(r) for r in runs])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(f"final {UNIT}")
+    handles = [Patch(color=colour, label=name) for colour, name in zip(colours, subspaces, strict=True)]
+    if len(subspaces) == 1:
+        handles = [Patch(facecolor=colours[0], label="bias")]
+    handles.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
+    title = "eigen-index" if len(subspaces) > 1 else None
+    figure.legend(
+        handles=handles,
+        title=title,
+        loc="outside lower center",
+        ncols=min(len(handles), 8),
+        handlelength=1.2,
+        columnspacing=1.2,
+    )
+
+
+def _draw_lr(axes: Axes, steps: FloatArray, lr: FloatArray, colour: Any, dashes: Any = "-") -> None:
+    axes.plot(steps, lr, color=colour, linestyle=dashes, linewidth=1.0)
+    axes.set_ylim(bottom=0.0)
+
+
+def _step_axis(axes: Axes, scale: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xscale(scale)
+    if scale == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _risk_scale(axes: Axes, values: FloatArray) -> None:
+    """A logarithmic axis over at most six decades: what lies further down is nothing."""
+    positive = values[np.isfinite(values) & (values > 0.0)]
+    if positive.size == 0:
+        return
+    axes.set_yscale("log")
+    top = float(positive.max())
+    axes.set_ylim(max(float(positive.min()) * 0.7, top * 1e-6), top * 1.6)
+
+
+def _short(label: str, limit: int = 34) -> str:
+    return label if len(label) <= limit else f"{label[: limit - 1]}…"
+
+
+def schedules(named: Mapping[str, Schedule], columns: int = 5) -> Figure:
+    """Learning rate against step: up to six schedules in one panel, more of them in small multiples."""
+    if not named:
+        raise InputError("schedules is empty; give at least one schedule to draw.")
+    with style():
+        if len(named) <= 6:
+            figure = new_figure(0.6 * WIDTH, 2.2)
+            axes = figure.subplots()
+            for j, (name, schedule) in enumerate(named.items()):
+                axes.plot(*_curve(schedule), color=PALETTE[j], linestyle=DASHES[j % len(DASHES)], label=_short(name))
+            axes.set_xlabel("step")
+            axes.set_ylabel("learning rate")
+            axes.set_ylim(bottom=0.0)
+            axes.legend()
+            return figure
+        rows = -(-len(named) // columns)
+        figure = new_figure(WIDTH, 0.95 * rows + 0.3)
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel, (name, schedule) in zip(panels, named.items(), strict=False):
+            panel.plot(*_curve(schedule), color=PALETTE[0])
+            panel.set_title(_short(name, 22), fontsize=7, pad=2)
+            panel.set_ylim(bottom=0.0)
+            panel.set_xticks([])
+            panel.set_yticks([])
+        for panel in panels[len(named) :]:
+            panel.set_visible(False)
+        figure.supxlabel("step", fontsize=8)
+        figure.supylabel("learning rate", fontsize=8)
+        return figure
+
+
+def _curve(schedule: Schedule, points: int = 2000) -> tuple[FloatArray, FloatArray]:
+    """Steps and values, as steps where a point is a step."""
+    steps = np.unique(np.round(np.linspace(0, schedule.length - 1, points)).astype(np.int64))
+    return steps.astype(np.float64), np.asarray(schedule(steps), dtype=np.float64)
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as the suffix of `path` says (png, pdf, svg); refused where the folder cannot be written."""
+    target = Path(path)
+    known = figure.canvas.get_supported_filetypes()
+    if target.suffix.lstrip(".") not in known:
+        raise InputError(f"{target} has no picture suffix; end the path in .png, .pdf or .svg.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with style():
+            # No date in the file: the same figure gives the same bytes.
+            stamp = {"CreationDate": None} if target.suffix == ".pdf" else {}
+            figure.savefig(target, metadata=stamp)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror or error}); choose another folder.") from None
+    return target

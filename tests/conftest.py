@@ -1,0 +1,51 @@
+"""What every test shares: floating-point errors raise, hypothesis repeats itself, slow suites wait to be asked for.
+
+Numba's on-disk cache (simlab/kernels/__pycache__) is kept between runs on purpose: a cold start compiles for minutes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# By environment and not by import: most tests never load matplotlib.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("simlab", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.load_profile("simlab")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-slow") or "slow" in config.getoption("-m"):
+        return
+    skip = pytest.mark.skip(reason="slow: run with -m slow or --run-slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _floating_point_errors_raise():
+    """Overflow, division by zero and NaN are errors; underflow is how a decayed mode ends.
+
+    Worker threads of the engine keep numpy's default, a warning, which pytest's configuration turns into an error.
+    """
+    with np.errstate(all="raise", under="ignore"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real measurements beside the checkout."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: real measurements are not shipped with the repository")
+    return folder
