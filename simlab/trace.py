@@ -253,7 +253,7 @@ def _elapsed(method: Method, steps: IntArray) -> FloatArray:
 def _with_strings(dataset: xr.Dataset, kind: type) -> xr.Dataset:
     """The same dataset with its text coordinates stored as `kind`: str (fixed length) or object."""
     text = {name: c for name, c in dataset.coords.items() if c.dtype.kind in "UTO"}
-    return dataset.assign_coords({name: (c.dims, c.values.astype(kind)) for name, c in text.items()})
+    return dataset.assign_coords({name: (c.dims, c.values.astype(object).astype(kind)) for name, c in text.items()})
 
 
 def _remove(path: Path) -> None:

@@ -19,7 +19,7 @@ EXAMPLE = """\
 kind = "power_law"
 dim = 10_000
 capacity = 1.5           # eigenvalue i is i^-capacity
-source = 1.2             # the risk of mode i starts at i^-source / 2
+source = 2.0             # the risk of mode i starts at i^-source / 2
 noise_variance = 0.1     # of the labels; the test loss is the risk plus half of this
 compress = true          # few weighted nodes in place of many modes; or a tolerance (true is 1e-10); or leave it out
 
@@ -27,7 +27,7 @@ compress = true          # few weighted nodes in place of many modes; or a toler
 [schedule]
 kind = "wsd"
 steps = 20_000
-peak = 0.1
+peak = 0.2
 warmup = 0.01            # a fraction of the run, or a number of steps
 cooldown = 0.2
 shape = "linear"

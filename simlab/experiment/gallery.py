@@ -51,17 +51,19 @@ def samples(kinds: Sequence[str], steps: int) -> dict[str, Schedule]:
     """One schedule of each family, of peak 1 where it takes a peak, for a picture."""
     made = {}
     for kind in kinds:
-        table: dict[str, Any] = {"kind": kind, "steps": steps, **_needed(kind, steps)}
+        table: dict[str, Any] = {"kind": kind, "steps": steps, **_shown_with(kind, steps)}
         if "peak" in inspect.signature(FAMILIES[kind]).parameters:
             table["peak"] = 1.0
         made[kind] = build_schedule(table, kind, Path())
     return made
 
 
-def _needed(kind: str, steps: int) -> dict[str, Any]:
-    """What a picture of a family needs besides steps and peak."""
+def _shown_with(kind: str, steps: int) -> dict[str, Any]:
+    """What a picture of a family needs besides steps and peak, or looks better with."""
     if kind == "eigencurve":
         return {"eigenvalues": [i**-1.5 for i in range(1, 1001)]}
+    if kind == "piecewise":
+        return {"knots": [[0, 0.2], [0.2, 1.0], [0.6, 0.5], [1.0, 0.0]]}
     if kind == "inverse_time":
         return {"decay": 10.0 / steps}
-    return {"knots": [[0, 0.2], [0.2, 1.0], [0.6, 0.5], [1.0, 0.0]]} if kind == "piecewise" else {}
+    return {"inverse_sqrt": {"warmup": 0.05}, "sampled": {"rate": "25-50-75"}}.get(kind, {})

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from simlab.errors import InputError, check_count, unknown_name
 from simlab.schedules import Schedule
+from simlab.schedules.cooldowns import COOLDOWNS
 from simlab.schedules.registry import spelling
 
 __all__ = ["Table", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
@@ -36,6 +37,9 @@ _WORDS = {
     list: "a list",
     Schedule: "a schedule table",
 }
+
+_SHAPED = {name for _, names in COOLDOWNS.values() for name in names} | {"knots"}
+"""Parameters of the shapes of a decline, which families with a shape pass on and refuse where they do not belong."""
 
 
 def shown(value: object) -> str:
@@ -110,10 +114,10 @@ def call(
     own = {
         name: p for name, p in schema.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and name not in injected
     }
+    known = {*own, *(_SHAPED if open_ended else ())}
     for key in given:
-        if key in own or (open_ended and not _misspelt(key, own)):
-            continue
-        raise unknown_name(f"parameter of {path}{_of_kind(table)}", key, own)
+        if key not in known:
+            raise unknown_name(f"parameter of {path}{_of_kind(table)}", key, known)
     for name, p in own.items():
         if p.default is inspect.Parameter.empty and name not in given:
             raise InputError(
@@ -132,13 +136,6 @@ def call(
 
 def _of_kind(table: Table, word: str = "") -> str:
     return f"{word} kind {table['kind']!r}" if word else f" ({table['kind']})" if "kind" in table else ""
-
-
-def _misspelt(key: str, names: Collection[str]) -> bool:
-    """Whether `key` looks like one of `names`: then it is no parameter of a shape, whatever the shape."""
-    import difflib
-
-    return bool(difflib.get_close_matches(key, names, n=1, cutoff=0.8))
 
 
 @contextmanager
