@@ -190,8 +190,7 @@ def demo(
     """Predict the risk of SGD on handwritten digits, run real SGD on them, and draw both."""
     from simlab.demo import run as run_demo
 
-    folder = run_demo(output, features=features, force=force, report=typer.echo)
-    typer.echo(f"{folder}: figure and traces")
+    run_demo(output, features=features, force=force, report=typer.echo)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -296,9 +296,10 @@ def _measured_nodes(
         if signal[first:last].sum() > 0.0:
             nodes, weight = gauss_rule_of_points(points, signal[first:last], order)
             columns.append((np.exp(nodes), weight, np.zeros(nodes.size), first, last))
-        nodes, weight = gauss_rule_of_points(points, noise[first:last], order)
-        lam = np.exp(nodes)
-        columns.append((lam, np.zeros(nodes.size), weight / lam**2, first, last))
+        if noise[first:last].sum() > 0.0:
+            nodes, weight = gauss_rule_of_points(points, noise[first:last], order)
+            lam = np.exp(nodes)
+            columns.append((lam, np.zeros(nodes.size), weight / lam**2, first, last))
     sizes = [column[0].size for column in columns]
     lam, power, count = (np.concatenate([column[j] for column in columns]) for j in range(3))
     start = np.repeat(np.array([column[3] for column in columns], dtype=np.int64), sizes)

@@ -174,7 +174,9 @@ def from_spec(
     }
     if name not in makers:
         raise unknown_name("subspaces", name, makers)
-    words = [word.strip() for word in rest.rstrip(")").split(",") if word.strip()]
+    if rest and not rest.endswith(")"):
+        raise InputError(f"subspaces = {spec!r} has no closing bracket; write log_bins(8), say.")
+    words = [word.strip() for word in rest[:-1].split(",") if word.strip()]
     if not all(word.isdigit() for word in words):
         raise InputError(f"subspaces = {spec!r} has an argument that is no whole number; write log_bins(8), say.")
     try:

@@ -126,11 +126,9 @@ def run_empirical(
             for j in range(stop - at):
                 moments.step(M[j], b[j], c[j], float(share[j]))
                 at += 1
-                if at in recorded or at in wanted or at == stop:
-                    total = float(look(at)[:3].sum())
-                    if not total <= limit:
-                        status = "diverged"
-                        break
+                if not float(look(at)[:3].sum()) <= limit:
+                    status = "diverged"
+                    break
             if tick is not None and not tick(CHUNK * problem.dim) and at < method.length and status == "done":
                 status = "interrupted"
     return RunResult(steps, risk, components, status, at, final.copy(), shots)

@@ -33,8 +33,9 @@ def fresh_file(path: Path, force: bool) -> Iterator[Path]:
     folder = _stage(path.parent, path.stem)
     try:
         partial = folder / path.name
-        yield partial
-        partial.replace(path)
+        with _speaking_of(folder, path.parent):
+            yield partial
+            partial.replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -53,8 +54,10 @@ class ResultsFolder:
             raise InputError(f"{target} exists; choose another folder with -o, or replace its results with --force.")
         self.target = target
         ancestor = target.absolute()
-        while not ancestor.is_dir():
+        while not ancestor.exists():
             ancestor = ancestor.parent
+        if not ancestor.is_dir():
+            raise InputError(f"{ancestor} is a file, so {target} cannot be a folder in it; choose another with -o.")
         self.stage = _stage(ancestor, target.name)
 
     def __enter__(self) -> ResultsFolder:
@@ -65,27 +68,52 @@ class ResultsFolder:
 
     def fill(self, trace: RiskTrace, source: str, figure: bool) -> None:
         """Write the trace, the experiment file and, if wanted, the figure."""
-        trace.save(self.stage / "trace.zarr")
-        (self.stage / "experiment.toml").write_text(source, encoding="utf-8")
-        if figure:
-            from simlab import plot
+        with _speaking_of(self.stage, self.target):
+            trace.save(self.stage / "trace.zarr")
+            (self.stage / "experiment.toml").write_text(source, encoding="utf-8")
+            if figure:
+                from simlab import plot
 
-            drawn = plot.risk(trace)
-            for name in ("risk.png", "risk.pdf"):
-                plot.save(drawn, self.stage / name)
+                drawn = plot.risk(trace)
+                for name in ("risk.png", "risk.pdf"):
+                    plot.save(drawn, self.stage / name)
 
     def commit(self) -> list[str]:
-        """Move everything to the target; what an earlier run left there goes. Returns the names."""
+        """Move everything to the target, in the place of what an earlier run left there. Returns the names.
+
+        If that fails half-way, the target is put back as it was.
+        """
         self.target.mkdir(parents=True, exist_ok=True)
         made = [name for name in OUTPUTS if (self.stage / name).exists()]
-        old = self.stage / "old"
-        old.mkdir()
-        for name in OUTPUTS:
-            if (self.target / name).exists():
-                (self.target / name).replace(old / name)
-        for name in made:
-            (self.stage / name).replace(self.target / name)
+        undo: list[tuple[Path, Path]] = []
+        try:
+            for name in OUTPUTS:
+                if (self.target / name).exists():
+                    _move(self.target / name, self.stage / f"old-{name}", undo)
+            for name in made:
+                _move(self.stage / name, self.target / name, undo)
+        except BaseException:
+            for source, destination in reversed(undo):
+                destination.replace(source)
+            raise
         return made
+
+
+def _move(source: Path, destination: Path, undo: list[tuple[Path, Path]]) -> None:
+    source.replace(destination)
+    undo.append((source, destination))
+
+
+@contextmanager
+def _speaking_of(stage: Path, target: Path) -> Iterator[None]:
+    """Refusals inside name the folder that the user named, not the hidden one."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace(str(stage), str(target))) from None
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise InputError(f"{target} cannot be written to ({what}); choose another folder with -o.") from None
 
 
 def _stage(parent: Path, name: str) -> Path:

@@ -66,4 +66,6 @@ def _shown_with(kind: str, steps: int) -> dict[str, Any]:
         return {"knots": [[0, 0.2], [0.2, 1.0], [0.6, 0.5], [1.0, 0.0]]}
     if kind == "inverse_time":
         return {"decay": 10.0 / steps}
-    return {"inverse_sqrt": {"warmup": 0.05}, "sampled": {"rate": "25-50-75"}}.get(kind, {})
+    if kind == "inverse_sqrt":
+        return {"warmup": 0.05}
+    return {"rate": "25-50-75"} if kind == "sampled" else {}

@@ -24,7 +24,9 @@ def final_table(trace: RiskTrace) -> str:
     adds = [name in ADDITIVE for name in components]
     names = [str(name) for name in final["subspace"].values]
     margin = max(len(name) for name in [*names, "subspace"])
-    labels = [str(run) for run in dataset["run"].values] if "run" in trace.dataset.dims else ["run"]
+    labels = (
+        [str(run) for run in dataset["run"].values] if "run" in trace.dataset.dims else [trace.dataset.attrs["method"]]
+    )
     ends = np.broadcast_to(dataset["ended_at"].values, len(labels))
     states = np.broadcast_to(dataset["status"].values, len(labels))
     blocks = []

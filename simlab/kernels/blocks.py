@@ -26,11 +26,26 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.moments import FAST, FLUSH, LANES, TINY, flush, gradient_risk, record, step, step_1
+from simlab.kernels.moments import (
+    FAST,
+    FLUSH,
+    LANES,
+    TINY,
+    flush,
+    gradient_risk,
+    pack,
+    record,
+    step_1,
+    step_2,
+    step_3,
+    step_any,
+    unpack,
+)
 
 ORDER = 24
 PAD = 2
 STRIDE = ORDER + PAD
+WIDTH_3 = 5 * STRIDE + PAD
 TILE = 128
 REACH = 1.5
 LAST = 1e-19
@@ -206,11 +221,31 @@ def _packed(t, c, out):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def _transfer_2(t, M, b, c, top, T0, T1, bb):
+    """`_transfer` for k = 2, written out."""
+    m00, m01, m10, m11 = M[t, 0, 0], M[t, 0, 1], M[t, 1, 0], M[t, 1, 1]
+    b0, b1 = b[t, 0], b[t, 1]
+    d00, d01 = -top * b0 * c[t, 0], -top * b0 * c[t, 1]
+    d10, d11 = -top * b1 * c[t, 0], -top * b1 * c[t, 1]
+    bb[0], bb[1], bb[2] = b0 * b0, b0 * b1, b1 * b1
+    T0[0, 0], T0[0, 1], T0[0, 2] = m00 * m00, 2.0 * m00 * m01, m01 * m01
+    T0[1, 0], T0[1, 1], T0[1, 2] = m00 * m10, m00 * m11 + m01 * m10, m01 * m11
+    T0[2, 0], T0[2, 1], T0[2, 2] = m10 * m10, 2.0 * m10 * m11, m11 * m11
+    T1[0, 0], T1[0, 1], T1[0, 2] = 2.0 * m00 * d00, 2.0 * (m00 * d01 + d00 * m01), 2.0 * m01 * d01
+    T1[1, 0], T1[1, 2] = m00 * d10 + d00 * m10, m01 * d11 + d01 * m11
+    T1[1, 1] = m00 * d11 + d00 * m11 + m01 * d10 + d01 * m10
+    T1[2, 0], T1[2, 1], T1[2, 2] = 2.0 * m10 * d10, 2.0 * (m10 * d11 + d10 * m11), 2.0 * m11 * d11
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _transfer(t, M, b, c, top, T0, T1, bb, index):
     """T0, T1 (E, E) of U -> A U A^T = T0 U + x T1 U + x^2 top^2 bb (cc . U) on packed symmetric matrices, lam = x
     top.
     """
     k = b.shape[1]
+    if k == 2:
+        _transfer_2(t, M, b, c, top, T0, T1, bb)
+        return
     T0[:, :] = 0.0
     T1[:, :] = 0.0
     for p in range(k):
@@ -223,37 +258,51 @@ def _transfer(t, M, b, c, top, T0, T1, bb, index):
                     T1[e, index[r, s]] -= top * (b[t, p] * c[t, r] * M[t, q, s] + M[t, p, r] * b[t, q] * c[t, s])
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _carry_3(Z, new, seen, next_seen, T0, T1, push, cc):
-    """`_carry` for the three moments of k = 2, unrolled."""
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
+def _carry_3(flat, source, target, T0, T1, push, cc):
+    """`_carry` for the three moments of k = 2, written out, from `source` to `target` in one flat buffer.
+
+    Inlined below with constant offsets: the compiler sees that what is read and what is written are apart, and
+    vectorises.
+    """
     a00, a01, a02, b00, b01, b02 = T0[0, 0], T0[0, 1], T0[0, 2], T1[0, 0], T1[0, 1], T1[0, 2]
     a10, a11, a12, b10, b11, b12 = T0[1, 0], T0[1, 1], T0[1, 2], T1[1, 0], T1[1, 1], T1[1, 2]
     a20, a21, a22, b20, b21, b22 = T0[2, 0], T0[2, 1], T0[2, 2], T1[2, 0], T1[2, 1], T1[2, 2]
     p0, p1, p2, c0, c1, c2 = push[0], push[1], push[2], cc[0], cc[1], cc[2]
     for at in range(0, 5 * STRIDE, STRIDE):
         for j in range(at, at + ORDER):
-            x, y, z, w = Z[0, j], Z[1, j], Z[2, j], seen[j + 2]
-            u, v, r = Z[0, j + 1], Z[1, j + 1], Z[2, j + 1]
+            i = source + j
+            x, y, z, w = flat[i], flat[i + WIDTH_3], flat[i + 2 * WIDTH_3], flat[i + 3 * WIDTH_3 + 2]
+            u, v, r = flat[i + 1], flat[i + WIDTH_3 + 1], flat[i + 2 * WIDTH_3 + 1]
             h0 = a00 * x + a01 * y + a02 * z + b00 * u + b01 * v + b02 * r + p0 * w
             h1 = a10 * x + a11 * y + a12 * z + b10 * u + b11 * v + b12 * r + p1 * w
             h2 = a20 * x + a21 * y + a22 * z + b20 * u + b21 * v + b22 * r + p2 * w
-            new[0, j], new[1, j], new[2, j] = h0, h1, h2
-            next_seen[j] = c0 * h0 + c1 * h1 + c2 * h2
+            i = target + j
+            flat[i], flat[i + WIDTH_3], flat[i + 2 * WIDTH_3] = h0, h1, h2
+            flat[i + 3 * WIDTH_3] = c0 * h0 + c1 * h1 + c2 * h2
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _carry(Z, new, seen, next_seen, T0, T1, push, cc):
-    """new = (T0 + x T1) Z + x^2 push seen, next_seen = cc . new, row by row; multiplying by x is reading ahead."""
-    entries = Z.shape[0]
+def _carry(buffer, side, T0, T1, push, cc):
+    """From buffer[side] to the other side: rows Z <- (T0 + x T1) Z + x^2 push seen, last row seen <- cc . Z.
+
+    Multiplying by x is reading one place ahead.
+    """
+    entries = buffer.shape[1] - 1
     if entries == 3:
-        _carry_3(Z, new, seen, next_seen, T0, T1, push, cc)
+        flat = buffer.reshape(-1)
+        if side == 0:
+            _carry_3(flat, 0, 4 * WIDTH_3, T0, T1, push, cc)
+        else:
+            _carry_3(flat, 4 * WIDTH_3, 0, T0, T1, push, cc)
         return
+    Z, new = buffer[side], buffer[1 - side]
     width = (entries + 2) * STRIDE - PAD
     for j in range(width):
-        next_seen[j] = 0.0
+        new[entries, j] = 0.0
     for e in range(entries):
         for j in range(width):
-            new[e, j] = push[e] * seen[j + 2]
+            new[e, j] = push[e] * Z[entries, j + 2]
         for f in range(entries):
             a, b = T0[e, f], T1[e, f]
             if b != 0.0:
@@ -267,17 +316,18 @@ def _carry(Z, new, seen, next_seen, T0, T1, push, cc):
             new[e, at + 1] = 0.0
         if cc[e] != 0.0:
             for j in range(width):
-                next_seen[j] += cc[e] * new[e, j]
+                new[entries, j] += cc[e] * new[e, j]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _exhausted(Z):
     """Whether the last kept coefficient of Q or G has grown to where the next one could matter."""
-    entries = Z.shape[0]
+    entries = Z.shape[0] - 1
     for at in range(0, (entries + 2) * STRIDE, STRIDE):
+        # The largest coefficient is among the lowest powers, or the block is stopped early, which is safe.
         top = last = 0.0
         for e in range(entries):
-            for j in range(at, at + ORDER):
+            for j in range(at + ORDER - 3, at + ORDER):
                 top = max(top, abs(Z[e, j]))
             last = max(last, abs(Z[e, at]), 1e-3 * abs(Z[e, at + 1]))
         if last > LAST * top:
@@ -306,6 +356,7 @@ def _block(
     D,
     mu,
     fresh,
+    X,
     work,
 ):
     """Up to `length` steps from step t on with `head` modes stepped one by one. Returns the steps done; `s` is
@@ -315,31 +366,26 @@ def _block(
     entries, n, top = k * (k + 1) // 2, b.shape[0], lam[head]
     _power_sums(lam, top, drive, U, head, D, mu, fresh)
     width = (entries + 2) * STRIDE
-    Z, new = np.zeros((entries, width + PAD)), np.zeros((entries, width + PAD))
-    seen, next_seen = np.zeros(width + PAD), np.zeros(width + PAD)
+    # Two sides, each with the E rows of Z = (Q, G) and a row cc . Z, what the gradient point sees of it.
+    buffer = np.zeros((2, entries + 1, width + PAD))
+    side = 0
     T0, T1 = np.empty((entries, entries)), np.empty((entries, entries))
-    bb, push, cc, index = (
-        np.empty(entries),
-        np.empty(entries),
-        np.empty(entries),
-        np.empty((k, k), dtype=np.int64),
-    )
+    bb, push, cc = np.empty(entries), np.empty(entries), np.empty(entries)
+    index = np.empty((k, k), dtype=np.int64)
     _packed(t, c, cc)
     entry = 0
     for p in range(k):
         for q in range(p, k):
             index[p, q] = entry
             index[q, p] = entry
-            Z[entry, entry * STRIDE + ORDER - 1] = 1.0
-            seen[entry * STRIDE + ORDER - 1] = cc[entry]
+            buffer[0, entry, entry * STRIDE + ORDER - 1] = 1.0
+            buffer[0, entries, entry * STRIDE + ORDER - 1] = cc[entry]
             entry += 1
+    if k <= 3:
+        pack(lam, self_noise, drive, U, head, X)
     # A copy: the vector loops need each row of the head to be contiguous for the compiler to know it.
-    U_head, lam_head, own_head, drive_head = (
-        U[:, :, :head].copy(),
-        lam[:head],
-        self_noise[:head],
-        drive[:head],
-    )
+    U_head = U[:, :, : head if k > 3 else 0].copy()
+    lam_head, own_head, drive_head = lam[:head], self_noise[:head], drive[:head]
     g_bias, g_variance = entries * STRIDE, (entries + 1) * STRIDE
     done = 0
     while done < length:
@@ -351,47 +397,42 @@ def _block(
         for e in range(entries):
             push[e] = top * top * (1.0 + share[j] * ratio) * bb[e]
         _packed(following, c, cc)
-        _carry(Z, new, seen, next_seen, T0, T1, push, cc)
+        _carry(buffer, side, T0, T1, push, cc)
+        side = 1 - side
         for e in range(entries):
-            new[e, g_bias + ORDER - 1] += bb[e] * kick_bias
-            new[e, g_variance + ORDER - 1] += bb[e] * kick_variance
-            next_seen[g_bias + ORDER - 1] += cc[e] * bb[e] * kick_bias
-            next_seen[g_variance + ORDER - 1] += cc[e] * bb[e] * kick_variance
-        Z, new = new, Z
-        seen, next_seen = next_seen, seen
-        bias, variance = step(
-            j,
-            following,
-            M,
-            b,
-            c,
-            share[j],
-            kick_bias,
-            kick_variance,
-            lam_head,
-            own_head,
-            drive_head,
-            U_head,
-            work,
-        )
+            buffer[side, e, g_bias + ORDER - 1] += bb[e] * kick_bias
+            buffer[side, e, g_variance + ORDER - 1] += bb[e] * kick_variance
+            buffer[side, entries, g_bias + ORDER - 1] += cc[e] * bb[e] * kick_bias
+            buffer[side, entries, g_variance + ORDER - 1] += cc[e] * bb[e] * kick_variance
+        if k == 2:
+            bias, variance = step_2(j, following, M, b, c, share[j], kick_bias, kick_variance, X, head)
+        elif k == 3:
+            bias, variance = step_3(j, following, M, b, c, share[j], kick_bias, kick_variance, X, head)
+        else:
+            bias, variance = step_any(
+                j, following, M, b, c, share[j], kick_bias, kick_variance, lam_head, own_head, drive_head, U_head, work
+            )
         done += 1
         for p in range(ORDER):
-            bias += seen[g_bias + p] * D[p]
-            variance += seen[g_variance + p] * D[p]
+            bias += buffer[side, entries, g_bias + p] * D[p]
+            variance += buffer[side, entries, g_variance + p] * D[p]
         for e in range(entries):
             at = e * STRIDE
             for p in range(ORDER):
-                bias += seen[at + p] * mu[0, e, p]
-                variance += seen[at + p] * mu[1, e, p]
+                bias += buffer[side, entries, at + p] * mu[0, e, p]
+                variance += buffer[side, entries, at + p] * mu[1, e, p]
         s[0], s[1] = bias, variance
         if not bias + variance <= limit:
             break
         if j % FLUSH == 0:
-            flush(U_head)
-        if (done < 8 * CHECK or done % CHECK == 0) and _exhausted(Z):
+            flush(X if k <= 3 else U_head.reshape(-1))
+        if (done < 8 * CHECK or done % CHECK == 0) and _exhausted(buffer[side]):
             break
-    U[:, :, :head] = U_head
-    _bring_up_to_date(lam, top, drive, U, head, Z)
+    if k <= 3:
+        unpack(X, head, U)
+    else:
+        U[:, :, :head] = U_head
+    _bring_up_to_date(lam, top, drive, U, head, buffer[side])
     return done
 
 
@@ -403,7 +444,7 @@ def _choose_head(lam, rate, length, k):
     """
     entries = k * (k + 1) // 2
     per_mode = 1.0 if k == 1 else 1.2 * k**3
-    carried = 90.0 if k == 1 else 130.0 + 4.0 * entries * (entries + 1) * (entries + 2)
+    carried = 90.0 if k == 1 else 150.0 + 15.0 * entries * (entries + 1) * (entries + 2)
     closing = 6.0 * entries * entries + 24.0 * entries
     best, choice = per_mode * lam.size, -1
     head = 0
@@ -431,6 +472,7 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
     entries = k * (k + 1) // 2
     work = np.empty((k * k + k + 1, LANES))
     D, mu = np.empty(ORDER), np.empty((2, entries, ORDER))
+    X = np.empty((3 + 2 * entries) * lam.size if 2 <= k <= 3 else 0)
     s = np.array(gradient_risk(U, c[0]))
     rate = 0.0
     t = until = 0
@@ -478,14 +520,16 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
             else:
                 done = _block(
                     t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D,
-                    mu, fresh, work,
+                    mu, fresh, X, work,
                 )  # fmt: skip
                 # What the block has used up says how long the next one may be.
                 rate = REACH / (done * lam[head]) if done < length else 0.8 * rate
-            flush(U)
+            flush(U.reshape(-1))
             t += done
         else:
             rate *= 0.9
+            if 2 <= k <= 3:
+                pack(lam, self_noise, drive, U, lam.size, X)
             for _ in range(min(length, FLUSH)):
                 kick_bias, kick_variance = share[t] * coupling * s[0], share[t] * (coupling * s[1] + noise)
                 following = min(t + 1, n - 1)
@@ -493,27 +537,20 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
                     s[0], s[1] = step_1(
                         t, following, M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U
                     )
+                elif k == 2:
+                    s[0], s[1] = step_2(t, following, M, b, c, share[t], kick_bias, kick_variance, X, lam.size)
+                elif k == 3:
+                    s[0], s[1] = step_3(t, following, M, b, c, share[t], kick_bias, kick_variance, X, lam.size)
                 else:
-                    s[0], s[1] = step(
-                        t,
-                        following,
-                        M,
-                        b,
-                        c,
-                        share[t],
-                        kick_bias,
-                        kick_variance,
-                        lam,
-                        self_noise,
-                        drive,
-                        U,
-                        work,
+                    s[0], s[1] = step_any(
+                        t, following, M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U, work
                     )
                 t += 1
-                if (first + t) % FLUSH == 0:
-                    flush(U)
                 if not s[0] + s[1] <= limit:
-                    return t
+                    break
+            if 2 <= k <= 3:
+                unpack(X, lam.size, U)
+            flush(U.reshape(-1))
         if not s[0] + s[1] <= limit:
             return t
     return n

@@ -25,9 +25,8 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def flush(U):
+def flush(flat):
     """Set what is too small to matter to zero."""
-    flat = U.reshape(-1)
     for i in range(flat.size):
         if abs(flat[i]) < TINY:
             flat[i] = 0.0
@@ -91,6 +90,43 @@ def step_1(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noi
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def pack(lam, self_noise, drive, U, count, X):
+    """The first `count` nodes as tiles of LANES: X (tiles, rows, LANES) flat, rows lam, self_noise, drive, U of both
+    components.
+
+    Within a tile all offsets are constants, so that the compiler sees that nothing overlaps and spends no time on
+    checking.
+    """
+    entries = U.shape[1]
+    rows = 3 + 2 * entries
+    for tile in range(count // LANES):
+        at, lo = tile * rows * LANES, tile * LANES
+        for i in range(LANES):
+            X[at + i] = lam[lo + i]
+            X[at + LANES + i] = self_noise[lo + i]
+            X[at + 2 * LANES + i] = drive[lo + i]
+        for component in range(2):
+            for e in range(entries):
+                row = at + (3 + component * entries + e) * LANES
+                for i in range(LANES):
+                    X[row + i] = U[component, e, lo + i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def unpack(X, count, U):
+    """The moments of the first `count` nodes back from their tiles."""
+    entries = U.shape[1]
+    rows = 3 + 2 * entries
+    for tile in range(count // LANES):
+        lo = tile * LANES
+        for component in range(2):
+            for e in range(entries):
+                row = (tile * rows + 3 + component * entries + e) * LANES
+                for i in range(LANES):
+                    U[component, e, lo + i] = X[row + i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _move_2(a00, a01, a10, a11, u00, u01, u11, n00, n01, n11):
     """A U A^T + N for symmetric 2 x 2 U and N."""
     w00 = a00 * u00 + a01 * u01
@@ -101,8 +137,8 @@ def _move_2(a00, a01, a10, a11, u00, u01, u11, n00, n01, n11):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def step_2(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U):
-    """k = 2, entries (00, 01, 11)."""
+def step_2(t, following, M, b, c, share, kick_bias, kick_variance, X, count):
+    """k = 2 on tiles, entries (00, 01, 11)."""
     m00, m01, m10, m11 = M[t, 0, 0], M[t, 0, 1], M[t, 1, 0], M[t, 1, 1]
     b0, b1, c0, c1 = b[t, 0], b[t, 1], c[t, 0], c[t, 1]
     e0, e1 = c[following, 0], c[following, 1]
@@ -111,19 +147,22 @@ def step_2(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noi
     p00, p01, p11 = share * c0 * c0, 2.0 * share * c0 * c1, share * c1 * c1
     q00, q01, q11 = e0 * e0, 2.0 * e0 * e1, e1 * e1
     total_bias = total_variance = 0.0
-    for i in range(lam.size):
-        l, r, f = lam[i], self_noise[i], drive[i]
-        a00, a01, a10, a11 = m00 - l * d00, m01 - l * d01, m10 - l * d10, m11 - l * d11
-        x, y, z = U[0, 0, i], U[0, 1, i], U[0, 2, i]
-        g = r * (p00 * x + p01 * y + p11 * z) + kick_bias * f
-        x, y, z = _move_2(a00, a01, a10, a11, x, y, z, g * k00, g * k01, g * k11)
-        U[0, 0, i], U[0, 1, i], U[0, 2, i] = x, y, z
-        total_bias += q00 * x + q01 * y + q11 * z
-        x, y, z = U[1, 0, i], U[1, 1, i], U[1, 2, i]
-        g = r * (p00 * x + p01 * y + p11 * z) + kick_variance * f
-        x, y, z = _move_2(a00, a01, a10, a11, x, y, z, g * k00, g * k01, g * k11)
-        U[1, 0, i], U[1, 1, i], U[1, 2, i] = x, y, z
-        total_variance += q00 * x + q01 * y + q11 * z
+    for tile in range(count // LANES):
+        at = tile * 9 * LANES
+        for lane in range(LANES):
+            i = at + lane
+            l, r, f = X[i], X[i + LANES], X[i + 2 * LANES]
+            a00, a01, a10, a11 = m00 - l * d00, m01 - l * d01, m10 - l * d10, m11 - l * d11
+            x, y, z = X[i + 3 * LANES], X[i + 4 * LANES], X[i + 5 * LANES]
+            g = r * (p00 * x + p01 * y + p11 * z) + kick_bias * f
+            x, y, z = _move_2(a00, a01, a10, a11, x, y, z, g * k00, g * k01, g * k11)
+            X[i + 3 * LANES], X[i + 4 * LANES], X[i + 5 * LANES] = x, y, z
+            total_bias += q00 * x + q01 * y + q11 * z
+            x, y, z = X[i + 6 * LANES], X[i + 7 * LANES], X[i + 8 * LANES]
+            g = r * (p00 * x + p01 * y + p11 * z) + kick_variance * f
+            x, y, z = _move_2(a00, a01, a10, a11, x, y, z, g * k00, g * k01, g * k11)
+            X[i + 6 * LANES], X[i + 7 * LANES], X[i + 8 * LANES] = x, y, z
+            total_variance += q00 * x + q01 * y + q11 * z
     return total_bias, total_variance
 
 
@@ -133,45 +172,50 @@ def _row_3(a0, a1, a2, u00, u01, u02, u11, u12, u22):
     return a0 * u00 + a1 * u01 + a2 * u02, a0 * u01 + a1 * u11 + a2 * u12, a0 * u02 + a1 * u12 + a2 * u22
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _step_3(t, following, component, M, b, c, share, kick, lam, self_noise, drive, U):
-    """k = 3 for one component, entries (00, 01, 02, 11, 12, 22)."""
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
+def _step_3(t, following, first, M, b, c, share, kick, X, count):
+    """k = 3 on tiles for the component whose entries (00, 01, 02, 11, 12, 22) begin at offset `first`, a constant."""
     m00, m01, m02 = M[t, 0, 0], M[t, 0, 1], M[t, 0, 2]
     m10, m11, m12 = M[t, 1, 0], M[t, 1, 1], M[t, 1, 2]
     m20, m21, m22 = M[t, 2, 0], M[t, 2, 1], M[t, 2, 2]
     b0, b1, b2, c0, c1, c2 = b[t, 0], b[t, 1], b[t, 2], c[t, 0], c[t, 1], c[t, 2]
     e0, e1, e2 = c[following, 0], c[following, 1], c[following, 2]
-    j = component
     total = 0.0
-    for i in range(lam.size):
-        l0, l1, l2 = lam[i] * b0, lam[i] * b1, lam[i] * b2
-        a00, a01, a02 = m00 - l0 * c0, m01 - l0 * c1, m02 - l0 * c2
-        a10, a11, a12 = m10 - l1 * c0, m11 - l1 * c1, m12 - l1 * c2
-        a20, a21, a22 = m20 - l2 * c0, m21 - l2 * c1, m22 - l2 * c2
-        x, y, z, v, w, r = U[j, 0, i], U[j, 1, i], U[j, 2, i], U[j, 3, i], U[j, 4, i], U[j, 5, i]
-        d0, d1, d2 = _row_3(c0, c1, c2, x, y, z, v, w, r)
-        g = share * self_noise[i] * (d0 * c0 + d1 * c1 + d2 * c2) + kick * drive[i]
-        g0, g1, g2 = g * b0, g * b1, g * b2
-        w0, w1, w2 = _row_3(a00, a01, a02, x, y, z, v, w, r)
-        h00 = w0 * a00 + w1 * a01 + w2 * a02 + g0 * b0
-        h01 = w0 * a10 + w1 * a11 + w2 * a12 + g0 * b1
-        h02 = w0 * a20 + w1 * a21 + w2 * a22 + g0 * b2
-        w0, w1, w2 = _row_3(a10, a11, a12, x, y, z, v, w, r)
-        h11 = w0 * a10 + w1 * a11 + w2 * a12 + g1 * b1
-        h12 = w0 * a20 + w1 * a21 + w2 * a22 + g1 * b2
-        w0, w1, w2 = _row_3(a20, a21, a22, x, y, z, v, w, r)
-        h22 = w0 * a20 + w1 * a21 + w2 * a22 + g2 * b2
-        U[j, 0, i], U[j, 1, i], U[j, 2, i], U[j, 3, i], U[j, 4, i], U[j, 5, i] = h00, h01, h02, h11, h12, h22
-        d0, d1, d2 = _row_3(e0, e1, e2, h00, h01, h02, h11, h12, h22)
-        total += d0 * e0 + d1 * e1 + d2 * e2
+    for tile in range(count // LANES):
+        at = tile * 15 * LANES
+        for lane in range(LANES):
+            i = at + lane
+            l0, l1, l2 = X[i] * b0, X[i] * b1, X[i] * b2
+            a00, a01, a02 = m00 - l0 * c0, m01 - l0 * c1, m02 - l0 * c2
+            a10, a11, a12 = m10 - l1 * c0, m11 - l1 * c1, m12 - l1 * c2
+            a20, a21, a22 = m20 - l2 * c0, m21 - l2 * c1, m22 - l2 * c2
+            x, y, z = X[i + first], X[i + first + LANES], X[i + first + 2 * LANES]
+            v, w, r = X[i + first + 3 * LANES], X[i + first + 4 * LANES], X[i + first + 5 * LANES]
+            d0, d1, d2 = _row_3(c0, c1, c2, x, y, z, v, w, r)
+            g = share * X[i + LANES] * (d0 * c0 + d1 * c1 + d2 * c2) + kick * X[i + 2 * LANES]
+            g0, g1, g2 = g * b0, g * b1, g * b2
+            w0, w1, w2 = _row_3(a00, a01, a02, x, y, z, v, w, r)
+            h00 = w0 * a00 + w1 * a01 + w2 * a02 + g0 * b0
+            h01 = w0 * a10 + w1 * a11 + w2 * a12 + g0 * b1
+            h02 = w0 * a20 + w1 * a21 + w2 * a22 + g0 * b2
+            w0, w1, w2 = _row_3(a10, a11, a12, x, y, z, v, w, r)
+            h11 = w0 * a10 + w1 * a11 + w2 * a12 + g1 * b1
+            h12 = w0 * a20 + w1 * a21 + w2 * a22 + g1 * b2
+            w0, w1, w2 = _row_3(a20, a21, a22, x, y, z, v, w, r)
+            h22 = w0 * a20 + w1 * a21 + w2 * a22 + g2 * b2
+            X[i + first], X[i + first + LANES], X[i + first + 2 * LANES] = h00, h01, h02
+            X[i + first + 3 * LANES], X[i + first + 4 * LANES], X[i + first + 5 * LANES] = h11, h12, h22
+            d0, d1, d2 = _row_3(e0, e1, e2, h00, h01, h02, h11, h12, h22)
+            total += d0 * e0 + d1 * e1 + d2 * e2
     return total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def step_3(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U):
+def step_3(t, following, M, b, c, share, kick_bias, kick_variance, X, count):
     """k = 3, one component after the other: nine entries of A are cheap to redo, registers are not to be had."""
-    bias = _step_3(t, following, 0, M, b, c, share, kick_bias, lam, self_noise, drive, U)
-    return bias, _step_3(t, following, 1, M, b, c, share, kick_variance, lam, self_noise, drive, U)
+    bias = _step_3(t, following, 3 * LANES, M, b, c, share, kick_bias, X, count)
+    variance = _step_3(t, following, 9 * LANES, M, b, c, share, kick_variance, X, count)
+    return bias, variance
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -219,19 +263,6 @@ def step_any(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_n
                                 target[i] += moved[r, i] * (m - lam[lo + i] * d)
                     entry += 1
     return gradient_risk(U, c[following])
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def step(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U, work):
-    """One step of any k through the code compiled for it."""
-    k = b.shape[1]
-    if k == 1:
-        return step_1(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U)
-    if k == 2:
-        return step_2(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U)
-    if k == 3:
-        return step_3(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U)
-    return step_any(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U, work)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

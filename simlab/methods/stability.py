@@ -159,9 +159,9 @@ def _mass(method: Method, modes: Modes, at: int) -> tuple[float, FloatArray]:
     if not mask.any():
         return 0.0, np.zeros(modes.eigenvalues.size)
     response = noise_response(M[np.ix_(mask, mask)], b[mask], c[mask], modes.eigenvalues)
-    per_batch = response * method.inverse_batch(at, at + 1)[0]
     if np.any(np.isinf(response)):
         return np.inf, response
+    per_batch = response * method.inverse_batch(at, at + 1)[0]
     left = 1.0 - modes.self_noise * per_batch
     if np.any(left <= 0.0):
         return np.inf, response

@@ -212,6 +212,9 @@ class LinearRegression:
             start, stop = nodes.start, nodes.stop
         else:
             lam, signal, count, first, last = self._arrays()
+            # Nodes of a problem compressed before come in the order of their groups; within these, they are sorted.
+            order = np.lexsort((-lam, first))
+            lam, signal, count, first, last = (array[order] for array in (lam, signal, count, first, last))
             positions = np.searchsorted(first, boundaries)
             nodes = compress_measured(lam, signal, count, tolerance, [int(p) for p in positions], tests)
             start, stop = first[nodes.start], last[nodes.stop - 1]

@@ -28,12 +28,13 @@ class RandomFeatures(LinearRegression):
     def __init__(self, alpha: float, beta: float, ambient_dim: int, features: int, seed: int = 0) -> None:
         alpha, beta = check_number("alpha", alpha, low=0.0), check_number("beta", beta)
         ambient_dim, features = check_count("ambient_dim", ambient_dim), check_count("features", features)
+        seed = check_count("seed", seed, low=0)
         if features > ambient_dim:
             raise InputError(
                 f"features = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as "
                 f"dimensions."
             )
-        lam, target, irreducible = power_law_random_features(alpha, beta, ambient_dim, features, int(seed))
+        lam, target, irreducible = power_law_random_features(alpha, beta, ambient_dim, features, seed)
         super().__init__(lam, -target, 2.0 * irreducible)
         self.irreducible_risk = irreducible
         self._origin = {
@@ -42,7 +43,7 @@ class RandomFeatures(LinearRegression):
             "beta": beta,
             "ambient_dim": ambient_dim,
             "features": features,
-            "sketch_seed": int(seed),
+            "sketch_seed": seed,
         }
 
     def describe(self) -> dict[str, Any]:
