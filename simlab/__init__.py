@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from simlab import methods, plot, schedules, subspaces
     from simlab.engines.exact import exact
     from simlab.errors import InputError
+    from simlab.experiment import Experiment
     from simlab.problems import EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
     from simlab.trace import RiskTrace
 
 __all__ = [
     "EmpiricalRegression",
+    "Experiment",
     "InputError",
     "LinearRegression",
     "NoisyQuadratic",
@@ -40,6 +42,7 @@ __all__ = [
 
 _HOME = {
     "EmpiricalRegression": "simlab.problems",
+    "Experiment": "simlab.experiment",
     "InputError": "simlab.errors",
     "LinearRegression": "simlab.problems",
     "NoisyQuadratic": "simlab.problems",

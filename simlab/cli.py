@@ -87,17 +87,16 @@ def run(
     threads: Annotated[int | None, typer.Option(help="Runs computed at a time [all processors].")] = None,
 ) -> None:
     """Run an experiment file: write the trace and a figure, print the final bias and variance by subspace."""
-    from simlab.experiment.files import ResultsFolder
+    from simlab.experiment.report import OUTPUTS, final_table, write_results
+    from simlab.files import ResultsFolder
 
     with _notices():
         experiment, source = _read(file)
     target = output if output is not None else Path(f"{file.stem}-results")
-    with ResultsFolder(target, force) as results:
-        from simlab.experiment.report import final_table
-
+    with ResultsFolder(target, OUTPUTS, force) as results:
         trace = experiment.run(threads=threads)
         typer.echo(f"{experiment.problem!r}\n\n{final_table(trace)}\n")
-        results.fill(trace, source, figure)
+        write_results(results.stage, target, trace, source, figure)
         written = results.commit()
     typer.echo(f"{target}: {', '.join(written)}")
     if "interrupted" in trace.status.values:
@@ -158,7 +157,7 @@ def export_schedule(
     """Write one schedule as numbers (csv), as its expression (json) or as code that reproduces it in a framework."""
     from simlab import schedules
     from simlab.errors import unknown_name
-    from simlab.experiment.files import fresh_file
+    from simlab.files import fresh_file
 
     files = {"csv": schedules.to_csv, "json": schedules.to_json}
     sources = {"torch": schedules.to_torch, "optax": schedules.to_optax, "transformers": schedules.to_transformers}
@@ -248,7 +247,7 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 def _draw(named: dict[str, Schedule], output: Path, force: bool) -> None:
     from simlab import plot
-    from simlab.experiment.files import fresh_file
+    from simlab.files import fresh_file
 
     with fresh_file(output, force) as partial:
         plot.save(plot.schedules(named), partial)

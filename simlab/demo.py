@@ -9,7 +9,6 @@ this sampling), and measured on real runs that know nothing of either.
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from simlab import plot, schedules
 from simlab.engines.exact import exact
 from simlab.errors import InputError, check_count
+from simlab.files import ResultsFolder, writing
 from simlab.methods import sgd
 from simlab.problems import LinearRegression
 from simlab.schedules import Schedule
@@ -37,6 +37,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 STEPS = 600
+OUTPUTS = ("digits.png", "digits.pdf", "gaussian.zarr", "empirical.zarr", "comparison.csv")
 PEAK_SHARE = 0.4
 """Peak learning rate as a share of the critical one of the Gaussian model."""
 MAX_EMPIRICAL_DIM = 400
@@ -178,30 +179,20 @@ def run(
     """Do the comparison, write figure, traces and table to the folder `output`, and report the table; returns the
     folder.
 
-    Raises InputError if the folder exists and `force` is not set. Nothing is left behind half-written.
+    Raises InputError if the folder holds anything and `force` is not set; with it, only what an earlier demo left is
+    replaced. Nothing is left behind half-written.
     """
     target = Path(output)
-    if target.exists() and not force:
-        raise InputError(f"{target} exists; choose another folder, or say --force to replace it.")
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with ResultsFolder(target, OUTPUTS, force) as results, writing(results.stage, target):
         comparison = compare(features, replicas, STEPS if steps is None else steps)
         figure = draw(comparison)
         for suffix in (".png", ".pdf"):
-            plot.save(figure, partial / f"digits{suffix}")
-        comparison.gaussian.save(partial / "gaussian.zarr")
+            plot.save(figure, results.stage / f"digits{suffix}")
+        comparison.gaussian.save(results.stage / "gaussian.zarr")
         if comparison.exact is not None:
-            comparison.exact.save(partial / "empirical.zarr")
-        _write_table(comparison, partial / "comparison.csv")
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror or error}); choose another folder.") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            comparison.exact.save(results.stage / "empirical.zarr")
+        _write_table(comparison, results.stage / "comparison.csv")
+        results.commit()
     for line in table(comparison, replicas):
         report(line)
     report(f"figure, traces and table: {target}")

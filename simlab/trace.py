@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -116,10 +117,14 @@ class RiskTrace:
             _remove(target)
             shutil.move(partial, target)
         except OSError as error:
-            _remove(partial)
             raise InputError(
                 f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
             ) from None
+        except ImportError:
+            raise InputError(f"{target} needs h5netcdf and h5py; install them, or choose a zarr path (no .nc).") from None
+        finally:
+            with suppress(OSError):
+                _remove(partial)
         return target
 
     @classmethod
@@ -135,6 +140,8 @@ class RiskTrace:
             else:
                 with xr.open_zarr(source, zarr_format=3, consolidated=False, chunks=None) as opened:
                     dataset = opened.load()
+        except ImportError:
+            raise InputError(f"{source} needs h5netcdf and h5py to be read; install them.") from None
         except (OSError, ValueError, KeyError) as error:
             raise InputError(
                 f"{source} cannot be read as a trace ({error}); give a path written by trace.save."
@@ -194,15 +201,15 @@ def build_trace(
             {"units": UNITS},
         ),
     }
-    if results[0].snapshots:
-        taken = sorted(set.intersection(*(set(r.snapshots) for r in results)))
+    taken = sorted(set.intersection(*(set(r.snapshots) for r in results)))
+    if taken:
         stack = np.array([[r.snapshots[s] for s in taken] for r in results])
         variables["mode_risk"] = ((*lead, "snapshot", "component", "mode"), stack, {"units": UNITS})
     coordinates: dict[str, Any] = {"step": grid, "component": components, "subspace": list(subspace_names)}
-    if results[0].snapshots:
+    if taken:
         coordinates["snapshot"] = taken
         coordinates["mode"] = np.arange(1, stack.shape[-1] + 1)
-    for name, rows in _step_coordinates(methods, grid, problem).items():
+    for name, rows in _step_coordinates(methods, results, grid, problem).items():
         coordinates[name] = ((*lead, "step"), rows)
     coordinates["status"] = (lead, [r.status for r in results])
     coordinates["ended_at"] = (lead, [r.ended_at for r in results])
@@ -220,8 +227,10 @@ def build_trace(
     return RiskTrace(dataset if run_labels is not None else dataset.isel(run=0))
 
 
-def _step_coordinates(methods: Sequence[Method], grid: IntArray, problem: _Problem) -> dict[str, FloatArray]:
-    """lr, batch, momentum of the step that follows each recorded one (NaN from T on), and k* so far."""
+def _step_coordinates(
+    methods: Sequence[Method], results: Sequence[_Result], grid: IntArray, problem: _Problem
+) -> dict[str, FloatArray]:
+    """lr, batch, momentum of the step that follows each recorded one (NaN from T on), and k* as far as a run went."""
     out = {name: np.full((len(methods), grid.size), np.nan) for name in ("lr", "batch", "momentum", "k_star")}
     for j, method in enumerate(methods):
         inside = grid < method.length
@@ -229,7 +238,7 @@ def _step_coordinates(methods: Sequence[Method], grid: IntArray, problem: _Probl
         out["batch"][j, inside] = method.batch(grid[inside]) if isinstance(method.batch, Schedule) else method.batch
         if method.momentum is not None:
             out["momentum"][j, inside] = method.momentum(grid[inside])
-        within = grid <= method.length
+        within = grid <= results[j].ended_at
         time = _elapsed(method, grid[within])
         with np.errstate(divide="ignore"):
             out["k_star"][j, within] = problem.counts_at_least(1.0 / time)
@@ -240,9 +249,9 @@ def _step_coordinates(methods: Sequence[Method], grid: IntArray, problem: _Probl
 
 def _elapsed(method: Method, steps: IntArray) -> FloatArray:
     """sum_{t < s} lr_t at each of `steps` (increasing), in chunks."""
-    out, before = np.zeros(steps.size), 0.0
-    for start in range(0, method.length, 65536):
-        stop = min(start + 65536, method.length)
+    out, before, end = np.zeros(steps.size), 0.0, int(steps.max(initial=0))
+    for start in range(0, end, 65536):
+        stop = min(start + 65536, end)
         sums = before + np.cumsum(method.learning_rate.values(start, stop))
         inside = (steps > start) & (steps <= stop)
         out[inside] = sums[steps[inside] - start - 1]

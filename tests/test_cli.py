@@ -19,7 +19,8 @@ import simlab as sl
 from simlab import doctor
 from simlab.cli import main
 from simlab.experiment import Experiment
-from simlab.experiment.files import OUTPUTS, fresh_file
+from simlab.experiment.report import OUTPUTS
+from simlab.files import fresh_file
 from simlab.schedules.registry import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]

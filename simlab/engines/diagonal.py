@@ -99,6 +99,8 @@ def run_diagonal(
             status = "interrupted"
             break
     final = state.risk_by_label(np.ascontiguousarray(method.readout(at, at + 1)[0]), label_count)
+    if status == "diverged":
+        final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
     risk[:, :2] = moment_rows
     if deterministic:
         risk[:, 2] = mean_rows

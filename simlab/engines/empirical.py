@@ -128,6 +128,7 @@ def run_empirical(
                 at += 1
                 if not float(look(at)[:3].sum()) <= limit:
                     status = "diverged"
+                    final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
                     break
             if tick is not None and not tick(CHUNK * problem.dim) and at < method.length and status == "done":
                 status = "interrupted"

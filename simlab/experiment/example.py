@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from simlab.experiment.files import fresh_file
+from simlab.files import fresh_file
 
 __all__ = ["EXAMPLE", "write_example"]
 

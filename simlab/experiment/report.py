@@ -1,17 +1,36 @@
-"""The final risk of every run as a plain table."""
+"""What a run leaves: the final risk as a plain table, and the files of its folder."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simlab.files import writing
+
 if TYPE_CHECKING:
     from simlab.trace import RiskTrace
 
-__all__ = ["final_table"]
+__all__ = ["OUTPUTS", "final_table", "write_results"]
+
+OUTPUTS = ("trace.zarr", "risk.png", "risk.pdf", "experiment.toml")
+"""What a run leaves in its folder."""
 
 WIDTH = 13
+
+
+def write_results(stage: Path, target: Path, trace: RiskTrace, source: str, figure: bool) -> None:
+    """Write the trace, the experiment file and, if wanted, the figure to `stage`; refusals speak of `target`."""
+    with writing(stage, target):
+        trace.save(stage / "trace.zarr")
+        (stage / "experiment.toml").write_text(source, encoding="utf-8")
+        if figure:
+            from simlab import plot
+
+            drawn = plot.risk(trace)
+            for name in ("risk.png", "risk.pdf"):
+                plot.save(drawn, stage / name)
 
 
 def final_table(trace: RiskTrace) -> str:

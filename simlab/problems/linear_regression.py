@@ -49,13 +49,11 @@ class LinearRegression:
     ) -> None:
         lam = positive_eigenvalues(eigenvalues)
         n = lam.size
-        error = np.asarray(initial_error)
-        error = check_array("initial_error", np.full(n, error) if error.ndim == 0 else error, length=n)
+        error = _spread("initial_error", initial_error, n)
         count = np.ones(n) if multiplicity is None else check_array("multiplicity", multiplicity, length=n, low=0.0)
         if np.any(count <= 0.0):
             raise InputError("multiplicity holds a zero; leave that eigenvalue out, or count it at least once.")
-        kurt = np.asarray(kurtosis)
-        kurt = check_array("kurtosis", np.full(n, kurt) if kurt.ndim == 0 else kurt, length=n)
+        kurt = _spread("kurtosis", kurtosis, n)
         if np.any(kurt < 1.0):
             raise InputError(
                 f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3."
@@ -305,7 +303,9 @@ class LinearRegression:
         """
         head, tail = check_count("head", head), check_count("tail", tail)
         ratio = check_number("ratio", ratio, low=1.0)
-        self = cls([1.0, 1.0 / ratio], np.broadcast_to(initial_error, 2), noise_variance, kurtosis, [head, tail])
+        self = cls(
+            [1.0, 1.0 / ratio], _spread("initial_error", initial_error, 2), noise_variance, kurtosis, [head, tail]
+        )
         self._origin = {"builder": "two_level", "head": head, "tail": tail, "ratio": ratio}
         return self
 
@@ -355,8 +355,7 @@ class LinearRegression:
         p = positive_eigenvalues(probabilities)
         if p.sum() > 1.0 + 1e-12:
             raise InputError(f"probabilities sum to {p.sum():g}; give probabilities that sum to at most 1.")
-        size = np.broadcast_to(np.asarray(scale, dtype=np.float64), p.shape)
-        error = np.broadcast_to(np.asarray(initial_error, dtype=np.float64), p.shape)
+        size, error = _spread("scale", scale, p.size), _spread("initial_error", initial_error, p.size)
         order = np.argsort(-p * size**2, kind="stable")
         self = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])
         self._coupled = False
@@ -404,6 +403,11 @@ class LinearRegression:
         self = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
         self._origin = {"builder": "from_data", "rows": rows.shape[0], "columns": int(np.shape(X)[1])}
         return self
+
+
+def _spread(field: str, value: npt.ArrayLike, length: int) -> FloatArray:
+    """One number for every mode, or an array of `length` numbers; anything else is refused."""
+    return check_array(field, np.full(length, value) if np.ndim(value) == 0 else value, length=length)
 
 
 def _signal(eigenvalue: Any, initial_error: float, source: float | None) -> Any:

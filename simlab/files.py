@@ -8,17 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from simlab.errors import InputError
 
-if TYPE_CHECKING:
-    from simlab.trace import RiskTrace
-
-__all__ = ["OUTPUTS", "ResultsFolder", "fresh_file"]
-
-OUTPUTS = ("trace.zarr", "risk.png", "risk.pdf", "experiment.toml")
-"""What a run leaves in its folder."""
+__all__ = ["ResultsFolder", "fresh_file", "writing"]
 
 
 @contextmanager
@@ -33,7 +26,7 @@ def fresh_file(path: Path, force: bool) -> Iterator[Path]:
     folder = _stage(path.parent, path.stem)
     try:
         partial = folder / path.name
-        with _speaking_of(folder, path.parent):
+        with writing(folder, path.parent):
             yield partial
             partial.replace(path)
     finally:
@@ -43,16 +36,18 @@ def fresh_file(path: Path, force: bool) -> Iterator[Path]:
 class ResultsFolder:
     """The folder of a run: opened before the run, so that what cannot be written is refused before any work.
 
-    Everything is made in a hidden folder beside the target and moved there by `commit`. A target that exists and is not
-    empty is refused unless `force`; even then only the names in `OUTPUTS` are replaced, whatever else it holds stays.
+    Everything is made in the hidden folder `stage` beside the target and moved there by `commit`. A target that exists
+    and is not empty is refused unless `force`; even then only the names in `owned` are replaced, whatever else it holds
+    stays.
     """
 
-    def __init__(self, target: Path, force: bool) -> None:
+    def __init__(self, target: Path, owned: tuple[str, ...], force: bool) -> None:
         if target.exists() and not target.is_dir():
             raise InputError(f"{target} is a file; give the name of a folder.")
         if not force and target.is_dir() and any(target.iterdir()):
             raise InputError(f"{target} exists; choose another folder with -o, or replace its results with --force.")
         self.target = target
+        self.owned = owned
         ancestor = target.absolute()
         while not ancestor.exists():
             ancestor = ancestor.parent
@@ -66,28 +61,16 @@ class ResultsFolder:
     def __exit__(self, *exception: object) -> None:
         shutil.rmtree(self.stage, ignore_errors=True)
 
-    def fill(self, trace: RiskTrace, source: str, figure: bool) -> None:
-        """Write the trace, the experiment file and, if wanted, the figure."""
-        with _speaking_of(self.stage, self.target):
-            trace.save(self.stage / "trace.zarr")
-            (self.stage / "experiment.toml").write_text(source, encoding="utf-8")
-            if figure:
-                from simlab import plot
-
-                drawn = plot.risk(trace)
-                for name in ("risk.png", "risk.pdf"):
-                    plot.save(drawn, self.stage / name)
-
     def commit(self) -> list[str]:
         """Move everything to the target, in the place of what an earlier run left there. Returns the names.
 
         If that fails half-way, the target is put back as it was.
         """
         self.target.mkdir(parents=True, exist_ok=True)
-        made = [name for name in OUTPUTS if (self.stage / name).exists()]
+        made = [name for name in self.owned if (self.stage / name).exists()]
         undo: list[tuple[Path, Path]] = []
         try:
-            for name in OUTPUTS:
+            for name in self.owned:
                 if (self.target / name).exists():
                     _move(self.target / name, self.stage / f"old-{name}", undo)
             for name in made:
@@ -105,8 +88,8 @@ def _move(source: Path, destination: Path, undo: list[tuple[Path, Path]]) -> Non
 
 
 @contextmanager
-def _speaking_of(stage: Path, target: Path) -> Iterator[None]:
-    """Refusals inside name the folder that the user named, not the hidden one."""
+def writing(stage: Path, target: Path) -> Iterator[None]:
+    """A block that writes to `stage`: its refusals name the folder that the user named, not the hidden one."""
     try:
         yield
     except InputError as error:
