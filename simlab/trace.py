@@ -121,7 +121,9 @@ class RiskTrace:
                 f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
             ) from None
         except ImportError:
-            raise InputError(f"{target} needs h5netcdf and h5py; install them, or choose a zarr path (no .nc).") from None
+            raise InputError(
+                f"{target} needs h5netcdf and h5py; install them, or choose a zarr path (no .nc)."
+            ) from None
         finally:
             with suppress(OSError):
                 _remove(partial)

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
-from simlab.kernels import blocks, moments
+from simlab.kernels import moments
+from simlab.kernels.advance import advance
 from simlab.kernels.layout import NodeArrays, packed_outer, padded
 from simlab.methods.base import Method
 
@@ -127,7 +128,7 @@ def _advance(
     nodes = state.nodes
     share = method.inverse_batch(at, end)
     noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, nodes.noise, nodes.coupling)
-    done: int = blocks.advance(at, M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows)
+    done: int = advance(at, M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows)
     if state.mean is not None:
         head = (at, M[:done], b[:done], c[:done], o)
         moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, slots[:done], state.labels, mean_rows)

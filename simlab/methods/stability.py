@@ -248,7 +248,7 @@ def second_moment_radius(method: Method, modes: Modes, start: int, stop: int) ->
 
 def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[int, Callable[[FloatArray], FloatArray]]:
     """(number of moments, map of a vector of moments over the steps), by the compiled kernel without noise."""
-    from simlab.kernels.blocks import advance
+    from simlab.kernels.advance import advance
     from simlab.kernels.layout import NodeArrays
 
     M, b, c = method.coefficients(start, stop)

@@ -191,36 +191,14 @@ class LinearRegression:
         Raises InputError for a kurtosis that differs between coordinates, and where the tolerance asks for more nodes
         than are sensible.
         """
-        from simlab.quadrature import compress_family, compress_measured
-        from simlab.subspaces import from_spec
+        from simlab.problems.compression import compressed
 
-        tolerance = check_number("tolerance", tolerance, low=1e-13, high=0.1)
-        if not isinstance(self._kurtosis, float):
-            raise InputError(
-                "kurtosis differs between coordinates, which nodes cannot stand for; compress with one number."
-            )
-        training_time = method.learning_rate.total() if method is not None else 0.0
-        wanted = from_spec(subspaces)
-        if wanted.expression == "effective()" and method is None:
-            raise InputError("subspaces = effective() depends on the schedule; give compress(method=...) as well.")
-        boundaries = wanted.boundaries(self.dim, self.count_at_least, training_time)
-        tests = method.test_functions() if method is not None else None
-        if self._family is not None:
-            nodes = compress_family(self._family, tolerance, boundaries, tests)
-            start, stop = nodes.start, nodes.stop
-        else:
-            lam, signal, count, first, last = self._arrays()
-            # Nodes of a problem compressed before come in the order of their groups; within these, they are sorted.
-            order = np.lexsort((-lam, first))
-            lam, signal, count, first, last = (array[order] for array in (lam, signal, count, first, last))
-            positions = np.searchsorted(first, boundaries)
-            nodes = compress_measured(lam, signal, count, tolerance, [int(p) for p in positions], tests)
-            start, stop = first[nodes.start], last[nodes.stop - 1]
+        nodes = compressed(self, self._family, tolerance, subspaces, method)
         new = LinearRegression.__new__(LinearRegression)
         new._set(self._noise, self._kurtosis, None)
         new._coupled, new._error = self._coupled, None
-        new._origin = {**self._origin, "compressed_to": tolerance}
-        new._store(nodes.eigenvalues, nodes.signal, nodes.multiplicity, start, stop)
+        new._origin = {**self._origin, "compressed_to": float(tolerance)}
+        new._store(nodes.eigenvalues, nodes.signal, nodes.multiplicity, nodes.start, nodes.stop)
         return new
 
     # -- builders -----------------------------------------------------------------------------------------------------

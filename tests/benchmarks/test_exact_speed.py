@@ -11,7 +11,7 @@ import peers
 import pytest
 
 import simlab as sl
-from simlab.kernels import blocks
+from simlab.kernels.advance import advance
 from simlab.kernels.layout import NodeArrays
 
 pytestmark = pytest.mark.benchmark_suite
@@ -90,7 +90,7 @@ def _stepping(modes, steps, block):
     best = np.inf
     for _ in range(7):
         began = time.perf_counter()
-        blocks.advance(0, ones[:, :, None], b, ones, ones, ones[:, 0], *arrays)
+        advance(0, ones[:, :, None], b, ones, ones, ones[:, 0], *arrays)
         best = min(best, time.perf_counter() - began)
     return best / steps, nodes.lam.size
 
