@@ -119,6 +119,10 @@ def _jobs(
     snapshots: IntArray | None,
 ) -> tuple[list[Callable[[Tick], RunResult]], list[str], int]:
     """Runs that wait to be called with their tick, the names of the subspaces, and the work of one step."""
+    if not isinstance(problem, (EmpiricalRegression, DiagonalProblem)):
+        raise InputError(
+            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
+        )
     dim, count = problem.dim, problem.count_at_least
     options: dict[str, Any] = {"deterministic": deterministic, "snapshots": snapshots}
     start: IntArray
@@ -128,17 +132,13 @@ def _jobs(
 
         start, size = np.arange(dim, dtype=np.int64), dim
         stop, run = start + 1, partial(run_empirical, problem)
-    elif isinstance(problem, DiagonalProblem):
+    else:
         from simlab.engines.diagonal import run_diagonal
         from simlab.kernels.layout import NodeArrays
 
         modes = problem.modes()
         nodes = NodeArrays(modes)
         start, stop, size, run = modes.start, modes.stop, nodes.lam.size, partial(run_diagonal, nodes)
-    else:
-        raise InputError(
-            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
-        )
     jobs: list[Callable[[Tick], RunResult]] = []
     names: list[str] = []
     for method in methods:
