@@ -484,7 +484,7 @@ FORMULAS: list[tuple[Schedule, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("s", "formula"), FORMULAS, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(("s", "formula"), FORMULAS, ids=[repr(s)[:60] for s, _ in FORMULAS])
 def test_formula(s: Schedule, formula: Any) -> None:
     expected = [formula(t) for t in range(len(s))]
     np.testing.assert_allclose(s.values(), expected, rtol=1e-12, atol=1e-15)
