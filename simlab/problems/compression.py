@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from simlab.errors import InputError, check_number
+from simlab.problems.base import DiagonalProblem
 from simlab.quadrature import Nodes, compress_family, compress_measured
+from simlab.schedules import Schedule
 from simlab.spectra import Family
 from simlab.subspaces import Subspaces, from_spec
 
-if TYPE_CHECKING:
-    from simlab.methods.base import Method
-    from simlab.problems.linear_regression import LinearRegression
+__all__ = ["Dynamics", "compressed"]
 
-__all__ = ["compressed"]
+FloatArray = npt.NDArray[np.float64]
+
+
+class Dynamics(Protocol):
+    """What a method has to say about the spectrum it will see: how long it trains, and which functions of lam it
+    sums.
+    """
+
+    @property
+    def learning_rate(self) -> Schedule: ...
+    def test_functions(self) -> Callable[[FloatArray], FloatArray]: ...
 
 
 def compressed(
-    problem: LinearRegression,
+    problem: DiagonalProblem,
     family: Family | None,
     tolerance: float,
     subspaces: Subspaces | str | None,
-    method: Method | None,
+    method: Dynamics | None,
 ) -> Nodes:
-    """The nodes of `LinearRegression.compress`, whose docstring says what is refused; `start`, `stop` are
-    eigen-indices.
-    """
+    """The nodes of `LinearRegression.compress`, whose docstring says what is refused, with eigen-indices as ranges."""
     tolerance = check_number("tolerance", tolerance, low=1e-13, high=0.1)
-    if not isinstance(problem.kurtosis, float):
-        raise InputError(
-            "kurtosis differs between coordinates, which nodes cannot stand for; compress with one number."
-        )
     wanted = from_spec(subspaces)
     if wanted.expression == "effective()" and method is None:
         raise InputError("subspaces = effective() depends on the schedule; give compress(method=...) as well.")

@@ -13,7 +13,7 @@ from simlab.problems.base import Modes, frozen, positive_eigenvalues, sort_desce
 from simlab.spectra import Family, marchenko_pastur
 
 if TYPE_CHECKING:
-    from simlab.methods.base import Method
+    from simlab.problems.compression import Dynamics
     from simlab.problems.empirical import EmpiricalRegression
     from simlab.subspaces import Subspaces
 
@@ -179,7 +179,7 @@ class LinearRegression:
     # -- few nodes in place of many -----------------------------------------------------------------------------------
 
     def compress(
-        self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Method | None = None
+        self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Dynamics | None = None
     ) -> LinearRegression:
         """The same problem on few weighted nodes, right to `tolerance` (relative, risk of each subspace).
 
@@ -193,6 +193,9 @@ class LinearRegression:
         """
         from simlab.problems.compression import compressed
 
+        if not isinstance(self._kurtosis, float):
+            remedy = "compress a problem with one number for all"
+            raise InputError(f"kurtosis differs between coordinates, which nodes cannot stand for; {remedy}.")
         nodes = compressed(self, self._family, tolerance, subspaces, method)
         new = LinearRegression.__new__(LinearRegression)
         new._set(self._noise, self._kurtosis, None)
