@@ -80,12 +80,16 @@ def shades(count: int) -> list[Any]:
     return list(colours[:count])
 
 
-def risk(trace: RiskTrace, x: Literal["log", "linear"] = "log") -> Figure:
+def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None) -> Figure:
     """Where the risk comes from: over the steps by component and subspace, with the learning rate below.
 
     One run: bias and variance of every subspace. Several runs: the total of each, and the final risk of each stacked by
-    subspace, bias filled and variance hatched. `x` is the scale of the step axis.
+    subspace, bias filled and variance hatched. `x` is the scale of the step axis (default: linear where the recorded
+    steps are equally spaced, else logarithmic).
     """
+    if x is None:
+        gaps = np.diff(trace.risk["step"].values)
+        x = "linear" if gaps.size > 1 and gaps.max() <= gaps.min() + 1 else "log"
     if x not in ("log", "linear"):
         raise unknown_name("x", x, ["log", "linear"])
     with style():
