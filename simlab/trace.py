@@ -100,8 +100,6 @@ class RiskTrace:
 
         Written beside the target first and moved there whole, so that nothing half-written is left behind.
         """
-        import shutil
-
         target = Path(path)
         if target.exists() and not force:
             raise InputError(f"{target} exists; choose another path, or say force to replace it.")
@@ -114,15 +112,14 @@ class RiskTrace:
             else:
                 # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
                 _with_strings(self.dataset, object).to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
-            _remove(target)
-            shutil.move(partial, target)
+            _replace(target, partial)
         except OSError as error:
             raise InputError(
                 f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
             ) from None
         except ImportError:
             raise InputError(
-                f"{target} needs h5netcdf and h5py; install them, or choose a zarr path (no .nc)."
+                f"{target} needs h5netcdf; pip install 'sgd-simlab[netcdf]', or choose a zarr path (no .nc)."
             ) from None
         finally:
             with suppress(OSError):
@@ -265,6 +262,21 @@ def _with_strings(dataset: xr.Dataset, kind: type) -> xr.Dataset:
     """The same dataset with its text coordinates stored as `kind`: str (fixed length) or object."""
     text = {name: c for name, c in dataset.coords.items() if c.dtype.kind in "UTO"}
     return dataset.assign_coords({name: (c.dims, c.values.astype(object).astype(kind)) for name, c in text.items()})
+
+
+def _replace(target: Path, new: Path) -> None:
+    """Move `new` to `target`; what was there is kept aside until the new one is in place."""
+    aside = target.with_name(f".{target.name}.replaced")
+    _remove(aside)
+    if target.exists():
+        target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise
+    _remove(aside)
 
 
 def _remove(path: Path) -> None:

@@ -56,9 +56,10 @@ def exact(
     threads : runs computed at a time (default: the processors this process may use).
     progress : None for a bar on a terminal when it takes over two seconds, False for none, or a callable (done, total).
 
-    Returns a RiskTrace. A diverging run is a result: its status is "diverged" and it ends where the risk passed 10^6
-    times its initial value. Ctrl-C returns what has been computed, with status "interrupted". Raises InputError for
-    bad input.
+    Returns a RiskTrace. A diverging run is a result: its status is "diverged" and it ends where the risk (at the point
+    where the gradient is taken, so that an average does not hide it) passed 10^6 times its initial value, or 10^6 times
+    noise_variance / 2 if that is larger. Ctrl-C returns what has been computed, with status "interrupted". Raises
+    InputError for bad input.
     """
     methods, labels = _named_methods(method)
     partition = from_spec(subspaces)

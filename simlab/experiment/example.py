@@ -40,7 +40,7 @@ batch = 4
 wrap = []                # applied in order, such as [{kind = "ema", decay = 0.999}]
 
 [record]
-steps = "linear"         # 200 equally spaced steps; or a number for that many log-spaced ones, "all", or a list of steps
+steps = "linear"         # 200 equally spaced steps; or a number (log-spaced), "all", or a list of steps
 subspaces = "log_bins(6)"   # or head_tail(20), effective(), modes(1, 2, 3), or a table {head = [1, 2], next = [3, 4]}
 
 # The runs, side by side. An entry takes over what the table above says and overrides what it names; with another `kind`
