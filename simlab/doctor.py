@@ -22,24 +22,6 @@ OPTIONAL = ("cupy", "torch", "jax", "optax", "scikit-learn", "h5netcdf")
 
 INSTRUCTIONS = ("avx512f", "avx2", "avx", "sse2", "sve", "neon")
 
-LOOP = """
-define void @f(ptr noalias %a, i64 %n) {
-entry:
-  br label %loop
-loop:
-  %i = phi i64 [0, %entry], [%next, %loop]
-  %p = getelementptr double, ptr %a, i64 %i
-  %x = load double, ptr %p
-  %y = fadd double %x, 1.0
-  store double %y, ptr %p
-  %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %n
-  br i1 %more, label %loop, label %end
-end:
-  ret void
-}
-"""
-
 
 def report() -> str:
     """The whole report, one aligned line for each fact."""
@@ -80,23 +62,24 @@ def simd() -> Iterator[tuple[str, str]]:
     yield "cpu", f"{_cpu_name()} (LLVM: {binding.get_host_cpu_name()})"
     features = binding.get_host_cpu_features()
     found = [name for name in INSTRUCTIONS if features.get(name)]
-    lanes = vector_lanes(binding, binding.get_host_cpu_name(), features.flatten())
+    lanes = vector_lanes()
     yield "simd", f"{lanes} float64 at a time ({64 * lanes} bits); the processor has {', '.join(found) or 'no vectors'}"
 
 
-def vector_lanes(binding: Any, cpu: str, features: str) -> int:
+def vector_lanes() -> int:
     """float64 numbers in the widest vector that LLVM uses for a plain loop on this processor.
 
     Seen by compiling one: on some processors LLVM stays below the width they have, because they slow down with it.
     """
-    binding.initialize_native_target()
-    module = binding.parse_assembly(LOOP)
-    machine = binding.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
-    options = binding.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    builder = binding.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    return max((int(width) for width in re.findall(r"<(\d+) x double>", str(module))), default=1)
+    import numba
+
+    def double(a: Any) -> None:
+        for i in range(a.size):
+            a[i] += a[i]
+
+    compiled: Any = numba.njit("void(float64[::1])")(double)
+    (code,) = compiled.inspect_llvm().values()
+    return max((int(width) for width in re.findall(r"<(\d+) x double>", code)), default=1)
 
 
 def _cpu_name() -> str:

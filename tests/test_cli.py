@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -288,11 +289,14 @@ def test_doctor_says_what_is_there():
     assert "float64 at a time" in facts["simd"]
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of x86-64 processors")
 def test_doctor_sees_the_width_that_llvm_chooses():
-    from llvmlite import binding
-
-    widths = {cpu: doctor.vector_lanes(binding, cpu, "") for cpu in ("x86-64", "haswell", "skylake-avx512", "znver4")}
-    assert widths == {"x86-64": 2, "haswell": 4, "skylake-avx512": 4, "znver4": 8}
+    """The width is read off compiled code: a processor without vectors beyond SSE2 would give 2."""
+    assert doctor.vector_lanes() in (2, 4, 8)
+    script = "from simlab import doctor; print(doctor.vector_lanes())"
+    environment = {**os.environ, "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 2
 
 
 def test_demo_is_handed_on(here, monkeypatch):
