@@ -50,6 +50,8 @@ class _Result(Protocol):
     @property
     def final(self) -> FloatArray: ...
     @property
+    def training_time(self) -> FloatArray: ...
+    @property
     def snapshots(self) -> dict[int, FloatArray]: ...
 
 
@@ -191,29 +193,28 @@ def build_trace(
         row[np.searchsorted(grid, result.steps[kept])] = result.risk[kept]
         if result.ended_at in grid:
             row[np.searchsorted(grid, result.ended_at)] = result.final
-    lead = ("run",)
-    variables: dict[str, Any] = {
-        "risk": ((*lead, "step", "component", "subspace"), risk, {"long_name": "risk", "units": UNITS}),
-        "final_risk": (
-            (*lead, "component", "subspace"),
-            np.stack([r.final for r in results]),
-            {"units": UNITS},
-        ),
-    }
     taken = sorted(set.intersection(*(set(r.snapshots) for r in results)))
+    units = {"units": UNITS}
+    final = np.stack([r.final for r in results])
+    variables: dict[str, Any] = {
+        "risk": (("run", "step", "component", "subspace"), risk, {"long_name": "risk", **units}),
+        "final_risk": (("run", "component", "subspace"), final, units),
+    }
+    coordinates: dict[str, Any] = {
+        name: (("run", "step"), rows) for name, rows in _step_coordinates(methods, results, grid, problem).items()
+    }
+    coordinates["status"] = (("run",), np.array([r.status for r in results]))
+    coordinates["ended_at"] = (("run",), np.array([r.ended_at for r in results]))
     if taken:
         stack = np.array([[r.snapshots[s] for s in taken] for r in results])
-        variables["mode_risk"] = ((*lead, "snapshot", "component", "mode"), stack, {"units": UNITS})
-    coordinates: dict[str, Any] = {"step": grid, "component": components, "subspace": list(subspace_names)}
-    if taken:
-        coordinates["snapshot"] = taken
-        coordinates["mode"] = np.arange(1, stack.shape[-1] + 1)
-    for name, rows in _step_coordinates(methods, results, grid, problem).items():
-        coordinates[name] = ((*lead, "step"), rows)
-    coordinates["status"] = (lead, [r.status for r in results])
-    coordinates["ended_at"] = (lead, [r.ended_at for r in results])
-    if run_labels is not None:
+        variables["mode_risk"] = (("run", "snapshot", "component", "mode"), stack, units)
+    if run_labels is None:
+        variables, coordinates = _without_runs(variables), _without_runs(coordinates)
+    else:
         coordinates["run"] = list(run_labels)
+    coordinates |= {"step": grid, "component": components, "subspace": list(subspace_names)}
+    if taken:
+        coordinates |= {"snapshot": taken, "mode": np.arange(1, stack.shape[-1] + 1)}
     attributes = {
         "simlab_format": FORMAT,
         "simlab_version": __version__,
@@ -222,8 +223,12 @@ def build_trace(
         "units": UNITS,
         **provenance,
     }
-    dataset = xr.Dataset(variables, coordinates, attributes)
-    return RiskTrace(dataset if run_labels is not None else dataset.isel(run=0))
+    return RiskTrace(xr.Dataset(variables, coordinates, attributes))
+
+
+def _without_runs(entries: dict[str, Any]) -> dict[str, Any]:
+    """The same xarray entries for the one run there is, without the leading axis."""
+    return {name: (dims[1:], values[0], *rest) for name, (dims, values, *rest) in entries.items()}
 
 
 def _step_coordinates(
@@ -237,24 +242,12 @@ def _step_coordinates(
         out["batch"][j, inside] = method.batch(grid[inside]) if isinstance(method.batch, Schedule) else method.batch
         if method.momentum is not None:
             out["momentum"][j, inside] = method.momentum(grid[inside])
-        within = grid <= results[j].ended_at
-        time = _elapsed(method, grid[within])
+        steps, time = results[j].steps, results[j].training_time
+        reached = (steps <= results[j].ended_at) & np.isin(steps, grid)
         with np.errstate(divide="ignore"):
-            out["k_star"][j, within] = problem.counts_at_least(1.0 / time)
+            out["k_star"][j, np.searchsorted(grid, steps[reached])] = problem.counts_at_least(1.0 / time[reached])
     if np.all(np.isnan(out["momentum"])):
         del out["momentum"]
-    return out
-
-
-def _elapsed(method: Method, steps: IntArray) -> FloatArray:
-    """sum_{t < s} lr_t at each of `steps` (increasing), in chunks."""
-    out, before, end = np.zeros(steps.size), 0.0, int(steps.max(initial=0))
-    for start in range(0, end, 65536):
-        stop = min(start + 65536, end)
-        sums = before + np.cumsum(method.learning_rate.values(start, stop))
-        inside = (steps > start) & (steps <= stop)
-        out[inside] = sums[steps[inside] - start - 1]
-        before = float(sums[-1])
     return out
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, check_count
+from simlab.schedules import Schedule
 
-__all__ = ["DEFAULT_RECORDS", "Record", "RunResult", "Status", "Tick", "record_steps"]
+__all__ = ["DEFAULT_RECORDS", "Record", "RunResult", "Status", "Tick", "record_steps", "training_time"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -29,7 +30,7 @@ class RunResult:
     """One run: risk (records, components, subspaces), NaN where not reached; the step it ended at and why.
 
     `final` is the risk (components, subspaces) at the step `ended_at`. `snapshots` maps a step to the risk per node
-    (components, nodes).
+    (components, nodes). `training_time` (records,) is the sum of the learning rates of the steps before each record.
     """
 
     steps: IntArray
@@ -38,6 +39,7 @@ class RunResult:
     status: Status
     ended_at: int
     final: FloatArray
+    training_time: FloatArray
     snapshots: dict[int, FloatArray] = field(default_factory=dict)
 
 
@@ -65,3 +67,18 @@ def record_steps(record: Record, length: int) -> IntArray:
     if steps.min() < 0 or steps.max() > length:
         raise InputError(f"record goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.")
     return np.unique(np.concatenate([[0], steps, [length]]).astype(np.int64))
+
+
+def training_time(lr: Schedule, steps: IntArray, ended_at: int) -> FloatArray:
+    """sum_{t < s} lr_t at each of `steps` (increasing) up to `ended_at`, shape of `steps`, 0 beyond; in chunks."""
+    out, before, end = np.zeros(steps.size), 0.0, min(int(steps.max(initial=0)), ended_at)
+    for start in range(0, end, 65536):
+        stop = min(start + 65536, end)
+        values = lr.values(start, stop)
+        inside = np.flatnonzero((steps > start) & (steps <= stop))
+        # Sums between recorded steps, then their running sum: no array of partial sums of every step.
+        edges = np.concatenate([[0], steps[inside] - start])
+        pieces = np.add.reduceat(np.append(values, 0.0), edges)
+        out[inside] = before + np.cumsum(pieces)[:-1]
+        before += float(values.sum())
+    return out

@@ -94,21 +94,24 @@ def jax_heavy_ball_einsum(lam, signal, lr, beta, noise):
 
 
 @njit(fastmath=True)
-def _spin(x, rounds):
+def _spin(x, a, b, rounds):
+    total = 0.0
     for _ in range(rounds):
-        for _ in range(64):
-            for i in range(x.size):
-                x[i] = x[i] * 0.999999 + 1e-9
-    return x[0]
+        for i in range(x.size):
+            v = x[i]
+            for _ in range(32):
+                v = v * a + b
+            total += v
+    return total
 
 
 def fma_rate():
-    """Multiply-adds a second of one core, on 96 doubles that stay in registers."""
-    x = np.ones(96)
-    _spin(x, 1)
+    """Multiply-adds a second of one core, 32 to a number that is loaded."""
+    x = np.ones(2048)
+    _spin(x, 0.999, 1e-9, 1)
     best = np.inf
     for _ in range(7):
         began = time.perf_counter()
-        _spin(x, 10_000)
+        _spin(x, 0.999, 1e-9, 200)
         best = min(best, time.perf_counter() - began)
-    return 10_000 * 64 * x.size / best
+    return 200 * 32 * x.size / best

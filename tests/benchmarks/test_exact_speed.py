@@ -61,11 +61,11 @@ def test_heavy_ball(benchmark, problem, lr, who):
     np.testing.assert_allclose(answer, expected, rtol=1e-9)
 
 
-@pytest.mark.benchmark(group="64 schedules, d = 10,000, T = 20,000")
+@pytest.mark.benchmark(group="64 schedules, d = 10,000, T = 10^5, threads for each processor")
 @pytest.mark.parametrize("who", ["simlab", "one thread"])
 def test_many_schedules(benchmark, who):
     problem = sl.LinearRegression.power_law(dim=10_000, capacity=1.5, source=1.2, noise_variance=0.1)
-    base = sl.schedules.cosine(20_000, peak=0.3)
+    base = sl.schedules.cosine(100_000, peak=0.3)
     methods = [sl.methods.sgd(base * c) for c in np.geomspace(0.01, 1.0, 64)]
     benchmark(lambda: sl.exact(problem, methods, record=2, threads=1 if who == "one thread" else None))
 
@@ -106,17 +106,22 @@ def test_share_of_the_fma_rate(problem):
 
 
 def test_denormals_cost_nothing():
-    """A noiseless run whose head has long decayed steps as fast as one that has just begun."""
+    """A noiseless run whose modes have long decayed to nothing steps as fast as one that has just begun."""
     problem = sl.LinearRegression(np.full(512, 1.0), np.ones(512), 0.0, kurtosis=np.linspace(2.0, 2.5, 512))
-    lr = sl.schedules.constant(40_000, 0.05)
+    lr = sl.schedules.constant(100_000, 0.05)
     times = []
-    for steps in (2_000, 40_000):
+    for steps in (3_000, 100_000):
         method = sl.methods.sgd(lr[:steps], batch=10**6)
-        sl.exact(problem, method, record=2)
-        began = time.perf_counter()
-        sl.exact(problem, method, record=2, deterministic=True)
-        times.append((time.perf_counter() - began) / steps)
-    print(f"\nper step: young run {times[0] * 1e9:.0f} ns, decayed run {times[1] * 1e9:.0f} ns")
+        best = np.inf
+        for _ in range(5):
+            began = time.perf_counter()
+            final = float(sl.exact(problem, method, record=2).total()[-1])
+            best = min(best, time.perf_counter() - began)
+        times.append(best)
+    late = (times[1] - times[0]) / 97_000
+    print(
+        f"\nper step: first 3,000 {times[0] / 3_000 * 1e9:.0f} ns, later, at a risk of {final:.0e}, {late * 1e9:.0f} ns"
+    )
 
 
 @pytest.mark.parametrize(
