@@ -8,7 +8,7 @@ import numpy.typing as npt
 from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, training_time
 from simlab.kernels import moments
 from simlab.kernels.advance import advance
-from simlab.kernels.layout import NodeArrays, packed_outer, padded
+from simlab.kernels.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.methods.base import Method
 
 __all__ = ["run_diagonal"]
@@ -26,6 +26,7 @@ class _State:
     def __init__(self, nodes: NodeArrays, method: Method, labels: IntArray, deterministic: bool) -> None:
         self.nodes = nodes
         self.labels = padded(labels[nodes.order])
+        self.work = scratch(method.state_size)
         outer = packed_outer(method.start)
         self.U = np.zeros((2, outer.size, nodes.lam.size))
         self.U[0] = outer[:, None] * nodes.signal
@@ -129,7 +130,7 @@ def _advance(
     nodes = state.nodes
     share = method.inverse_batch(at, end)
     noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, nodes.noise, nodes.coupling)
-    done: int = advance(at, M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows)
+    done: int = advance(M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows, state.work)
     if state.mean is not None:
         head = (at, M[:done], b[:done], c[:done], o)
         moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, slots[:done], state.labels, mean_rows)

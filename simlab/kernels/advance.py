@@ -50,18 +50,90 @@ def _choose_head(lam, rate, length, k):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coupling, U, limit, slots, labels, out):
+def _some_steps_1(
+    t, length, last_head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu
+):  # fmt: skip
+    """A block, or up to FLUSH plain steps, from step t on for k = 1. Returns the steps done and the head used last."""
+    head = -1
+    if not np.isnan(ratio) and length >= SHORTEST:
+        rate = 2.0 * abs(b[t, 0] * c[t, 0]) / max(abs(M[t, 0, 0]), 1e-300)
+        head = _choose_head(lam, rate, length, 1)
+    if head >= 0:
+        fresh = head != last_head
+        done = block_1(
+            t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh
+        )
+        return done, head
+    done, n = 0, b.shape[0]
+    while done < min(length, FLUSH):
+        j = t + done
+        kick_bias, kick_variance = share[j] * coupling * s[0], share[j] * (coupling * s[1] + noise)
+        s[0], s[1] = step_1(
+            j, min(j + 1, n - 1), M, b, c, share[j], kick_bias, kick_variance, lam, self_noise, drive, U
+        )
+        done += 1
+        if not s[0] + s[1] <= limit:
+            break
+    return done, last_head
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _some_steps(
+    t, length, last_head, rate, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, X,
+    work,
+):  # fmt: skip
+    """`_some_steps_1` for k > 1, where `rate`, how fast REACH is used up, is learnt from one block for the next."""
+    k, n = b.shape[1], b.shape[0]
+    head = -1
+    if not np.isnan(ratio) and length >= SHORTEST:
+        if rate == 0.0:
+            for p in range(k):
+                rate = max(rate, 4.0 * abs(b[t, p] * c[t, p]))
+        head = _choose_head(lam, rate, length, k)
+    if head >= 0:
+        done = block(
+            t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu,
+            head != last_head, X, work,
+        )  # fmt: skip
+        rate = REACH / (done * lam[head]) if done < length else 0.8 * rate
+        return done, head, rate
+    if k <= 3:
+        pack(lam, self_noise, drive, U, lam.size, X)
+    done = 0
+    while done < min(length, FLUSH):
+        j = t + done
+        following = min(j + 1, n - 1)
+        kick_bias, kick_variance = share[j] * coupling * s[0], share[j] * (coupling * s[1] + noise)
+        if k == 2:
+            s[0], s[1] = step_2(j, following, M, b, c, share[j], kick_bias, kick_variance, X, lam.size)
+        elif k == 3:
+            s[0], s[1] = step_3(j, following, M, b, c, share[j], kick_bias, kick_variance, X, lam.size)
+        else:
+            s[0], s[1] = step_any(
+                j, following, M, b, c, share[j], kick_bias, kick_variance, lam, self_noise, drive, U, work
+            )
+        done += 1
+        if not s[0] + s[1] <= limit:
+            break
+    if k <= 3:
+        unpack(X, lam.size, U)
+    return done, last_head, 0.9 * rate
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def advance(
+    M, b, c, o, share, lam, self_noise, ratio, drive, noise, coupling, U, limit, slots, labels, out, work
+):  # fmt: skip
     """A chunk of n steps of the moments of one run; returns the steps done, less than n where s passes `limit`.
 
     M (n, k, k), b, c, o (n, k), share = 1 / B (n,); node arrays (N,) with lam descending, zero-padded to a multiple of
     LANES; U (2, k (k + 1) / 2, N) in place. `slots` (n,): row of `out` (rows, 2, labels) that takes the risk before a
-    step, or -1. `ratio` = self_noise / lam^2 if that is one number, else NaN (then every mode is stepped).
+    step, or -1. `ratio` = self_noise / lam^2 if that is one number, else NaN (then every mode is stepped). `work` is
+    None for k = 1, so that plain SGD compiles no code for larger states, and else (k^2 + k + 1, LANES) of scratch.
     """
-    n, k = slots.size, b.shape[1]
-    entries = k * (k + 1) // 2
-    work = np.empty((k * k + k + 1, LANES))
+    n, entries = slots.size, U.shape[1]
     D, mu = np.empty(ORDER), np.empty((2, entries, ORDER))
-    X = np.empty((3 + 2 * entries) * lam.size if 2 <= k <= 3 else 0)
+    X = np.empty((3 + 2 * entries) * lam.size if 1 < entries <= 6 else 0)
     s = np.array(gradient_risk(U, c[0]))
     rate = 0.0
     t = until = 0
@@ -73,73 +145,18 @@ def advance(first, M, b, c, o, share, lam, self_noise, ratio, drive, noise, coup
             until = t + 1
             while until < n and slots[until] < 0:
                 until += 1
-        length = until - t
-        head = -1
-        if not np.isnan(ratio) and length >= SHORTEST:
-            if k == 1:
-                rate = 2.0 * abs(b[t, 0] * c[t, 0]) / max(abs(M[t, 0, 0]), 1e-300)
-            elif rate == 0.0:
-                for p in range(k):
-                    rate = max(rate, 4.0 * abs(b[t, p] * c[t, p]))
-            head = _choose_head(lam, rate, length, k)
-        if head >= 0:
-            fresh, last_head = head != last_head, head
-            if k == 1:
-                done = block_1(
-                    t,
-                    length,
-                    head,
-                    M,
-                    b,
-                    c,
-                    share,
-                    lam,
-                    self_noise,
-                    ratio,
-                    drive,
-                    noise,
-                    coupling,
-                    U,
-                    s,
-                    limit,
-                    D,
-                    mu,
-                    fresh,
-                )
-            else:
-                done = block(
-                    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D,
-                    mu, fresh, X, work,
-                )  # fmt: skip
-                # What the block has used up says how long the next one may be.
-                rate = REACH / (done * lam[head]) if done < length else 0.8 * rate
-            flush(U.reshape(-1))
-            t += done
+        if work is None:
+            done, last_head = _some_steps_1(
+                t, until - t, last_head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D,
+                mu,
+            )  # fmt: skip
         else:
-            rate *= 0.9
-            if 2 <= k <= 3:
-                pack(lam, self_noise, drive, U, lam.size, X)
-            for _ in range(min(length, FLUSH)):
-                kick_bias, kick_variance = share[t] * coupling * s[0], share[t] * (coupling * s[1] + noise)
-                following = min(t + 1, n - 1)
-                if k == 1:
-                    s[0], s[1] = step_1(
-                        t, following, M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U
-                    )
-                elif k == 2:
-                    s[0], s[1] = step_2(t, following, M, b, c, share[t], kick_bias, kick_variance, X, lam.size)
-                elif k == 3:
-                    s[0], s[1] = step_3(t, following, M, b, c, share[t], kick_bias, kick_variance, X, lam.size)
-                else:
-                    s[0], s[1] = step_any(
-                        t, following, M, b, c, share[t], kick_bias, kick_variance, lam, self_noise, drive, U, work
-                    )
-                t += 1
-                if not s[0] + s[1] <= limit:
-                    break
-            if 2 <= k <= 3:
-                unpack(X, lam.size, U)
-            flush(U.reshape(-1))
+            done, last_head, rate = _some_steps(
+                t, until - t, last_head, rate, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s,
+                limit, D, mu, X, work,
+            )  # fmt: skip
+        flush(U.reshape(-1))
+        t += done
         if not s[0] + s[1] <= limit:
             return t
     return n

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simlab.kernels import moments
 
-__all__ = ["NodeArrays", "packed_outer", "padded"]
+__all__ = ["NodeArrays", "packed_outer", "padded", "scratch"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,6 +27,12 @@ def packed_outer(vector: FloatArray) -> FloatArray:
     rows, columns = np.triu_indices(vector.size)
     product: FloatArray = vector[rows] * vector[columns]
     return product
+
+
+def scratch(state_size: int) -> FloatArray | None:
+    """The working space that `advance` asks for: none for k = 1."""
+    k = state_size
+    return None if k == 1 else np.empty((k * k + k + 1, moments.LANES))
 
 
 class _Modes(Protocol):

@@ -249,7 +249,7 @@ def second_moment_radius(method: Method, modes: Modes, start: int, stop: int) ->
 def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[int, Callable[[FloatArray], FloatArray]]:
     """(number of moments, map of a vector of moments over the steps), by the compiled kernel without noise."""
     from simlab.kernels.advance import advance
-    from simlab.kernels.layout import NodeArrays
+    from simlab.kernels.layout import NodeArrays, scratch
 
     M, b, c = method.coefficients(start, stop)
     mask = np.any([active_states(*step) for step in zip(M, b, c, strict=True)], axis=0)
@@ -265,7 +265,7 @@ def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[in
     def apply(vector: FloatArray) -> FloatArray:
         U = np.zeros((2, entries, nodes.lam.size))
         U[0, :, :n] = vector.reshape(entries, n)
-        advance(1, M, b, c, c, share, *silent, U, np.inf, nowhere, labels, out)
+        advance(M, b, c, c, share, *silent, U, np.inf, nowhere, labels, out, scratch(k))
         return U[0, :, :n].ravel()
 
     return entries * n, apply

@@ -86,11 +86,24 @@ def _stepping(modes, steps, block):
     ones, b = np.ones((steps, 1)), np.full((steps, 1), 0.1)
     slots, labels = np.full(steps, -1), np.zeros(nodes.lam.size, dtype=np.int64)
     ratio = nodes.ratio if block else np.nan
-    arrays = (nodes.lam, nodes.self_noise, ratio, nodes.drive, 0.1, 1.0, U, np.inf, slots, labels, np.zeros((1, 2, 1)))
+    arrays = (
+        nodes.lam,
+        nodes.self_noise,
+        ratio,
+        nodes.drive,
+        0.1,
+        1.0,
+        U,
+        np.inf,
+        slots,
+        labels,
+        np.zeros((1, 2, 1)),
+        None,
+    )
     best = np.inf
     for _ in range(7):
         began = time.perf_counter()
-        advance(0, ones[:, :, None], b, ones, ones, ones[:, 0], *arrays)
+        advance(ones[:, :, None], b, ones, ones, ones[:, 0], *arrays)
         best = min(best, time.perf_counter() - began)
     return best / steps, nodes.lam.size
 
