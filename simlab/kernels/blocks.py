@@ -25,12 +25,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.moments import FAST, FLUSH, TINY, flush, pack, step_2, step_3, step_any, unpack
+from simlab.kernels.moments import FAST, FLUSH, LANES, flush, pack, step_2, step_3, step_any, unpack
 from simlab.kernels.polynomials import (
     ORDER,
     PAD,
     STRIDE,
     bring_up_to_date,
+    bring_up_to_date_1,
     carry,
     exhausted,
     packed,
@@ -40,6 +41,7 @@ from simlab.kernels.polynomials import (
 
 REACH = 1.5
 CHECK = 4
+ROW = 32
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -47,10 +49,14 @@ def block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, nois
     """A block for k = 1, where T0 + x T1 + x^2 T2 is a number and REACH can be counted: everything in one loop."""
     n, top = b.shape[0], lam[head]
     power_sums(lam, top, drive, U, head, D, mu, fresh)
-    Z = np.zeros((1, 3 * STRIDE))
-    q, g_bias, g_variance = Z[0, :STRIDE], Z[0, STRIDE : 2 * STRIDE], Z[0, 2 * STRIDE :]
-    q[ORDER - 1] = 1.0
-    bias, variance, mu_bias, mu_variance = U[0, 0], U[1, 0], mu[0, 0], mu[1, 0]
+    # Everything that is read or written in a step lies in two flat arrays at constant offsets, so that the compiler
+    # sees that nothing overlaps and spends no time on checking.
+    F = np.zeros(6 * ROW)
+    F[ORDER - 1] = 1.0
+    for p in range(ORDER):
+        F[3 * ROW + p], F[4 * ROW + p], F[5 * ROW + p] = mu[0, 0, p], mu[1, 0, p], D[p]
+    X = np.empty(5 * head)
+    pack(lam, self_noise, drive, U, head, X)
     s_bias, s_variance = s[0], s[1]
     reach = 0.0
     done = 0
@@ -66,40 +72,40 @@ def block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, nois
         kick_bias, kick_variance = square * coupling * s_bias, square * (coupling * s_variance + noise)
         total_bias, total_variance = kick_bias * D[ORDER - 1], kick_variance * D[ORDER - 1]
         for p in range(ORDER):
-            v = t0 * q[p] + t1 * q[p + 1] + t2 * q[p + 2]
-            q[p] = v
-            total_bias += v * mu_bias[p]
-            total_variance += v * mu_variance[p]
-        for p in range(ORDER):
-            v = t0 * g_bias[p] + t1 * g_bias[p + 1] + t2 * g_bias[p + 2]
-            g_bias[p] = v
-            total_bias += v * D[p]
-        for p in range(ORDER):
-            v = t0 * g_variance[p] + t1 * g_variance[p + 1] + t2 * g_variance[p + 2]
-            g_variance[p] = v
-            total_variance += v * D[p]
-        g_bias[ORDER - 1] += kick_bias
-        g_variance[ORDER - 1] += kick_variance
-        for i in range(head):
-            factor = slope * lam[i] + a
-            factor = factor * factor + own * self_noise[i]
-            x = factor * bias[i] + kick_bias * drive[i]
-            y = factor * variance[i] + kick_variance * drive[i]
-            bias[i] = x
-            variance[i] = y
-            total_bias += x
-            total_variance += y
+            v = t0 * F[p] + t1 * F[p + 1] + t2 * F[p + 2]
+            F[p] = v
+            total_bias += v * F[3 * ROW + p]
+            total_variance += v * F[4 * ROW + p]
+            v = t0 * F[ROW + p] + t1 * F[ROW + p + 1] + t2 * F[ROW + p + 2]
+            F[ROW + p] = v
+            total_bias += v * F[5 * ROW + p]
+            v = t0 * F[2 * ROW + p] + t1 * F[2 * ROW + p + 1] + t2 * F[2 * ROW + p + 2]
+            F[2 * ROW + p] = v
+            total_variance += v * F[5 * ROW + p]
+        F[ROW + ORDER - 1] += kick_bias
+        F[2 * ROW + ORDER - 1] += kick_variance
+        for tile in range(head // LANES):
+            at = tile * 5 * LANES
+            for lane in range(LANES):
+                i = at + lane
+                factor = slope * X[i] + a
+                factor = factor * factor + own * X[i + LANES]
+                x = factor * X[i + 3 * LANES] + kick_bias * X[i + 2 * LANES]
+                y = factor * X[i + 4 * LANES] + kick_variance * X[i + 2 * LANES]
+                X[i + 3 * LANES] = x
+                X[i + 4 * LANES] = y
+                total_bias += x
+                total_variance += y
         done += 1
         weight = c[min(j + 1, n - 1), 0] ** 2
         s_bias, s_variance = weight * total_bias, weight * total_variance
         if not s_bias + s_variance <= limit:
             break
         if j % FLUSH == 0:
-            for i in range(head):
-                bias[i] = 0.0 if abs(bias[i]) < TINY else bias[i]
-                variance[i] = 0.0 if abs(variance[i]) < TINY else variance[i]
+            flush(X)
     s[0], s[1] = s_bias, s_variance
-    bring_up_to_date(lam, top, drive, U, head, Z)
+    unpack(X, head, U)
+    bring_up_to_date_1(lam, top, drive, U, head, F, ROW)
     return done
 
 

@@ -114,6 +114,31 @@ def bring_up_to_date(lam, top, drive, U, first, Z):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def bring_up_to_date_1(lam, top, drive, U, first, F, row):
+    """`bring_up_to_date` for k = 1: Q and G of both components at F[0], F[row], F[2 row], evaluated side by side."""
+    x, q, g, h = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
+    for lo in range(first, lam.size, TILE):
+        size = min(TILE, lam.size - lo)
+        for i in range(size):
+            x[i] = lam[lo + i] / top
+            q[i] = 0.0
+            g[i] = 0.0
+            h[i] = 0.0
+        for p in range(0, ORDER, 4):
+            a0, a1, a2, a3 = F[p], F[p + 1], F[p + 2], F[p + 3]
+            b0, b1, b2, b3 = F[row + p], F[row + p + 1], F[row + p + 2], F[row + p + 3]
+            c0, c1, c2, c3 = F[2 * row + p], F[2 * row + p + 1], F[2 * row + p + 2], F[2 * row + p + 3]
+            for i in range(size):
+                y = x[i]
+                q[i] = (((q[i] * y + a0) * y + a1) * y + a2) * y + a3
+                g[i] = (((g[i] * y + b0) * y + b1) * y + b2) * y + b3
+                h[i] = (((h[i] * y + c0) * y + c1) * y + c2) * y + c3
+        for i in range(size):
+            U[0, 0, lo + i] = q[i] * U[0, 0, lo + i] + drive[lo + i] * g[i]
+            U[1, 0, lo + i] = q[i] * U[1, 0, lo + i] + drive[lo + i] * h[i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def packed(t, c, out):
     """Upper triangle of c_t c_t^T as a quadratic form: off-diagonal entries doubled."""
     entry = 0
