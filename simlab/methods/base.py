@@ -15,8 +15,8 @@ Method.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -76,7 +76,6 @@ class Method:
     batch: Schedule | float
     rescale: Callable[[float], Method]
     momentum: Schedule | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def state_size(self) -> int:
