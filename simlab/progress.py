@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Any
@@ -27,7 +28,10 @@ class ProgressBar:
             from tqdm import tqdm
 
             layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            self.bar = tqdm(total=total, desc=self.label, bar_format=layout, leave=False, initial=0)
+            # A terminal that does not tell its size (0 by 0) would show nothing.
+            columns, rows = shutil.get_terminal_size()
+            shape = {"ncols": columns, "nrows": rows}
+            self.bar = tqdm(total=total, desc=self.label, bar_format=layout, leave=False, **shape)
             self.bar.start_t -= time.monotonic() - self.began
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
