@@ -19,6 +19,7 @@ from simlab._version import __version__
 if TYPE_CHECKING:
     from simlab import methods, plot, schedules, subspaces
     from simlab.engines.exact import exact
+    from simlab.engines.sample import sample
     from simlab.errors import InputError
     from simlab.experiment import Experiment
     from simlab.problems import EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
@@ -36,6 +37,7 @@ __all__ = [
     "exact",
     "methods",
     "plot",
+    "sample",
     "schedules",
     "subspaces",
 ]
@@ -49,6 +51,7 @@ _HOME = {
     "RandomFeatures": "simlab.problems",
     "RiskTrace": "simlab.trace",
     "exact": "simlab.engines.exact",
+    "sample": "simlab.engines.sample",
 }
 _MODULES = ("methods", "plot", "schedules", "subspaces")
 

@@ -27,7 +27,7 @@ IntArray = npt.NDArray[np.int64]
 
 FORMAT = 1
 UNITS = "excess risk, 1/2 E (w - w*)^T H (w - w*)"
-ADDITIVE = ("bias", "variance", "cross")
+ADDITIVE = ("bias", "variance", "cross", "total")
 """Components that add up to the risk; "deterministic" is a part of the bias."""
 
 
@@ -53,6 +53,8 @@ class _Result(Protocol):
     def training_time(self) -> FloatArray: ...
     @property
     def snapshots(self) -> dict[int, FloatArray]: ...
+    @property
+    def statistics(self) -> dict[str, tuple[tuple[str, ...], FloatArray]]: ...
 
 
 class RiskTrace:
@@ -200,6 +202,12 @@ def build_trace(
         "risk": (("run", "step", "component", "subspace"), risk, {"long_name": "risk", **units}),
         "final_risk": (("run", "component", "subspace"), final, units),
     }
+    for name, (dims, first) in results[0].statistics.items():
+        rows = np.full((len(results), grid.size, *first.shape[1:]), np.nan)
+        for row, result in zip(rows, results, strict=True):
+            kept = np.isin(result.steps, grid)
+            row[np.searchsorted(grid, result.steps[kept])] = result.statistics[name][1][kept]
+        variables[name] = (("run", "step", *dims), rows)
     coordinates: dict[str, Any] = {
         name: (("run", "step"), rows) for name, rows in _step_coordinates(methods, results, grid, problem).items()
     }

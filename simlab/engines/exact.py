@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.recording import Record, RunResult, Tick, record_steps
 from simlab.errors import InputError, check_count
 from simlab.methods.base import Method
@@ -24,8 +24,6 @@ __all__ = ["exact"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
-Progress = Callable[[int, int], None]
 
 
 def exact(
@@ -61,9 +59,9 @@ def exact(
     noise_variance / 2 if that is larger. Ctrl-C returns what has been computed, with status "interrupted". Raises
     InputError for bad input.
     """
-    methods, labels = _named_methods(method)
+    methods, labels = named_methods(method)
     partition = from_spec(subspaces)
-    workers = _worker_count(threads)
+    workers = worker_count(threads)
     shots = _snapshot_steps(snapshots, methods)
     jobs, names, size = _jobs(problem, methods, partition, record, deterministic, shots)
     results = _run_all(jobs, [m.length * size for m in methods], workers, progress)
@@ -75,33 +73,6 @@ def exact(
         run_labels=labels,
         provenance={"engine": "exact", "subspaces": partition.expression},
     )
-
-
-def _named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | None]:
-    """The methods and their labels; no labels for a single method, which gets no run axis."""
-    if isinstance(method, Method):
-        return [method], None
-    pairs = list(method.items()) if isinstance(method, Mapping) else [(str(m), m) for m in method]
-    if not pairs:
-        raise InputError("method is an empty list; give at least one method.")
-    for name, m in pairs:
-        if not isinstance(m, Method):
-            raise InputError(
-                f"method {name!r} is {type(m).__name__}, not a method; make one with methods.sgd(schedule)."
-            )
-    names = [name for name, _ in pairs]
-    seen: dict[str, int] = {}
-    for j, name in enumerate(names):
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] > 1:
-            names[j] = f"{name} #{seen[name]}"
-    return [m for _, m in pairs], names
-
-
-def _worker_count(threads: int | None) -> int:
-    if threads is not None:
-        return check_count("threads", threads)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> IntArray | None:

@@ -31,6 +31,7 @@ class RunResult:
 
     `final` is the risk (components, subspaces) at the step `ended_at`. `snapshots` maps a step to the risk per node
     (components, nodes). `training_time` (records,) is the sum of the learning rates of the steps before each record.
+    `statistics` maps a name to (further dimensions, array (records, ...)): what a sampler says beside the mean.
     """
 
     steps: IntArray
@@ -41,6 +42,7 @@ class RunResult:
     final: FloatArray
     training_time: FloatArray
     snapshots: dict[int, FloatArray] = field(default_factory=dict)
+    statistics: dict[str, tuple[tuple[str, ...], FloatArray]] = field(default_factory=dict)
 
 
 def record_steps(record: Record, length: int) -> IntArray:

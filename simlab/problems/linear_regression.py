@@ -141,6 +141,11 @@ class LinearRegression:
         """E xi^4, one number or shape (n,)."""
         return self._kurtosis
 
+    @property
+    def coupled(self) -> bool:
+        """Whether coordinates share samples; False for one-hot data."""
+        return self._coupled
+
     def count_at_least(self, threshold: float) -> int:
         """#{i : lam_i >= threshold}."""
         return int(self.counts_at_least(np.array([threshold]))[0])

@@ -1,0 +1,292 @@
+"""The public door of the sampler: ensembles of real stochastic trajectories in, a labelled trace out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab._version import __version__
+from simlab.checkpoint import Checkpoint
+from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.devices import choose
+from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble, samples
+from simlab.engines.recording import Record, RunResult, Status, record_steps, training_time
+from simlab.errors import InputError, check_count, check_number, unknown_name
+from simlab.methods.base import Method
+from simlab.problems import DiagonalProblem, EmpiricalRegression
+from simlab.problems.draws import draws_of
+from simlab.progress import ProgressBar
+from simlab.subspaces import Subspaces, from_spec
+from simlab.trace import RiskTrace, build_trace
+
+__all__ = ["sample"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MOST_STEPS = 2**32 - 1
+MOST_SAMPLES = 2**29 - 1
+"""What the words of a counter hold."""
+
+
+def sample(
+    problem: DiagonalProblem | EmpiricalRegression,
+    method: MethodArgument,
+    *,
+    replicas: int = 256,
+    seed: int = 0,
+    law: str | None = None,
+    record: Record = None,
+    subspaces: Subspaces | str | Mapping[str, Iterable[int]] | None = None,
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    coordinates: Sequence[int] | None = None,
+    split: bool = True,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int | None = None,
+    block: int | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    every: int | None = None,
+    progress: Progress | bool | None = None,
+) -> RiskTrace:
+    """Risk of real stochastic runs of a method, or of several: mean, standard error and quantiles over replicas.
+
+    Knows nothing of the moment recursion of `simlab.exact`, which it referees: x and the label noise are drawn, and
+    z <- M z - b g(c . z) is carried out. Draws are a pure function of (seed, replica, step, coordinate) by
+    Philox4x32-10 (Salmon et al. 2011), so that results are the same to the bit for any number of threads, any `block`,
+    and after any interruption; all methods of one call see the same draws, and a difference between them is far more
+    precise than either.
+
+    Parameters
+    ----------
+    problem : LinearRegression (not compressed), NoisyQuadratic, RandomFeatures, or EmpiricalRegression.
+    method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
+    replicas : number of independent runs R.
+    seed : 0 .. 2^64 - 1.
+    law : of the coordinates: "gaussian", "rademacher", "uniform", "laplace", "student_t" or "three_point" (default: what
+        the problem's kurtosis implies, see `simlab.problems.draws`); of a data set "rows" (default, with replacement)
+        or "epochs" (every row once, then reshuffled).
+    record, subspaces, threads, progress : as for `simlab.exact`.
+    quantiles : of the risk over replicas, within [0, 1]; order statistics, so that replicas that diverged count as
+        infinite.
+    coordinates : eigen-indices (from 1) whose w - w* is kept for every replica (`trace.dataset["trajectory"]`).
+    split : run the noiseless trajectory and the noise's own under the same x, so that risk = bias + variance + cross in
+        every replica (the cross term has mean 0 but for data sets). Without it one trajectory, component "total".
+    device : "cpu", "gpu", or "auto" for a GPU if CuPy finds one.
+    dtype : "float32" or "float64"; both follow the same random words.
+    block : replicas held in memory at a time (default: what fits).
+    checkpoint, every : a folder that takes the state every so many steps (default: a hundredth of the run); a run that
+        finds its own state there goes on from it, and ends with the same bits as one that was never stopped.
+
+    Returns a RiskTrace whose dataset also holds, by ([run,] step, ...): standard_error (component, subspace),
+    risk_error (subspace) and total_error, standard errors of the mean of each component, of the risk of a subspace and
+    of the risk; risk_quantile (quantile, subspace) and total_quantile (quantile); replicas, how many got so far;
+    diverged, how many of them had left: one whose risk passed 10^6 times the larger of the initial risk and
+    noise_variance / 2 (looked at every 64 steps and at records) counts as infinite from there on. The status is
+    "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
+    Raises InputError for bad input.
+    """
+    methods, runs = named_methods(method)
+    partition = from_spec(subspaces)
+    draws = draws_of(problem, law)
+    plan = Plan(
+        check_count("replicas", replicas, high=MOST_STEPS),
+        check_count("seed", seed, low=0, high=2**64 - 1),
+        _precision(dtype),
+        bool(split),
+        worker_count(threads),
+        None if block is None else check_count("block", block),
+        None if every is None else check_count("every", every),
+    )
+    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in quantiles])
+    watched = _watched(coordinates, draws.eigenvalues.size)
+    for each in methods:
+        _check_counters(each)
+    chosen = choose(device)
+    size = draws.eigenvalues.size
+    ticker = _Ticker(plan.replicas * size * sum(_draws_in_all(m) for m in methods), progress)
+    results: list[RunResult] = []
+    names: list[str] = []
+    try:
+        for j, each in enumerate(methods):
+            names, labels = _labels(partition, problem, size, each)
+            steps = record_steps(record, each.length)
+            ensemble = Ensemble(draws, each, labels, watched, plan, chosen)
+            store = None
+            if checkpoint is not None:
+                store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(ensemble, steps, labels))
+            saves = max(1, each.length // 100) if plan.every is None else plan.every
+            outcome = run_ensemble(ensemble, steps, store, saves, ticker)
+            results.append(_summary(ensemble, outcome, steps, levels, len(names)))
+            if outcome.interrupted:
+                break
+    finally:
+        ticker.close()
+    facts = {"engine": "sample", "subspaces": partition.expression, "seed": plan.seed, "replicas": plan.replicas}
+    facts |= {"law": draws.law, "dtype": plan.precision, "device": chosen}
+    done = len(results)
+    trace = build_trace(results, methods[:done], names, problem, None if runs is None else runs[:done], facts)
+    axes: dict[str, Any] = {"quantile": levels}
+    if watched.size:
+        axes |= {"replica": np.arange(plan.replicas), "coordinate": watched + 1}
+    return RiskTrace(trace.dataset.assign_coords(axes))
+
+
+class _Ticker:
+    """Counts coordinates drawn and shows them; called with the work of a chunk, it says whether to go on."""
+
+    def __init__(self, total: int, progress: Progress | bool | None) -> None:
+        self.total, self.done = total, 0
+        self.bar = ProgressBar("sample", None if progress is None else bool(progress))
+        self.report: Any = progress if callable(progress) else self.bar
+
+    def __call__(self, amount: int) -> bool:
+        self.done += amount
+        try:
+            self.report(min(self.done, self.total), self.total)
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def _precision(dtype: Any) -> Precision:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name == "float32":
+        return "float32"
+    if name == "float64":
+        return "float64"
+    raise unknown_name("dtype", name, ["float32", "float64"])
+
+
+def _watched(coordinates: Sequence[int] | None, dim: int) -> IntArray:
+    """0-based indices of the coordinates whose trajectories are kept."""
+    chosen = [] if coordinates is None else [check_count("coordinates", i, high=dim) for i in coordinates]
+    return np.array(chosen, dtype=np.int64) - 1
+
+
+def _check_counters(method: Method) -> None:
+    """Refuse a run whose steps or samples do not fit the words of a counter."""
+    if method.length > MOST_STEPS:
+        raise InputError(
+            f"method has {method.length} steps; the sampler takes {MOST_STEPS} at most, simlab.exact more."
+        )
+    for start in range(0, method.length, 65536):
+        batch = method.batches(start, min(start + 65536, method.length))
+        if np.any(np.isfinite(batch) & (batch > MOST_SAMPLES)):
+            raise InputError(f"batch exceeds {MOST_SAMPLES}; use math.inf for the full gradient.")
+
+
+def _draws_in_all(method: Method) -> int:
+    """Samples of one replica over the whole run, a step without any counting as one."""
+    return sum(
+        int(np.maximum(samples(method, start, min(start + 65536, method.length)), 1).sum())
+        for start in range(0, method.length, 65536)
+    )
+
+
+def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tuple[list[str], IntArray]:
+    time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
+    index = np.arange(size, dtype=np.int64)
+    return partition.labels(index, index + 1, size, problem.count_at_least, time)
+
+
+def _fingerprint(ensemble: Ensemble, steps: IntArray, labels: IntArray) -> str:
+    """A digest of everything that the bits of a run depend on."""
+    plan, method, draws = ensemble.plan, ensemble.method, ensemble.draws
+    digest = hashlib.sha256()
+    facts = [__version__, plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, method.length]
+    digest.update(json.dumps([*facts, ensemble.device]).encode())
+    for array in (*draws, steps, labels, ensemble.watched, method.start):
+        if isinstance(array, np.ndarray):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    for start in range(0, method.length, 65536):
+        stop = min(start + 65536, method.length)
+        for array in (*method.coefficients(start, stop), method.readout(start, stop + 1), method.batches(start, stop)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+# -- statistics over replicas ------------------------------------------------------------------------------------------
+
+
+def _summary(ensemble: Ensemble, outcome: Outcome, steps: IntArray, levels: FloatArray, labels: int) -> RunResult:
+    """Mean, errors and quantiles of an ensemble over those replicas that got to each record."""
+    components, risk = ensemble.components(outcome.risk)
+    records, replicas = risk.shape[:2]
+    got = np.count_nonzero(~np.isnan(risk[:, :, 0, 0]), axis=1)
+    mean = np.full((records, len(components), labels), np.nan)
+    statistics = {
+        "standard_error": (("component", "subspace"), np.full_like(mean, np.nan)),
+        "risk_error": (("subspace",), np.full((records, labels), np.nan)),
+        "total_error": ((), np.full(records, np.nan)),
+        "risk_quantile": (("quantile", "subspace"), np.full((records, levels.size, labels), np.nan)),
+        "total_quantile": (("quantile",), np.full((records, levels.size), np.nan)),
+        "replicas": ((), got.astype(np.float64)),
+        "diverged": ((), _count_diverged(outcome.ended, steps, got)),
+    }
+    # Replicas get there in order, so that at each record it is the first so many; mostly all of them.
+    for n in np.unique(got[got > 0]):
+        rows = np.flatnonzero(got == n)
+        part = risk[rows, :n]
+        mean[rows], statistics["standard_error"][1][rows] = _mean_and_error(part)
+        whole = part.sum(axis=2)
+        statistics["risk_error"][1][rows] = _mean_and_error(whole)[1]
+        statistics["total_error"][1][rows] = _mean_and_error(whole.sum(axis=2))[1]
+        statistics["risk_quantile"][1][rows] = _quantiles(whole, levels)
+        statistics["total_quantile"][1][rows] = _quantiles(whole.sum(axis=2), levels)
+    if ensemble.watched.size:
+        statistics["trajectory"] = (("replica", "coordinate"), outcome.path)
+    reached = np.flatnonzero(got)
+    last, status = int(reached[-1]) if reached.size else 0, _status(outcome)
+    if status == "diverged":
+        last = int(np.argmax(2 * statistics["diverged"][1] > replicas))
+    ended_at = int(steps[last])
+    elapsed = training_time(ensemble.method.learning_rate, steps, ended_at)
+    return RunResult(
+        steps, mean, components, status, ended_at, mean[last].copy(), elapsed, {}, statistics
+    )  # fmt: skip
+
+
+def _status(outcome: Outcome) -> Status:
+    if outcome.interrupted:
+        return "interrupted"
+    return "diverged" if 2 * np.count_nonzero(outcome.ended >= 0) > outcome.ended.size else "done"
+
+
+def _count_diverged(ended: IntArray, steps: IntArray, got: IntArray) -> FloatArray:
+    """How many of the replicas that got to each record had diverged by then."""
+    out = np.zeros(steps.size)
+    for n in np.unique(got):
+        gone = np.sort(ended[:n][ended[:n] >= 0])
+        out[got == n] = np.searchsorted(gone, steps[got == n], side="right")
+    return out
+
+
+def _mean_and_error(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over axis 1 and its standard error (NaN for a single replica); both infinite where a replica is."""
+    n = values.shape[1]
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        mean = values.mean(axis=1)
+        spread = ((values - mean[:, None]) ** 2).sum(axis=1)
+        error = np.sqrt(spread / (n - 1) / n) if n > 1 else np.full_like(mean, np.nan)
+    return mean, np.where(np.isinf(mean), np.inf, error)
+
+
+def _quantiles(values: FloatArray, levels: FloatArray) -> FloatArray:
+    """Order statistics over axis 1, moved behind it: the smallest value with at least a share `level` at or below."""
+    n = values.shape[1]
+    order = np.sort(values, axis=1)
+    at = np.clip(np.ceil(levels * n).astype(np.int64) - 1, 0, n - 1)
+    return order[:, at]
