@@ -69,9 +69,9 @@ def sample(
     method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
     replicas : number of independent runs R.
     seed : 0 .. 2^64 - 1.
-    law : of the coordinates: "gaussian", "rademacher", "uniform", "laplace", "student_t" or "three_point" (default: what
-        the problem's kurtosis implies, see `simlab.problems.draws`); of a data set "rows" (default, with replacement)
-        or "epochs" (every row once, then reshuffled).
+    law : of the coordinates: "gaussian", "rademacher", "uniform", "laplace", "student_t" or "three_point" (default:
+        what the problem's kurtosis implies, see `simlab.problems.draws`); of a data set "rows" (default, with
+        replacement) or "epochs" (every row once, then reshuffled).
     record, subspaces, threads, progress : as for `simlab.exact`.
     quantiles : of the risk over replicas, within [0, 1]; order statistics, so that replicas that diverged count as
         infinite.

