@@ -86,8 +86,11 @@ def run(
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw risk.png and risk.pdf.")] = True,
     threads: Annotated[int | None, typer.Option(help="Runs computed at a time [all processors].")] = None,
 ) -> None:
-    """Run an experiment file: write the trace and a figure, print the final bias and variance by subspace."""
-    from simlab.experiment.report import OUTPUTS, final_table, write_results
+    """Run an experiment file: write the trace and a figure, print the final bias and variance by subspace.
+
+    With engine = "both" in the file the runs are sampled as well, and the z-scores of the two printed.
+    """
+    from simlab.experiment.report import OUTPUTS, final_table, write_results, z_table
     from simlab.files import ResultsFolder
 
     with _notices():
@@ -95,11 +98,17 @@ def run(
     target = output if output is not None else Path(f"{file.stem}-results")
     with ResultsFolder(target, OUTPUTS, force) as results:
         trace = experiment.run(threads=threads)
-        typer.echo(f"{experiment.problem!r}\n\n{final_table(trace)}\n")
-        write_results(results.stage, target, trace, source, figure)
+        both = experiment.engine == "both"
+        typer.echo(f"{experiment.problem!r}\n")
+        typer.echo(f"exact\n\n{final_table(trace)}\n" if both else f"{final_table(trace)}\n")
+        sampled = None
+        if both and "interrupted" not in trace.status.values:
+            sampled = experiment.sample(threads=threads)
+            typer.echo(f"sampled\n\n{final_table(sampled)}\n\n{z_table(sampled, trace)}\n")
+        write_results(results.stage, target, trace, source, figure, sampled)
         written = results.commit()
     typer.echo(f"{target}: {', '.join(written)}")
-    if "interrupted" in trace.status.values:
+    if any("interrupted" in each.status.values for each in (trace, sampled) if each is not None):
         _complain(f"interrupted; the trace up to there is in {target}.")
         raise typer.Exit(130)
 

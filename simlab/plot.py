@@ -30,6 +30,7 @@ WIDTH = 6.75
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 UNIT = "excess risk"
+SAMPLED = "sampled, 2 s.e."
 
 _RC: Any = {
     "font.size": 8,
@@ -80,12 +81,13 @@ def shades(count: int) -> list[Any]:
     return list(colours[:count])
 
 
-def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None) -> Figure:
+def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None, sampled: RiskTrace | None = None) -> Figure:
     """Where the risk comes from: over the steps by component and subspace, with the learning rate below.
 
     One run: bias and variance of every subspace. Several runs: the total of each, and the final risk of each stacked by
     subspace, bias filled and variance hatched. `x` is the scale of the step axis (default: linear where the recorded
-    steps are equally spaced, else logarithmic).
+    steps are equally spaced, else logarithmic). A trace by `simlab.sample` is drawn with a band of two standard errors;
+    the `sampled` twin of an exact trace as points with bars of two standard errors.
     """
     if x is None:
         gaps = np.diff(trace.risk["step"].values)
@@ -93,7 +95,7 @@ def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None) -> Figure:
     if x not in ("log", "linear"):
         raise unknown_name("x", x, ["log", "linear"])
     with style():
-        return _several(trace, x) if "run" in trace.risk.dims else _one(trace, x)
+        return _several(trace, x, sampled) if "run" in trace.risk.dims else _one(trace, x, sampled)
 
 
 def _steps(trace: RiskTrace, x: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -101,8 +103,35 @@ def _steps(trace: RiskTrace, x: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]
     return steps, (steps > 0) if x == "log" else np.ones(steps.size, dtype=bool)
 
 
-def _one(trace: RiskTrace, x: str) -> Figure:
+def _components(trace: RiskTrace) -> list[str]:
+    """The components worth a panel: the cross term of a sampled trace is noise about 0, but for data sets."""
     names = [str(c) for c in trace.risk["component"].values]
+    noise = "standard_error" in trace.dataset and trace.dataset.attrs.get("law") not in ("rows", "epochs")
+    return [name for name in names if name != "cross" or not noise]
+
+
+def _band(axes: Axes, x: FloatArray, mean: FloatArray, error: FloatArray, colour: Any) -> None:
+    """Two standard errors about a sampled mean, cut off where a logarithmic axis could not show it."""
+    axes.fill_between(x, np.maximum(mean - 2.0 * error, 0.05 * mean), mean + 2.0 * error, color=colour, alpha=0.3, lw=0)
+
+
+def _points(axes: Axes, x: FloatArray, mean: FloatArray, error: FloatArray, colour: Any) -> None:
+    """About a dozen sampled means with bars of two standard errors."""
+    at = np.unique(np.linspace(0, x.size - 1, 13).round().astype(int))
+    axes.errorbar(
+        x[at], mean[at], 2.0 * error[at], color=colour, fmt="o", markersize=2.4, elinewidth=0.8, zorder=3
+    )  # fmt: skip
+
+
+def _sampled_handle() -> Any:
+    """The legend's key for the points."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color="0.4", marker="o", linestyle="", markersize=2.4)
+
+
+def _one(trace: RiskTrace, x: str, sampled: RiskTrace | None) -> Figure:
+    names = _components(trace)
     figure = new_figure(WIDTH, 3.3)
     axes = figure.subplots(
         2, len(names), sharex=True, sharey="row", height_ratios=[3.2, 1.0], squeeze=False, gridspec_kw={"wspace": 0.05}
@@ -110,11 +139,18 @@ def _one(trace: RiskTrace, x: str) -> Figure:
     steps, shown = _steps(trace, x)
     subspaces = [str(s) for s in trace.risk["subspace"].values]
     colours = shades(len(subspaces))
+    twin = None if sampled is None else sampled.dataset.sel(step=np.isin(sampled.risk["step"], steps[shown]))
     for column, name in enumerate(names):
         top, bottom = axes[0, column], axes[1, column]
         part = trace.risk.sel(component=name).transpose("step", "subspace").values
         for j, label in enumerate(subspaces):
             top.plot(steps[shown], np.abs(part[shown, j]), color=colours[j], label=label)
+            if "standard_error" in trace.dataset:
+                error = trace.dataset["standard_error"].sel(component=name).transpose("step", "subspace").values
+                _band(top, steps[shown], np.abs(part[shown, j]), error[shown, j], colours[j])
+            if twin is not None and name in twin["component"]:
+                own = twin.sel(component=name, subspace=label)
+                _points(top, own["step"].values, np.abs(own["risk"].values), own["standard_error"].values, colours[j])
         if len(subspaces) > 1:
             top.plot(steps[shown], np.abs(part[shown].sum(axis=1)), color="black", linewidth=1.8, label="all modes")
         top.set_title(name if name != "cross" else "|cross|")
@@ -122,15 +158,18 @@ def _one(trace: RiskTrace, x: str) -> Figure:
         bottom.set_xlabel("step")
     axes[0, 0].set_ylabel(UNIT)
     axes[1, 0].set_ylabel("learning rate")
-    whole = trace.risk.sum("subspace", skipna=False).values
-    _risk_scale(axes[0, 0], np.abs(np.concatenate([trace.risk.values[shown].ravel(), whole[shown].ravel()])))
+    drawn = trace.risk.sel(component=names).transpose("step", ...)
+    whole = drawn.sum("subspace", skipna=False).values
+    _risk_scale(axes[0, 0], np.abs(np.concatenate([drawn.values[shown].ravel(), whole[shown].ravel()])))
     _step_axis(axes[0, 0], x)
     handles, labels = axes[0, 0].get_legend_handles_labels()
+    if sampled is not None:
+        handles, labels = [*handles, _sampled_handle()], [*labels, SAMPLED]
     figure.legend(handles, labels, loc="outside right upper", title="eigen-index" if len(subspaces) > 1 else None)
     return figure
 
 
-def _several(trace: RiskTrace, x: str) -> Figure:
+def _several(trace: RiskTrace, x: str, sampled: RiskTrace | None) -> Figure:
     figure = new_figure(WIDTH, 3.9)
     grid = figure.add_gridspec(2, 2, width_ratios=[1.25, 1.0], height_ratios=[3.0, 1.0])
     top = figure.add_subplot(grid[0, 0])
@@ -143,13 +182,23 @@ def _several(trace: RiskTrace, x: str) -> Figure:
     for j, name in enumerate(runs):
         colour, dashes = PALETTE[j % len(PALETTE)], DASHES[(j // len(PALETTE)) % len(DASHES)]
         top.plot(steps[shown], total[j, shown], label=_short(name), color=colour, linestyle=dashes)
+        if "total_error" in trace.dataset:
+            error = trace.dataset["total_error"].transpose("run", "step").values
+            _band(top, steps[shown], total[j, shown], error[j, shown], colour)
+        if sampled is not None and name in sampled.risk["run"]:
+            own = sampled.dataset.sel(run=name, step=np.isin(sampled.risk["step"], steps[shown]))
+            mean = sampled.total().sel(run=name, step=own["step"])
+            _points(top, own["step"].values, mean.values, own["total_error"].values, colour)
         _draw_lr(bottom, steps[shown], rates[j, shown], colour, dashes)
     _risk_scale(top, total[:, shown])
     _step_axis(top, x)
     top.tick_params(labelbottom=False)
     top.set_ylabel(UNIT)
     if len(runs) <= 12:
-        top.legend(loc="lower left" if x == "log" else "upper right")
+        handles, labels = top.get_legend_handles_labels()
+        if sampled is not None:
+            handles, labels = [*handles, _sampled_handle()], [*labels, SAMPLED]
+        top.legend(handles, labels, loc="lower left" if x == "log" else "upper right")
     bottom.set_xlabel("step")
     bottom.set_ylabel("learning rate")
     _final_bars(figure, bars, trace)

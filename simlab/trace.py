@@ -93,6 +93,32 @@ class RiskTrace:
         """Risk by ([run,] component, subspace) at the last step that each run reached."""
         return self.dataset["final_risk"]
 
+    def z_scores(self, exact: RiskTrace) -> xr.DataArray:
+        """(sampled - exact) / standard error of this sampled trace, by ([run,] step, component, subspace).
+
+        Components are those that both have, and "risk", all of them together; NaN where the standard error is below
+        1e-6 of the exact value (nothing was random there, as at the start), and where either trace did not get.
+        Raises InputError for a trace that was not sampled.
+        """
+        if "standard_error" not in self.dataset:
+            raise InputError("trace holds no standard_error; take z-scores of a trace by simlab.sample.")
+        own, other = [set(t.risk["component"].values) & set(ADDITIVE) for t in (self, exact)]
+        both = [name for name in self.risk["component"].values if name in own & other]
+        mean, error = self.risk.sel(component=both), self.dataset["standard_error"].sel(component=both)
+        known = exact.risk.sel(component=both)
+        whole = [
+            t.risk.sel(component=sorted(names)).sum("component", skipna=False)
+            for t, names in ((self, own), (exact, other))
+        ]
+        names = xr.DataArray(["risk"], dims="component", coords={"component": ["risk"]})
+        mean = xr.concat([mean, whole[0].expand_dims(component=names)], "component")
+        known = xr.concat([known, whole[1].expand_dims(component=names)], "component")
+        error = xr.concat([error, self.dataset["risk_error"].expand_dims(component=names)], "component")
+        mean, known, error = xr.align(mean, known, error, join="inner")
+        random = (error > 1e-6 * np.abs(known)) & np.isfinite(error)
+        z: xr.DataArray = ((mean - known) / error.where(random)).rename("z")
+        return z
+
     def plot(self, **options: Any) -> Figure:
         """The trace as a figure (see `simlab.plot.risk`)."""
         from simlab import plot

@@ -14,7 +14,7 @@ from simlab import progress
 LONG = """
 from simlab import progress
 progress.PATIENCE = 0.0
-bar = progress.ProgressBar("exact")
+bar = progress.ProgressBar("exact", "steps")
 for done in range(4):
     bar(done, 4)
 bar.close()
@@ -33,6 +33,7 @@ def test_shown_on_a_terminal_of_unknown_width():
     os.close(master)
     assert "exact:   0%" in shown
     assert "<" in shown
+    assert "steps/s" in shown
 
 
 def test_silent_when_not_a_terminal():
@@ -41,7 +42,7 @@ def test_silent_when_not_a_terminal():
 
 
 def test_silent_while_a_run_is_short(capfd):
-    bar = progress.ProgressBar("exact", enabled=True)
+    bar = progress.ProgressBar("exact", "steps", enabled=True)
     bar(1, 2)
     bar.close()
     assert capfd.readouterr().err == ""

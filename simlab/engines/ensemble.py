@@ -182,7 +182,7 @@ def run_ensemble(
 ) -> Outcome:
     """Run all replicas and record at `steps`; every so many steps the state goes to `store`, from which a run goes on.
 
-    `tick` is told the coordinates drawn in each chunk and may stop the run by False.
+    `tick` is told of the steps of all replicas in each chunk and may stop the run by False.
     """
     plan, method = ensemble.plan, ensemble.method
     block = plan.block or _block_size(ensemble)
@@ -191,6 +191,7 @@ def run_ensemble(
     path = np.full((*shape[:2], ensemble.watched.size), np.nan)
     outcome = Outcome(np.full(shape, np.nan), path, np.full(plan.replicas, -1), False)
     first, at, z = _resume(outcome, store)
+    tick(first * method.length + (0 if z is None else at * z.shape[0]))
     with ThreadPoolExecutor(max_workers=plan.threads) as pool:
         while first < plan.replicas and not outcome.interrupted:
             if z is None:
@@ -239,7 +240,7 @@ def _run_block(
         undisturbed = _advance(ensemble, keep, count, tail, pool)
         serial, at = serial + int(batch.sum()), end
         outcome.risk[:, here], outcome.path[:, here], outcome.ended[here] = risk, path, ended
-        going = tick(count * int(np.maximum(batch, 1).sum()) * ensemble.draws.eigenvalues.size)
+        going = tick(count * batch.size)
         outcome.interrupted = not (undisturbed and going)
         if at == method.length or outcome.interrupted or (every is not None and at % every == 0):
             yield at

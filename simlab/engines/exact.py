@@ -150,7 +150,7 @@ def _run_all(
             done += amount
         return not stop.is_set()
 
-    bar = ProgressBar("exact", None if progress is None else bool(progress))
+    bar = ProgressBar("exact", "mode-steps", None if progress is None else bool(progress))
     report: Any = progress if callable(progress) else bar
     total = sum(work)
     with ThreadPoolExecutor(max_workers=min(workers, len(jobs))) as pool:

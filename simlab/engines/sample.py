@@ -15,7 +15,7 @@ from simlab._version import __version__
 from simlab.checkpoint import Checkpoint
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.devices import choose
-from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble, samples
+from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble
 from simlab.engines.recording import Record, RunResult, Status, record_steps, training_time
 from simlab.errors import InputError, check_count, check_number, unknown_name
 from simlab.methods.base import Method
@@ -110,7 +110,7 @@ def sample(
         _check_counters(each)
     chosen = choose(device)
     size = draws.eigenvalues.size
-    ticker = _Ticker(plan.replicas * size * sum(_draws_in_all(m) for m in methods), progress)
+    ticker = _Ticker(plan.replicas * sum(m.length for m in methods), progress)
     results: list[RunResult] = []
     names: list[str] = []
     try:
@@ -139,11 +139,11 @@ def sample(
 
 
 class _Ticker:
-    """Counts coordinates drawn and shows them; called with the work of a chunk, it says whether to go on."""
+    """Counts the steps of all replicas and shows them; called with those of a chunk, it says whether to go on."""
 
     def __init__(self, total: int, progress: Progress | bool | None) -> None:
         self.total, self.done = total, 0
-        self.bar = ProgressBar("sample", None if progress is None else bool(progress))
+        self.bar = ProgressBar("sample", "steps", None if progress is None else bool(progress))
         self.report: Any = progress if callable(progress) else self.bar
 
     def __call__(self, amount: int) -> bool:
@@ -186,14 +186,6 @@ def _check_counters(method: Method) -> None:
         batch = method.batches(start, min(start + 65536, method.length))
         if np.any(np.isfinite(batch) & (batch > MOST_SAMPLES)):
             raise InputError(f"batch exceeds {MOST_SAMPLES}; use math.inf for the full gradient.")
-
-
-def _draws_in_all(method: Method) -> int:
-    """Samples of one replica over the whole run, a step without any counting as one."""
-    return sum(
-        int(np.maximum(samples(method, start, min(start + 65536, method.length)), 1).sum())
-        for start in range(0, method.length, 65536)
-    )
 
 
 def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tuple[list[str], IntArray]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from simlab.engines.recording import record_steps
 from simlab.errors import InputError, check_count
 from simlab.experiment.compare import variants
+from simlab.experiment.engine import engine_table, sampling
 from simlab.experiment.method import METHODS, WRAPPERS, build_method, wrappers_of
 from simlab.experiment.problem import PROBLEMS, Problem, build_problem, compress
 from simlab.experiment.schedule import SCHEDULES, build_schedule
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Experiment"]
 
-TABLES = ("problem", "schedule", "method", "record", "compare")
+TABLES = ("problem", "schedule", "method", "record", "compare", "engine")
 RECORD = ("steps", "subspaces", "deterministic", "snapshots")
 
 
@@ -37,7 +38,7 @@ class Experiment:
     Make one with `from_file` or `from_dict`; everything is checked and built there, and InputError names the TOML path,
     the value and the remedy. `problem` is the problem (compressed if the file says so), `runs` maps labels to methods,
     `schedule` is the table [schedule] by itself (None where every run brings its own), `folder` is what relative paths
-    are relative to.
+    are relative to. `engine` is "exact", "sample" or "both".
     """
 
     def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
@@ -50,6 +51,8 @@ class Experiment:
         self.schedule: Schedule | None = self._build_schedule()
         self.runs: dict[str, Method] = self._build_runs()
         self._record: dict[str, Any] = self._build_record()
+        self.engine: str = self._tree["engine"]["kind"] if "engine" in self._tree else "exact"
+        self._sampling = sampling(self._tree["engine"], self.folder) if self.engine != "exact" else {}
         self.problem: Problem = compress(source, problem, self._record["subspaces"], list(self.runs.values()))
 
     @classmethod
@@ -71,15 +74,34 @@ class Experiment:
         return copy
 
     def run(self, progress: Callable[[int, int], None] | bool | None = None, threads: int | None = None) -> RiskTrace:
-        """The exact risk of all runs (`simlab.exact`); attribute "experiment" of the dataset holds `to_dict` as JSON.
+        """The risk of all runs: exact (`simlab.exact`), or sampled where engine = "sample"; `sample` adds the other
+        leg of engine = "both".
 
-        One run gives a trace without a "run" axis, several give one with their labels. Of measured data the attribute
-        "data_sha256" identifies the file.
+        Attribute "experiment" of the dataset holds `to_dict` as JSON. One run gives a trace without a "run" axis,
+        several give one with their labels. Of measured data the attribute "data_sha256" identifies the file.
         """
+        if self.engine == "sample":
+            return self.sample(progress, threads)
         from simlab.engines.exact import exact
 
-        method = next(iter(self.runs.values())) if self.single else self.runs
-        trace = exact(self.problem, method, threads=threads, progress=progress, **self._record)
+        return self._signed(exact(self.problem, self._methods, threads=threads, progress=progress, **self._record))
+
+    def sample(
+        self, progress: Callable[[int, int], None] | bool | None = None, threads: int | None = None
+    ) -> RiskTrace:
+        """The same runs by sampled trajectories (`simlab.sample`), of the problem as it is before any compression."""
+        from simlab.engines.sample import sample
+
+        given = {name: self._record[name] for name in ("record", "subspaces")}
+        options = {**given, **self._sampling, "threads": threads, "progress": progress}
+        return self._signed(sample(self._source, self._methods, **options))
+
+    @property
+    def _methods(self) -> Method | dict[str, Method]:
+        return next(iter(self.runs.values())) if self.single else self.runs
+
+    def _signed(self, trace: RiskTrace) -> RiskTrace:
+        """The trace with the experiment that it comes from."""
         trace.dataset.attrs["experiment"] = json.dumps(self._tree)
         if self._digest:
             trace.dataset.attrs["data_sha256"] = self._digest
@@ -178,6 +200,8 @@ def _canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         raise InputError(f"experiment = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.")
     copy: dict[str, Any] = plain(tree, "")
     check_keys(copy, "", TABLES)
+    if "engine" in copy:
+        copy["engine"] = engine_table(copy["engine"])
     for name in TABLES:
         table_at(copy, name, name)
     if not copy.get("problem"):

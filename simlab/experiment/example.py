@@ -43,6 +43,16 @@ wrap = []                # applied in order, such as [{kind = "ema", decay = 0.9
 steps = "linear"         # 200 equally spaced steps; or a number (log-spaced), "all", or a list of steps
 subspaces = "log_bins(6)"   # or head_tail(20), effective(), modes(1, 2, 3), or a table {head = [1, 2], next = [3, 4]}
 
+# Kinds: exact (moments, no sampling noise), sample (real trajectories), both (and their z-scores). A sampled run needs
+# the problem itself, so it takes no notice of compress.
+[engine]
+kind = "exact"           # the keys below are for sample and both:
+# replicas = 256
+# seed = 0
+# dtype = "float32"      # or "float64"
+# law = "gaussian"       # or rademacher, uniform, laplace, student_t, three_point; of data: rows, epochs
+# checkpoint = "state"   # a folder: a run that was killed goes on from there
+
 # The runs, side by side. An entry takes over what the table above says and overrides what it names; with another `kind`
 # it takes over only steps, peak and warmup (of a method: batch, momentum and wrap). [[compare.methods]] works the same
 # way; with both lists, every schedule is run with every method. Without [compare] there is one run.

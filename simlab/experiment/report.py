@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from simlab.files import writing
 
 if TYPE_CHECKING:
     from simlab.trace import RiskTrace
 
-__all__ = ["OUTPUTS", "final_table", "write_results"]
+__all__ = ["OUTPUTS", "final_table", "write_results", "z_table"]
 
-OUTPUTS = ("trace.zarr", "risk.png", "risk.pdf", "experiment.toml")
+OUTPUTS = ("trace.zarr", "sampled.zarr", "risk.png", "risk.pdf", "experiment.toml")
 """What a run leaves in its folder."""
 
 WIDTH = 13
 
 
-def write_results(stage: Path, target: Path, trace: RiskTrace, source: str, figure: bool) -> None:
-    """Write the trace, the experiment file and, if wanted, the figure to `stage`; refusals speak of `target`."""
+def write_results(
+    stage: Path, target: Path, trace: RiskTrace, source: str, figure: bool, sampled: RiskTrace | None = None
+) -> None:
+    """Write the traces, the experiment file and, if wanted, the figure to `stage`; refusals speak of `target`."""
     with writing(stage, target):
         trace.save(stage / "trace.zarr")
+        if sampled is not None:
+            sampled.save(stage / "sampled.zarr")
         (stage / "experiment.toml").write_text(source, encoding="utf-8")
         if figure:
             from simlab import plot
 
-            drawn = plot.risk(trace)
+            drawn = plot.risk(trace, sampled=sampled)
             for name in ("risk.png", "risk.pdf"):
                 plot.save(drawn, stage / name)
 
@@ -48,13 +53,45 @@ def final_table(trace: RiskTrace) -> str:
     )
     ends = np.broadcast_to(dataset["ended_at"].values, len(labels))
     states = np.broadcast_to(dataset["status"].values, len(labels))
+    errors = _final_errors(dataset)
+    heads = [*components, "risk", *(["+-"] if errors is not None else [])]
     blocks = []
-    for label, state, end, values in zip(labels, states, ends, final.values, strict=True):
-        lines = [f"{label}: {_status(str(state), int(end))}", _row("subspace", [*components, "risk"], margin)]
-        for name, row in zip([*names, "total"], [*values, values.sum(axis=0)], strict=True):
-            lines.append(_row(name, [f"{value:.5e}" for value in [*row, row[adds].sum()]], margin))
+    for j, (label, state, end, values) in enumerate(zip(labels, states, ends, final.values, strict=True)):
+        lines = [f"{label}: {_status(str(state), int(end))}", _row("subspace", heads, margin)]
+        for i, (name, row) in enumerate(zip([*names, "total"], [*values, values.sum(axis=0)], strict=True)):
+            cells = [f"{value:.5e}" for value in [*row, row[adds].sum()]]
+            cells += [] if errors is None else [f"{errors[j, i]:.1e}"]
+            lines.append(_row(name, cells, margin))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _final_errors(dataset: Any) -> npt.NDArray[np.float64] | None:
+    """Standard errors of a sampled trace's risk where each run ended, (runs, subspaces + 1): the total is last."""
+    if "risk_error" not in dataset:
+        return None
+    parts = dataset["risk_error"].transpose("run", "step", "subspace").values
+    whole = dataset["total_error"].transpose("run", "step").values
+    ends = np.broadcast_to(dataset["ended_at"].values, parts.shape[0])
+    at = np.searchsorted(dataset["step"].values, ends)
+    runs = np.arange(at.size)
+    return np.concatenate([parts[runs, at], whole[runs, at][:, None]], axis=1)
+
+
+def z_table(sampled: RiskTrace, exact: RiskTrace) -> str:
+    """The largest |z| of sampled against exact risk by component and subspace, over all steps and runs, as a table."""
+    z = abs(sampled.z_scores(exact))
+    worst = z.max([dim for dim in z.dims if dim not in ("component", "subspace")]).transpose("subspace", "component")
+    components = [str(name) for name in worst["component"].values]
+    names = [str(name) for name in worst["subspace"].values]
+    margin = max(len(name) for name in [*names, "subspace"])
+    lines = [
+        f"sampled against exact: largest |z| of {int(z.count())} comparisons",
+        _row("subspace", components, margin),
+    ]
+    for name, row in zip([*names, "all"], [*worst.values, np.nanmax(worst.values, axis=0)], strict=True):
+        lines.append(_row(name, ["-" if np.isnan(value) else f"{value:.2f}" for value in row], margin))
+    return "\n".join(lines)
 
 
 def _status(state: str, step: int) -> str:

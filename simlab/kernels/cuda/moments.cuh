@@ -40,7 +40,7 @@ struct Moments {
     }
 
     INLINE static int index(int own) { return own * THREADS + int(threadIdx.x); }
-    INLINE bool absent(int own) const { return !HELD && index(own) >= run.nodes; }
+    INLINE bool more(int own) const { return HELD ? own < OWNED : index(own) < run.nodes; }
 
     INLINE double& u(int component, int entry, int own) {
         if constexpr (HELD) return held[component][entry][own];
@@ -82,8 +82,7 @@ struct Moments {
     INLINE void gradient_risk(const double (&c)[K], double (&s)[2]) {
         s[0] = s[1] = 0.0;
 #pragma unroll UNROLL
-        for (int own = 0; own < (HELD ? OWNED : int(run.nodes)); ++own) {
-            if (absent(own)) break;
+        for (int own = 0; more(own); ++own) {
 #pragma unroll
             for (int component = 0; component < 2; ++component) {
                 double U[ENTRIES];
@@ -100,8 +99,7 @@ struct Moments {
                      double share, const double (&kick)[2], double (&s)[2]) {
         s[0] = s[1] = 0.0;
 #pragma unroll UNROLL
-        for (int own = 0; own < (HELD ? OWNED : int(run.nodes)); ++own) {
-            if (absent(own)) break;
+        for (int own = 0; more(own); ++own) {
             double l, r, f;
             if constexpr (HELD) l = node[0][own], r = node[1][own], f = node[2][own];
             else l = lam[index(own)], r = self_noise[index(own)], f = drive[index(own)];

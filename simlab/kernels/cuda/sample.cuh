@@ -56,7 +56,7 @@ struct Trajectory {
     }
 
     INLINE static int block_of(int own) { return own * THREADS + int(threadIdx.x); }
-    INLINE bool absent(int own) const { return !HELD && block_of(own) >= blocks; }
+    INLINE bool more(int own) const { return HELD ? own < OWNED : block_of(own) < blocks; }
 
     INLINE R& z(int part, int j, int own, int w) {
         if constexpr (HELD) return held[part][j][own][w];
@@ -107,8 +107,7 @@ struct Trajectory {
     // The whitened features of one sample into x.
     INLINE void draw(u32 step, u32 sample, int row) {
 #pragma unroll UNROLL
-        for (int own = 0; own < OWNED; ++own) {
-            if (absent(own)) break;
+        for (int own = 0; more(own); ++own) {
             const int block = block_of(own);
             const bool inside = block < blocks;
             if constexpr (DRAWN) {
@@ -195,8 +194,7 @@ struct Trajectory {
 #pragma unroll
         for (int part = 0; part < PARTS; ++part) p[part] = R(0);
 #pragma unroll UNROLL
-        for (int own = 0; own < OWNED; ++own) {
-            if (absent(own)) break;
+        for (int own = 0; more(own); ++own) {
 #pragma unroll
             for (int w = 0; w < 4; ++w) {
 #pragma unroll
@@ -210,8 +208,7 @@ struct Trajectory {
     template <class Gradient>
     INLINE void update(const R (&M)[K][K], const R (&push)[PARTS][K], Gradient gradient) {
 #pragma unroll UNROLL
-        for (int own = 0; own < OWNED; ++own) {
-            if (absent(own)) break;
+        for (int own = 0; more(own); ++own) {
 #pragma unroll
             for (int w = 0; w < 4; ++w) {
 #pragma unroll
@@ -257,9 +254,7 @@ struct Trajectory {
         draw(u32(t), u32(s), row);
         inner_products(c, p);
 #pragma unroll
-        for (int part = 0; part < PARTS; ++part) {
-            if (part == noise_part) p[part] -= noise;
-        }
+        for (int part = 0; part < PARTS; ++part) p[part] -= part == noise_part ? noise : R(0);
     }
 
     // A gradient that is the mean over B >= 1 samples.
@@ -275,8 +270,7 @@ struct Trajectory {
             for (i64 s = 0; s < B; ++s) {
                 sample(t, B, s, c, p);
 #pragma unroll UNROLL
-                for (int own = 0; own < OWNED; ++own) {
-                    if (absent(own)) break;
+                for (int own = 0; more(own); ++own) {
 #pragma unroll
                     for (int q = 0; q < PARTS * 4; ++q) gradient[q / 4][own][q % 4] += p[q / 4] * x[own][q % 4];
                 }
@@ -296,8 +290,7 @@ struct Trajectory {
         for (int j = 0; j < K; ++j) row[j] = c[j];
         double risk[1] = {0.0};
 #pragma unroll UNROLL
-        for (int own = 0; own < OWNED; ++own) {
-            if (absent(own)) break;
+        for (int own = 0; more(own); ++own) {
 #pragma unroll
             for (int w = 0; w < 4; ++w) {
                 double y = 0.0;

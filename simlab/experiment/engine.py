@@ -1,0 +1,53 @@
+"""The table [engine]: exact moments, sampled trajectories, or both, and how many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simlab.errors import InputError
+from simlab.experiment.tables import Table, call, check_keys, kind_of, shown
+
+__all__ = ["ENGINES", "engine_table", "sampling"]
+
+ENGINES = ("exact", "sample", "both")
+
+
+def options(
+    replicas: int = 256,
+    seed: int = 0,
+    law: str | None = None,
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    coordinates: Sequence[int] | None = None,
+    split: bool = True,
+    device: str = "auto",
+    dtype: str = "float32",
+    block: int | None = None,
+    checkpoint: str | None = None,
+    every: int | None = None,
+) -> dict[str, Any]:
+    """The arguments of `simlab.sample` that an experiment file may give; see there."""
+    return dict(locals())
+
+
+def engine_table(value: Any) -> Table:
+    """The table of `engine = "both"` or of [engine], with its kind by its own name; checked."""
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not isinstance(value, dict):
+        raise InputError(
+            f'engine = {shown(value)} is not known; give "exact", "sample" or "both", or a table [engine].'
+        )
+    table = {**value, "kind": kind_of({"kind": "sample", **value}, "engine", ENGINES)}
+    if table["kind"] == "exact":
+        check_keys(table, "engine", ("kind", "device"))
+    return table
+
+
+def sampling(table: Table, folder: Path) -> dict[str, Any]:
+    """The keyword arguments for `simlab.sample`; a checkpoint folder is relative to the experiment's."""
+    arguments: dict[str, Any] = call(options, table, "engine", {})
+    if arguments["checkpoint"] is not None:
+        arguments["checkpoint"] = folder / arguments["checkpoint"]
+    return arguments

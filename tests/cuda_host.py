@@ -1,0 +1,74 @@
+"""The CUDA sources on the host compiler: a `Device` for the launchers of simlab.engines.cuda that needs no GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from simlab.engines import cuda
+
+COMPILER = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
+SHIM = Path(__file__).with_name("cuda_on_host.h")
+
+# No contraction: where the processor has no fused multiply-add the CPU kernels round every product, and where it has,
+# the difference is what the bounds of the tests allow for on a GPU as well. Level 1 halves the time to compile.
+FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-w"]
+
+
+def build(folder, files, kernels, extra=""):
+    """A shared library of some sources with `kernels` (names with template arguments) as launch_0, launch_1, ..."""
+    text = [f'#include "{SHIM}"', cuda.source_of(files), extra]
+    for i, name in enumerate(kernels):
+        text.append(
+            f'extern "C" int launch_{i}(int blocks, int threads, void** values, int* sizes)'
+            f" {{ return launch({name}, blocks, threads, values, sizes); }}"
+        )
+    source, library = folder / f"{files[-1]}.cpp", folder / f"{files[-1]}.so"
+    source.write_text("\n".join(text))
+    done = subprocess.run([COMPILER, *FLAGS, str(source), "-o", str(library)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(library))
+
+
+class HostDevice:
+    """NumPy arrays for device arrays, and the kernels of some libraries of `build`.
+
+    Refuses an argument whose size is not that of the kernel's parameter: on a GPU it would be read as something else.
+    """
+
+    def __init__(self):
+        self.kernels = {}
+
+    def add(self, library, names):
+        for i, name in enumerate(names):
+            self.kernels[name] = getattr(library, f"launch_{i}")
+
+    def put(self, array):
+        return np.array(array, order="C")
+
+    def zeros(self, shape, dtype):
+        return np.zeros(shape, dtype)
+
+    def get(self, array):
+        return array.copy()
+
+    def launch(self, files, kernel, blocks, threads, arguments):
+        function = self.kernels[kernel]
+        sizes = (ctypes.c_int * 64)()
+        assert function(0, 0, None, sizes) == len(arguments)
+        values = []
+        for value, size in zip(arguments, sizes, strict=False):
+            if isinstance(value, np.ndarray):
+                assert size < 0, "an array where the kernel takes a value"
+                assert value.flags.c_contiguous
+                assert value.dtype == np.uint8 or value.itemsize == -size, (value.dtype, size)
+                values.append(np.array([value.ctypes.data], np.uint64))
+            else:
+                assert value.dtype.itemsize == size, (value, value.dtype, size)
+                values.append(np.array([value]))
+        pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
+        function(blocks, threads, pointers, None)

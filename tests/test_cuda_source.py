@@ -1,0 +1,269 @@
+"""The CUDA sources with no GPU: NVRTC compiles them, and the host compiler runs them against the CPU kernels.
+
+On the host the threads of a block are fibers (cuda_on_host.h), so that ownership of coordinates, warp shuffles and
+barriers are those of a GPU. What this can't see is a GPU's own rounding (fused multiply-adds, its square root), and
+races that the order of the fibers hides; tests/test_gpu.py runs the same cases where there is one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from importlib import metadata
+
+import cuda_cases
+import cuda_host
+import numpy as np
+import pytest
+from cuda_cases import BOUNDS, CASES, KEY, LAWS
+
+from simlab.engines import cuda
+from simlab.kernels import laws, philox, rows
+
+# -- NVRTC -------------------------------------------------------------------------------------------------------------
+
+
+class Nvrtc:
+    """The run-time compiler of the wheel nvidia-cuda-nvrtc-cu12, which needs no GPU and no driver."""
+
+    def __init__(self, path):
+        self.library = ctypes.CDLL(str(path))
+
+    def compile(self, source, kernels, architecture):
+        """(machine code, log with the resources that every kernel takes), or an AssertionError with the log."""
+        program = ctypes.c_void_p()
+        self.library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"source.cu", 0, None, None)
+        for kernel in kernels:
+            assert self.library.nvrtcAddNameExpression(program, kernel.encode()) == 0
+        options = [b"-std=c++17", f"--gpu-architecture={architecture}".encode(), b"--ptxas-options=-v"]
+        failed = self.library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+        log = self._text(program, "ProgramLog")
+        assert not failed, log.decode()
+        code = self._text(program, "CUBIN")
+        for kernel in kernels:
+            lowered = ctypes.c_char_p()
+            assert self.library.nvrtcGetLoweredName(program, kernel.encode(), ctypes.byref(lowered)) == 0
+            assert lowered.value in code
+        self.library.nvrtcDestroyProgram(ctypes.byref(program))
+        return code, log.decode()
+
+    def _text(self, program, what):
+        size = ctypes.c_size_t()
+        assert getattr(self.library, f"nvrtcGet{what}Size")(program, ctypes.byref(size)) == 0
+        buffer = ctypes.create_string_buffer(size.value)
+        assert getattr(self.library, f"nvrtcGet{what}")(program, buffer) == 0
+        return buffer.raw
+
+
+@pytest.fixture(scope="module")
+def nvrtc():
+    try:
+        found = metadata.files("nvidia-cuda-nvrtc-cu12") or []
+    except metadata.PackageNotFoundError:
+        pytest.skip("nvidia-cuda-nvrtc-cu12 is not installed: the CUDA sources are not compiled for a GPU")
+    (path,) = (file.locate() for file in found if file.name.startswith("libnvrtc.so"))
+    return Nvrtc(path)
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_nvrtc_compiles_the_samplers_and_their_state_stays_in_registers(nvrtc, architecture):
+    """d = 1,000 in the shape that the launcher chooses: no stack frame and no spills."""
+    kernels = []
+    for real, k, parts in itertools.product((np.float32, np.float64), (1, 2, 3, 4), (1, 2)):
+        kernels.append(_sampler("gaussian", real).kernel(k, parts, batches=k == 1)[0])
+    for law in set(LAWS) - {"gaussian"}:
+        kernels.append(_sampler(law, np.float32).kernel(1, 2, batches=False)[0])
+    _, log = nvrtc.compile(cuda.source_of(cuda.SAMPLE), sorted(set(kernels)), architecture)
+    assert log.count("bytes stack frame") == len(set(kernels))
+    assert log.count(" 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") == len(set(kernels))
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_nvrtc_compiles_the_moments_and_the_state_in_memory(nvrtc, architecture):
+    _, log = nvrtc.compile(cuda.source_of(cuda.MOMENTS), cuda_cases.moment_kernels(), architecture)
+    assert log.count("bytes stack frame") == len(cuda_cases.moment_kernels())
+    sampler = _sampler("gaussian", np.float32, dim=2**20)
+    name, threads = sampler.kernel(1, 1, batches=False)
+    assert name.endswith("false>")
+    nvrtc.compile(cuda.source_of(cuda.SAMPLE), [name], architecture)
+
+
+def _sampler(law, real, dim=1024):
+    source = cuda_cases.source_of(cuda_cases.Case(law, real, 1, 1, "one"), np.random.default_rng(0))
+    return cuda.GpuSampler(source._replace(lam=np.zeros(dim, real)), cuda_cases._Nowhere())
+
+
+# -- words and laws on the host ----------------------------------------------------------------------------------------
+
+DRAWS = r"""
+extern "C" void words(u32 step, u32 replica, u32 blocks, u32 fourth, u32 k0, u32 k1, u32* out) {
+    for (u32 block = 0; block < blocks; ++block) {
+        const Words words = philox(step, replica, block, fourth, k0, k1);
+        for (int w = 0; w < 4; ++w) out[coordinate(int(block), w)] = words.w[w];
+    }
+}
+
+template <class R, int LAW>
+void draws(u32 step, u32 replica, u32 blocks, u32 sample, u32 k0, u32 k1, const u32* threshold, const R* size, R* out) {
+    for (u32 block = 0; block < blocks; ++block) {
+        u32 limits[4];
+        R sizes[4], x[4];
+        for (int w = 0; w < 4; ++w) {
+            limits[w] = threshold[coordinate(int(block), w)];
+            sizes[w] = size[coordinate(int(block), w)];
+        }
+        draw_block<LAW>(step, replica, block, sample, k0, k1, R(5), limits, sizes, x);
+        for (int w = 0; w < 4; ++w) out[coordinate(int(block), w)] = x[w];
+    }
+}
+
+#define ARGUMENTS(R) u32 s, u32 r, u32 n, u32 b, u32 k0, u32 k1, const u32* t, const R* z, R* out
+#define LAW_OF(law)                                                                                     \
+    extern "C" void single_##law(ARGUMENTS(float)) { draws<float, law>(s, r, n, b, k0, k1, t, z, out); } \
+    extern "C" void double_##law(ARGUMENTS(double)) { draws<double, law>(s, r, n, b, k0, k1, t, z, out); }
+LAW_OF(0) LAW_OF(1) LAW_OF(2) LAW_OF(3) LAW_OF(4)
+
+extern "C" void labels(u32 step, u32 replica, u32 sample, u32 k0, u32 k1, double* wide, float* narrow) {
+    for (u32 l = 0; l < 64; ++l) {
+        wide[l] = label_noise<double>(step + l, replica, sample, k0, k1);
+        narrow[l] = label_noise<float>(step + l, replica, sample, k0, k1);
+    }
+}
+extern "C" int row(u32 step, int count, u32 k0, u32 k1) { return draw_row(step, 3, 1, count, k0, k1); }
+extern "C" int category(u32 step, const double* cumulative, int count, u32 k0, u32 k1) {
+    return draw_category(step, 3, 1, cumulative, count, k0, k1);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def samplers(tmp_path_factory):
+    """(library, device): every sampler that the cases need, compiled at once."""
+    if cuda_host.COMPILER is None:
+        pytest.skip("no C++ compiler: the CUDA sources can't be run")
+    kernels = sorted({cuda_cases.kernel_of(case) for case in CASES})
+    library = cuda_host.build(tmp_path_factory.mktemp("cuda"), cuda.SAMPLE, kernels, DRAWS)
+    device = cuda_host.HostDevice()
+    device.add(library, kernels)
+    return library, device
+
+
+@pytest.fixture(scope="module")
+def library(samplers):
+    return samplers[0]
+
+
+def pointer(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+TILES, STEP, REPLICA, SAMPLE = 5, 2**32 - 3, 77, 9
+
+
+def test_words_are_the_same_bit_for_bit(library):
+    expected, got = np.zeros((2, 256 * TILES), np.uint32)
+    fourth = 1 + 8 * SAMPLE
+    counters = (np.uint64(STEP), np.uint64(REPLICA), np.uint64(0), np.uint64(TILES), np.uint64(fourth))
+    philox.fill_words(*counters, *KEY, expected)
+    library.words(ctypes.c_uint(STEP), REPLICA, 64 * TILES, fourth, *map(ctypes.c_uint, map(int, KEY)), pointer(got))
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("law", range(5))
+def test_laws_are_the_same_up_to_rounding(library, law, real):
+    """Within 4 units in the last place of max(|x|, 1): the difference of cos and sin may cancel."""
+    n = 256 * TILES
+    rng = np.random.default_rng(0)
+    threshold, size = rng.integers(0, 2**31, n).astype(np.uint32), rng.uniform(1.0, 3.0, n).astype(real)
+    expected, got = np.zeros((2, n), real)
+    words, more = np.zeros((2, n), np.uint32)
+    u = np.uint64
+    laws.draw_strip(
+        law, u(STEP), u(REPLICA), u(SAMPLE), u(0), u(TILES), *KEY, words, more, expected, u(0), 5.0, threshold, size
+    )
+    function = getattr(library, f"{'single' if real is np.float32 else 'double'}_{law}")
+    key = [ctypes.c_uint(int(k)) for k in KEY]
+    function(ctypes.c_uint(STEP), REPLICA, 64 * TILES, SAMPLE, *key, pointer(threshold), pointer(size), pointer(got))
+    assert np.all(np.abs(got - expected) <= 4 * np.finfo(real).eps * np.maximum(np.abs(expected), 1.0))
+    assert got.std() > 0.5
+
+
+def test_label_noise_rows_and_categories(library):
+    u = np.uint64
+    key = [ctypes.c_uint(int(k)) for k in KEY]
+    wide, narrow = np.zeros(64), np.zeros(64, np.float32)
+    library.labels(ctypes.c_uint(STEP), REPLICA, SAMPLE, *key, pointer(wide), pointer(narrow))
+    for got in (wide, narrow):
+        expected = np.zeros_like(got)
+        laws.label_noise(u(STEP), u(1), u(REPLICA), u(SAMPLE), u(0), *KEY, expected)
+        np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(got.dtype).eps, atol=4 * np.finfo(got.dtype).eps)
+    cumulative = np.cumsum(np.random.default_rng(0).dirichlet(np.ones(50)))[:-1]
+    drawn = []
+    for step in range(200):
+        where = (u(step), u(3), u(1))
+        assert library.row(step, 1000, *key) == rows.draw_row(*where, 1000, *KEY)
+        drawn.append(library.category(step, pointer(cumulative), cumulative.size, *key))
+        assert drawn[-1] == rows.draw_category(*where, cumulative, *KEY)
+    assert max(drawn) == cumulative.size
+
+
+# -- whole runs on the host --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_trajectories_are_those_of_the_cpu(samplers, case, monkeypatch):
+    cuda_cases.check_case(case, samplers[1], BOUNDS[case.real], monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory):
+    if cuda_host.COMPILER is None:
+        pytest.skip("no C++ compiler: the CUDA sources can't be run")
+    kernels = cuda_cases.moment_kernels()
+    device = cuda_host.HostDevice()
+    device.add(cuda_host.build(tmp_path_factory.mktemp("cuda"), cuda.MOMENTS, kernels), kernels)
+    return device
+
+
+def test_moments_are_those_of_the_cpu(moments):
+    cuda_cases.check_moments(cuda_cases.moment_jobs(), moments)
+
+
+def test_moments_in_chunks(moments, monkeypatch):
+    """Chunks of 64 steps, the fewest; runs end within them, at different steps."""
+    monkeypatch.setattr(cuda, "CHUNK_BYTES", 0)
+    cuda_cases.check_moments(cuda_cases.moment_jobs((64, 130)), moments)
+
+
+def test_moments_in_memory(moments, monkeypatch):
+    monkeypatch.setattr(cuda, "shape_of", lambda *_: cuda.Shape(64, 3, False))
+    cuda_cases.check_moments(cuda_cases.moment_jobs((40,)), moments)
+
+
+def test_a_run_that_is_stopped_says_how_far_it_came(moments, monkeypatch):
+    monkeypatch.setattr(cuda, "CHUNK_BYTES", 0)
+    jobs = cuda_cases.moment_jobs((40, 150))[:8]
+    results = cuda.run_moments_gpu(jobs, tick=lambda work: False, device=moments)
+    for job, result in zip(jobs, results, strict=True):
+        assert result.ended_at in (0, 64, job.method.length) or result.status == "diverged"
+        assert result.status == ("done" if result.ended_at == job.method.length else result.status)
+        assert np.all(np.isfinite(result.final))
+        np.testing.assert_array_equal(np.isnan(result.risk[:, 0, 0]), result.steps > result.ended_at)
+    assert {"interrupted", "done"} <= {result.status for result in results}
+
+
+# -- the shape of a launch ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [12, 16, 40, 96])
+def test_shapes_fit_the_registers(words):
+    for units in (64, 256, 640, 4096, 2**18):
+        threads, owned, held = cuda.shape_of(units, words, 64)
+        assert threads * owned >= units
+        assert threads % 32 == 0
+        if held:
+            assert owned * words + 64 <= 255
+            assert threads * (owned * words + 64) <= cuda.REGISTERS
+        else:
+            assert units * words > cuda.REGISTERS // 2
