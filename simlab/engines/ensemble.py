@@ -29,7 +29,8 @@ IntArray = npt.NDArray[np.int64]
 Precision = Literal["float32", "float64"]
 
 CHUNK_WORK = 400_000_000
-"""Coordinates drawn between two looks at the clock, by one thread: a third of a second."""
+"""Coordinates drawn between two looks at the clock, by one thread: a third of a second; and by a GPU, some tenths."""
+GPU_CHUNK_WORK = 50_000_000_000
 MAX_CHUNK = 16_384
 
 _LAWS = {
@@ -44,6 +45,43 @@ _LAWS = {
     "one_hot": trajectories.ONE_HOT,
     "additive": trajectories.ADDITIVE,
 }
+
+
+class Backend(Protocol):
+    """Where replicas are carried through their steps. The state (replicas, parts * k, D) lives there."""
+
+    def upload(self, z: npt.NDArray[Any]) -> Any: ...
+    def download(self, z: Any) -> npt.NDArray[Any]: ...
+    def free_memory(self) -> int: ...
+    def run_replicas(self, keep: trajectories.Recorder, begin: int, end: int, *rest: Any) -> None:
+        """As `trajectories.run_replicas` with the source that the backend was made of."""
+
+
+class Processor:
+    """The Numba kernels; the state is a NumPy array."""
+
+    def __init__(self, source: trajectories.Source) -> None:
+        self.source = source
+
+    def upload(self, z: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return z
+
+    download = upload
+
+    def free_memory(self) -> int:
+        return free_memory()
+
+    def run_replicas(self, keep: trajectories.Recorder, begin: int, end: int, *rest: Any) -> None:
+        trajectories.run_replicas(self.source, keep, begin, end, *rest)
+
+
+def backend_for(device: str, source: trajectories.Source) -> Backend:
+    """The backend of a device, "cpu" or "gpu"."""
+    if device == "cpu":
+        return Processor(source)
+    from simlab.engines.cuda import GpuSampler
+
+    return GpuSampler(source)
 
 
 class Store(Protocol):
@@ -96,7 +134,7 @@ class Ensemble:
         lam, error = draws.eigenvalues, draws.initial_error
         self.dim = -(-lam.size // TILE) * TILE
         self.parts, self.noise_part = _parts(draws, plan.split)
-        self.source = self._source()
+        self.backend = backend_for(device, self._source())
         edges = np.flatnonzero(np.diff(labels)) + 1
         self.first = np.concatenate([[0], edges]).astype(np.int64)
         self.last = np.append(edges, lam.size).astype(np.int64)
@@ -144,12 +182,12 @@ class Ensemble:
         out[..., : array.shape[-1]] = array
         return out
 
-    def state(self, replicas: int) -> npt.NDArray[Any]:
-        """The whitened start of so many replicas, shape (replicas, parts * k, dim)."""
+    def state(self, replicas: int) -> Any:
+        """The whitened start of so many replicas, shape (replicas, parts * k, dim), where the backend keeps it."""
         z = np.zeros((replicas, self.parts * self.method.state_size, self.dim), self.dtype)
         lam, start = self.draws.eigenvalues, self.method.start
         z[:, : start.size, : lam.size] = start[:, None] * (np.sqrt(lam) * self.draws.initial_error)
-        return z
+        return self.backend.upload(z)
 
     @property
     def bytes_per_replica(self) -> int:
@@ -190,7 +228,7 @@ def run_ensemble(
     _refuse_beyond_memory(shape, ensemble.watched.size)
     path = np.full((*shape[:2], ensemble.watched.size), np.nan)
     outcome = Outcome(np.full(shape, np.nan), path, np.full(plan.replicas, -1), False)
-    first, at, z = _resume(outcome, store)
+    first, at, z = _resume(ensemble, outcome, store)
     tick(first * method.length + (0 if z is None else at * z.shape[0]))
     with ThreadPoolExecutor(max_workers=plan.threads) as pool:
         while first < plan.replicas and not outcome.interrupted:
@@ -199,10 +237,10 @@ def run_ensemble(
             begin = at
             for at in _run_block(ensemble, outcome, steps, first, begin, z, every if store else None, tick, pool):
                 if at < method.length:
-                    _keep(outcome, store, first, at, z)
+                    _keep(outcome, store, first, at, ensemble.backend.download(z))
             if at == method.length:
                 first, z = first + z.shape[0], None
-                _keep(outcome, store, first, 0, None)
+                _keep(outcome, store, first, 0, np.zeros(0))
     outcome.interrupted = outcome.interrupted and first < plan.replicas
     return outcome
 
@@ -253,12 +291,9 @@ def _advance(
 
     The chunk is finished even so: every replica of a block stands at the same step.
     """
-    pieces = min(count, 4 * ensemble.plan.threads)
+    pieces = min(count, 4 * ensemble.plan.threads) if ensemble.device == "cpu" else 1
     edges = np.linspace(0, count, pieces + 1).astype(np.int64)
-    futures = [
-        pool.submit(trajectories.run_replicas, ensemble.source, keep, int(lo), int(hi), *tail)
-        for lo, hi in pairwise(edges)
-    ]
+    futures = [pool.submit(ensemble.backend.run_replicas, keep, int(lo), int(hi), *tail) for lo, hi in pairwise(edges)]
     pending, undisturbed = set(futures), True
     while pending:
         try:
@@ -284,14 +319,15 @@ def _chunk(ensemble: Ensemble, at: int, count: int, every: int | None) -> IntArr
         stop = min(stop, (at // every + 1) * every)
     batch = samples(ensemble.method, at, stop)
     work = np.cumsum(np.maximum(batch, 1)) * float(ensemble.dim * count)
-    fits = int(np.searchsorted(work, CHUNK_WORK * plan.threads, side="right"))
+    budget = CHUNK_WORK * plan.threads if ensemble.device == "cpu" else GPU_CHUNK_WORK
+    fits = int(np.searchsorted(work, budget, side="right"))
     return batch[: max(fits, 1)]
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
-def _available() -> int:
+def free_memory() -> int:
     """Memory that may be used, in bytes: what is free, or 4 GiB where the system does not say."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -301,12 +337,13 @@ def _available() -> int:
 
 def _block_size(ensemble: Ensemble) -> int:
     """As many replicas as fit in a third of the free memory."""
-    return int(np.clip(_available() // 3 // ensemble.bytes_per_replica, 1, ensemble.plan.replicas))
+    fits = ensemble.backend.free_memory() // 3 // ensemble.bytes_per_replica
+    return int(np.clip(fits, 1, ensemble.plan.replicas))
 
 
 def _refuse_beyond_memory(shape: tuple[int, ...], watched: int) -> None:
     need = 8 * shape[0] * shape[1] * (shape[2] * shape[3] + watched)
-    if need > _available() // 3:
+    if need > free_memory() // 3:
         raise InputError(
             f"record keeps {need / 2**30:.1f} GiB ({shape[0]} steps, {shape[1]} replicas, {shape[3]} subspaces), more "
             f"than this machine has to spare; record fewer steps or subspaces, or sample fewer replicas."
@@ -316,18 +353,18 @@ def _refuse_beyond_memory(shape: tuple[int, ...], watched: int) -> None:
 # -- checkpoints -------------------------------------------------------------------------------------------------------
 
 
-def _keep(outcome: Outcome, store: Store | None, first: int, at: int, z: Any) -> None:
+def _keep(outcome: Outcome, store: Store | None, first: int, at: int, z: npt.NDArray[Any]) -> None:
     """Hand the state to the store: all records so far, and the block in motion."""
     if store is not None:
         arrays = {"risk": outcome.risk, "path": outcome.path, "ended": outcome.ended}
-        store.save({**arrays, "position": np.array([first, at]), "state": np.zeros(0) if z is None else z})
+        store.save({**arrays, "position": np.array([first, at]), "state": z})
 
 
-def _resume(outcome: Outcome, store: Store | None) -> tuple[int, int, Any]:
+def _resume(ensemble: Ensemble, outcome: Outcome, store: Store | None) -> tuple[int, int, Any]:
     """(first replica of the block in motion, its step, its state), from the store where it holds one."""
     saved = None if store is None else store.load()
     if saved is None:
         return 0, 0, None
     outcome.risk[:], outcome.path[:], outcome.ended[:] = saved["risk"], saved["path"], saved["ended"]
     first, at = (int(value) for value in saved["position"])
-    return first, at, saved["state"] if saved["state"].size else None
+    return first, at, ensemble.backend.upload(saved["state"]) if saved["state"].size else None

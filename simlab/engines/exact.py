@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.devices import choose
 from simlab.engines.recording import Record, RunResult, Tick, record_steps
 from simlab.errors import InputError, check_count
 from simlab.methods.base import Method
@@ -24,6 +25,7 @@ __all__ = ["exact"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Job = Callable[[Tick], list[RunResult]]
 
 
 def exact(
@@ -34,6 +36,7 @@ def exact(
     subspaces: Subspaces | str | Mapping[str, Iterable[int]] | None = None,
     deterministic: bool = False,
     snapshots: Sequence[int] | None = None,
+    device: str = "cpu",
     threads: int | None = None,
     progress: Progress | bool | None = None,
 ) -> RiskTrace:
@@ -51,7 +54,9 @@ def exact(
     subspaces : a partition from `simlab.subspaces` (default: one subspace of all modes).
     deterministic : add the component "deterministic", the part of the bias that remains when 1/B = 0.
     snapshots : steps at which the risk of every single mode is kept (`trace.dataset["mode_risk"]`).
-    threads : runs computed at a time (default: the processors this process may use).
+    device : "cpu", "gpu" (all runs in one launch, one block each: for many of them; no deterministic part and no
+        snapshots), or "auto" for the GPU where CuPy finds one and it can do what is asked.
+    threads : runs computed at a time on the CPU (default: the processors this process may use).
     progress : None for a bar on a terminal when it takes over two seconds, False for none, or a callable (done, total).
 
     Returns a RiskTrace. A diverging run is a result: its status is "diverged" and it ends where the risk (at the point
@@ -63,8 +68,16 @@ def exact(
     partition = from_spec(subspaces)
     workers = worker_count(threads)
     shots = _snapshot_steps(snapshots, methods)
-    jobs, names, size = _jobs(problem, methods, partition, record, deterministic, shots)
-    results = _run_all(jobs, [m.length * size for m in methods], workers, progress)
+    if not isinstance(problem, (EmpiricalRegression, DiagonalProblem)):
+        raise InputError(
+            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
+        )
+    simple = not (deterministic or shots is not None or isinstance(problem, EmpiricalRegression))
+    if _on_gpu(device, simple):
+        jobs, names, size = _gpu_job(problem, methods, partition, record)
+    else:
+        jobs, names, size = _jobs(problem, methods, partition, record, deterministic, shots)
+    results = _run_all(jobs, sum(m.length for m in methods) * size, workers, progress)
     return build_trace(
         results,
         methods,
@@ -82,6 +95,53 @@ def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> I
     return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in snapshots]).astype(np.int64)
 
 
+def _on_gpu(device: str, simple: bool) -> bool:
+    """Whether to run on the GPU; refused where one was asked for that is not there, or that cannot do this."""
+    if choose(device) == "cpu":
+        return False
+    if not simple and device == "gpu":
+        raise InputError(
+            "device = 'gpu' runs neither data sets nor deterministic or snapshots; leave these out, or choose "
+            "device='cpu'."
+        )
+    return simple
+
+
+def _labelled(
+    problem: DiagonalProblem | EmpiricalRegression,
+    start: IntArray,
+    stop: IntArray,
+    methods: list[Method],
+    partition: Subspaces,
+) -> Iterator[tuple[Method, list[str], IntArray]]:
+    """Every method with the names of the subspaces and the label of every node."""
+    names, labels = None, None
+    for method in methods:
+        # Only `effective` reads the training time, and only it differs from run to run.
+        own = partition.expression == "effective()"
+        if names is None or labels is None or own:
+            training_time = method.learning_rate.total() if own else 0.0
+            names, labels = partition.labels(start, stop, problem.dim, problem.count_at_least, training_time)
+        yield method, names, labels
+
+
+def _gpu_job(
+    problem: DiagonalProblem | EmpiricalRegression, methods: list[Method], partition: Subspaces, record: Record
+) -> tuple[list[Job], list[str], int]:
+    """One job that takes all runs, the names of the subspaces, and the work of one step."""
+    from simlab.engines.cuda import MomentJob, run_moments_gpu
+    from simlab.kernels.layout import NodeArrays
+
+    assert isinstance(problem, DiagonalProblem)
+    modes = problem.modes()
+    nodes = NodeArrays(modes)
+    runs: list[MomentJob] = []
+    names: list[str] = []
+    for method, names, labels in _labelled(problem, modes.start, modes.stop, methods, partition):
+        runs.append(MomentJob(nodes, method, record_steps(record, method.length), labels, len(names)))
+    return [lambda tick: run_moments_gpu(runs, tick=tick)], names, nodes.size
+
+
 def _jobs(
     problem: DiagonalProblem | EmpiricalRegression,
     methods: list[Method],
@@ -89,20 +149,16 @@ def _jobs(
     record: Record,
     deterministic: bool,
     snapshots: IntArray | None,
-) -> tuple[list[Callable[[Tick], RunResult]], list[str], int]:
+) -> tuple[list[Job], list[str], int]:
     """Runs that wait to be called with their tick, the names of the subspaces, and the work of one step."""
-    if not isinstance(problem, (EmpiricalRegression, DiagonalProblem)):
-        raise InputError(
-            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
-        )
-    dim, count = problem.dim, problem.count_at_least
     options: dict[str, Any] = {"deterministic": deterministic, "snapshots": snapshots}
     start: IntArray
     run: Callable[..., RunResult]
     if isinstance(problem, EmpiricalRegression):
         from simlab.engines.empirical import run_empirical
 
-        start, size = np.arange(dim, dtype=np.int64), dim
+        size = problem.dim
+        start = np.arange(size, dtype=np.int64)
         stop, run = start + 1, partial(run_empirical, problem)
     else:
         from simlab.engines.diagonal import run_diagonal
@@ -111,14 +167,9 @@ def _jobs(
         modes = problem.modes()
         nodes = NodeArrays(modes)
         start, stop, size, run = modes.start, modes.stop, nodes.lam.size, partial(run_diagonal, nodes)
-    jobs: list[Callable[[Tick], RunResult]] = []
+    jobs: list[Job] = []
     names: list[str] = []
-    for method in methods:
-        # Only `effective` reads the training time, and only it differs from run to run.
-        own = partition.expression == "effective()"
-        if not jobs or own:
-            training_time = method.learning_rate.total() if own else 0.0
-            names, labels = partition.labels(start, stop, dim, count, training_time)
+    for method, names, labels in _labelled(problem, start, stop, methods, partition):
         steps = record_steps(record, method.length)
         jobs.append(partial(_start, run, method, steps, labels, len(names), options))
     return jobs, names, size
@@ -132,13 +183,11 @@ def _start(
     label_count: int,
     options: dict[str, Any],
     tick: Tick,
-) -> RunResult:
-    return run(method, steps, labels, label_count, tick=tick, **options)
-
-
-def _run_all(
-    jobs: list[Callable[[Tick], RunResult]], work: list[int], workers: int, progress: Progress | bool | None
 ) -> list[RunResult]:
+    return [run(method, steps, labels, label_count, tick=tick, **options)]
+
+
+def _run_all(jobs: list[Job], total: int, workers: int, progress: Progress | bool | None) -> list[RunResult]:
     """Run the jobs on threads (the kernels release the GIL); the main thread stays free for Ctrl-C and the bar."""
     stop = threading.Event()
     lock = threading.Lock()
@@ -152,7 +201,6 @@ def _run_all(
 
     bar = ProgressBar("exact", "mode-steps", None if progress is None else bool(progress))
     report: Any = progress if callable(progress) else bar
-    total = sum(work)
     with ThreadPoolExecutor(max_workers=min(workers, len(jobs))) as pool:
         futures = [pool.submit(job, tick) for job in jobs]
         pending = set(futures)
@@ -167,4 +215,4 @@ def _run_all(
             raise
         finally:
             bar.close()
-        return [future.result() for future in futures]
+        return [result for future in futures for result in future.result()]

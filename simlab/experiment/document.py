@@ -84,7 +84,12 @@ class Experiment:
             return self.sample(progress, threads)
         from simlab.engines.exact import exact
 
-        return self._signed(exact(self.problem, self._methods, threads=threads, progress=progress, **self._record))
+        # Of engine = "both", `device` is the sampler's.
+        device = (
+            self._tree["engine"].get("device", "cpu") if self.engine == "exact" and "engine" in self._tree else "cpu"
+        )
+        given = {**self._record, "device": device, "threads": threads, "progress": progress}
+        return self._signed(exact(self.problem, self._methods, **given))
 
     def sample(
         self, progress: Callable[[int, int], None] | bool | None = None, threads: int | None = None

@@ -1,0 +1,136 @@
+"""The table [engine] of an experiment file: sampled runs, both engines, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import simlab as sl
+from simlab.cli import app
+from simlab.errors import InputError
+from simlab.experiment import Experiment
+from simlab.experiment.report import final_table, z_table
+
+TREE = {
+    "problem": {
+        "kind": "power_law",
+        "dim": 60,
+        "capacity": 1.5,
+        "source": 1.2,
+        "noise_variance": 0.2,
+        "compress": True,
+    },
+    "schedule": {"kind": "wsd", "steps": 80, "peak": 0.2},
+    "record": {"steps": 10, "subspaces": "head_tail(10)"},
+    "compare": {"methods": [{"kind": "sgd"}, {"kind": "sgd", "wrap": [{"kind": "ema", "decay": 0.9}], "label": "ema"}]},
+}
+TEXT = """
+engine = "both"
+[problem]
+kind = "power_law"
+dim = 60
+capacity = 1.5
+source = 1.2
+noise_variance = 0.2
+[schedule]
+kind = "wsd"
+steps = 80
+peak = 0.2
+[record]
+subspaces = "head_tail(10)"
+"""
+
+
+def with_engine(engine):
+    return Experiment.from_dict({**TREE, "engine": engine})
+
+
+def test_sample_is_the_function_itself():
+    """engine = "sample" gives what simlab.sample gives, of the problem before compression, to the bit."""
+    experiment = with_engine({"kind": "sample", "replicas": 50, "seed": 3, "dtype": "float64"})
+    trace = experiment.run()
+    problem = sl.LinearRegression.power_law(60, 1.5, 1.2, 0.2)
+    direct = sl.sample(
+        problem, experiment.runs, replicas=50, seed=3, dtype="float64", record=10, subspaces="head_tail(10)"
+    )
+    np.testing.assert_array_equal(trace.risk.values, direct.risk.values)
+    assert trace.dataset.attrs["engine"] == "sample"
+    assert Experiment.from_dict(experiment.to_dict()).to_dict() == experiment.to_dict()
+
+
+def test_both_agree():
+    """Two engines on one experiment: right code fails this once in 10^4 seeds, and the seed is fixed."""
+    experiment = with_engine({"kind": "both", "replicas": 2000})
+    exact, sampled = experiment.run(), experiment.sample()
+    assert exact.dataset.attrs["engine"] == "exact"
+    z = sampled.z_scores(exact)
+    assert set(z.dims) == {"run", "step", "component", "subspace"}
+    assert list(z["component"].values) == ["bias", "variance", "risk"]
+    assert np.nanmax(np.abs(z.values)) < 5.0
+    table = z_table(sampled, exact)
+    assert f"{np.nanmax(np.abs(z.sel(component='risk').values)):.2f}" in table.splitlines()[-1]
+    assert "+-" in final_table(sampled)
+    assert "+-" not in final_table(exact)
+
+
+def test_z_scores_see_a_wrong_answer():
+    """Negative control: against exact moments of another noise variance the same z-scores are large."""
+    problem, wrong = (sl.LinearRegression.power_law(60, 1.5, 1.2, noise) for noise in (0.2, 0.3))
+    method = sl.methods.sgd(sl.schedules.constant(80, 0.2))
+    sampled = sl.sample(problem, method, replicas=2000, record=5)
+    assert np.nanmax(np.abs(sampled.z_scores(sl.exact(problem, method, record=5)).values)) < 5.0
+    assert np.nanmax(np.abs(sampled.z_scores(sl.exact(wrong, method, record=5)).values)) > 10.0
+    with pytest.raises(InputError, match="no standard_error"):
+        sl.exact(problem, method).z_scores(sampled)
+
+
+def test_run_prints_the_z_scores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("e.toml").write_text(TEXT)
+    done = CliRunner().invoke(app, ["run", "e.toml"])
+    assert done.exit_code == 0, done.output
+    assert "sampled against exact: largest |z|" in done.output
+    assert done.output.index("exact\n") < done.output.index("sampled\n")
+    assert {"trace.zarr", "sampled.zarr", "risk.png"} <= {p.name for p in Path("e-results").iterdir()}
+    assert sl.RiskTrace.load("e-results/sampled.zarr").dataset.attrs["engine"] == "sample"
+
+
+def test_a_checkpoint_is_beside_the_file(tmp_path):
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    experiment = Experiment({**TREE, "engine": {"kind": "sample", "replicas": 4, "checkpoint": "state"}}, folder)
+    first = experiment.run()
+    assert {p.name for p in (folder / "state").iterdir()} == {"run-0.npz", "run-1.npz"}
+    np.testing.assert_array_equal(experiment.run().risk.values, first.risk.values)
+
+
+@pytest.mark.parametrize(
+    ("engine", "sentence"),
+    [
+        ("samplr", "engine.kind: 'samplr'"),
+        (3, "engine = 3 is not known"),
+        ({"kind": "sample", "replica": 3}, "replica"),
+        ({"kind": "sample", "replicas": "many"}, "engine.replicas"),
+        ({"kind": "exact", "replicas": 3}, "replicas"),
+    ],
+)
+def test_refusals(engine, sentence):
+    with pytest.raises(InputError, match=sentence):
+        with_engine(engine)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"dtype": "float16"}, "dtype"),
+        ({"law": "laplace"}, "kurtosis"),
+        ({"replicas": 0}, "replicas"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_refusals_of_the_sampler(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        with_engine({"kind": "sample", **options}).run()
