@@ -96,7 +96,7 @@ def methods_of(case, rng):
     """M, b, c, o of STEPS steps: arrays that change at every step, mildly contracting (or not at all)."""
     k, n = case.k, STEPS
     M = 0.6 * np.eye(k) + 0.3 * rng.uniform(-1.0, 1.0, (n, k, k)) / k
-    b = rng.uniform(0.0, 60.0 if case.diverges else 0.15, (n, k))
+    b = rng.uniform(0.0, 12.0 if case.diverges else 0.15, (n, k))
     return M, b, rng.uniform(0.0, 1.0, (n, k)), rng.uniform(0.2, 1.0, (n + 1, k))
 
 
@@ -138,7 +138,7 @@ def kernel_of(case):
     with pytest.MonkeyPatch.context() as patch:
         if case.shape is not None:
             patch.setattr(cuda, "shape_of", lambda *_: case.shape)
-        source, _, chunks = chunks_of(case)
+        source, _, _ = chunks_of(case)
         sampler = cuda.GpuSampler(source, device=_Nowhere())
         batches = case.law != "additive" and case.batches != "one"
         return sampler.kernel(case.k, case.parts, batches)[0]
@@ -177,14 +177,60 @@ def check_case(case, device, bound, monkeypatch):
     np.testing.assert_allclose(got, expected, rtol=bound, atol=bound * np.abs(z[alive]).max(initial=1.0))
 
 
+def check_size(dim, device, bound):
+    """SGD with momentum in single precision on so many coordinates: from one warp to a state in memory."""
+    real, padded = np.float32, -(-dim // 256) * 256
+    lam = np.zeros(padded, real)
+    lam[:dim] = np.arange(1.0, dim + 1) ** -1.5
+    nothing = np.zeros((1, padded), real)
+    source = Source(
+        laws.GAUSSIAN, lam, 0.3, 5.0, np.zeros(padded, np.uint32), nothing[0], nothing, nothing[0, :1], np.zeros(0)
+    )
+    n, replicas = 20, 2
+    ones = np.ones(n)
+    M, b, c = ones[:, None, None] * [[1.0, 0.8], [0.0, 0.8]], 0.1 * ones[:, None] * [1.0, 1.0], ones[:, None] * [1.0, 0]
+    z = np.zeros((replicas, 4, padded), real)
+    z[:, 0, :dim] = np.sqrt(lam[:dim])
+    slots = np.full(n + 1, -1)
+    slots[[0, n]] = 0, 1
+    keeps = [
+        Recorder(
+            slots, np.array([0, 9]), np.array([9, dim]), np.array([0, 1]), np.zeros((2, replicas, 3, 2)),
+            np.array([0, dim - 1]), np.ones(2), np.zeros((2, replicas, 2)), 1e9, np.full(replicas, -1),
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    head = (0, replicas, 0, 0, M, b, c, np.ones((n + 1, 1)) * [1.0, 0.0], np.ones(n, np.int64), 0, *KEY, 2, 1)
+    sampler = cuda.GpuSampler(source, device)
+    on_device = sampler.upload(z)
+    run_replicas(source, keeps[0], *head, z)
+    sampler.run_replicas(keeps[1], *head, on_device)
+    for got, expected in ((keeps[1].risk, keeps[0].risk), (keeps[1].path, keeps[0].path)):
+        np.testing.assert_allclose(got, expected, rtol=bound, atol=bound * np.abs(expected).max())
+    np.testing.assert_allclose(sampler.download(on_device), z, rtol=bound, atol=bound * np.abs(z).max())
+
+
+def check_doors(steps):
+    """device="gpu" answers as device="cpu" does."""
+    problem = sl.LinearRegression.power_law(500, 1.5, 1.2, 0.1)
+    lr = sl.schedules.wsd(steps, peak=0.1, warmup=0.1, cooldown=0.2)
+    methods = [sl.methods.sgd(lr), sl.methods.heavy_ball(lr * 0.1, 0.9)]
+    exact = [sl.exact(problem, methods, subspaces="log_bins(3)", device=name).risk.values for name in ("cpu", "gpu")]
+    np.testing.assert_allclose(exact[1], exact[0], rtol=1e-11)
+    options = {"replicas": 3, "dtype": "float64", "seed": 3, "coordinates": [1, 7], "record": 5}
+    sampled = [sl.sample(problem, methods[0], device=name, **options).dataset for name in ("cpu", "gpu")]
+    for name in ("risk", "trajectory", "risk_quantile"):
+        np.testing.assert_allclose(sampled[1][name], sampled[0][name], rtol=1e-9, atol=1e-12)
+
+
 BOUNDS = {np.float64: 1e-12, np.float32: 3e-6}
-"""Relative to the largest of the run. The recursions contract, so that roundings do not grow; sums go in other orders."""
+"""Relative to the largest of a run. The recursions contract, so that roundings do not grow; sums go in other orders."""
 
 
 # -- exact moments -----------------------------------------------------------------------------------------------------
 
 
-def moment_jobs(lengths=(150, 97)):
+def moment_jobs(lengths=(100, 61)):
     """Runs of k = 1 .. 4 on two problems, of different length, with few and many labels, one of them diverging."""
     problems = [
         sl.LinearRegression.power_law(300, 1.5, 1.2, 0.1),

@@ -20,14 +20,15 @@ FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-w"]
 
 
 def build(folder, files, kernels, extra=""):
-    """A shared library of some sources with `kernels` (names with template arguments) as launch_0, launch_1, ..."""
+    """A shared library in `folder`, of some sources, with `kernels` (template names) as launch_0, launch_1, ..."""
     text = [f'#include "{SHIM}"', cuda.source_of(files), extra]
     for i, name in enumerate(kernels):
         text.append(
             f'extern "C" int launch_{i}(int blocks, int threads, void** values, int* sizes)'
             f" {{ return launch({name}, blocks, threads, values, sizes); }}"
         )
-    source, library = folder / f"{files[-1]}.cpp", folder / f"{files[-1]}.so"
+    name = f"{files[-1]}_{len(list(folder.iterdir()))}"
+    source, library = folder / f"{name}.cpp", folder / f"{name}.so"
     source.write_text("\n".join(text))
     done = subprocess.run([COMPILER, *FLAGS, str(source), "-o", str(library)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -35,17 +36,19 @@ def build(folder, files, kernels, extra=""):
 
 
 class HostDevice:
-    """NumPy arrays for device arrays, and the kernels of some libraries of `build`.
+    """NumPy arrays for device arrays; kernels are compiled into `folder`, many at once by `add` or one when wanted.
 
     Refuses an argument whose size is not that of the kernel's parameter: on a GPU it would be read as something else.
     """
 
-    def __init__(self):
+    def __init__(self, folder):
+        self.folder = folder
         self.kernels = {}
 
-    def add(self, library, names):
-        for i, name in enumerate(names):
-            self.kernels[name] = getattr(library, f"launch_{i}")
+    def add(self, files, kernels, extra=""):
+        library = build(self.folder, files, kernels, extra)
+        self.kernels.update((name, getattr(library, f"launch_{i}")) for i, name in enumerate(kernels))
+        return library
 
     def put(self, array):
         return np.array(array, order="C")
@@ -56,7 +59,12 @@ class HostDevice:
     def get(self, array):
         return array.copy()
 
+    def free_memory(self):
+        return 1 << 30
+
     def launch(self, files, kernel, blocks, threads, arguments):
+        if kernel not in self.kernels:
+            self.add(files, [kernel])
         function = self.kernels[kernel]
         sizes = (ctypes.c_int * 64)()
         assert function(0, 0, None, sizes) == len(arguments)

@@ -1,6 +1,8 @@
-// CUDA C++ on one thread of a processor: the threads of a block are fibers that take turns, and change at barriers alone.
-// A barrier that some thread does not reach, or a value that is read before the barrier that should precede it, shows.
+// CUDA C++ on one thread of a processor: the threads of a block are fibers that take turns and change only at barriers.
+// A barrier that some thread does not reach shows, and so does a value read before, or overwritten after, the barrier
+// that should stand between.
 #include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,86 +35,95 @@ static float __uint_as_float(unsigned x) { return bits_of<float>(x); }
 static long long __double_as_longlong(double x) { return bits_of<long long>(x); }
 static double __longlong_as_double(long long x) { return bits_of<double>(x); }
 
-// -- fibers ------------------------------------------------------------------------------------------------------------
-
-static const int MOST = 1024, STACK = 1 << 16;
-static ucontext_t fibers[MOST], outside;
-static char* stacks[MOST];
-static bool finished[MOST];
-static void (*body)(void*);
-static void* argument;
-static long idle;
-
-// On to the next thread that is not done.
-static void change() {
-    const unsigned from = threadIdx.x;
-    unsigned to = from;
-    do to = (to + 1) % blockDim.x;
-    while (finished[to] && to != from);
-    if (to == from) {
-        if (finished[from]) setcontext(&outside);
-        return;
-    }
-    threadIdx.x = to;
-    if (finished[from]) setcontext(&fibers[to]);
-    swapcontext(&fibers[from], &fibers[to]);
-}
-
-static void begin() {
-    body(argument);
-    finished[threadIdx.x] = true;
-    idle = 0;
-    change();
-}
-
-static void run_block(int threads, void (*f)(void*), void* a) {
-    body = f, argument = a, blockDim.x = unsigned(threads), threadIdx.x = 0, idle = 0;
-    for (int i = 0; i < threads; ++i) {
-        if (!stacks[i]) stacks[i] = (char*)malloc(STACK);
-        finished[i] = false;
-        getcontext(&fibers[i]);
-        fibers[i].uc_stack.ss_sp = stacks[i];
-        fibers[i].uc_stack.ss_size = STACK;
-        fibers[i].uc_link = nullptr;
-        makecontext(&fibers[i], begin, 0);
-    }
-    swapcontext(&outside, &fibers[0]);
-}
-
-// -- barriers ----------------------------------------------------------------------------------------------------------
+// -- fibers: begun with makecontext, changed with longjmp, which makes no system call ---------------------------------
 
 struct Barrier {
     unsigned arrived, opened;
 };
 
+static const unsigned MOST = 1024, STACK = 1 << 16;
+static ucontext_t beginnings[MOST], outside;
+static jmp_buf places[MOST];
+static char* stacks[MOST];
+static enum { FRESH, BEGUN, FINISHED } states[MOST];
+static Barrier* awaited[MOST];
+static unsigned opened[MOST];
+static void (*body)(void*);
+static void* argument;
+
+// On to a thread that is not waiting: of the same warp as long as there is one, so that warps run far ahead of others.
+static void change() {
+    const unsigned from = threadIdx.x, lane = from % 32, warps = blockDim.x / 32;
+    if (states[from] != FINISHED && _setjmp(places[from])) return;
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < blockDim.x; ++i) {
+        const unsigned to = (from / 32 + i / 32) % warps * 32 + (lane + i) % 32;
+        if (states[to] == FINISHED) continue;
+        if (awaited[to] && awaited[to]->opened == opened[to]) {
+            ++waiting;
+            continue;
+        }
+        threadIdx.x = to;
+        if (states[to] == BEGUN) _longjmp(places[to], 1);
+        states[to] = BEGUN;
+        setcontext(&beginnings[to]);
+    }
+    if (waiting) {
+        fprintf(stderr, "a barrier is not reached by all threads\n");
+        abort();
+    }
+    setcontext(&outside);
+}
+
+static void begin() {
+    body(argument);
+    states[threadIdx.x] = FINISHED;
+    change();
+}
+
+static void run_block(unsigned threads, void (*f)(void*), void* a) {
+    body = f, argument = a, blockDim.x = threads, threadIdx.x = 0;
+    for (unsigned i = 0; i < threads; ++i) {
+        if (!stacks[i]) stacks[i] = (char*)malloc(STACK);
+        states[i] = FRESH;
+        awaited[i] = nullptr;
+        getcontext(&beginnings[i]);
+        beginnings[i].uc_stack.ss_sp = stacks[i];
+        beginnings[i].uc_stack.ss_size = STACK;
+        beginnings[i].uc_link = nullptr;
+        makecontext(&beginnings[i], begin, 0);
+    }
+    states[0] = BEGUN;
+    swapcontext(&outside, &beginnings[0]);
+}
+
+// -- barriers ---------------------------------------------------------------------------------------------------------
+
 static void wait(Barrier& barrier, unsigned count) {
-    const unsigned opened = barrier.opened;
+    const unsigned thread = threadIdx.x;
     if (++barrier.arrived == count) {
-        barrier.arrived = 0, ++barrier.opened, idle = 0;
+        barrier.arrived = 0, ++barrier.opened;
         return;
     }
-    while (barrier.opened == opened) {
-        if (++idle > 4 * MOST) {
-            fprintf(stderr, "a barrier is not reached by all threads\n");
-            abort();
-        }
-        change();
-    }
+    awaited[thread] = &barrier, opened[thread] = barrier.opened;
+    change();
+    awaited[thread] = nullptr;
 }
 
 static Barrier of_block, of_warp[MOST / 32];
 
 static void __syncthreads() { wait(of_block, blockDim.x); }
 
+// Two buffers by turns: whoever writes to one again has passed a barrier that its last reader reached later.
 template <class T>
 static T __shfl_sync(unsigned, T value, int lane) {
-    static T lanes[MOST];
-    const unsigned warp = threadIdx.x / 32;
-    lanes[threadIdx.x] = value;
+    static T lanes[2][MOST];
+    static bool turns[MOST];
+    const unsigned thread = threadIdx.x, warp = thread / 32;
+    const bool turn = turns[thread] = !turns[thread];
+    lanes[turn][thread] = value;
     wait(of_warp[warp], 32);
-    const T result = lanes[32 * warp + unsigned(lane)];
-    wait(of_warp[warp], 32);
-    return result;
+    return lanes[turn][32 * warp + unsigned(lane)];
 }
 
 template <class T>
@@ -120,7 +131,7 @@ static T __shfl_xor_sync(unsigned mask, T value, int lanes) {
     return __shfl_sync(mask, value, int(threadIdx.x % 32) ^ lanes);
 }
 
-// -- launches, with arguments as cuLaunchKernel takes them: pointers to their values -----------------------------------
+// -- launches, with arguments as cuLaunchKernel takes them: pointers to their values ----------------------------------
 
 template <class... A, size_t... I>
 static void launch(void (*kernel)(A...), int blocks, int threads, void** values, std::index_sequence<I...>) {
@@ -131,7 +142,7 @@ static void launch(void (*kernel)(A...), int blocks, int threads, void** values,
     gridDim.x = unsigned(blocks);
     for (int i = 0; i < blocks; ++i) {
         blockIdx.x = unsigned(i);
-        run_block(threads, [](void* a) { ((Call*)a)->kernel(*(A*)((Call*)a)->values[I]...); }, &call);
+        run_block(unsigned(threads), [](void* a) { ((Call*)a)->kernel(*(A*)((Call*)a)->values[I]...); }, &call);
     }
 }
 

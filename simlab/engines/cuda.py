@@ -1,7 +1,7 @@
 """The kernels of both engines on a GPU, through CuPy: what goes up, how a launch is shaped, what comes back.
 
 Kernels are templates, compiled by NVRTC for the configuration of a run and cached by CuPy on disk. The launchers speak
-to a `Device` of five verbs, so that the tests can run them, and the kernels, with no GPU at all.
+to a `Device` of a few verbs, so that the tests can run them, and the kernels, with no GPU at all.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ class Device(Protocol):
     def get(self, array: Any) -> Array:
         """A device array as a NumPy array."""
 
+    def free_memory(self) -> int:
+        """Bytes that may be used."""
+
     def launch(
         self, files: tuple[str, ...], kernel: str, blocks: int, threads: int, arguments: tuple[Any, ...]
     ) -> None:
-        """Run a kernel, e.g. "run_moments<1, 64, 4, true>", of the sources `files` on device arrays and NumPy scalars."""
+        """Run a kernel, e.g. "run_moments<1, 64, 4, true>", of the sources `files` on arrays here and NumPy scalars."""
 
 
 def source_of(files: tuple[str, ...]) -> str:
@@ -68,25 +71,34 @@ def _module(files: tuple[str, ...], kernel: str) -> Any:
 
 
 class CupyDevice:
-    """CuPy's current device."""
+    """The device that is CuPy's current one when this is made; any thread may use it."""
 
     def __init__(self) -> None:
         self.cupy: Any = import_module("cupy")
+        self.device = self.cupy.cuda.Device()
 
     def put(self, array: Array) -> Any:
-        return self.cupy.asarray(np.ascontiguousarray(array))
+        with self.device:
+            return self.cupy.asarray(np.ascontiguousarray(array))
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        return self.cupy.zeros(shape, dtype=dtype)
+        with self.device:
+            return self.cupy.zeros(shape, dtype=dtype)
 
     def get(self, array: Any) -> Array:
-        host: Array = self.cupy.asnumpy(array)
+        with self.device:
+            host: Array = self.cupy.asnumpy(array)
         return host
+
+    def free_memory(self) -> int:
+        with self.device:
+            return int(self.cupy.cuda.runtime.memGetInfo()[0] + self.cupy.get_default_memory_pool().free_bytes())
 
     def launch(
         self, files: tuple[str, ...], kernel: str, blocks: int, threads: int, arguments: tuple[Any, ...]
     ) -> None:
-        _module(files, kernel).get_function(kernel)((blocks,), (threads,), arguments)
+        with self.device:
+            _module(files, kernel).get_function(kernel)((blocks,), (threads,), arguments)
 
 
 # -- the shape of a launch ---------------------------------------------------------------------------------------------
@@ -157,6 +169,10 @@ class GpuSampler:
     def download(self, z: Any) -> Array:
         """The state back from the device."""
         return self.device.get(z)
+
+    def free_memory(self) -> int:
+        """Bytes of device memory that may be used."""
+        return self.device.free_memory()
 
     def kernel(self, k: int, parts: int, batches: bool) -> tuple[str, int]:
         """The name of the kernel of this source, and the threads of a block; `batches`: some are not of one sample."""
@@ -398,7 +414,7 @@ class _Group:
             rows, columns = np.triu_indices(self.k)
             with np.errstate(over="ignore", invalid="ignore"):
                 per_node = np.einsum("e,cei->ci", np.where(rows == columns, 0.5, 1.0) * packed_outer(o), U)
-                final = np.stack([np.bincount(self.orders[i], part, label_count) for part in per_node])
+                final = np.array([np.bincount(self.orders[i], part, label_count) for part in per_node], np.float64)
             if diverged:
                 final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
             risk[steps == at] = final

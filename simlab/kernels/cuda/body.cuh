@@ -1,6 +1,6 @@
-// The random words and the laws of simlab/kernels/{philox,elementary,laws,rows}.py in CUDA C++: the same counters, so the
-// same words bit for bit; the same formulas and coefficients, so the same numbers up to the rounding of fused
-// multiply-adds. Nothing is included: NVRTC takes this as it is, a host compiler with the macros of tests/cuda_on_host.h.
+// The random words and the laws of simlab/kernels/{philox,elementary,laws,rows}.py in CUDA C++: the same counters, so
+// the same words bit for bit; the same formulas and coefficients, so the same numbers up to the rounding of fused
+// multiply-adds. Nothing is included: NVRTC takes this as it is, a host compiler with tests/cuda_on_host.h before it.
 
 using u32 = unsigned int;
 using u64 = unsigned long long;
@@ -8,7 +8,7 @@ using i64 = long long;
 
 #define INLINE __device__ __forceinline__
 
-// -- words -------------------------------------------------------------------------------------------------------------
+// -- words ------------------------------------------------------------------------------------------------------------
 
 enum Purpose : u32 { FEATURES, RADIUS, NOISE, ROW, SHUFFLE };
 
@@ -37,7 +37,7 @@ INLINE u32 counter_word(Purpose purpose, u32 sample) { return u32(purpose) + 8u 
 // The coordinate that word w of a Philox block belongs to: tiles of 4 x 64, contiguous within a word.
 INLINE int coordinate(int block, int w) { return 256 * (block / 64) + 64 * w + block % 64; }
 
-// -- elementary functions ----------------------------------------------------------------------------------------------
+// -- elementary functions ---------------------------------------------------------------------------------------------
 
 template <class R>
 INLINE R horner(R, double last) {
@@ -132,7 +132,7 @@ INLINE R exp_minus_one(R x) {
     return (two - R(1)) + two * (power(f) * f);
 }
 
-// -- laws: coordinates of mean 0 and variance 1 ------------------------------------------------------------------------
+// -- laws: coordinates of mean 0 and variance 1 -----------------------------------------------------------------------
 
 enum Law { GAUSSIAN, UNIFORM, LAPLACE, STUDENT, THREE_POINT, ROWS, EPOCHS, ONE_HOT, ADDITIVE };
 
@@ -200,7 +200,7 @@ INLINE R label_noise(u32 step, u32 replica, u32 sample, u32 k0, u32 k1) {
     return first;
 }
 
-// -- rows and categories -----------------------------------------------------------------------------------------------
+// -- rows and categories ----------------------------------------------------------------------------------------------
 
 INLINE u64 wide_word(u32 step, u32 replica, u32 sample, u32 k0, u32 k1) {
     const Words words = philox(step, replica, 0, counter_word(ROW, sample), k0, k1);

@@ -3,8 +3,8 @@
 //
 // A thread owns the Philox blocks threadIdx.x, threadIdx.x + THREADS, ... (four coordinates each; the lanes of a warp
 // read and write 32 neighbours). HELD: their state and eigenvalues stay in registers, and the loops over them are
-// unrolled and free of branches, so that the draws overlap; blocks beyond the last have lam = 0 and z = 0. Otherwise the
-// state stays in global memory and the features of a step in local memory: for more coordinates than registers.
+// unrolled and free of branches, so that the draws overlap; blocks beyond the last have lam = 0 and z = 0. Otherwise
+// the state stays in global memory and the features of a step in local memory: for more coordinates than registers.
 
 template <class R>
 struct Source {
@@ -102,7 +102,7 @@ struct Trajectory {
         }
     }
 
-    // -- draws ---------------------------------------------------------------------------------------------------------
+    // -- draws --------------------------------------------------------------------------------------------------------
 
     // The whitened features of one sample into x.
     INLINE void draw(u32 step, u32 sample, int row) {
@@ -133,11 +133,12 @@ struct Trajectory {
         }
     }
 
-    // The order of the rows in this epoch: all threads draw, one of them exchanges.
+    // The order of the rows in this epoch: all threads draw, one of them exchanges. Whoever read the last order has
+    // since passed the barrier of an inner product.
     INLINE void shuffle() {
         __shared__ int other[THREADS];
-        __syncthreads();
         for (int j = threadIdx.x; j < source.count; j += THREADS) order[j] = j;
+        __syncthreads();
         for (int top = source.count - 1; top > 0; top -= THREADS) {
             const int j = top - int(threadIdx.x);
             if (j > 0) other[threadIdx.x] = exchange(u32(epoch), replica, u32(j), k0, k1);
@@ -149,7 +150,6 @@ struct Trajectory {
             }
             __syncthreads();
         }
-        __syncthreads();
         shuffled = epoch;
     }
 
@@ -179,7 +179,7 @@ struct Trajectory {
         if constexpr (TABLE) noise = source.residual[row];
     }
 
-    // -- a step --------------------------------------------------------------------------------------------------------
+    // -- a step -------------------------------------------------------------------------------------------------------
 
     // c . zeta of one coordinate.
     INLINE R look(const R (&c)[K], int part, int own, int w) {
@@ -281,7 +281,7 @@ struct Trajectory {
         }
     }
 
-    // -- records and divergence ----------------------------------------------------------------------------------------
+    // -- records and divergence ---------------------------------------------------------------------------------------
 
     // Risk of the whole trajectory where the next gradient is taken.
     INLINE double gradient_risk(const R* c) {
@@ -350,8 +350,9 @@ struct Trajectory {
     }
 };
 
-// Replica first_replica + blockIdx.x through n steps from step t0 on. M (n, K, K), b, c (n, K), o (n + 1, K), batch (n,)
-// (0: the full gradient); BATCHES: some batch is not of one sample; z (replicas, PARTS * K, D); order (replicas, count).
+// Replica first_replica + blockIdx.x through n steps from step t0 on. M (n, K, K), b, c (n, K), o (n + 1, K), batch
+// (n,), 0 for the full gradient; BATCHES: some batch is not of one sample; z (replicas, PARTS * K, D); order (replicas,
+// count), scratch.
 template <class R, int LAW, int K, int PARTS, bool BATCHES, int THREADS, int OWNED, bool HELD>
 __global__ void __launch_bounds__(THREADS)
     run_replicas(const R* lam, R noise, R degrees, const u32* threshold, const R* size, const R* rows,

@@ -1,0 +1,68 @@
+"""Where a run goes: names, absence of a GPU in one sentence, and a CuPy that is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+
+import pytest
+
+from simlab.engines import devices
+from simlab.errors import InputError
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """Put a stand-in for CuPy in place: cupy(lambda: number of GPUs), or cupy(None) for none installed."""
+
+    def install(count):
+        devices.missing.cache_clear()
+        found = None
+        if count is not None:
+            runtime = types.SimpleNamespace(getDeviceCount=count)
+            module = types.ModuleType("cupy")
+            module.cuda = types.SimpleNamespace(runtime=runtime)
+            monkeypatch.setitem(sys.modules, "cupy", module)
+            found = importlib.util.spec_from_loader("cupy", None)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+
+    yield install
+    devices.missing.cache_clear()
+
+
+def broken():
+    raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient\nand more")
+
+
+def test_the_processor_is_always_there(cupy):
+    cupy(broken)
+    assert devices.choose("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"),
+    [
+        (None, "CuPy is not installed"),
+        (broken, "cudaErrorInsufficientDriver: CUDA driver version is insufficient\\)"),
+        (lambda: 0, "CuPy counts no GPU"),
+    ],
+    ids=["not installed", "no driver", "no device"],
+)
+def test_no_gpu_is_one_sentence_with_its_remedy(cupy, count, reason):
+    cupy(count)
+    assert devices.choose("auto") == "cpu"
+    with pytest.raises(InputError, match=rf"device = 'gpu': .*{reason}.*pip install 'sgd-simlab\[gpu\]'") as caught:
+        devices.choose("gpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gpu_is_taken(cupy):
+    cupy(lambda: 2)
+    assert devices.choose("auto") == devices.choose("gpu") == "gpu"
+
+
+@pytest.mark.parametrize(("name", "near"), [("gpuu", "'gpu'"), ("xyz", "auto, cpu, gpu")])
+def test_unknown_names_are_refused(name, near):
+    with pytest.raises(InputError, match=f"device: '{name}' is not known; .*{near}"):
+        devices.choose(name)
