@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -30,22 +30,28 @@ class Checkpoint:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._refusal(error) from None
+        # What processes killed within a save have left. One that still lives loses that save and nothing else.
+        for left in self.folder.glob(f"{name}.*.partial"):
+            with suppress(OSError):
+                left.unlink()
 
     def load(self) -> dict[str, npt.NDArray[Any]] | None:
         """The arrays saved last, or None where there are none yet."""
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            # Opened here: NumPy leaves a file that it cannot read open.
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise InputError(
-                f"checkpoint {self.path} cannot be read ({error}); delete it to start from the beginning."
-            ) from None
-        if str(arrays.pop("fingerprint", "")) != self.fingerprint:
+        except Exception as error:  # zipfile and NumPy raise of every kind over a damaged file
+            raise self._damage(error) from None
+        whose, *names = np.atleast_1d(arrays.pop("fingerprint", np.array(""))).tolist()
+        if whose != self.fingerprint:
             raise InputError(
                 f"checkpoint {self.path} holds the state of another run; give another folder, or delete it."
             )
+        if set(names) != arrays.keys():
+            raise self._damage("it is not complete")
         return arrays
 
     def save(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
@@ -53,13 +59,18 @@ class Checkpoint:
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
         try:
             with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, fingerprint=np.array(self.fingerprint), **arrays)
+                np.savez(file, allow_pickle=False, fingerprint=np.array([self.fingerprint, *arrays]), **arrays)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(self.path)
+            # Gone if this run was started a second time meanwhile: what was saved before stands, the next save follows.
+            with suppress(FileNotFoundError):
+                partial.replace(self.path)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise self._refusal(error) from None
+
+    def _damage(self, reason: object) -> InputError:
+        return InputError(f"checkpoint {self.path} cannot be read ({reason}); delete it to start from the beginning.")
 
     def _refusal(self, error: OSError) -> InputError:
         return InputError(

@@ -229,7 +229,7 @@ def run_ensemble(
     path = np.full((*shape[:2], ensemble.watched.size), np.nan)
     outcome = Outcome(np.full(shape, np.nan), path, np.full(plan.replicas, -1), False)
     first, at, z = _resume(ensemble, outcome, store)
-    tick(first * method.length + (0 if z is None else at * z.shape[0]))
+    outcome.interrupted = not tick(first * method.length + (0 if z is None else at * z.shape[0]))
     with ThreadPoolExecutor(max_workers=plan.threads) as pool:
         while first < plan.replicas and not outcome.interrupted:
             if z is None:

@@ -104,19 +104,19 @@ def sample(
         None if block is None else check_count("block", block),
         None if every is None else check_count("every", every),
     )
-    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in quantiles])
+    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in _entries("quantiles", quantiles)])
     watched = _watched(coordinates, draws.eigenvalues.size)
     for each in methods:
         _check_counters(each)
+    recorded = [record_steps(record, each.length) for each in methods]
     chosen = choose(device)
     size = draws.eigenvalues.size
     ticker = _Ticker(plan.replicas * sum(m.length for m in methods), progress)
     results: list[RunResult] = []
     names: list[str] = []
     try:
-        for j, each in enumerate(methods):
+        for j, (each, steps) in enumerate(zip(methods, recorded, strict=True)):
             names, labels = _labels(partition, problem, size, each)
-            steps = record_steps(record, each.length)
             ensemble = Ensemble(draws, each, labels, watched, plan, chosen)
             store = None
             if checkpoint is not None:
@@ -172,8 +172,15 @@ def _precision(dtype: Any) -> Precision:
 
 def _watched(coordinates: Sequence[int] | None, dim: int) -> IntArray:
     """0-based indices of the coordinates whose trajectories are kept."""
-    chosen = [] if coordinates is None else [check_count("coordinates", i, high=dim) for i in coordinates]
-    return np.array(chosen, dtype=np.int64) - 1
+    entries = [] if coordinates is None else _entries("coordinates", coordinates)
+    return np.array([check_count("coordinates", i, high=dim) for i in entries], dtype=np.int64) - 1
+
+
+def _entries(field: str, values: Any) -> list[Any]:
+    try:
+        return list(values)
+    except TypeError:
+        raise InputError(f"{field} = {values!r} is not a sequence; give a list of numbers.") from None
 
 
 def _check_counters(method: Method) -> None:
@@ -184,8 +191,9 @@ def _check_counters(method: Method) -> None:
         )
     for start in range(0, method.length, 65536):
         batch = method.batches(start, min(start + 65536, method.length))
-        if np.any(np.isfinite(batch) & (batch > MOST_SAMPLES)):
-            raise InputError(f"batch exceeds {MOST_SAMPLES}; use math.inf for the full gradient.")
+        most = int(np.max(batch, where=np.isfinite(batch), initial=0.0))
+        if most > MOST_SAMPLES:
+            raise InputError(f"batch = {most} is more than {MOST_SAMPLES}; use math.inf for the full gradient.")
 
 
 def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tuple[list[str], IntArray]:
@@ -280,5 +288,6 @@ def _quantiles(values: FloatArray, levels: FloatArray) -> FloatArray:
     """Order statistics over axis 1, moved behind it: the smallest value with at least a share `level` at or below."""
     n = values.shape[1]
     order = np.sort(values, axis=1)
-    at = np.clip(np.ceil(levels * n).astype(np.int64) - 1, 0, n - 1)
+    # Rounded first: 0.07 times 100 is 7 and not what floats make of it, a little more.
+    at = np.clip(np.ceil(np.round(levels * n, 6)).astype(np.int64) - 1, 0, n - 1)
     return order[:, at]

@@ -321,7 +321,8 @@ def run_replicas(
             slot = keep.slots[at]
             if slot >= 0:
                 _record(z, r, parts, o[at], slot, keep)
-            look = slot >= 0 or (t0 + at) % CHECK == 0
+            # Not at the end of a chunk, where c is not known yet: the next chunk looks there, the last one records.
+            look = slot >= 0 or (at < n and (t0 + at) % CHECK == 0)
             if look and not _gradient_risk(z, r, parts, c[min(at, n - 1)], size) <= keep.limit:
                 _end(r, t0 + at, at, keep)
                 break

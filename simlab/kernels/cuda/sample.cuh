@@ -373,7 +373,8 @@ __global__ void __launch_bounds__(THREADS)
         const i64 t = t0 + at;
         const int slot = slots[at];
         if (slot >= 0) run.record(keep, o + u64(at) * K, slot);
-        if (slot >= 0 || t % CHECK == 0) {
+        // Not at the end of a chunk, where c is not known yet: the next chunk looks there, the last one records.
+        if (slot >= 0 || (at < n && t % CHECK == 0)) {
             if (!(run.gradient_risk(c + u64(at < n ? at : n - 1) * K) <= limit)) {
                 if (threadIdx.x == 0) ended[r] = t;
                 break;
