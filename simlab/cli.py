@@ -53,7 +53,7 @@ class _Simlab(TyperGroup):
 
 app = typer.Typer(
     cls=_Simlab,
-    help="Exact risk of SGD, momentum and averaging under any learning-rate schedule, by eigen-subspace.",
+    help="Exact and sampled risk of SGD, momentum and averaging under any learning-rate schedule, by eigen-subspace.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -122,7 +122,7 @@ def test_threads(benchmark, problem, lr, who):
 
 def test_coordinates_a_second(problem, lr, request):
     """The kernel's rate, printed; cores that share a machine change their clock from one minute to the next."""
-    if request.config.getoption("--benchmark-disable"):
+    if not request.config.getoption("--benchmark-enable"):
         pytest.skip("a timing: run with --benchmark-enable")
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for name, options in (("float32", {}), ("float64", {"dtype": "float64"})):
