@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simlab.errors import InputError
     from simlab.experiment import Experiment
     from simlab.problems import EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
+    from simlab.sweeps import sweep
     from simlab.trace import RiskTrace
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "sample",
     "schedules",
     "subspaces",
+    "sweep",
 ]
 
 _HOME = {
@@ -52,6 +54,7 @@ _HOME = {
     "RiskTrace": "simlab.trace",
     "exact": "simlab.engines.exact",
     "sample": "simlab.engines.sample",
+    "sweep": "simlab.sweeps",
 }
 _MODULES = ("methods", "plot", "schedules", "subspaces")
 

@@ -15,7 +15,7 @@ HEAVY = ["numba", "xarray", "scipy", "matplotlib", "pydantic", "typer", "pandas"
 
 FLOORS = {
     5: ["cli", "__main__"],
-    4: ["experiment", "conformance", "demo", "doctor", "files"],
+    4: ["experiment", "sweeps", "conformance", "demo", "doctor", "files"],
     3: ["engines", "plot", "progress", "checkpoint"],
     2: ["problems", "methods", "trace", "river"],
     1: ["spectra", "quadrature", "schedules", "subspaces", "kernels", "errors", "_version"],

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, training_time
+from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
 from simlab.kernels.layout import NodeArrays, packed_outer
 from simlab.kernels.trajectories import ADDITIVE, EPOCHS, ONE_HOT, Recorder, Source
 from simlab.methods.base import Method
@@ -418,6 +418,5 @@ class _Group:
             if diverged:
                 final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
             risk[steps == at] = final
-            elapsed = training_time(method.learning_rate, steps, at)
-            results.append(RunResult(steps, risk, ("bias", "variance"), status, at, final, elapsed))
+            results.append(RunResult(steps, risk, ("bias", "variance"), status, at, final, method.learning_rate))
         return results

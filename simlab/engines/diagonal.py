@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, training_time
+from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
 from simlab.kernels import moments
 from simlab.kernels.advance import advance
 from simlab.kernels.layout import NodeArrays, packed_outer, padded, scratch
@@ -107,8 +107,7 @@ def run_diagonal(
     if deterministic:
         risk[:, 2] = mean_rows
     risk[steps == at] = final
-    elapsed = training_time(method.learning_rate, steps, at)
-    return RunResult(steps, risk, components, status, at, final, elapsed, shots)
+    return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots)
 
 
 def _advance(

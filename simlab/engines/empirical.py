@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, training_time
+from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
 from simlab.kernels.fourth_moments import contract
 from simlab.methods.base import Method
 from simlab.problems.empirical import EmpiricalRegression
@@ -132,5 +132,4 @@ def run_empirical(
                     break
             if tick is not None and not tick(CHUNK * problem.dim) and at < method.length and status == "done":
                 status = "interrupted"
-    elapsed = training_time(method.learning_rate, steps, at)
-    return RunResult(steps, risk, components, status, at, final.copy(), elapsed, shots)
+    return RunResult(steps, risk, components, status, at, final.copy(), method.learning_rate, shots)

@@ -21,7 +21,7 @@ from simlab.progress import ProgressBar
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
 
-__all__ = ["exact"]
+__all__ = ["exact", "exact_results"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -86,6 +86,28 @@ def exact(
         run_labels=labels,
         provenance={"engine": "exact", "subspaces": partition.expression},
     )
+
+
+def exact_results(
+    problem: DiagonalProblem | EmpiricalRegression,
+    methods: list[Method],
+    *,
+    record: Record,
+    partition: Subspaces,
+    deterministic: bool = False,
+    device: str = "cpu",
+    tick: Tick | None = None,
+) -> list[RunResult]:
+    """What `exact` computes, run by run and without a label, in the thread of the caller: for sweeps.
+
+    `tick` is called with the mode-steps done, and stops the runs by False.
+    """
+    going: Tick = tick or (lambda amount: True)
+    if _on_gpu(device, not (deterministic or isinstance(problem, EmpiricalRegression))):
+        jobs, _, _ = _gpu_job(problem, methods, partition, record)
+    else:
+        jobs, _, _ = _jobs(problem, methods, partition, record, deterministic, None)
+    return [result for job in jobs for result in job(going)]
 
 
 def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> IntArray | None:
@@ -169,8 +191,9 @@ def _jobs(
         start, stop, size, run = modes.start, modes.stop, nodes.lam.size, partial(run_diagonal, nodes)
     jobs: list[Job] = []
     names: list[str] = []
+    recorded = {length: record_steps(record, length) for length in {method.length for method in methods}}
     for method, names, labels in _labelled(problem, start, stop, methods, partition):
-        steps = record_steps(record, method.length)
+        steps = recorded[method.length]
         jobs.append(partial(_start, run, method, steps, labels, len(names), options))
     return jobs, names, size
 

@@ -29,9 +29,9 @@ DIVERGENCE_FACTOR = 1e6
 class RunResult:
     """One run: risk (records, components, subspaces), NaN where not reached; the step it ended at and why.
 
-    `final` is the risk (components, subspaces) at the step `ended_at`. `snapshots` maps a step to the risk per node
-    (components, nodes). `training_time` (records,) is the sum of the learning rates of the steps before each record.
-    `statistics` maps a name to (further dimensions, array (records, ...)): what a sampler says beside the mean.
+    `final` is the risk (components, subspaces) at the step `ended_at`. `learning_rate` is that of the run. `snapshots`
+    maps a step to the risk per node (components, nodes). `statistics` maps a name to (further dimensions, array
+    (records, ...)): what a sampler says beside the mean.
     """
 
     steps: IntArray
@@ -40,9 +40,14 @@ class RunResult:
     status: Status
     ended_at: int
     final: FloatArray
-    training_time: FloatArray
+    learning_rate: Schedule
     snapshots: dict[int, FloatArray] = field(default_factory=dict)
     statistics: dict[str, tuple[tuple[str, ...], FloatArray]] = field(default_factory=dict)
+
+    @property
+    def training_time(self) -> FloatArray:
+        """The sum of the learning rates of the steps before each record (records,), 0 beyond the end."""
+        return training_time(self.learning_rate, self.steps, self.ended_at)
 
 
 def record_steps(record: Record, length: int) -> IntArray:

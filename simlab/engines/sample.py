@@ -16,7 +16,7 @@ from simlab.checkpoint import Checkpoint
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.devices import choose
 from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble
-from simlab.engines.recording import Record, RunResult, Status, record_steps, training_time
+from simlab.engines.recording import Record, RunResult, Status, record_steps
 from simlab.errors import InputError, check_count, check_number, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
@@ -253,9 +253,8 @@ def _summary(ensemble: Ensemble, outcome: Outcome, steps: IntArray, levels: Floa
     if status == "diverged":
         last = int(np.argmax(2 * statistics["diverged"][1] > replicas))
     ended_at = int(steps[last])
-    elapsed = training_time(ensemble.method.learning_rate, steps, ended_at)
     return RunResult(
-        steps, mean, components, status, ended_at, mean[last].copy(), elapsed, {}, statistics
+        steps, mean, components, status, ended_at, mean[last].copy(), ensemble.method.learning_rate, {}, statistics
     )  # fmt: skip
 
 

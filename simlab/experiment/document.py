@@ -26,7 +26,7 @@ from simlab.subspaces import Subspaces, from_spec
 if TYPE_CHECKING:
     from simlab.trace import RiskTrace
 
-__all__ = ["Experiment"]
+__all__ = ["Experiment", "canonical", "read_toml"]
 
 TABLES = ("problem", "schedule", "method", "record", "compare", "engine")
 RECORD = ("steps", "subspaces", "deterministic", "snapshots")
@@ -43,7 +43,7 @@ class Experiment:
 
     def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
         self.folder = Path(folder).resolve()
-        self._tree = _canonical(tree, self.folder)
+        self._tree = canonical(tree, self.folder)
         problem = self._tree["problem"]
         self._source = source = build_problem(problem, self.folder)
         measured = problem["kind"] == "data"
@@ -100,6 +100,12 @@ class Experiment:
         given = {name: self._record[name] for name in ("record", "subspaces")}
         options = {**given, **self._sampling, "threads": threads, "progress": progress}
         return self._signed(sample(self._source, self._methods, **options))
+
+    @property
+    def subspaces(self) -> Subspaces:
+        """The partition that is recorded."""
+        partition: Subspaces = self._record["subspaces"]
+        return partition
 
     @property
     def _methods(self) -> Method | dict[str, Method]:
@@ -199,7 +205,7 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
 # -- the canonical form
 
 
-def _canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A plain copy of the tables with canonical kinds, absolute paths and the default method."""
     if not isinstance(tree, Mapping):
         raise InputError(f"experiment = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.")

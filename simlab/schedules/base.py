@@ -212,6 +212,10 @@ class Schedule:
         return hash(self._key)
 
     def __repr__(self) -> str:
+        return self._expression
+
+    @cached_property
+    def _expression(self) -> str:
         a = self._arguments
         if self.kind == "scaled":
             return f"{a['schedule']!r} * {a['factor']!r}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from simlab.errors import InputError, unknown_name
@@ -64,7 +65,8 @@ def make(kind: str, steps: int, **parameters: Any) -> Schedule:
     return FAMILIES[name](steps, **parameters)
 
 
-def defaults(name: str) -> dict[str, Any]:
+@cache
+def defaults(name: str) -> Mapping[str, Any]:
     """The default of every parameter of family `name` that has one."""
     signature = inspect.signature(FAMILIES[name]).parameters
     return {p.name: p.default for p in signature.values() if p.default is not inspect.Parameter.empty}

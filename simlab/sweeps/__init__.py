@@ -1,0 +1,70 @@
+"""Sweeps: one experiment, some of its parameters varied, one labelled array of answers.
+
+    store = simlab.sweep("experiment.toml", {"schedule.peak": {"log": [0.01, 1.0], "points": 9}}, store="peaks.zarr")
+    store.dataset()["final_risk"]
+
+axes: the table [sweep] -> plan: cells, checked -> blocks, compute: numbers -> store, ledger: kept -> run: all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from simlab.errors import InputError
+from simlab.experiment import Experiment
+from simlab.experiment.document import read_toml
+from simlab.sweeps.plan import Sweep
+from simlab.sweeps.run import Report, run_sweep
+from simlab.sweeps.store import Store
+
+__all__ = ["Report", "Store", "Sweep", "run_sweep", "sweep", "sweep_of"]
+
+
+def sweep(
+    experiment: Experiment | Mapping[str, Any] | str | PathLike[str],
+    axes: Mapping[str, Any] | None = None,
+    *,
+    store: str | PathLike[str],
+    threads: int | None = None,
+    cluster: str | None = None,
+    progress: Callable[[int, int], None] | bool | None = None,
+) -> Store:
+    """Run an experiment at many values of its parameters; what the store holds already is not computed again.
+
+    Parameters
+    ----------
+    experiment : an Experiment, its tables, or the path of its file.
+    axes : the table [sweep] (see `simlab.sweeps.axes`), such as {"schedule.peak": [0.1, 0.2], "method.batch": [1, 8]}
+        for a grid; default: that of the file.
+    store : the folder of the answers; made where it is not there.
+    threads : cells computed at a time on this machine (default: its processors).
+    cluster : "tcp://HOST:PORT" of a Dask scheduler, or "local:N" for N worker processes.
+    progress : None for a bar on a terminal, False for none, or a callable (cells done, all).
+
+    Returns the store, open for reading: `store.dataset()` has the variables risk, final_risk, status and ended_at by
+    the swept parameters. Raises InputError for bad input, before anything runs.
+    """
+    planned = sweep_of(experiment, axes)
+    run_sweep(planned, store, threads=threads, cluster=cluster, progress=progress)
+    return Store(store)
+
+
+def sweep_of(
+    experiment: Experiment | Mapping[str, Any] | str | PathLike[str], axes: Mapping[str, Any] | None = None
+) -> Sweep:
+    """The sweep of an experiment with these axes, or those of its own table [sweep]."""
+    folder: Path = Path()
+    if isinstance(experiment, Experiment):
+        tree, folder = experiment.to_dict(), experiment.folder
+    elif isinstance(experiment, Mapping):
+        tree = dict(experiment)
+    else:
+        tree, folder = read_toml(experiment), Path(experiment).resolve().parent
+    if axes is not None:
+        tree["sweep"] = dict(axes)
+    if not tree.get("sweep"):
+        raise InputError('[sweep] is missing; add it with a parameter, such as "schedule.peak" = [0.1, 0.2].')
+    return Sweep(tree, folder)

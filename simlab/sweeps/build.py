@@ -1,0 +1,132 @@
+"""Problems and methods of cells, each made once: cells differ in few parameters, and share the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from simlab.experiment.compare import CARRIED, KINDS, variants
+from simlab.experiment.method import METHODS, WRAPPERS, build_method
+from simlab.experiment.problem import Problem, build_problem, compress, tolerance
+from simlab.experiment.schedule import build_schedule
+from simlab.experiment.tables import Table
+from simlab.methods import Method
+from simlab.schedules import Schedule
+from simlab.subspaces import Subspaces
+
+__all__ = ["Builder", "Extremes", "carried"]
+
+KEPT = 50_000
+"""Methods kept for the second time they are asked for (they are checked before they run): some 150 MB."""
+
+Runs = dict[str, Method]
+Key = tuple[int, ...]
+_NAMES = {*METHODS, *WRAPPERS}
+
+
+def carried(part: str, base: Table, kind: str) -> Table:
+    """The table `part` ("schedule", "method") with another kind: what means the same everywhere stays."""
+    if base.get("kind") == kind:
+        return base
+    takes, _ = KINDS[part]
+    return {"kind": kind, **{key: base[key] for key in CARRIED[part] if key in base and key in takes(kind)}}
+
+
+class Builder:
+    """Makes what cells are made of from their tables, and remembers it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._schedules: dict[str, Schedule] = {}
+        self._runs: dict[Key, Runs] = {}
+        self._sources: dict[Key, Problem] = {}
+        self._compressed: dict[Key, Problem] = {}
+        self._lock = RLock()
+
+    # -- methods
+
+    def methods(self, tree: Table, key: Key) -> Runs:
+        """The labelled methods of the tables of a cell; `key` is equal for cells that share them."""
+        if key not in self._runs:
+            if len(self._runs) >= KEPT:
+                self._runs.clear()
+            self._runs[key] = self._made(tree)
+        return self._runs[key]
+
+    def _made(self, tree: Table) -> Runs:
+        runs: Runs = {}
+        methods = variants(tree, "method")
+        for schedule in variants(tree, "schedule"):
+            lr = self._schedule(tree, schedule.table, schedule.path)
+            for method in methods:
+                label = ", ".join(part for part in (schedule.label, method.label) if part)
+                runs[label or str(method.table["kind"])] = build_method(method.table, method.path, lr, self.folder)
+        return runs
+
+    def _schedule(self, tree: Table, table: Table, path: str) -> Schedule:
+        spectral = table.get("eigenvalues") == "problem"
+        key = json.dumps([table, tree["problem"] if spectral else None])
+        if key not in self._schedules:
+            if len(self._schedules) >= KEPT:
+                self._schedules.clear()
+            self._schedules[key] = build_schedule(table, path, self.folder, lambda: self._eigenvalues(tree))
+        return self._schedules[key]
+
+    def _eigenvalues(self, tree: Table) -> Any:
+        source = build_problem(tree["problem"], self.folder)
+        return source.modes().eigenvalues if hasattr(source, "modes") else source.eigenvalues
+
+    # -- problems
+
+    def source(self, tree: Table, key: Key) -> Problem:
+        """The problem of a cell as it is before any compression; `key` is equal for cells that share it."""
+        with self._lock:
+            if key in self._sources:
+                return self._sources[key]
+            # One at a time: neighbouring cells share it, and a long spectrum is large.
+            made = build_problem(tree["problem"], self.folder)
+            self._sources = {key: made}
+            return made
+
+    def problem(self, tree: Table, key: Key, partition: Subspaces, methods: Callable[[], list[Method]]) -> Problem:
+        """The problem of a cell, compressed if its table says so for all of `methods`."""
+        if tolerance(tree["problem"]) is None:
+            return self.source(tree, key)
+        with self._lock:  # it takes a second: one thread does it, the others wait
+            if key not in self._compressed:
+                self._compressed[key] = compress(self.source(tree, key), tree["problem"], partition, methods())
+            return self._compressed[key]
+
+
+class Extremes:
+    """Which cells of each problem stand for all of them where its spectrum is compressed.
+
+    Of methods of one kind and length those with the smallest and the largest peak learning rate, and entries of M, do:
+    the functions of the eigenvalue that a run sums depend on these, and hardly on the shape of the schedule.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Key, dict[str, tuple[float, int]]] = {}
+
+    def note(self, problem: Key, number: int, method: Method) -> None:
+        """Take note that `method` runs on this problem in the cell `number`."""
+        kept = self._kept.setdefault(problem, {})
+        kind = " ".join(name for name in re.findall(r"(\w+)\(", method.expression) if name in _NAMES)
+        numbers = [method.learning_rate.peak()]
+        if method.state_size > 1:
+            middle = method.length // 2
+            numbers += method.coefficients(middle, middle + 1).M[0].ravel().tolist()
+        for j, value in enumerate(numbers):
+            low, high = (f"{kind} {method.length} {j} {end}" for end in ("low", "high"))
+            if low not in kept or value < kept[low][0]:
+                kept[low] = (value, number)
+            if high not in kept or value > kept[high][0]:
+                kept[high] = (value, number)
+
+    def numbers(self, problem: Key) -> list[int]:
+        """The cells that stand for all of this problem."""
+        return sorted({number for _, number in self._kept[problem].values()})

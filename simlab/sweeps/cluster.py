@@ -1,0 +1,161 @@
+"""Cells on the workers of a Dask scheduler, one that runs already or one of our own on this machine.
+
+Workers get the tables of the sweep and numbers of cells, and send numbers back; files are written by one process, the
+one that was started as `simlab sweep`. A worker that dies costs what it was computing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from functools import lru_cache
+from importlib import import_module
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from simlab._version import __version__
+from simlab.errors import InputError, check_count
+from simlab.sweeps.compute import Computed, compute
+from simlab.sweeps.plan import Schema, Sweep
+from simlab.sweeps.run import Task
+
+__all__ = ["ClusterPool"]
+
+SECONDS = 10
+"""How long a scheduler may take to answer."""
+
+LOCAL = {
+    # A cell that kills its worker is found by computing it alone (simlab.sweeps.run), not by killing more of them.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.admin.system-monitor.interval": "10s",
+}
+
+
+class ClusterPool:
+    """A pool of the workers behind `address`: "tcp://HOST:PORT", or "local:N" to start N processes here.
+
+    Raises InputError without dask.distributed, for an address of neither form, and where nothing answers.
+    """
+
+    def __init__(self, sweep: Sweep, schema: Schema, address: str) -> None:
+        try:
+            dask: Any = import_module("dask")
+            distributed: Any = import_module("distributed")
+        except ImportError:
+            raise InputError("cluster needs dask.distributed; pip install 'sgd-simlab[cluster]'.") from None
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        self._cluster: Any = None
+        self._queue: SimpleQueue[tuple[Task, Any]] = SimpleQueue()
+        self._futures: set[Any] = set()
+        self._payload = (sweep.tables, str(sweep.folder), sweep.extremes, schema)
+        kind, _, count = address.partition(":")
+        if kind == "local":
+            workers = check_count("cluster = local:N, N", int(count) if count.isdigit() else count)
+            with dask.config.set(LOCAL):
+                self._cluster = distributed.LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )  # fmt: skip
+        elif "://" not in address:
+            raise InputError(f"cluster = {address!r} is no address; give tcp://HOST:PORT of a scheduler, or local:N.")
+        try:
+            self._client: Any = distributed.Client(self._cluster or address, timeout=SECONDS, set_as_default=False)
+        except (OSError, TimeoutError, ValueError):
+            raise InputError(
+                f"cluster: no scheduler answers at {address} within {SECONDS} s; start one with dask scheduler, or "
+                f"give local:N."
+            ) from None
+        self._resources = self._announced(sweep.device)
+        self._width, self._asked = 2, 0.0
+
+    def _announced(self, device: str) -> dict[str, int]:
+        """What tasks ask of their worker: a GPU where the experiment may use one and a worker announces one."""
+        if device == "cpu":
+            return {}
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        if any(worker.get("resources", {}).get("GPU") for worker in workers):
+            return {"GPU": 1}
+        if device == "gpu":
+            self.stop()
+            raise InputError(
+                "engine.device = 'gpu', and no worker announces one; start workers with --resources GPU=1, or choose "
+                "'auto'."
+            )
+        return {}
+
+    @property
+    def width(self) -> int:
+        """Two tasks for every thread of the workers: one to compute and one to begin with next."""
+        if time.monotonic() - self._asked > 1.0:
+            self._width, self._asked = max(2 * sum(self._client.nthreads().values()), 2), time.monotonic()
+        return self._width
+
+    def submit(self, task: Task) -> None:
+        """Send a task to the scheduler."""
+        device = "gpu" if self._resources else "cpu"
+        future = self._client.submit(
+            _remote, __version__, self._payload, task.cells, device, pure=False, resources=self._resources or None
+        )
+        self._futures.add(future)
+        future.add_done_callback(lambda done: self._queue.put((task, done)))
+
+    def collect(self, seconds: float) -> list[tuple[Task, Computed | Exception]]:
+        """What has come back, waiting for the first for so long at most."""
+        out: list[tuple[Task, Computed | Exception]] = []
+        with suppress(Empty):
+            arrived = [self._queue.get(timeout=seconds)]
+            while not self._queue.empty():
+                arrived.append(self._queue.get())
+            for task, future in arrived:
+                self._futures.discard(future)
+                error = future.exception() if future.status != "finished" else None
+                if isinstance(error, InputError):
+                    raise error
+                out.append((task, future.result() if error is None else _as_exception(error)))
+        return out
+
+    def stop(self) -> None:
+        """Cancel what is under way, and end our own workers."""
+        with suppress(Exception):
+            self._client.cancel(list(self._futures))
+        for each in (self._client, self._cluster):
+            if each is not None:
+                with suppress(Exception):
+                    each.close()
+
+
+def _as_exception(error: Any) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
+
+
+def _remote(version: str, payload: tuple[Any, ...], cells: tuple[int, ...], device: str) -> Computed:
+    """What a worker does."""
+    from distributed import get_worker
+
+    if version != __version__:
+        raise InputError(f"cluster: a worker has simlab {__version__}, this is {version}; install the same on both.")
+    tables, folder, extremes, schema = payload
+    sweep = _sweep_of(_Hashed(tables, folder))
+    sweep.extremes = extremes
+    return compute(sweep, schema, cells, str(get_worker().name), device)
+
+
+class _Hashed:
+    """The tables of a sweep as a key."""
+
+    def __init__(self, tables: dict[str, Any], folder: str) -> None:
+        self.tables, self.folder = tables, folder
+        self._text = f"{folder} {tables!r}"
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashed) and self._text == other._text
+
+
+@lru_cache(maxsize=4)
+def _sweep_of(key: _Hashed) -> Sweep:
+    """Made once for each process: it remembers problems and methods."""
+    return Sweep(key.tables, key.folder)

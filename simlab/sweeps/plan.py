@@ -1,0 +1,321 @@
+"""What a sweep is, before any of it runs: its cells, the experiment of each, and what is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab._version import __version__
+from simlab.engines.recording import record_steps
+from simlab.errors import InputError
+from simlab.experiment import Experiment
+from simlab.experiment.document import canonical
+from simlab.experiment.engine import sampling
+from simlab.experiment.method import METHODS
+from simlab.experiment.problem import PROBLEMS, Problem, tolerance
+from simlab.experiment.schedule import SCHEDULES
+from simlab.experiment.tables import Table, kind_of, plain
+from simlab.methods import Method
+from simlab.problems import EmpiricalRegression
+from simlab.sweeps.axes import Axis, assign, axes_of, parse_path, spoken
+from simlab.sweeps.axes import Path as Path_
+from simlab.sweeps.build import Builder, Extremes, carried
+
+__all__ = ["Cell", "Schema", "Sweep"]
+
+IntArray = npt.NDArray[np.int64]
+
+NODES = 300
+"""Of a compressed problem, roughly."""
+RECORDS = 20
+PROBLEM_ONLY = ("problem",)
+ENGINE_ONLY = ("engine",)
+METHODS_ONLY = ("schedule", "method", "compare")
+ROOTS_OF_METHODS = (*METHODS_ONLY, *PROBLEM_ONLY)
+"""Steps kept of every run where [record] does not say."""
+
+KINDS: dict[str, Mapping[str, Any]] = {"problem": PROBLEMS, "schedule": SCHEDULES, "method": METHODS}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep: its number in the order of the dimensions, and what makes it."""
+
+    number: int
+    tree: Table
+    run: int
+    problem: tuple[int, ...]
+    engine: tuple[int, ...]
+    method: Method
+
+    @property
+    def call(self) -> tuple[Any, ...]:
+        """Equal for cells that one call of the engine may compute."""
+        return self.problem, self.engine, self.method.length
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The labels of what is kept of a cell. steps : of each length of run, as many rows as the longest has records."""
+
+    components: tuple[str, ...]
+    subspaces: tuple[str, ...]
+    steps: Mapping[int, IntArray]
+    sampled: bool
+
+    @property
+    def records(self) -> int:
+        """Steps that are kept of a run, at most."""
+        return max(steps.size for steps in self.steps.values())
+
+
+class Sweep:
+    """An experiment and the parameters that vary.
+
+    Made of the tables of an experiment file with a table [sweep]. `axes` are its dimensions: those of the problem
+    first, then those of the length of the run, so that neighbouring cells share both. With [compare] the last
+    dimension is "run", the entries of it. Everything is checked when `validate` is called, before anything runs; it
+    fills `kinds`: size of the state -> (a cell with it, work of all of them).
+    """
+
+    def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
+        self.folder = Path(folder).resolve()
+        self.tables: Table = plain(tree, "")
+        tables = dict(self.tables)
+        axes = [_canonical_kinds(axis) for axis in axes_of(tables.pop("sweep", {}))]
+        self.axes: list[Axis] = sorted(axes, key=_rank)
+        self.base: Table = canonical(tables, self.folder)
+        self.builder = Builder(self.folder)
+        self.extremes = Extremes()
+        self.kinds: dict[int, tuple[int, float]] = {}
+        self._work = 0.0
+        first = self._named(0, lambda: Experiment.from_dict(_without_compression(self.tree(0)), self.folder))
+        if first.engine == "both":
+            raise InputError('engine = "both" is for one run; a sweep takes "exact" or "sample".')
+        self.engine = first.engine
+        self.device = str(self.base.get("engine", {}).get("device", "cpu" if self.engine == "exact" else "auto"))
+        self.runs: list[str] = [] if first.single else list(first.runs)
+        record = self.base.get("record", {})
+        if record.get("snapshots"):
+            raise InputError("record.snapshots is not kept by a sweep; leave it out, and run the best cell by itself.")
+        self.record: Any = record.get("steps", RECORDS)
+        self.partition = first.subspaces
+        self.deterministic = bool(record.get("deterministic", False))
+
+    # -- the grid
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Name -> size of every dimension, in the order of the cells (the last one fastest)."""
+        sizes = {axis.name: axis.size for axis in self.axes}
+        return {**sizes, "run": len(self.runs)} if self.runs else sizes
+
+    @property
+    def size(self) -> int:
+        """The number of cells."""
+        return int(np.prod(list(self.dims.values()), dtype=np.int64))
+
+    def values(self, combination: int) -> dict[str, Any]:
+        """Path -> value of a combination of the axes."""
+        where = self._place(combination)
+        return {path: values[where[axis]] for path, _, axis, values in self._assignments}
+
+    def _place(self, combination: int) -> list[int]:
+        """The index on every axis."""
+        where = []
+        for axis in reversed(self.axes):
+            combination, j = divmod(combination, axis.size)
+            where.append(j)
+        return where[::-1]
+
+    def tree(self, combination: int) -> Table:
+        """The tables of the experiment of a combination."""
+        tree, where = self.base, self._place(combination)
+        for _, parts, axis, values in self._assignments:
+            value = values[where[axis]]
+            if parts in (("schedule", "kind"), ("method", "kind")):
+                tree = {**tree, parts[0]: carried(str(parts[0]), tree.get(str(parts[0]), {}), value)}
+            else:
+                tree = assign(tree, parts, value)
+        return tree
+
+    @cached_property
+    def _assignments(self) -> list[tuple[str, Path_, int, list[Any]]]:
+        """(path, its parts, number of the axis, values) of every field, kinds first: a new kind starts from its own
+        defaults, which other axes may then change.
+        """
+        fields = [
+            (path, parse_path(path), j, values)
+            for j, axis in enumerate(self.axes)
+            for path, values in axis.fields.items()
+        ]
+        return sorted(fields, key=lambda field: field[1][-1] != "kind")
+
+    def _key(self, combination: int, roots: Container[str]) -> tuple[int, ...]:
+        """Equal for combinations that differ in nothing below these tables."""
+        where = self._place(combination)
+        return tuple(where[axis] for _, parts, axis, _ in self._assignments if parts[0] in roots)
+
+    def spoken(self, number: int) -> str:
+        """A cell as a sentence names it."""
+        combination, run = divmod(number, max(len(self.runs), 1))
+        said = [f"{path}={value}" for path, value in self.values(combination).items()]
+        return ", ".join([*said, *([f"run={self.runs[run]}"] if self.runs else [])])
+
+    # -- the cells
+
+    def cells(self, numbers: Iterable[int]) -> Iterator[Cell]:
+        """The cells of these numbers; InputError names the one that cannot be."""
+        last = -1
+        built: list[Method] = []
+        tree: Table = {}
+        problem: tuple[int, ...] = ()
+        engine: tuple[int, ...] = ()
+        for number in numbers:
+            combination, run = divmod(number, max(len(self.runs), 1))
+            if combination != last:
+                tree = self._named(number, lambda c=combination: self.tree(c))
+                roots = ROOTS_OF_METHODS if self._spectral else METHODS_ONLY
+                key = self._key(combination, roots)
+                labelled = self._named(number, lambda t=tree, k=key: self.builder.methods(t, k))
+                if self.runs and list(labelled) != self.runs:
+                    raise InputError(
+                        f"[compare] has other labels ({', '.join(labelled)}) in the cell {self.spoken(number)}; give "
+                        f"every entry a label of its own."
+                    )
+                built, problem, last = list(labelled.values()), self._key(combination, PROBLEM_ONLY), combination
+                engine = self._key(combination, ENGINE_ONLY)
+            yield Cell(number, tree, run, problem, engine, built[run])
+
+    def problem(self, cell: Cell) -> Problem:
+        """What the engine runs the cell on; compressed, if its table says so, for all cells with this problem."""
+        if self.engine == "sample":
+            return self.builder.source(cell.tree, cell.problem)
+        numbers = self.extremes.numbers
+        return self.builder.problem(
+            cell.tree,
+            cell.problem,
+            self.partition,
+            lambda: [each.method for n in numbers(cell.problem) for each in self.cells([n])],
+        )
+
+    def fingerprint(self, cell: Cell) -> str:
+        """A digest of all that the numbers of a cell depend on."""
+        combination = cell.number // max(len(self.runs), 1)
+        values = json.dumps(self.values(combination), sort_keys=True)
+        return hashlib.sha256(f"{self._digest} {values} {cell.run}".encode()).hexdigest()[:32]
+
+    @cached_property
+    def _digest(self) -> str:
+        """Of what all cells have in common."""
+        facts = json.dumps([self.base, self.runs, __version__], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+    @cached_property
+    def _spectral(self) -> bool:
+        """Whether a schedule may be made from the eigenvalues of the problem."""
+        return "eigencurve" in json.dumps(self.document)
+
+    def _named(self, number: int, make: Any) -> Any:
+        try:
+            return make()
+        except InputError as error:
+            raise InputError(f"{error} (in the cell {self.spoken(number)})") from None
+
+    def validate(self) -> Schema:
+        """Build every cell; the labels of what will be kept. InputError names the first cell that is refused."""
+        lengths: set[int] = set()
+        self.kinds.clear()
+        names: dict[tuple[tuple[int, ...], float], list[str]] = {}
+        kinds: set[bool] = set()
+        for cell in self.cells(range(self.size)):
+            self.extremes.note(cell.problem, cell.number, cell.method)
+            lengths.add(cell.method.length)
+            work = self.work(cell)
+            self._work = max(self._work, work)
+            example, before = self.kinds.get(cell.method.state_size, (cell.number, 0.0))
+            self.kinds[cell.method.state_size] = (example, before + work)
+            time = cell.method.learning_rate.total() if self.partition.expression == "effective()" else 0.0
+            if (cell.problem, time) not in names:
+                source = self._named(cell.number, lambda c=cell: self.builder.source(c.tree, c.problem))
+                kinds.add(isinstance(source, EmpiricalRegression))
+                ranges = self._named(
+                    cell.number,
+                    lambda s=source, t=time: self.partition.ranges(s.dim, s.count_at_least, t),
+                )
+                names[cell.problem, time] = [name for name, _ in ranges]
+        if len(kinds) > 1:
+            raise InputError("problem.kind mixes a data set's own moments with other problems; sweep them apart.")
+        if self.engine == "sample":
+            self._named(0, lambda: sampling(self.base["engine"], self.folder))
+        steps = {length: record_steps(self.record, length) for length in sorted(lengths)}
+        return Schema(self._components(kinds.pop()), _common(list(names.values())), steps, self.engine == "sample")
+
+    def _components(self, empirical: bool) -> tuple[str, ...]:
+        if self.engine == "sample":
+            split = self.base["engine"].get("split", True)
+            return ("bias", "variance", "cross") if split else ("total",)
+        parts = ("bias", "variance", "cross") if empirical else ("bias", "variance")
+        return (*parts, "deterministic") if self.deterministic else parts
+
+    def work(self, cell: Cell) -> float:
+        """Node-steps of a cell, or coordinate-steps of all its replicas, roughly."""
+        table, method = cell.tree["problem"], cell.method
+        nodes = (
+            NODES
+            if tolerance(table) is not None and self.engine == "exact"
+            else self.builder.source(cell.tree, cell.problem).dim
+        )
+        if self.engine == "sample":
+            return float(nodes) * method.length * float(cell.tree["engine"].get("replicas", 256))
+        return float(nodes) * method.length * method.state_size**2
+
+    def work_per_cell(self) -> float:
+        """Of the longest one, once the sweep is validated."""
+        return self._work
+
+    # -- identity
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """What the sweep was asked for, JSON-able: two sweeps are the same if this is."""
+        return {"experiment": self.base, "axes": [axis.describe() for axis in self.axes], "runs": self.runs}
+
+
+def _rank(axis: Axis) -> int:
+    """Problems first, then lengths, then the rest in the order given."""
+    roots = {parse_path(path)[0] for path in axis.fields}
+    if "problem" in roots:
+        return 0
+    return 1 if any(path.endswith(".steps") for path in axis.fields) else 2
+
+
+def _canonical_kinds(axis: Axis) -> Axis:
+    """The axis with kinds by their own names."""
+    fields = dict(axis.fields)
+    for path, values in axis.fields.items():
+        parts = parse_path(path)
+        if len(parts) == 2 and parts[1] == "kind" and parts[0] in KINDS:
+            fields[path] = [kind_of({"kind": value}, f'sweep."{spoken(parts)}"', KINDS[parts[0]]) for value in values]
+    return Axis(axis.name, fields)
+
+
+def _without_compression(tree: Table) -> Table:
+    """The tables with a problem as it is: the first cell is looked at, not run."""
+    return {**tree, "problem": {key: value for key, value in tree["problem"].items() if key != "compress"}}
+
+
+def _common(names: list[list[str]]) -> tuple[str, ...]:
+    """The names of the subspaces where all problems agree on them, else their numbers, as many as the most have."""
+    if all(each == names[0] for each in names):
+        return tuple(names[0])
+    return tuple(str(j) for j in range(1, max(map(len, names)) + 1))

@@ -1,0 +1,210 @@
+"""A sweep from its beginning, or from wherever it was stopped, to its end."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any, Protocol
+
+import numpy as np
+
+from simlab.engines.arguments import worker_count
+from simlab.engines.devices import choose
+from simlab.errors import InputError
+from simlab.progress import ProgressBar
+from simlab.sweeps.compute import ATTEMPTS, Computed, failed, interrupted_call
+from simlab.sweeps.estimate import estimate
+from simlab.sweeps.ledger import Call, Row
+from simlab.sweeps.plan import Schema, Sweep
+from simlab.sweeps.store import Store
+
+__all__ = ["Pool", "Report", "Task", "run_sweep"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Cells of one block that are computed together, for the so-manieth time."""
+
+    block: int
+    cells: tuple[int, ...]
+    attempt: int = 1
+
+
+class Pool(Protocol):
+    """Where tasks are computed. `width` of them are best under way at a time."""
+
+    @property
+    def width(self) -> int: ...
+    def submit(self, task: Task) -> None: ...
+    def collect(self, seconds: float) -> list[tuple[Task, Computed | Exception]]:
+        """What has finished, after waiting for so long at most. An exception means that a worker was lost."""
+        ...
+
+    def stop(self) -> None:
+        """Give up what is under way."""
+        ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a sweep ended: cells computed now, reused from before, and not there yet; by status over the whole store."""
+
+    computed: int
+    reused: int
+    left: int
+    statuses: Mapping[str, int]
+    recomputed: int = 0
+
+    def __str__(self) -> str:
+        damaged = f" ({self.recomputed} of these were damaged)" if self.recomputed else ""
+        tail = f", {self.left} to go: start it again to go on" if self.left else ""
+        statuses = ", ".join(f"{count} {name}" for name, count in sorted(self.statuses.items()))
+        return f"computed {self.computed}{damaged}, reused {self.reused}{tail}; {statuses or 'nothing done'}"
+
+
+def run_sweep(
+    sweep: Sweep,
+    path: str | PathLike[str],
+    *,
+    threads: int | None = None,
+    cluster: str | None = None,
+    progress: Progress | bool | None = None,
+    announce: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Compute what the store at `path` does not hold yet.
+
+    threads : cells computed at a time on this machine.  cluster : "tcp://HOST:PORT" of a Dask scheduler, or "local:N"
+    for N worker processes.  progress : as for `simlab.exact`, of cells.  announce : told what is about to be done.
+
+    Ctrl-C keeps what is finished. Raises InputError for bad input, for a store that cannot be used, and for a scheduler
+    that does not answer.
+    """
+    workers = worker_count(threads)
+    schema = sweep.validate()
+    pool = _pool(sweep, schema, workers, cluster)
+    try:
+        with Store.writing(path, sweep, schema) as store:
+            good, bad = store.verified()
+            assert store.ledger is not None
+            store.ledger.forget((block, store.blocks.cells(block).tolist()) for block in sorted(bad))
+            blocks = [block for block in range(len(store.blocks)) if block not in good]
+            damaged = sum(store.blocks.cells(block).size for block in bad)
+            reused = sweep.size - sum(store.blocks.cells(block).size for block in blocks)
+            announce(f"{sweep.size} cells, {reused} of them in {path} already; {_cost(sweep, schema, reused, workers)}")
+            left = _work(sweep, schema, store, pool, blocks, progress)
+            done = sweep.size - reused - left
+            return Report(done, reused, left, store.ledger.counts(), int(damaged))
+    finally:
+        pool.stop()
+
+
+def _cost(sweep: Sweep, schema: Schema, reused: int, workers: int) -> str:
+    return estimate(sweep, schema, 1.0 - reused / sweep.size, workers) if reused < sweep.size else "nothing to do"
+
+
+def _pool(sweep: Sweep, schema: Schema, workers: int, cluster: str | None) -> Pool:
+    if cluster is None:
+        from simlab.sweeps.threads import ThreadedPool
+
+        device = choose(sweep.device)
+        return ThreadedPool(sweep, schema, workers if device == "cpu" else 1, device)
+    from simlab.sweeps.cluster import ClusterPool
+
+    return ClusterPool(sweep, schema, cluster)
+
+
+def _work(
+    sweep: Sweep, schema: Schema, store: Store, pool: Pool, blocks: Iterable[int], progress: Progress | bool | None
+) -> int:
+    """Compute and keep these blocks; the number of cells that were not finished."""
+    waiting = deque(Task(block, tuple(store.blocks.cells(block).tolist())) for block in blocks)
+    suspects: deque[Task] = deque()
+    parts: dict[int, list[Computed]] = {}
+    under_way: set[Task] = set()
+    total = sum(len(task.cells) for task in waiting)
+    done = 0
+    bar = ProgressBar("sweep", "cells", None if progress is None else bool(progress))
+    report: Any = progress if callable(progress) else bar
+    try:
+        while waiting or suspects or under_way:
+            while waiting and len(under_way) < pool.width:
+                under_way.add(_submitted(pool, waiting.popleft()))
+            # What was being computed where a worker died is computed alone, so that only the guilty cell fails again.
+            if suspects and not under_way:
+                under_way.add(_submitted(pool, suspects.popleft()))
+            for task, outcome in pool.collect(0.2):
+                under_way.discard(task)
+                retry, result = (
+                    _again(sweep, schema, task, outcome) if isinstance(outcome, Exception) else ([], outcome)
+                )
+                suspects.extend(retry)
+                done += 0 if result is None else _kept(store, parts, task.block, result)
+            report(done, total)
+    except KeyboardInterrupt:
+        pool.stop()
+        _note_interrupted(sweep, store, under_way)
+    except OSError as error:
+        what = "No space left on device" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise InputError(
+            f"{store.path} cannot be written to ({what}); {done} cells of this run are safe: make room and start again."
+        ) from None
+    finally:
+        bar.close()
+    return total - done
+
+
+def _submitted(pool: Pool, task: Task) -> Task:
+    pool.submit(task)
+    return task
+
+
+def _kept(store: Store, parts: dict[int, list[Computed]], block: int, outcome: Computed) -> int:
+    """Put a block that is complete into the store; the number of cells that this made safe."""
+    held = [*parts.pop(block, []), outcome]
+    wanted = store.blocks.cells(block)
+    if sum(len(part.cells) for part in held) < wanted.size:
+        parts[block] = held
+        return 0
+    store.put(block, _joined(held))
+    return int(wanted.size)
+
+
+def _joined(parts: list[Computed]) -> Computed:
+    """Parts of a block as one, in the order of the cells."""
+    if len(parts) == 1:
+        return parts[0]
+    rows: list[Row] = []
+    calls: list[Call] = []
+    for part in parts:
+        rows += [replace(row, call=row.call + len(calls)) for row in part.rows]
+        calls += part.calls
+    cells = [cell for part in parts for cell in part.cells]
+    order = np.argsort(cells)
+    arrays = {name: np.concatenate([part.arrays[name] for part in parts])[order] for name in parts[0].arrays}
+    return Computed([cells[j] for j in order], arrays, [rows[j] for j in order], calls)
+
+
+def _again(sweep: Sweep, schema: Schema, task: Task, error: Exception) -> tuple[list[Task], Computed | None]:
+    """What to do about cells whose worker was lost: (tasks to try once more, or what is kept of them)."""
+    if len(task.cells) > 1:
+        return [Task(task.block, (cell,), 1) for cell in task.cells], None
+    if task.attempt < ATTEMPTS:
+        return [replace(task, attempt=task.attempt + 1)], None
+    return [], failed(sweep, schema, task.cells, f"its worker died {ATTEMPTS} times ({error})")
+
+
+def _note_interrupted(sweep: Sweep, store: Store, tasks: Iterable[Task]) -> None:
+    """Cells that were under way get the status "interrupted"; they are computed when the sweep is started again."""
+    rows = [
+        Row(cell.number, "interrupted", "", sweep.fingerprint(cell), 0.0, 0)
+        for task in tasks
+        for cell in sweep.cells(task.cells)
+    ]
+    if rows:
+        store.note(sorted(rows, key=lambda row: row.cell), [interrupted_call(sweep, len(rows), time.time())])

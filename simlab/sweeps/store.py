@@ -1,0 +1,346 @@
+"""A sweep on disk: one directory of zarr v3 arrays with the swept parameters as dimensions, and the ledger.
+
+    STORE/zarr.json, risk/, status/, schedule.peak/, ..   what xarray.open_zarr(STORE) opens
+    STORE/ledger.sqlite                                    what became of every cell
+    STORE/.lock                                            held by the process that writes
+
+Every array has one chunk for each block of cells, written whole or not at all. Opening a store runs no code: there is
+no pickle in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from simlab._version import __version__
+from simlab.errors import InputError
+from simlab.sweeps.blocks import Blocks, block_shape
+from simlab.sweeps.compute import STATUS, Array, Computed, variables
+from simlab.sweeps.estimate import bytes_per_cell
+from simlab.sweeps.ledger import Ledger
+from simlab.sweeps.plan import Schema, Sweep
+
+if TYPE_CHECKING:
+    from simlab.sweeps.ledger import Call, Row
+
+__all__ = ["FORMAT", "Store"]
+
+FORMAT = 1
+LEDGER, LOCK, METADATA = "ledger.sqlite", ".lock", "zarr.json"
+FILL: dict[str, Any] = {"float64": float("nan"), "int64": -1, "uint8": 0}
+
+
+class Store:
+    """A store open for reading, or (by `Store.writing`) for writing.
+
+    `document` is what the sweep was asked for, `dims` its dimensions, `blocks` how its cells are cut into chunks.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], exclusive: bool = False) -> None:
+        self.path = Path(path)
+        attributes = _attributes(self.path)
+        if attributes is None:
+            raise InputError(f"{self.path} is no store of a sweep; give the folder that simlab sweep wrote.")
+        if attributes["simlab_format"] != FORMAT:
+            raise InputError(
+                f"{self.path} has format {attributes['simlab_format']}, this simlab reads {FORMAT}; use the version "
+                f"that wrote it ({attributes['simlab_version']})."
+            )
+        self.version: str = attributes["simlab_version"]
+        self.document: dict[str, Any] = json.loads(attributes["sweep"])
+        self.dims: dict[str, int] = dict(attributes["dims"])
+        self.blocks = Blocks(list(self.dims.values()), attributes["block_shape"])
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self.variables: list[str] = list(attributes["variables"])
+        self.ledger = Ledger(self.path / LEDGER) if exclusive or (self.path / LEDGER).exists() else None
+
+    def close(self) -> None:
+        """Close the ledger."""
+        if self.ledger is not None:
+            self.ledger.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def size(self) -> int:
+        """The number of cells."""
+        return int(np.prod(list(self.dims.values()), dtype=np.int64))
+
+    # -- writing
+
+    @classmethod
+    @contextmanager
+    def writing(cls, path: str | os.PathLike[str], sweep: Sweep, schema: Schema) -> Iterator[Store]:
+        """The store of `sweep` at `path`, made if it is not there, held by this process alone.
+
+        Raises InputError where there is something else, another sweep, a sweep of another version, or another process
+        that writes.
+        """
+        target = Path(path)
+        if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / LOCK).exists())):
+            raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            lock = _locked(target)
+        except OSError as error:
+            raise InputError(
+                f"{target} cannot be written to ({error.strerror or error}); choose another place with -o."
+            ) from None
+        try:
+            if _attributes(target) is not None:
+                with cls(target) as there:
+                    there._refuse_others(sweep)
+            if not _intact(target):
+                _make(target, sweep, schema)
+            with cls(target, exclusive=True) as store:
+                yield store
+        finally:
+            os.close(lock)
+
+    def _refuse_others(self, sweep: Sweep) -> None:
+        """Never mix two sweeps, or what two versions have computed."""
+        difference = _first_difference(self.document, sweep.document)
+        if difference:
+            raise InputError(f"{self.path} holds another sweep: {difference}; choose another place with -o.")
+        if _minor(self.version) != _minor(__version__):
+            raise InputError(
+                f"{self.path} was written by simlab {self.version}, this is {__version__}; choose another place with "
+                f"-o, or use that version."
+            )
+
+    def put(self, block: int, computed: Computed) -> None:
+        """Write the arrays of a block, then enter it in the ledger: from then on it counts as done."""
+        assert self.ledger is not None
+        region = self.blocks.region(block)
+        shape = tuple(part.stop - part.start for part in region)
+        for name, values in computed.arrays.items():
+            self.array(name)[region] = values.reshape(*shape, *values.shape[1:])
+        self.ledger.keep(block, self.digest(block), computed.rows, computed.calls)
+
+    def note(self, rows: list[Row], calls: list[Call]) -> None:
+        """Enter cells that were not finished."""
+        assert self.ledger is not None
+        self.ledger.keep(-1, "", rows, calls)
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """A variable as a zarr array."""
+        if name not in self._arrays:
+            self._arrays[name] = zarr.open_array(self.path / name, mode="r+", zarr_format=3)
+        return self._arrays[name]
+
+    # -- verifying
+
+    def chunks(self, block: int) -> list[Path]:
+        """The files of a block, one for each variable."""
+        place = self.blocks.place(block)
+        out = []
+        for name in self.variables:
+            array = self.array(name)
+            key = array.metadata.encode_chunk_key((*place, *(0,) * (array.ndim - len(place))))
+            out.append(self.path / name / key)
+        return out
+
+    def digest(self, block: int) -> str:
+        """SHA-256 of the chunks of a block; one that is not there (it would hold nothing but NaN) is empty."""
+        digest = hashlib.sha256()
+        for path in self.chunks(block):
+            with suppress(FileNotFoundError):
+                digest.update(path.read_bytes())
+            digest.update(b"|")
+        return digest.hexdigest()
+
+    def verified(self) -> tuple[set[int], set[int]]:
+        """(blocks whose data and ledger entries agree with their digests, blocks of the ledger that do not)."""
+        from simlab.sweeps.ledger import digest_of
+
+        assert self.ledger is not None
+        good: set[int] = set()
+        entered = {block: digests for block, digests in self.ledger.blocks().items() if 0 <= block < len(self.blocks)}
+        for block, (data, rows) in entered.items():
+            if (
+                self.digest(block) == data
+                and digest_of(block, self.ledger.of(self.blocks.cells(block).tolist())) == rows
+            ):
+                good.add(block)
+        return good, entered.keys() - good
+
+    # -- reading
+
+    def dataset(self) -> xr.Dataset:
+        """All of it as xarray sees it, loaded when used; `status` as words."""
+        data = xr.open_zarr(self.path, zarr_format=3, chunks=None)
+        words = np.array(STATUS)[data["status"].values]
+        out: xr.Dataset = data.assign(status=(data["status"].dims, words))
+        return out
+
+
+# -- making a store
+
+
+def _make(target: Path, sweep: Sweep, schema: Schema) -> None:
+    """Declare the arrays; the group's own file comes last, so that a store is there or is not.
+
+    Chunks stay as they are, and the ledger says which of them are good: what is damaged costs no more than itself.
+    """
+    declared = variables(sweep, schema)
+    dims = sweep.dims
+    shape = block_shape(list(dims.values()), bytes_per_cell(sweep, schema), sweep.work_per_cell())
+    coordinates = _coordinates(sweep, schema)
+    for name in (*declared, *coordinates, "."):
+        (target / name / METADATA).unlink(missing_ok=True)
+    for name, (extra, sizes, dtype) in declared.items():
+        attributes: dict[str, Any] = {"units": "excess risk"} if "risk" in name or "error" in name else {}
+        if name == "status":
+            attributes = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
+        zarr.create_array(
+            target / name, shape=(*dims.values(), *sizes), chunks=(*shape, *(max(n, 1) for n in sizes)), dtype=dtype,
+            fill_value=FILL[dtype], dimension_names=[*dims, *extra], attributes=attributes, zarr_format=3,
+        )  # fmt: skip
+    for name, (dim, values) in coordinates.items():
+        if values.dtype.kind in "UO":
+            values = values.astype(object)
+        array = zarr.create_array(
+            target / name, shape=values.shape, chunks=(max(values.size, 1),),
+            dtype=str if values.dtype.kind == "O" else values.dtype, dimension_names=[dim], zarr_format=3,
+        )  # fmt: skip
+        array[:] = values
+    zarr.create_group(target, zarr_format=3)
+    with warnings.catch_warnings():
+        # Consolidated metadata is zarr's own, not the specification's; without it readers would list the folder, and
+        # remark upon the ledger. The ledger is not theirs, either way.
+        warnings.simplefilter("ignore")
+        group = zarr.consolidate_metadata(target, zarr_format=3)
+    group.update_attributes(
+        {
+            "simlab_format": FORMAT,
+            "simlab_version": __version__,
+            "dims": [[name, size] for name, size in dims.items()],
+            "block_shape": list(shape),
+            "variables": list(declared),
+            "sweep": json.dumps(sweep.document, sort_keys=True),
+            "metadata": {name: _digest(target / name / METADATA) for name in (*declared, *coordinates)},
+        }
+    )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _intact(target: Path) -> bool:
+    """Whether the store is declared in whole."""
+    attributes = _attributes(target)
+    return attributes is not None and all(
+        _digest(target / n / METADATA) == d for n, d in attributes["metadata"].items()
+    )
+
+
+def _coordinates(sweep: Sweep, schema: Schema) -> dict[str, tuple[str, Array]]:
+    """Name -> (dimension, values) of every label."""
+    out: dict[str, tuple[str, Array]] = {}
+    for axis in sweep.axes:
+        for path, values in axis.fields.items():
+            out[path] = (axis.name, _labels(values))
+        if axis.name not in axis.fields:
+            out[axis.name] = (axis.name, np.arange(axis.size))
+    if sweep.runs:
+        out["run"] = ("run", np.array(sweep.runs, dtype=object))
+    out["component"] = ("component", np.array(schema.components, dtype=object))
+    out["subspace"] = ("subspace", np.array(schema.subspaces, dtype=object))
+    if len(schema.steps) == 1:
+        out["step"] = ("step", next(iter(schema.steps.values())))
+    if schema.sampled:
+        from simlab.experiment.engine import sampling
+
+        quantiles = sampling(sweep.base["engine"], sweep.folder)["quantiles"]
+        out["quantile"] = ("quantile", np.array(quantiles, dtype=np.float64))
+    return out
+
+
+def _labels(values: list[Any]) -> Array:
+    """Numbers as numbers, words as words, and all else (lists, tables) as JSON."""
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return np.array(values, dtype=np.int64)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return np.array(values, dtype=np.float64)
+    words = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    return np.array(words, dtype=object)
+
+
+# -- identity
+
+
+def _attributes(target: Path) -> dict[str, Any] | None:
+    """The attributes of the group, or None where there is no store."""
+    try:
+        attributes = json.loads((target / METADATA).read_text(encoding="utf-8"))["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables", "metadata"}
+    return attributes if isinstance(attributes, dict) and known <= attributes.keys() else None
+
+
+def _first_difference(old: Any, new: Any, path: str = "") -> str:
+    """Where two documents differ first, in words; empty where they do not."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            where = f"{path}.{key}" if path else str(key)
+            if key not in old or key not in new:
+                there, here = ("nothing", "something") if key not in old else ("something", "nothing")
+                return f"{where} is {there} there and {here} here"
+            found = _first_difference(old[key], new[key], where)
+            if found:
+                return found
+        return ""
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return next((found for j, (a, b) in pairs if (found := _first_difference(a, b, f"{path}[{j}]"))), "")
+    return "" if old == new else f"{path} is {_brief(old)} there and {_brief(new)} here"
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]
+
+
+def _locked(target: Path) -> int:
+    """A file descriptor that holds the lock of a store; the system gives it back when the process ends, however."""
+    descriptor = os.open(target / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # no such locks on this system: two writers then have to be kept apart by their user
+        return descriptor
+    except OSError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise InputError(
+            f"{target} is being written by another process{f' ({holder})' if holder else ''}; wait for it, or choose "
+            f"another place with -o."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
