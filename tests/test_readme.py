@@ -26,3 +26,23 @@ def test_pictures_exist():
     assert pictures
     for picture in pictures:
         assert (ROOT / picture).stat().st_size > 10_000, picture
+
+
+def test_the_sweep_is_the_one_that_is_shown(tmp_path):
+    """What the README says of its sweep: the number of cells, and which schedule wins where."""
+    import simlab as sl
+    from simlab.sweeps.answer import Answer
+
+    file = ROOT / "figures/readme/sweep.toml"
+    (shown,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    assert shown in file.read_text()
+    with sl.sweep(file, store=tmp_path / "store", progress=False) as store:
+        assert store.size == 375
+        best = Answer(store).best()
+    winners = {b.group["problem.capacity"]: b.group["run"] for b in best if b.ratio == 1.0}
+    assert winners == {1.2: "linear", 1.5: "wsd, 1-sqrt", 2.0: "cosine"}
+    ratio = {(b.group["problem.capacity"], b.group["run"]): b.ratio for b in best}
+    assert 1.02 < ratio[1.2, "cosine"] < 1.04
+    assert 1.02 < ratio[1.5, "cosine"] < 1.04
+    assert all(1.25 < ratio[a, "constant"] < 1.4 for a in (1.2, 1.5))
+    assert ratio[2.0, "constant"] > 3.0

@@ -20,12 +20,12 @@ from simlab.engines.recording import Record, RunResult, Status, record_steps
 from simlab.errors import InputError, check_count, check_number, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
-from simlab.problems.draws import draws_of
+from simlab.problems.draws import Draws, draws_of
 from simlab.progress import ProgressBar
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
 
-__all__ = ["sample"]
+__all__ = ["check_counters", "check_sampling", "sample"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -94,20 +94,13 @@ def sample(
     """
     methods, runs = named_methods(method)
     partition = from_spec(subspaces)
-    draws = draws_of(problem, law)
-    plan = Plan(
-        check_count("replicas", replicas, high=MOST_STEPS),
-        check_count("seed", seed, low=0, high=2**64 - 1),
-        _precision(dtype),
-        bool(split),
-        worker_count(threads),
-        None if block is None else check_count("block", block),
-        None if every is None else check_count("every", every),
-    )
-    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in _entries("quantiles", quantiles)])
+    draws, plan, levels = check_sampling(
+        problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split, dtype=dtype, threads=threads,
+        block=block, every=every,
+    )  # fmt: skip
     watched = _watched(coordinates, draws.eigenvalues.size)
     for each in methods:
-        _check_counters(each)
+        check_counters(each)
     recorded = [record_steps(record, each.length) for each in methods]
     chosen = choose(device)
     size = draws.eigenvalues.size
@@ -136,6 +129,34 @@ def sample(
     if watched.size:
         axes |= {"replica": np.arange(plan.replicas), "coordinate": watched + 1}
     return RiskTrace(trace.dataset.assign_coords(axes))
+
+
+def check_sampling(
+    problem: Any,
+    *,
+    replicas: int,
+    seed: int,
+    law: str | None,
+    quantiles: Sequence[float],
+    split: bool,
+    dtype: str,
+    block: int | None,
+    every: int | None,
+    threads: int | None = None,
+    **others: Any,
+) -> tuple[Draws, Plan, FloatArray]:
+    """What these arguments of `sample` ask for (the others are for somebody else to check), or an InputError."""
+    plan = Plan(
+        check_count("replicas", replicas, high=MOST_STEPS),
+        check_count("seed", seed, low=0, high=2**64 - 1),
+        _precision(dtype),
+        bool(split),
+        worker_count(threads),
+        None if block is None else check_count("block", block),
+        None if every is None else check_count("every", every),
+    )
+    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in _entries("quantiles", quantiles)])
+    return draws_of(problem, law), plan, levels
 
 
 class _Ticker:
@@ -183,7 +204,7 @@ def _entries(field: str, values: Any) -> list[Any]:
         raise InputError(f"{field} = {values!r} is not a sequence; give a list of numbers.") from None
 
 
-def _check_counters(method: Method) -> None:
+def check_counters(method: Method) -> None:
     """Refuse a run whose steps or samples do not fit the words of a counter."""
     if method.length > MOST_STEPS:
         raise InputError(

@@ -210,6 +210,8 @@ def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if not isinstance(tree, Mapping):
         raise InputError(f"experiment = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.")
     copy: dict[str, Any] = plain(tree, "")
+    if "sweep" in copy:
+        raise InputError("[sweep] makes many experiments of this one; run them with simlab sweep, or take it out.")
     check_keys(copy, "", TABLES)
     if "engine" in copy:
         copy["engine"] = engine_table(copy["engine"])

@@ -71,6 +71,12 @@ kind = "cosine"
 [[compare.schedules]]
 label = "no decay"
 kind = "constant"
+
+# Many values of some parameters, by `simlab sweep FILE` (and `simlab show` for the answer): lists and ranges, a grid of
+# all; [[sweep.zip]] holds lists that go together, [sweep.sobol] (samples, seed) ranges to be sampled from.
+# [sweep]
+# "schedule.peak" = {log = [0.02, 1.0], points = 12}
+# "method.batch" = [1, 4, 16]
 """
 
 

@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, unknown_name
+from simlab.errors import InputError, check_number, unknown_name
 from simlab.experiment.tables import Table, call, kind_of, shown, within
 from simlab.methods import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
 from simlab.subspaces import Subspaces
 
-__all__ = ["PROBLEMS", "Problem", "build_problem", "compress"]
+__all__ = ["PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
 
 FloatArray = npt.NDArray[np.float64]
 Problem = DiagonalProblem | EmpiricalRegression
@@ -173,13 +173,26 @@ def compress(problem: Problem, table: Table, subspaces: Subspaces, methods: Sequ
     wanted = tolerance(table)
     if wanted is None:
         return problem
+    source = check_compressible(problem, table)
+    with within("problem", ("compress",)):
+        edges = _all_boundaries(source, subspaces, methods)
+        return source.compress(wanted, edges, _AllRuns.of(methods))
+
+
+def check_compressible(problem: Problem, table: Table) -> LinearRegression:
+    """The problem, if nodes can stand for its modes and problem.compress is a tolerance; else an InputError."""
+    wanted = tolerance(table)
+    if wanted is not None:
+        check_number("problem.compress: tolerance", wanted, low=1e-13, high=0.1)
     if not isinstance(problem, LinearRegression):
         raise InputError(
             f"problem.compress: kind {table['kind']!r} has noise that differs between modes; leave it out."
         )
-    with within("problem", ("compress",)):
-        edges = _all_boundaries(problem, subspaces, methods)
-        return problem.compress(wanted, edges, _AllRuns.of(methods))
+    if not isinstance(problem.kurtosis, float):
+        raise InputError(
+            f"problem.compress: kind {table['kind']!r} has a kurtosis that differs between coordinates; leave it out."
+        )
+    return problem
 
 
 def _all_boundaries(problem: LinearRegression, subspaces: Subspaces, methods: Sequence[Method]) -> Subspaces:

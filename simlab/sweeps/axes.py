@@ -25,13 +25,15 @@ import numpy.typing as npt
 from simlab.errors import InputError, check_count, check_number, unknown_name
 from simlab.experiment.tables import Table, check_keys, plain, shown
 
-__all__ = ["Axis", "Path", "assign", "axes_of", "parse_path", "spoken"]
+__all__ = ["Axis", "Path", "assign", "axes_of", "parse_path", "refuse_twice", "spoken"]
 
 FloatArray = npt.NDArray[np.float64]
 Path = tuple[str | int, ...]
 """A path taken apart: ("method", "wrap", 0, "decay")."""
 
 ROOTS = ("problem", "schedule", "method", "compare", "engine")
+OF_ENGINE = ("seed", "replicas", "law", "dtype")
+"""What may vary of [engine]: with anything else the cells would not have the same variables."""
 SPACES = ("random", "sobol")
 
 
@@ -64,6 +66,8 @@ def axes_of(sweep: Mapping[str, Any]) -> list[Axis]:
             f"sweep.zip = {shown(zipped)} is not a list of tables; write [[sweep.zip]] and lists below it."
         )
     axes += [_zipped(each, j) for j, each in enumerate(zipped)]
+    if all(name in table for name in SPACES):
+        raise InputError("sweep.random and sweep.sobol are both given; give one of the two, with all of its ranges.")
     axes += [_space(table[name], name) for name in SPACES if name in table]
     if not axes:
         raise InputError('[sweep] is empty; add a parameter such as "schedule.peak" = [0.1, 0.2].')
@@ -95,29 +99,50 @@ def _check_root(path: str) -> None:
     parts = parse_path(path)
     if parts[0] == "record":
         raise InputError(f"{_where(path)}: what is recorded is the same for all cells; set it in [record].")
-    if parts[0] not in ROOTS or len(parts) < 2:
+    if parts[0] not in ROOTS:
         raise unknown_name(f"{_where(path)}: table", parts[0], ROOTS)
+    if len(parts) < 2:
+        raise InputError(f'{_where(path)} is a whole table; sweep a parameter of it, like "{path}.kind".')
+    if parts[0] == "engine" and parts[1] not in OF_ENGINE:
+        raise InputError(f"{_where(path)} is the same for all cells; of [engine], sweep {', '.join(OF_ENGINE)}.")
 
 
 # -- values
 
 
-def _values(entry: Any, where: str) -> list[Any]:
+def refuse_twice(values: list[Any], where: str) -> None:
+    """Raise InputError for a list that holds a value twice; 1 and 1.0 are the same value, and true is another."""
+    seen: set[str] = set()
+    for value in values:
+        text = json.dumps(_number(value), sort_keys=True)
+        if text in seen:
+            raise InputError(f"{where} holds {shown(value)} twice; give every value once.")
+        seen.add(text)
+
+
+def _number(value: Any) -> Any:
+    """`value` with whole numbers as floats, where that loses nothing."""
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    small = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
+    return float(value) if small else value
+
+
+def _values(entry: Any, where: str, distinct: bool = True) -> list[Any]:
     """The values of a list or a range."""
     if isinstance(entry, list):
         if not entry:
             raise InputError(f"{where} is an empty list; give at least one value.")
-        seen = [json.dumps(value, sort_keys=True) for value in entry]
-        twice = next((text for text in seen if seen.count(text) > 1), None) if len(set(seen)) < len(seen) else None
-        if twice is not None:
-            raise InputError(f"{where} holds {twice} twice; give every value once.")
+        if distinct:
+            refuse_twice(entry, where)
         return entry
     if isinstance(entry, dict):
         check_keys(entry, where, ("log", "linear", "points", "integer"))
         if "points" not in entry:
             raise InputError(f"{where}.points is missing; say of how many points the range is.")
         count = check_count(f"{where}.points", entry["points"])
-        return _distinct(_between(entry, where, np.linspace(0.0, 1.0, count)))
+        values = _between(entry, where, np.linspace(0.0, 1.0, count))
+        return _distinct(values) if distinct else values
     raise InputError(
         f"{where} = {shown(entry)} is no list and no range; give [0.1, 0.2] or {{log = [0.1, 1], points = 9}}."
     )
@@ -153,13 +178,14 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 
 def _zipped(table: Table, number: int) -> Axis:
-    fields = {path: _values(entry, _where(path)) for path, entry in _leaves(table)}
+    fields = {path: _values(entry, _where(path), distinct=False) for path, entry in _leaves(table)}
     if not fields:
         raise InputError(f"sweep.zip[{number}] is empty; give lists of one length.")
     sizes = {path: len(values) for path, values in fields.items()}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f'"{path}" {size}' for path, size in sizes.items())
         raise InputError(f"sweep.zip[{number}] has lists of different lengths ({said}); make them equally long.")
+    refuse_twice([list(point) for point in zip(*fields.values(), strict=True)], f"sweep.zip[{number}]")
     return Axis("+".join(fields), fields)
 
 

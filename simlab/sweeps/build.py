@@ -105,7 +105,8 @@ class Builder:
 class Extremes:
     """Which cells of each problem stand for all of them where its spectrum is compressed.
 
-    Of methods of one kind and length those with the smallest and the largest peak learning rate, and entries of M, do:
+    Of methods of one kind and length those with the smallest and the largest peak learning rate, and entries of M, b
+    and c halfway, do:
     the functions of the eigenvalue that a run sums depend on these, and hardly on the shape of the schedule.
     """
 
@@ -119,13 +120,18 @@ class Extremes:
         numbers = [method.learning_rate.peak()]
         if method.state_size > 1:
             middle = method.length // 2
-            numbers += method.coefficients(middle, middle + 1).M[0].ravel().tolist()
+            for entries in method.coefficients(middle, middle + 1):
+                numbers += entries[0].ravel().tolist()
         for j, value in enumerate(numbers):
             low, high = (f"{kind} {method.length} {j} {end}" for end in ("low", "high"))
             if low not in kept or value < kept[low][0]:
                 kept[low] = (value, number)
             if high not in kept or value > kept[high][0]:
                 kept[high] = (value, number)
+
+    def divide(self, problem: Key, number: int, ranges: str) -> None:
+        """Take note that the cell `number` is the first of its problem with this partition into subspaces."""
+        self._kept.setdefault(problem, {}).setdefault(ranges, (0.0, number))
 
     def numbers(self, problem: Key) -> list[int]:
         """The cells that stand for all of this problem."""

@@ -85,7 +85,7 @@ def compute(
                     steps = schema.steps[cell.method.length]
                     arrays["step"][place, : steps.size] = steps
                 seconds = call.seconds / len(members)
-                rows.append(Row(cell.number, status, message, sweep.fingerprint(cell), seconds, len(calls)))
+                rows.append(Row(cell.number, status, message, sweep.fingerprint(cell.number), seconds, len(calls)))
                 place += 1
             calls.append(call)
     return Computed([int(cell) for cell in cells], arrays, rows, calls)
@@ -95,7 +95,7 @@ def failed(sweep: Sweep, schema: Schema, cells: Sequence[int], message: str, wor
     """What is kept of cells that cannot be computed."""
     arrays = _empty(sweep, schema, len(cells))
     arrays["status"][:] = STATUS.index("error")
-    rows = [Row(cell.number, "error", message, sweep.fingerprint(cell), 0.0, 0) for cell in sweep.cells(cells)]
+    rows = [Row(cell.number, "error", message, sweep.fingerprint(cell.number), 0.0, 0) for cell in sweep.cells(cells)]
     return Computed(
         [int(cell) for cell in cells], arrays, rows, [_call(sweep, len(rows), worker, "", time.time(), 0.0)]
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +56,20 @@ class Call:
 
 
 class Ledger:
-    """The open ledger of a store. A damaged file is put aside and a new one begun, so that all is computed again."""
+    """The open ledger of a store.
 
-    def __init__(self, path: Path) -> None:
+    With `mend` a damaged file is put aside and a new one begun, so that all is computed again; without, it is refused.
+    """
+
+    def __init__(self, path: Path, mend: bool = True) -> None:
         self.path = path
         try:
             self._connection = self._opened()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
                 raise _refusal(path, error) from None
+            if not mend:
+                raise InputError(f"{path} is damaged ({error}); run simlab sweep again to make it anew.") from None
             for suffix in ("", "-wal", "-shm", "-journal"):
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).replace(path.with_name(f"{path.name}{suffix}.damaged"))
@@ -72,6 +77,7 @@ class Ledger:
 
     def _opened(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        connection.text_factory = lambda text: text.decode(errors="replace")  # altered bytes: a digest will tell
         try:
             # A journal and not a write-ahead log: one file when closed, whatever file system it lies on.
             connection.execute("PRAGMA journal_mode = TRUNCATE")
@@ -90,11 +96,24 @@ class Ledger:
 
     # -- writing
 
-    def keep(self, block: int, data: str, rows: Sequence[Row], calls: Sequence[Call]) -> None:
-        """Enter a finished block, in one transaction; `row.call` counts within `calls`."""
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """All of what is executed within, or nothing of it, whatever is raised; OSError where it cannot be kept."""
         execute = self._connection.execute
         try:
             execute("BEGIN IMMEDIATE")
+            yield execute
+            execute("COMMIT")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise OSError(None, str(error), str(self.path)) from error
+            raise
+
+    def keep(self, block: int, data: str, rows: Sequence[Row], calls: Sequence[Call]) -> None:
+        """Enter a finished block, in one transaction; `row.call` counts within `calls`."""
+        with self._transaction() as execute:
             first = execute("SELECT coalesce(max(call), -1) + 1 FROM calls").fetchone()[0]
             for j, call in enumerate(calls):
                 execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", (first + j, *asdict(call).values()))
@@ -102,26 +121,20 @@ class Ledger:
             self._connection.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", numbered)
             if data:
                 execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (block, data, digest_of(block, rows)))
-            execute("COMMIT")
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
-                execute("ROLLBACK")
-            raise OSError(None, str(error), str(self.path)) from error
 
     def forget(self, blocks: Iterable[tuple[int, Iterable[int]]]) -> None:
         """Strike out blocks, with their cells, whose data did not verify."""
-        for block, cells in blocks:
-            self._connection.execute("DELETE FROM blocks WHERE block = ?", (block,))
-            self._connection.executemany("DELETE FROM cells WHERE cell = ?", [(int(cell),) for cell in cells])
+        with self._transaction() as execute:
+            for block, cells in blocks:
+                execute("DELETE FROM blocks WHERE block = ?", (block,))
+                self._connection.executemany("DELETE FROM cells WHERE cell = ?", [(int(cell),) for cell in cells])
 
     def replace_blocks(self, entries: Iterable[tuple[int, str, Sequence[Row]]]) -> None:
         """Other blocks of the same cells."""
-        with closing(self._connection.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.execute("DELETE FROM blocks")
+        with self._transaction() as execute:
+            execute("DELETE FROM blocks")
             for block, data, rows in entries:
-                cursor.execute("INSERT INTO blocks VALUES (?, ?, ?)", (block, data, digest_of(block, rows)))
-            cursor.execute("COMMIT")
+                execute("INSERT INTO blocks VALUES (?, ?, ?)", (block, data, digest_of(block, rows)))
 
     def vacuum(self) -> None:
         """Give back the space of what was struck out."""
@@ -162,7 +175,7 @@ class Ledger:
 def digest_of(block: int, rows: Sequence[Row]) -> str:
     """A digest of what the ledger says of a block, times and calls apart: these differ from run to run."""
     facts = [[row.cell, row.status, row.message, row.fingerprint] for row in rows]
-    return hashlib.sha256(json.dumps([block, facts]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([block, facts], default=str).encode()).hexdigest()
 
 
 def _refusal(path: Path, error: Exception) -> InputError:

@@ -16,17 +16,18 @@ import numpy.typing as npt
 
 from simlab._version import __version__
 from simlab.engines.recording import record_steps
+from simlab.engines.sample import check_counters, check_sampling
 from simlab.errors import InputError
 from simlab.experiment import Experiment
 from simlab.experiment.document import canonical
 from simlab.experiment.engine import sampling
 from simlab.experiment.method import METHODS
-from simlab.experiment.problem import PROBLEMS, Problem, tolerance
+from simlab.experiment.problem import PROBLEMS, Problem, check_compressible, tolerance
 from simlab.experiment.schedule import SCHEDULES
-from simlab.experiment.tables import Table, kind_of, plain
+from simlab.experiment.tables import Table, kind_of, plain, within
 from simlab.methods import Method
 from simlab.problems import EmpiricalRegression
-from simlab.sweeps.axes import Axis, assign, axes_of, parse_path, spoken
+from simlab.sweeps.axes import Axis, assign, axes_of, parse_path, refuse_twice
 from simlab.sweeps.axes import Path as Path_
 from simlab.sweeps.build import Builder, Extremes, carried
 
@@ -93,17 +94,21 @@ class Sweep:
         tables = dict(self.tables)
         axes = [_canonical_kinds(axis) for axis in axes_of(tables.pop("sweep", {}))]
         self.axes: list[Axis] = sorted(axes, key=_rank)
+        if any(path.startswith("engine.") for axis in self.axes for path in axis.fields):
+            tables.setdefault("engine", {"kind": "sample"})
         self.base: Table = canonical(tables, self.folder)
         self.builder = Builder(self.folder)
         self.extremes = Extremes()
         self.kinds: dict[int, tuple[int, float]] = {}
         self._work = 0.0
+        self.runs: list[str] = []
         first = self._named(0, lambda: Experiment.from_dict(_without_compression(self.tree(0)), self.folder))
         if first.engine == "both":
             raise InputError('engine = "both" is for one run; a sweep takes "exact" or "sample".')
         self.engine = first.engine
         self.device = str(self.base.get("engine", {}).get("device", "cpu" if self.engine == "exact" else "auto"))
-        self.runs: list[str] = [] if first.single else list(first.runs)
+        if not first.single:
+            self.runs = list(first.runs)
         record = self.base.get("record", {})
         if record.get("snapshots"):
             raise InputError("record.snapshots is not kept by a sweep; leave it out, and run the best cell by itself.")
@@ -126,8 +131,8 @@ class Sweep:
 
     def values(self, combination: int) -> dict[str, Any]:
         """Path -> value of a combination of the axes."""
-        where = self._place(combination)
-        return {path: values[where[axis]] for path, _, axis, values in self._assignments}
+        places = zip(self.axes, self._place(combination), strict=True)
+        return {path: values[j] for axis, j in places for path, values in axis.fields.items()}
 
     def _place(self, combination: int) -> list[int]:
         """The index on every axis."""
@@ -158,7 +163,8 @@ class Sweep:
             for j, axis in enumerate(self.axes)
             for path, values in axis.fields.items()
         ]
-        return sorted(fields, key=lambda field: field[1][-1] != "kind")
+        # And a whole table before the parameters in it.
+        return sorted(fields, key=lambda field: (len(field[1]), field[1][-1] != "kind"))
 
     def _key(self, combination: int, roots: Container[str]) -> tuple[int, ...]:
         """Equal for combinations that differ in nothing below these tables."""
@@ -208,16 +214,16 @@ class Sweep:
             lambda: [each.method for n in numbers(cell.problem) for each in self.cells([n])],
         )
 
-    def fingerprint(self, cell: Cell) -> str:
+    def fingerprint(self, number: int) -> str:
         """A digest of all that the numbers of a cell depend on."""
-        combination = cell.number // max(len(self.runs), 1)
+        combination, run = divmod(number, max(len(self.runs), 1))
         values = json.dumps(self.values(combination), sort_keys=True)
-        return hashlib.sha256(f"{self._digest} {values} {cell.run}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{self._digest} {values} {run}".encode()).hexdigest()[:32]
 
     @cached_property
     def _digest(self) -> str:
         """Of what all cells have in common."""
-        facts = json.dumps([self.base, self.runs, __version__], sort_keys=True)
+        facts = json.dumps([self.base, self.runs, self._files, __version__], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()
 
     @cached_property
@@ -233,32 +239,51 @@ class Sweep:
 
     def validate(self) -> Schema:
         """Build every cell; the labels of what will be kept. InputError names the first cell that is refused."""
-        lengths: set[int] = set()
+        steps: dict[int, IntArray] = {}
         self.kinds.clear()
+        checked: set[Any] = set()
         names: dict[tuple[tuple[int, ...], float], list[str]] = {}
         kinds: set[bool] = set()
         for cell in self.cells(range(self.size)):
+            length = cell.method.length
+            if (cell.problem, cell.engine) not in checked:
+                source = self._named(cell.number, lambda c=cell: self._checked(c))
+                kinds.add(isinstance(source, EmpiricalRegression))
+                checked.add((cell.problem, cell.engine))
+            if length not in steps:
+                with within("record.steps", ()):
+                    steps[length] = self._named(cell.number, lambda n=length: record_steps(self.record, n))
+            if self.engine == "sample":
+                self._named(cell.number, lambda m=cell.method: check_counters(m))
             self.extremes.note(cell.problem, cell.number, cell.method)
-            lengths.add(cell.method.length)
             work = self.work(cell)
             self._work = max(self._work, work)
             example, before = self.kinds.get(cell.method.state_size, (cell.number, 0.0))
             self.kinds[cell.method.state_size] = (example, before + work)
             time = cell.method.learning_rate.total() if self.partition.expression == "effective()" else 0.0
             if (cell.problem, time) not in names:
-                source = self._named(cell.number, lambda c=cell: self.builder.source(c.tree, c.problem))
-                kinds.add(isinstance(source, EmpiricalRegression))
+                source = self.builder.source(cell.tree, cell.problem)
                 ranges = self._named(
                     cell.number,
                     lambda s=source, t=time: self.partition.ranges(s.dim, s.count_at_least, t),
                 )
                 names[cell.problem, time] = [name for name, _ in ranges]
+                self.extremes.divide(cell.problem, cell.number, str(ranges))
         if len(kinds) > 1:
             raise InputError("problem.kind mixes a data set's own moments with other problems; sweep them apart.")
-        if self.engine == "sample":
-            self._named(0, lambda: sampling(self.base["engine"], self.folder))
-        steps = {length: record_steps(self.record, length) for length in sorted(lengths)}
+        steps = dict(sorted(steps.items()))
         return Schema(self._components(kinds.pop()), _common(list(names.values())), steps, self.engine == "sample")
+
+    def _checked(self, cell: Cell) -> Problem:
+        """The problem of a cell before any compression, if it can be run as its tables say."""
+        source, wanted = self.builder.source(cell.tree, cell.problem), tolerance(cell.tree["problem"])
+        if self.engine == "sample":
+            options = sampling(cell.tree["engine"], self.folder)
+            with within("engine", options):
+                check_sampling(source, **options)
+        elif wanted is not None:
+            check_compressible(source, cell.tree["problem"])
+        return source
 
     def _components(self, empirical: bool) -> tuple[str, ...]:
         if self.engine == "sample":
@@ -288,7 +313,15 @@ class Sweep:
     @cached_property
     def document(self) -> dict[str, Any]:
         """What the sweep was asked for, JSON-able: two sweeps are the same if this is."""
-        return {"experiment": self.base, "axes": [axis.describe() for axis in self.axes], "runs": self.runs}
+        asked = {"experiment": self.base, "axes": [axis.describe() for axis in self.axes], "runs": self.runs}
+        return {**asked, "files": self._files} if self._files else asked
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        """Digests of the files that tables name: other data make another sweep."""
+        named = {str(path) for path in _named_paths([self.base, *(dict(axis.fields) for axis in self.axes)])}
+        found = {path: self.folder / path for path in sorted(named) if (self.folder / path).is_file()}
+        return {path: hashlib.sha256(file.read_bytes()).hexdigest() for path, file in found.items()}
 
 
 def _rank(axis: Axis) -> int:
@@ -305,7 +338,10 @@ def _canonical_kinds(axis: Axis) -> Axis:
     for path, values in axis.fields.items():
         parts = parse_path(path)
         if len(parts) == 2 and parts[1] == "kind" and parts[0] in KINDS:
-            fields[path] = [kind_of({"kind": value}, f'sweep."{spoken(parts)}"', KINDS[parts[0]]) for value in values]
+            where, kinds = f"sweep.{parts[0]}", KINDS[str(parts[0])]
+            fields[path] = [kind_of({"kind": value}, where, kinds) for value in values]
+            if axis.name == path:
+                refuse_twice(fields[path], f"{where}.kind")
     return Axis(axis.name, fields)
 
 
@@ -319,3 +355,16 @@ def _common(names: list[list[str]]) -> tuple[str, ...]:
     if all(each == names[0] for each in names):
         return tuple(names[0])
     return tuple(str(j) for j in range(1, max(map(len, names)) + 1))
+
+
+def _named_paths(node: Any) -> Iterator[str]:
+    """All strings, and strings of lists, under a key "path" or that ends so."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _named_paths(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key.rpartition(".")[2] == "path":
+                yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str))
+            else:
+                yield from _named_paths(value)

@@ -90,9 +90,12 @@ def run_sweep(
     pool = _pool(sweep, schema, workers, cluster)
     try:
         with Store.writing(path, sweep, schema) as store:
-            good, bad = store.verified()
+            good, bad = store.verified(sweep)
             assert store.ledger is not None
-            store.ledger.forget((block, store.blocks.cells(block).tolist()) for block in sorted(bad))
+            try:
+                store.ledger.forget((block, store.blocks.cells(block).tolist()) for block in sorted(bad))
+            except OSError as error:
+                raise _full(store, error, 0) from None
             blocks = [block for block in range(len(store.blocks)) if block not in good]
             damaged = sum(store.blocks.cells(block).size for block in bad)
             reused = sweep.size - sum(store.blocks.cells(block).size for block in blocks)
@@ -150,13 +153,17 @@ def _work(
         pool.stop()
         _note_interrupted(sweep, store, under_way)
     except OSError as error:
-        what = "No space left on device" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise InputError(
-            f"{store.path} cannot be written to ({what}); {done} cells of this run are safe: make room and start again."
-        ) from None
+        raise _full(store, error, done) from None
     finally:
         bar.close()
     return total - done
+
+
+def _full(store: Store, error: OSError, done: int) -> InputError:
+    what = "No space left on device" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    return InputError(
+        f"{store.path} cannot be written to ({what}); {done} cells of this run are safe: make room and start again."
+    )
 
 
 def _submitted(pool: Pool, task: Task) -> Task:
@@ -202,7 +209,7 @@ def _again(sweep: Sweep, schema: Schema, task: Task, error: Exception) -> tuple[
 def _note_interrupted(sweep: Sweep, store: Store, tasks: Iterable[Task]) -> None:
     """Cells that were under way get the status "interrupted"; they are computed when the sweep is started again."""
     rows = [
-        Row(cell.number, "interrupted", "", sweep.fingerprint(cell), 0.0, 0)
+        Row(cell.number, "interrupted", "", sweep.fingerprint(cell.number), 0.0, 0)
         for task in tasks
         for cell in sweep.cells(task.cells)
     ]

@@ -15,7 +15,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,13 @@ from simlab.errors import InputError
 from simlab.sweeps.blocks import Blocks, block_shape
 from simlab.sweeps.compute import STATUS, Array, Computed, variables
 from simlab.sweeps.estimate import bytes_per_cell
-from simlab.sweeps.ledger import Ledger
+from simlab.sweeps.ledger import Ledger, digest_of
 from simlab.sweeps.plan import Schema, Sweep
 
 if TYPE_CHECKING:
     from simlab.sweeps.ledger import Call, Row
 
-__all__ = ["FORMAT", "Store"]
+__all__ = ["FORMAT", "LEDGER", "LOCK", "Store", "seal"]
 
 FORMAT = 1
 LEDGER, LOCK, METADATA = "ledger.sqlite", ".lock", "zarr.json"
@@ -49,21 +49,18 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], exclusive: bool = False) -> None:
         self.path = Path(path)
-        attributes = _attributes(self.path)
+        self.attributes = attributes = _attributes(self.path)
         if attributes is None:
             raise InputError(f"{self.path} is no store of a sweep; give the folder that simlab sweep wrote.")
-        if attributes["simlab_format"] != FORMAT:
-            raise InputError(
-                f"{self.path} has format {attributes['simlab_format']}, this simlab reads {FORMAT}; use the version "
-                f"that wrote it ({attributes['simlab_version']})."
-            )
+        _refuse_format(self.path, attributes)
         self.version: str = attributes["simlab_version"]
         self.document: dict[str, Any] = json.loads(attributes["sweep"])
         self.dims: dict[str, int] = dict(attributes["dims"])
         self.blocks = Blocks(list(self.dims.values()), attributes["block_shape"])
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self.variables: list[str] = list(attributes["variables"])
-        self.ledger = Ledger(self.path / LEDGER) if exclusive or (self.path / LEDGER).exists() else None
+        there = (self.path / LEDGER).exists()
+        self.ledger = Ledger(self.path / LEDGER, mend=exclusive) if exclusive or there else None
 
     def close(self) -> None:
         """Close the ledger."""
@@ -92,36 +89,40 @@ class Store:
         that writes.
         """
         target = Path(path)
-        if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / LOCK).exists())):
-            raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
         try:
+            if not _usable(target):
+                raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
             target.mkdir(parents=True, exist_ok=True)
             lock = _locked(target)
         except OSError as error:
-            raise InputError(
-                f"{target} cannot be written to ({error.strerror or error}); choose another place with -o."
-            ) from None
+            raise _unwritable(target, error) from None
         try:
-            if _attributes(target) is not None:
-                with cls(target) as there:
-                    there._refuse_others(sweep)
-            if not _intact(target):
-                _make(target, sweep, schema)
+            _refuse_others(target, sweep)
+            try:
+                # What a process that was killed within a write has left.
+                for left in target.rglob("*.partial"):
+                    left.unlink()
+                if not _intact(target):
+                    _make(target, sweep, schema)
+            except OSError as error:
+                raise _unwritable(target, error) from None
             with cls(target, exclusive=True) as store:
                 yield store
         finally:
             os.close(lock)
 
-    def _refuse_others(self, sweep: Sweep) -> None:
-        """Never mix two sweeps, or what two versions have computed."""
-        difference = _first_difference(self.document, sweep.document)
-        if difference:
-            raise InputError(f"{self.path} holds another sweep: {difference}; choose another place with -o.")
-        if _minor(self.version) != _minor(__version__):
-            raise InputError(
-                f"{self.path} was written by simlab {self.version}, this is {__version__}; choose another place with "
-                f"-o, or use that version."
-            )
+    @classmethod
+    @contextmanager
+    def holding(cls, path: str | os.PathLike[str]) -> Iterator[Store]:
+        """A store that is there, held by this process alone."""
+        target = Path(path)
+        cls(target).close()
+        lock = _locked(target)
+        try:
+            with cls(target, exclusive=True) as store:
+                yield store
+        finally:
+            os.close(lock)
 
     def put(self, block: int, computed: Computed) -> None:
         """Write the arrays of a block, then enter it in the ledger: from then on it counts as done."""
@@ -164,18 +165,27 @@ class Store:
             digest.update(b"|")
         return digest.hexdigest()
 
-    def verified(self) -> tuple[set[int], set[int]]:
-        """(blocks whose data and ledger entries agree with their digests, blocks of the ledger that do not)."""
-        from simlab.sweeps.ledger import digest_of
+    def altered(self) -> list[str]:
+        """Arrays that are not declared as the store was made."""
+        return [
+            name for name, digest in self.attributes["metadata"].items() if _digest(self._declaration(name)) != digest
+        ]
 
+    def _declaration(self, name: str) -> Path:
+        return self.path / name / METADATA
+
+    def verified(self, sweep: Sweep | None = None) -> tuple[set[int], set[int]]:
+        """(blocks whose data and ledger entries agree with their digests, blocks of the ledger that do not).
+
+        With `sweep` they have to be those of its cells as well.
+        """
         assert self.ledger is not None
         good: set[int] = set()
         entered = {block: digests for block, digests in self.ledger.blocks().items() if 0 <= block < len(self.blocks)}
-        for block, (data, rows) in entered.items():
-            if (
-                self.digest(block) == data
-                and digest_of(block, self.ledger.of(self.blocks.cells(block).tolist())) == rows
-            ):
+        for block, (data, digest) in entered.items():
+            rows = self.ledger.of(self.blocks.cells(block).tolist())
+            ours = sweep is None or all(row.fingerprint == sweep.fingerprint(row.cell) for row in rows)
+            if ours and self.digest(block) == data and digest_of(block, rows) == digest:
                 good.add(block)
         return good, entered.keys() - good
 
@@ -203,10 +213,14 @@ def _make(target: Path, sweep: Sweep, schema: Schema) -> None:
     coordinates = _coordinates(sweep, schema)
     for name in (*declared, *coordinates, "."):
         (target / name / METADATA).unlink(missing_ok=True)
+    # What is no dimension by itself is a coordinate by this attribute (CF conventions, section 5).
+    besides = " ".join(name for name, (dim, _) in coordinates.items() if name != dim)
     for name, (extra, sizes, dtype) in declared.items():
         attributes: dict[str, Any] = {"units": "excess risk"} if "risk" in name or "error" in name else {}
+        if besides:
+            attributes["coordinates"] = besides
         if name == "status":
-            attributes = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
+            attributes |= {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
         zarr.create_array(
             target / name, shape=(*dims.values(), *sizes), chunks=(*shape, *(max(n, 1) for n in sizes)), dtype=dtype,
             fill_value=FILL[dtype], dimension_names=[*dims, *extra], attributes=attributes, zarr_format=3,
@@ -219,13 +233,8 @@ def _make(target: Path, sweep: Sweep, schema: Schema) -> None:
             dtype=str if values.dtype.kind == "O" else values.dtype, dimension_names=[dim], zarr_format=3,
         )  # fmt: skip
         array[:] = values
-    zarr.create_group(target, zarr_format=3)
-    with warnings.catch_warnings():
-        # Consolidated metadata is zarr's own, not the specification's; without it readers would list the folder, and
-        # remark upon the ledger. The ledger is not theirs, either way.
-        warnings.simplefilter("ignore")
-        group = zarr.consolidate_metadata(target, zarr_format=3)
-    group.update_attributes(
+    seal(
+        target,
         {
             "simlab_format": FORMAT,
             "simlab_version": __version__,
@@ -233,9 +242,31 @@ def _make(target: Path, sweep: Sweep, schema: Schema) -> None:
             "block_shape": list(shape),
             "variables": list(declared),
             "sweep": json.dumps(sweep.document, sort_keys=True),
-            "metadata": {name: _digest(target / name / METADATA) for name in (*declared, *coordinates)},
-        }
+        },
+        [*declared, *coordinates],
     )
+
+
+def seal(target: Path, attributes: dict[str, Any], names: list[str]) -> None:
+    """Write the group over the arrays of these names: from then on the folder is a store."""
+    zarr.create_group(target, zarr_format=3)
+    with warnings.catch_warnings():
+        # Consolidated metadata is zarr's own, not the specification's; without it readers would list the folder, and
+        # remark upon the ledger. The ledger is not theirs, either way.
+        warnings.simplefilter("ignore")
+        group = zarr.consolidate_metadata(target, zarr_format=3)
+    group.update_attributes({**attributes, "metadata": {name: _digest(target / name / METADATA) for name in names}})
+    group.update_attributes({"seal": _seal_of(target)})
+
+
+def _seal_of(target: Path) -> str:
+    """A digest of all that the group's own file says, the seal apart; empty where it cannot be read."""
+    try:
+        said = json.loads((target / METADATA).read_text(encoding="utf-8"))
+        said["attributes"].pop("seal", None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:
@@ -246,10 +277,12 @@ def _digest(path: Path) -> str:
 
 
 def _intact(target: Path) -> bool:
-    """Whether the store is declared in whole."""
+    """Whether the store is declared in whole, and as it was made."""
     attributes = _attributes(target)
-    return attributes is not None and all(
-        _digest(target / n / METADATA) == d for n, d in attributes["metadata"].items()
+    return (
+        attributes is not None
+        and attributes["seal"] == _seal_of(target)
+        and all(_digest(target / name / METADATA) == digest for name, digest in attributes["metadata"].items())
     )
 
 
@@ -277,7 +310,7 @@ def _coordinates(sweep: Sweep, schema: Schema) -> dict[str, tuple[str, Array]]:
 
 def _labels(values: list[Any]) -> Array:
     """Numbers as numbers, words as words, and all else (lists, tables) as JSON."""
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+    if all(isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 for value in values):
         return np.array(values, dtype=np.int64)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return np.array(values, dtype=np.float64)
@@ -288,13 +321,65 @@ def _labels(values: list[Any]) -> Array:
 # -- identity
 
 
+def _usable(target: Path) -> bool:
+    """Whether there is nothing at this place, or a store."""
+    if not target.exists():
+        return True
+    there = (target / LOCK).exists() or _attributes(target) is not None
+    return target.is_dir() and (there or not any(target.iterdir()))
+
+
+def _refuse_others(target: Path, sweep: Sweep) -> None:
+    """Never mix two sweeps, or what two versions have computed. Raises InputError, and changes nothing."""
+    attributes = _attributes(target)
+    if attributes is not None and attributes["seal"] == _seal_of(target):
+        _refuse_format(target, attributes)
+        difference = _first_difference(json.loads(attributes["sweep"]), sweep.document)
+        if difference:
+            raise InputError(f"{target} holds another sweep: {difference}; choose another place with -o.")
+        version = attributes["simlab_version"]
+        if _minor(version) != _minor(__version__):
+            raise InputError(
+                f"{target} was written by simlab {version}, this is {__version__}; choose another place with -o, or "
+                f"use that version."
+            )
+    elif not _has_cells_of(target / LEDGER, sweep):
+        raise InputError(
+            f"{target} is damaged ({METADATA}) and its ledger is that of another sweep; choose another place with -o."
+        )
+
+
+def _has_cells_of(ledger: Path, sweep: Sweep) -> bool:
+    """Whether a ledger is of this sweep, as far as it can be read: of a damaged declaration it has to say."""
+    if not ledger.exists():
+        return True
+    try:
+        with closing(Ledger(ledger, mend=False)) as there:
+            rows = there.rows()
+    except InputError:
+        return True
+    return not rows or any(row.fingerprint == sweep.fingerprint(row.cell) for row in rows if row.cell < sweep.size)
+
+
+def _refuse_format(target: Path, attributes: Mapping[str, Any]) -> None:
+    if attributes["simlab_format"] != FORMAT:
+        raise InputError(
+            f"{target} has format {attributes['simlab_format']}, this simlab reads {FORMAT}; use the version that "
+            f"wrote it ({attributes['simlab_version']})."
+        )
+
+
+def _unwritable(target: Path, error: OSError) -> InputError:
+    return InputError(f"{target} cannot be written to ({error.strerror or error}); choose another place with -o.")
+
+
 def _attributes(target: Path) -> dict[str, Any] | None:
     """The attributes of the group, or None where there is no store."""
     try:
         attributes = json.loads((target / METADATA).read_text(encoding="utf-8"))["attributes"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables", "metadata"}
+    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables", "metadata", "seal"}
     return attributes if isinstance(attributes, dict) and known <= attributes.keys() else None
 
 

@@ -1,0 +1,109 @@
+"""The command line. Heavy modules load inside the commands, so that `simlab --help` stays instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simlab._version import __version__
+from simlab.cli import schedules, sweeps
+from simlab.cli.common import File, Force, app, complain, notices
+
+if TYPE_CHECKING:
+    from simlab.experiment import Experiment
+
+__all__ = ["app", "main", "schedules", "sweeps"]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"simlab {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    file: File,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of results [FILE-results].")] = None,
+    force: Force = False,
+    figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw risk.png and risk.pdf.")] = True,
+    threads: Annotated[int | None, typer.Option(help="Runs computed at a time [all processors].")] = None,
+) -> None:
+    """Run an experiment file: write the trace and a figure, print the final bias and variance by subspace.
+
+    With engine = "both" in the file the runs are sampled as well, and the z-scores of the two printed.
+    """
+    from simlab.experiment.report import OUTPUTS, final_table, write_results, z_table
+    from simlab.files import ResultsFolder
+
+    with notices():
+        experiment, source = _read(file)
+    target = output if output is not None else Path(f"{file.stem}-results")
+    with ResultsFolder(target, OUTPUTS, force) as results:
+        trace = experiment.run(threads=threads)
+        both = experiment.engine == "both"
+        typer.echo(f"{experiment.problem!r}\n")
+        typer.echo(f"exact\n\n{final_table(trace)}\n" if both else f"{final_table(trace)}\n")
+        sampled = None
+        if both and "interrupted" not in trace.status.values:
+            sampled = experiment.sample(threads=threads)
+            typer.echo(f"sampled\n\n{final_table(sampled)}\n\n{z_table(sampled, trace)}\n")
+        write_results(results.stage, target, trace, source, figure, sampled)
+        written = results.commit()
+    typer.echo(f"{target}: {', '.join(written)}")
+    if any("interrupted" in each.status.values for each in (trace, sampled) if each is not None):
+        complain(f"interrupted; the trace up to there is in {target}.")
+        raise typer.Exit(130)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("experiment.toml"), force: Force = False
+) -> None:
+    """Write a commented example of an experiment file, which runs as it is."""
+    from simlab.experiment import write_example
+
+    write_example(path, force)
+    typer.echo(f"{path}: run it with simlab run {path}")
+
+
+@app.command()
+def doctor() -> None:
+    """Print versions, threads, SIMD width, kernel cache and GPU."""
+    from simlab.doctor import report
+
+    typer.echo(report())
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of results.")] = Path("simlab-demo"),
+    features: Annotated[int, typer.Option(help="Lift the 64 pixels to this many random features (0: none).")] = 0,
+    force: Force = False,
+) -> None:
+    """Predict the risk of SGD on handwritten digits, run real SGD on them, and draw both."""
+    from simlab.demo import run as run_demo
+
+    run_demo(output, features=features, force=force, report=typer.echo)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script `simlab`."""
+    app(args=None if arguments is None else list(arguments), prog_name="simlab")
+
+
+# -- helpers
+
+
+def _read(file: Path) -> tuple[Experiment, str]:
+    """The experiment of a file, and the text of the file."""
+    from simlab.experiment import Experiment
+
+    experiment = Experiment.from_file(file)
+    return experiment, file.read_text(encoding="utf-8")

@@ -1,0 +1,132 @@
+"""Care of a store: what in it can be trusted, and fewer files for what is finished."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from simlab.errors import InputError
+from simlab.sweeps.blocks import Blocks
+from simlab.sweeps.ledger import Ledger
+from simlab.sweeps.store import LEDGER, LOCK, Store, seal
+
+__all__ = ["Health", "check", "compact"]
+
+MOST_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `check` found: cells in good order, damaged, and not there yet; arrays whose declaration was changed."""
+
+    good: int
+    damaged: int
+    missing: int
+    altered: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"{self.good} cells verified, {self.damaged} damaged, {self.missing} not there yet"
+        if self.altered:
+            text += f"; metadata of {', '.join(self.altered)} was altered"
+        return text if not (self.damaged or self.altered) else f"{text}: simlab sweep computes them again"
+
+
+def check(store: Store) -> Health:
+    """Compare every block with the digest that the ledger holds of it; nothing is changed."""
+    good, bad = store.verified()
+    sizes = [store.blocks.cells(block).size for block in sorted(good)]
+    damaged = sum(store.blocks.cells(block).size for block in bad)
+    return Health(sum(sizes), damaged, store.size - sum(sizes) - damaged, tuple(store.altered()))
+
+
+def compact(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Rewrite a finished store in larger chunks and shrink its ledger; (files before, files after).
+
+    Everything is verified first, made beside the store and put in its place. Raises InputError for a store that is not
+    finished or not in order.
+    """
+    target = Path(path)
+    with Store.holding(target) as store:
+        health = check(store)
+        if health.good < store.size or health.altered:
+            raise InputError(f"{target} is not finished or not in order ({health}); run simlab sweep first.")
+        before = _files(target)
+        _remake(store, _larger(store))
+        return before, _files(target)
+
+
+def _files(folder: Path) -> int:
+    return sum(1 for each in folder.rglob("*") if each.is_file())
+
+
+def _larger(store: Store) -> tuple[int, ...]:
+    """The shape of blocks of some 32 MB of the largest variable."""
+    dims = list(store.dims.values())
+    arrays = [store.array(name) for name in store.variables]
+    sizes = [int(np.prod(array.shape[len(dims) :], dtype=np.int64)) * array.dtype.itemsize for array in arrays]
+    bytes_per_cell = max(sizes)
+    left = max(MOST_BYTES // max(bytes_per_cell, 1), 1)
+    shape: list[int] = []
+    for size in reversed(dims):
+        shape.append(int(min(size, left)))
+        left = max(left // size, 1)
+    return tuple(reversed(shape))
+
+
+def _remake(store: Store, shape: tuple[int, ...]) -> None:
+    """The same store with blocks of another shape, made beside it and put in its place."""
+    target = store.path
+    stage, aside = (target.with_name(f".{target.name}.{word}") for word in ("compacting", "replaced"))
+    for left in (stage, aside):
+        shutil.rmtree(left, ignore_errors=True)
+    stage.mkdir()
+    try:
+        (stage / LOCK).touch()
+        for name in store.attributes["metadata"]:
+            if name not in store.variables:
+                shutil.copytree(target / name, stage / name)
+        for name in store.variables:
+            _rechunk(store.array(name), stage / name, shape)
+        attributes = {**store.attributes, "block_shape": list(shape)}
+        seal(stage, attributes, list(store.attributes["metadata"]))
+        shutil.copy(target / LEDGER, stage / LEDGER)
+        with Store(stage, exclusive=True) as made:
+            assert made.ledger is not None
+            _enter(made, made.ledger)
+        target.rename(aside)
+        try:
+            stage.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _rechunk(array: zarr.Array[Any], path: Path, shape: tuple[int, ...]) -> None:
+    """A copy of an array with one chunk for each block, a block at a time."""
+    dims = array.shape[: len(shape)]
+    copy = zarr.create_array(
+        path, shape=array.shape, chunks=(*shape, *array.chunks[len(shape) :]), dtype=array.dtype,
+        fill_value=array.fill_value, dimension_names=array.metadata.dimension_names,  # type: ignore[union-attr]
+        attributes=array.attrs.asdict(), zarr_format=3,
+    )  # fmt: skip
+    blocks = Blocks(dims, shape)
+    for block in range(len(blocks)):
+        region = blocks.region(block)
+        copy[region] = array[region]
+
+
+def _enter(made: Store, ledger: Ledger) -> None:
+    """The new blocks, with the rows that the ledger has of their cells."""
+    ledger.replace_blocks(
+        (block, made.digest(block), ledger.of(made.blocks.cells(block).tolist())) for block in range(len(made.blocks))
+    )
+    ledger.vacuum()

@@ -1,0 +1,202 @@
+"""Figures of a sweep: the answer over one parameter or two, and what the best cells are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError
+from simlab.plot import DASHES, PALETTE, UNIT, WIDTH, new_figure, shades, style
+from simlab.sweeps.answer import Answer, Best
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["heat_map", "lines"]
+
+FloatArray = npt.NDArray[np.float64]
+
+MOST_LINES = 12
+NAMES = {
+    "schedule.peak": "peak learning rate",
+    "schedule.steps": "steps",
+    "method.batch": "batch size",
+    "problem.noise_variance": "noise variance",
+    "problem.capacity": "capacity exponent",
+    "problem.source": "source exponent",
+    "schedule.kind": "schedule",
+}
+
+
+def lines(answer: Answer, x: str | None = None) -> Figure:
+    """Lowest risk over `x` (default: the peak learning rate), a line for each schedule, a panel for each problem.
+
+    Below, what the best of each is made of, by eigen-subspace: bias filled, variance hatched. Over all parameters but x
+    and those of the groups the lowest value is taken. A star marks the best; a line ends where runs diverge.
+    """
+    x = answer.default_x() if x is None else x
+    found = answer.best()
+    if not found:
+        raise InputError("no cell of the sweep is finished with a finite risk; there is nothing to draw.")
+    problems = [dim for dim in answer.groups if answer.on_problem(dim) and dim != x]
+    compared = [dim for dim in answer.groups if dim not in problems and dim != x]
+    lowest = answer.over([*problems, *compared, x]).values
+    panels = list(np.ndindex(*lowest.shape[: len(problems)]))
+    kinds = list(np.ndindex(*lowest.shape[len(problems) : -1]))
+    if len(kinds) > MOST_LINES or len(panels) > 6:
+        raise InputError(
+            f"{len(kinds)} lines in {len(panels)} panels are too many to read; choose some with --where, or draw a map."
+        )
+    with style():
+        figure = new_figure(WIDTH, 4.4)
+        grid = figure.add_gridspec(2, len(panels), height_ratios=[2.2, 1.0 + 0.12 * len(kinds)])
+        tops: list[Axes] = []
+        for column, panel in enumerate(panels):
+            top = figure.add_subplot(grid[0, column], sharex=tops[0] if tops else None)
+            tops.append(top)
+            for j, kind in enumerate(kinds):
+                _line(top, answer, x, lowest[(*panel, *kind)], j, _names(answer, compared, kind))
+            _scales(top, answer.data[x].values.astype(float), lowest[panel].reshape(-1, lowest.shape[-1]))
+            top.set_title(_names(answer, problems, panel, long=True))
+            top.set_xlabel(NAMES.get(x, x))
+            bars = figure.add_subplot(grid[1, column])
+            here = [best for best in found if all(best.where[d] == i for d, i in zip(problems, panel, strict=True))]
+            _bars(bars, answer, here, [_best_name(answer, best, compared) for best in here], column == 0)
+        tops[0].set_ylabel(UNIT)
+        _legends(figure, answer, tops[0], len(kinds) > 1)
+    return figure
+
+
+def _line(axes: Axes, answer: Answer, x: str, risk: FloatArray, j: int, name: str) -> None:
+    values = answer.data[x].values.astype(float)
+    order = np.argsort(values)
+    shown = order[np.isfinite(risk[order])]
+    colour, dashes = PALETTE[j % len(PALETTE)], DASHES[(j // len(PALETTE)) % len(DASHES)]
+    axes.plot(values[shown], risk[shown], color=colour, linestyle=dashes, marker="o", markersize=2.2, label=name)
+    if shown.size:
+        at = shown[np.argmin(risk[shown])]
+        axes.plot(
+            values[at], risk[at], marker="*", markersize=8, color=colour, markeredgecolor="black", markeredgewidth=0.5
+        )
+
+
+def _scales(axes: Axes, values: FloatArray, risk: FloatArray) -> None:
+    """Logarithmic axes with few and plain numbers; what is far above the best of every line is cut off."""
+    if np.all(values > 0.0) and values.max() > 8.0 * values.min():
+        axes.set_xscale("log")
+        _plain(axes.xaxis, (1.0, 3.0) if values.max() > 30.0 * values.min() else (1.0, 2.0, 5.0))
+    axes.set_yscale("log")
+    minima = np.nanmin(np.where(np.isfinite(risk), risk, np.nan), axis=1)
+    low, high = float(np.nanmin(minima)), float(np.nanmax(np.where(np.isfinite(risk), risk, 0.0)))
+    high = min(high, 3.0 * float(np.nanmax(minima)))
+    axes.set_ylim(low * (low / high) ** 0.06, high * (high / low) ** 0.04)
+    _plain(axes.yaxis, (1.0, 2.0, 5.0) if high < 30.0 * low else (1.0,))
+
+
+def _plain(axis: Any, subs: tuple[float, ...]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _bars(axes: Axes, answer: Answer, found: list[Best], names: list[str], named: bool) -> None:
+    colours = shades(answer.data.sizes["subspace"])
+    left = np.zeros(len(found))
+    rows = np.arange(len(found))
+    for component in ("bias", "variance", "total"):
+        if component not in answer.data["component"].values or not found:
+            continue
+        parts = np.stack([answer.composition(best).sel(component=component).values for best in found])
+        for j, colour in enumerate(colours):
+            axes.barh(
+                rows, parts[:, j], left=left, color=colour, hatch="////" if component == "variance" else None,
+                edgecolor="white", linewidth=0.3,
+            )  # fmt: skip
+            left += np.nan_to_num(parts[:, j])
+    axes.set_yticks(rows, names if named else [""] * len(names))
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(f"{UNIT} of the best")
+
+
+def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
+    from matplotlib.patches import Patch
+
+    if several:
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))
+    names = [str(name) for name in answer.data["subspace"].values]
+    patches = [Patch(color=colour, label=name) for colour, name in zip(shades(len(names)), names, strict=True)]
+    patches.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
+    figure.legend(handles=patches, title="eigen-index", loc="outside lower center", ncols=min(len(patches), 8))
+
+
+def heat_map(answer: Answer, x: str, y: str) -> Figure:
+    """Risk over two parameters, the lowest over all others, as multiples of the best, which a star marks.
+
+    Hatched cells diverged, white ones are not finished.
+    """
+    from matplotlib.colors import LogNorm
+
+    if x == y:
+        raise InputError(f"x and y are both {x!r}; give two parameters.")
+    risk = answer.over([y, x]).values
+    if not np.isfinite(risk).any():
+        raise InputError("no cell of the sweep is finished with a finite risk; there is nothing to draw.")
+    best = float(np.nanmin(risk))
+    with style():
+        figure = new_figure(WIDTH * 0.62, 3.3)
+        axes = figure.subplots()
+        ratio = np.ma.masked_invalid(risk / best)
+        high = float(np.clip(ratio.max(), 1.01, 100.0))
+        image = axes.pcolormesh(
+            np.arange(risk.shape[1] + 1), np.arange(risk.shape[0] + 1), ratio, cmap="viridis_r", norm=LogNorm(1.0, high)
+        )
+        for i, j in np.argwhere(np.isposinf(risk)):
+            axes.add_patch(_hatched(float(j), float(i)))
+        i, j = np.unravel_index(int(np.nanargmin(risk)), risk.shape)
+        axes.plot(j + 0.5, i + 0.5, marker="*", markersize=11, color="white", markeredgecolor="black")
+        for axis, name in ((axes.xaxis, x), (axes.yaxis, y)):
+            _ticks(axis, answer, name)
+        axes.grid(visible=False)
+        bar = figure.colorbar(image, ax=axes, extend="max" if ratio.max() > high else "neither")
+        bar.set_label(f"{UNIT} / best ({best:.3g})")
+        ticks = [t for t in (1.0, 1.1, 1.3, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0) if t <= high]
+        bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+        bar.minorticks_off()
+    return figure
+
+
+def _hatched(left: float, low: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, low), 1.0, 1.0, facecolor="#eeeeee", edgecolor="#999999", hatch="xxx", linewidth=0.0)
+
+
+def _ticks(axis: Any, answer: Answer, name: str) -> None:
+    """A few labels, equally spaced, at the middle of the cells."""
+    size = answer.data.sizes[name]
+    at = np.arange(0, size, -(-size // (7 if axis.axis_name == "x" else 14)))
+    values = answer.data[name].values
+    axis.set_ticks(at + 0.5, labels=[f"{v:.3g}" if values.dtype.kind in "fiu" else str(v) for v in values[at]])
+    axis.set_label_text(NAMES.get(name, name))
+
+
+def _names(answer: Answer, dims: list[str], index: tuple[int, ...], long: bool = False) -> str:
+    """The labels of a group: values alone, or "parameter value"."""
+    parts = []
+    for dim, j in zip(dims, index, strict=True):
+        for path, value in answer.labels(dim, j).items():
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            parts.append(f"{NAMES.get(path, path)} {text}" if long and path != "run" else text)
+    return ("\n" if long else ", ").join(parts)
+
+
+def _best_name(answer: Answer, best: Best, compared: list[str]) -> str:
+    return _names(answer, compared, tuple(best.where[dim] for dim in compared)) or "best"

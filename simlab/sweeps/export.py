@@ -1,0 +1,71 @@
+"""A store as one table for other programs: a row for each cell, with the final risk by component and subspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simlab.errors import InputError, unknown_name
+from simlab.files import fresh_file
+from simlab.sweeps.answer import Answer
+from simlab.sweeps.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FORMATS", "export", "frame"]
+
+FORMATS = (".csv", ".parquet", ".nc")
+
+
+def frame(store: Store) -> pd.DataFrame:
+    """One row for each cell: the swept parameters, status, ended_at, risk, and the parts of the final risk.
+
+    Columns of the parts are called "variance 1-32", by component and subspace.
+    """
+    import pandas as pd
+
+    answer = Answer(store)
+    data = answer.data
+    where = np.unravel_index(np.arange(store.size), list(store.dims.values()))
+    columns: dict[str, object] = {}
+    for dim, indices in zip(store.dims, where, strict=True):
+        for path in answer.fields.get(dim, [dim]):
+            columns[path] = data[path].values[indices]
+    for name in ("status", "ended_at"):
+        columns[name] = data[name].transpose(*store.dims).values.ravel()
+    columns["risk"] = answer.risk.transpose(*store.dims).values.ravel()
+    final = data["final_risk"].transpose(*store.dims, "component", "subspace")
+    for i, component in enumerate(final["component"].values):
+        for j, subspace in enumerate(final["subspace"].values):
+            columns[f"{component} {subspace}"] = final.values[..., i, j].ravel()
+    return pd.DataFrame(columns)
+
+
+def export(store: Store, path: Path, force: bool = False) -> None:
+    """Write the store as csv or parquet (see `frame`), or with all recorded steps as NetCDF, by the suffix of `path`.
+
+    Raises InputError for another suffix, where the format's package is missing, and where the file exists.
+    """
+    if path.suffix not in FORMATS:
+        raise unknown_name("format (suffix of the file)", path.suffix, FORMATS)
+    with fresh_file(path, force) as partial:
+        try:
+            if path.suffix == ".nc":
+                data = store.dataset()
+                text = [name for name, c in data.variables.items() if c.dtype.kind not in "fiub"]
+                data = data.assign_coords({n: data[n].astype(object) for n in text if n in data.coords})
+                data = data.assign({n: data[n].astype(object) for n in text if n not in data.coords})
+                data.attrs = {k: v for k, v in data.attrs.items() if k in ("simlab_format", "simlab_version", "sweep")}
+                data.to_netcdf(partial, engine="h5netcdf")
+            elif path.suffix == ".csv":
+                frame(store).to_csv(partial, index=False)
+            else:
+                frame(store).to_parquet(partial, index=False)
+        except ImportError:
+            extra = "netcdf" if path.suffix == ".nc" else "parquet"
+            raise InputError(
+                f"{path} needs more packages; pip install 'sgd-simlab[{extra}]', or choose a .csv file."
+            ) from None
