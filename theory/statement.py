@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import update_wrapper
 from inspect import getdoc, signature
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -94,6 +93,12 @@ class Theorem(Generic[P, R]):
     provenance: Provenance
     function: Callable[P, R]
 
+    def __post_init__(self) -> None:
+        # What help() and inspect.signature() ask for; the instance is frozen for everyone else.
+        for attribute in ("__doc__", "__name__", "__qualname__", "__module__"):
+            object.__setattr__(self, attribute, getattr(self.function, attribute))
+        object.__setattr__(self, "__wrapped__", self.function)
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
@@ -133,7 +138,6 @@ def theorem(
         if name in _REGISTERED:
             raise ValueError(f"two theorems are called {name!r}; rename one of them.")
         entry = Theorem(name, kind, about, SOURCES[source], number, assumptions, provenance, function)
-        update_wrapper(entry, function, updated=())
         _REGISTERED[name] = entry
         return entry
 

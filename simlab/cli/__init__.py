@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simlab._version import __version__
-from simlab.cli import schedules, sweeps
+from simlab.cli import schedules, sweeps, theorems
 from simlab.cli.common import File, Force, app, complain, notices
 
 if TYPE_CHECKING:
     from simlab.experiment import Experiment
 
-__all__ = ["app", "main", "schedules", "sweeps"]
+__all__ = ["app", "main", "schedules", "sweeps", "theorems"]
 
 
 @app.callback(invoke_without_command=True)

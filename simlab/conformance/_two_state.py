@@ -1,0 +1,105 @@
+"""Random spectra and momentum methods for the checks, and what the engines say of a method given by (c, delta, q)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import solve_discrete_lyapunov
+
+import simlab as sl
+from simlab.methods.base import Method
+from simlab.methods.stability import second_moment_radius
+from simlab.problems.base import DiagonalProblem
+from simlab.schedules import Schedule
+from theory.two_state import TwoState, two_state_critical_lr
+
+FloatArray = npt.NDArray[np.float64]
+BATCHES = (1.0, 1.0, 2.0, 8.0, 64.0)
+KURTOSES = (1.0, 1.8, 3.0, 3.0, 6.0)
+
+
+def draw_spectrum(rng: np.random.Generator, low: int = 1, high: int = 64, condition: float = 1e4) -> FloatArray:
+    """A power law, exponential, two-level or isotropic spectrum of low .. high modes, lam_1 in 0.3 .. 3."""
+    d = int(np.exp(rng.uniform(np.log(low), np.log(high + 0.999))))
+    i = np.arange(1.0, d + 1.0)
+    family = rng.integers(4)
+    if family == 0:
+        lam = i ** -rng.uniform(0.5, 3.0)
+    elif family == 1:
+        lam = np.exp(-rng.uniform(0.01, 1.0) * (i - 1.0))
+    elif family == 2:
+        lam = np.where(i <= rng.integers(1, d + 1), 1.0, 10.0 ** -rng.uniform(0.0, 3.0))
+    else:
+        lam = np.ones(d)
+    spread: FloatArray = np.maximum(lam, lam[0] / condition) * rng.uniform(0.3, 3.0)
+    return spread
+
+
+def draw_method(rng: np.random.Generator, lam: FloatArray, most: float = 0.95) -> tuple[TwoState, float, float]:
+    """(method, batch, kurtosis) with mass K < 1: a learning rate of 0.02 .. `most` of the critical one."""
+    c = rng.choice([0.0, 0.5, 0.9, 0.99]) * rng.uniform(0.9, 1.0)
+    units = (
+        TwoState.sgd(1.0),
+        TwoState.polyak(1.0, c),
+        TwoState.nesterov(1.0, c),
+        TwoState.qhm(1.0, c, rng.uniform()),
+        TwoState.asgd(1.0, rng.uniform(1.0, 20.0), 0.5 * (1.0 - c)),
+        TwoState.acc_sgd(1.0, 20.0, rng.uniform(1.5, 4.0)),
+        TwoState.dana(1.0, rng.uniform(0.0, 0.5), max(1.0 - c, 0.01)),
+        TwoState.schedule_free(1.0, rng.uniform(), max(1.0 - c, 0.01)),
+    )
+    unit = units[rng.integers(len(units))]
+    batch, kurtosis = float(rng.choice(BATCHES)), float(rng.choice(KURTOSES))
+    critical = two_state_critical_lr(lam, *unit, batch=batch, kurtosis=kurtosis)
+    lr = critical * rng.uniform(0.02, most)
+    return TwoState(unit.momentum, lr * unit.delta, lr * unit.q), batch, kurtosis
+
+
+def arguments(lam: FloatArray, method: TwoState, **more: Any) -> dict[str, Any]:
+    """The keyword arguments of a theorem on two-state methods."""
+    return {"eigenvalues": lam, **method._asdict(), **more}
+
+
+def matrices(method: TwoState) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(M, b, c) of y <- m y + g; w <- w - delta g - (q - delta) y: one realisation of (m, delta, q)."""
+    momentum, delta, q = method
+    long = q - delta
+    M = np.array([[1.0, -long * momentum], [0.0, momentum]])
+    return M, np.array([q, -1.0]), np.array([1.0, 0.0])
+
+
+def engine_method(method: TwoState, steps: int, batch: float = 1.0) -> Method:
+    """The same as a simlab method of `steps` steps, from a buffer of 0."""
+    M, b, c = matrices(method)
+    return sl.methods.generic(M, b, c, steps=steps, start=[1.0, 0.0], batch=batch)
+
+
+def lyapunov_response(method: TwoState, lam: FloatArray) -> FloatArray:
+    """G by one discrete Lyapunov equation per mode."""
+    M, b, c = matrices(method)
+    out = [c @ solve_discrete_lyapunov(M - l * np.outer(b, c), np.outer(b, b), method="direct") @ c for l in lam]
+    return np.array(out)
+
+
+def radius(problem: DiagonalProblem, method: Method) -> float:
+    """Spectral radius of the second-moment operator of one step, by the compiled kernel."""
+    return second_moment_radius(method, problem.modes(), 0, 1)
+
+
+def mode_risks(
+    problem: DiagonalProblem, method: Method, steps: list[int], deterministic: bool = False
+) -> tuple[FloatArray, ...]:
+    """(bias, variance[, deterministic]) of every mode at `steps`, each (len(steps), d), by the exact engine."""
+    trace = sl.exact(
+        problem, method, record=[method.length], snapshots=steps, threads=1, progress=False, deterministic=deterministic
+    )
+    values = trace.dataset["mode_risk"]
+    names = ("bias", "variance", "deterministic") if deterministic else ("bias", "variance")
+    return tuple(np.asarray(values.sel(component=name, snapshot=steps), dtype=np.float64) for name in names)
+
+
+def constant(steps: int, lr: float) -> Schedule:
+    """A constant learning rate."""
+    return sl.schedules.constant(steps, lr)

@@ -1,0 +1,64 @@
+"""Check of theory.varre: the weighted average of AcSGD as a third state of the exact engine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import simlab as sl
+from simlab.conformance._two_state import draw_spectrum
+from simlab.conformance.check import Arguments, Check, Comparison
+from simlab.methods.base import Method
+from theory import varre as t
+
+
+def acsgd_average(beta: float, alpha: float, steps: int) -> Method:
+    """AcSGD in the state (x, z, average of y_0 .. y_n with weights n + 1), evaluated at the average."""
+    n = np.arange(steps, dtype=np.float64)
+    share, weight = n / (n + 1.0), 2.0 / (n + 2.0)
+    M, b, c = np.zeros((steps, 3, 3)), np.zeros((steps, 3)), np.zeros((steps, 3))
+    c[:, 0], c[:, 1] = share, 1.0 - share
+    M[:, 0, :2] = c[:, :2]
+    M[:, 1, 1] = 1.0
+    M[:, 2, :2] = weight[:, None] * c[:, :2]
+    M[:, 2, 2] = 1.0 - weight
+    b[:, 0], b[:, 1] = beta, alpha * (n + 1.0)
+    return sl.methods.generic(M, b, c, o=[0.0, 0.0, 1.0], steps=steps)
+
+
+def _draw(rng: np.random.Generator) -> Arguments:
+    lam = draw_spectrum(rng, 1, 40)
+    beta, alpha = t.varre_steps(lam, rng.uniform(0.1, 1.0))
+    return {
+        "eigenvalues": lam,
+        "initial_error": rng.normal(size=lam.size) * lam ** -rng.uniform(0.0, 0.5),
+        "noise_variance": rng.uniform(0.01, 1.0),
+        "beta": beta,
+        "alpha": alpha * rng.uniform(0.1, 1.0),
+        "steps": np.unique(np.geomspace(1, 2000, 12).astype(int)),
+    }
+
+
+def _compare(given: Arguments) -> Comparison:
+    problem = sl.LinearRegression(given["eigenvalues"], given["initial_error"], given["noise_variance"])
+    steps = given["steps"]
+    method = acsgd_average(given["beta"], given["alpha"], int(steps[-1]))
+    risk = sl.exact(problem, method, record=list(steps), threads=1, progress=False).dataset["risk"].sum("subspace")
+    stated = t.varre_average_upper(**given)
+    true = {name: risk.sel(component=name, step=list(steps)).to_numpy() for name in ("bias", "variance")}
+    return Comparison({"bias": stated.bias[:, 0], "variance": stated.variance[:, 0]}, true)
+
+
+def _outside(rng: np.random.Generator) -> list[Arguments]:
+    given = _draw(rng)
+    beta, alpha = t.varre_steps(given["eigenvalues"])
+    edge = {**given, "beta": beta, "alpha": alpha}
+    return [
+        {**given, "alpha": 0.0},
+        {**edge, "beta": beta * (1.0 + 1e-9)},
+        {**given, "alpha": given["beta"] / (2.0 * (given["eigenvalues"].size + 2.0)) * (1.0 + 1e-9)},
+        {**given, "noise_variance": -1e-9},
+        {**given, "steps": 0},
+    ]
+
+
+CHECKS: list[Check] = [Check("varre_average_upper", _draw, _compare, _outside, rtol=1e-9, cost=0.01)]
