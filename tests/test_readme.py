@@ -12,7 +12,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_example_runs_as_pasted(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[0]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
@@ -46,3 +46,14 @@ def test_the_sweep_is_the_one_that_is_shown(tmp_path):
     assert 1.02 < ratio[1.5, "cosine"] < 1.04
     assert all(1.25 < ratio[a, "constant"] < 1.4 for a in (1.2, 1.5))
     assert ratio[2.0, "constant"] > 3.0
+
+
+def test_the_theorem_is_called_as_shown():
+    import numpy as np
+
+    example = next(
+        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "import theory" in text
+    )
+    names = {"eigenvalues": 0.5 ** np.arange(1.0, 9.0), "initial_error": np.ones(8), "noise_variance": 0.1}
+    exec(example, names)
+    assert names["risk"].bias.shape == (8,)
