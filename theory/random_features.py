@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import gamma as gamma_function
+from scipy.special import zeta
 
 from theory.statement import require, theorem
 
@@ -63,8 +64,6 @@ def f_ac(alpha: float, beta: float, features: int, lr: float, steps: npt.ArrayLi
 
     zeta(2 beta) = sum_j j^(-2 beta), d = `features`: weights (sum j^(-2 beta))/d on every j^(-2 alpha).
     """
-    from scipy.special import zeta
-
     require(2.0 * alpha > 1.0, "2 alpha > 1", alpha=alpha)
     require(2.0 * beta > 1.0, "2 beta > 1", beta=beta)
     require(features >= 1, "features >= 1", features=features)
