@@ -53,7 +53,7 @@ def _outside_bands(rng: np.random.Generator) -> list[Arguments]:
     given = _draw(rng)
     top = given["eigenvalues"][0]
     fast = {**given, "delta": 0.1 / top, "gamma": 1000.0 / top, "beta": 0.1}
-    return [*_outside_rule(rng), fast, {**given, "delta": 1.0 / top, "gamma": 1.0 / top}]
+    return [*_outside_rule(rng), fast, {**given, "delta": 1.001 / top, "gamma": 1.001 / top}]
 
 
 def _outside_steps(rng: np.random.Generator) -> list[Arguments]:

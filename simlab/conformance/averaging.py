@@ -78,7 +78,7 @@ def _compare_dual(arguments: Arguments) -> Comparison:
 
 def _outside(rng: np.random.Generator) -> list[Arguments]:
     arguments = _draw(rng)
-    bad: list[Arguments] = [{"lr": 1.0 / arguments["eigenvalues"][0]}, {"lr": 0.0}, {"window": 0}, {"batch": 0.5}]
+    bad: list[Arguments] = [{"lr": 1.001 / arguments["eigenvalues"][0]}, {"lr": 0.0}, {"window": 0}, {"batch": 0.5}]
     return [{**arguments, **one} for one in bad]
 
 

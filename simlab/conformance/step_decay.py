@@ -46,8 +46,8 @@ def _compare(bound: Callable[..., Risk]) -> Callable[[Arguments], Comparison]:
 def _outside(rng: np.random.Generator, stable: bool) -> list[Arguments]:
     arguments = _draw(rng)
     lam = arguments["eigenvalues"]
-    bad: list[Arguments] = [{"lr": 1.0 / lam[0]}, {"lr": 0.0}, {"stages": arguments["steps"] + 1}, {"stages": 0}]
-    bad += [{"lr": min(1.001 * float(critical_lr(lam)), 1.0 / lam[0])}] if stable else []
+    bad: list[Arguments] = [{"lr": 1.001 / lam[0]}, {"lr": 0.0}, {"stages": arguments["steps"] + 1}, {"stages": 0}]
+    bad += [{"lr": min(1.001 * float(critical_lr(lam)), 1.001 / lam[0])}] if stable else []
     return [{**arguments, **one} for one in bad]
 
 

@@ -166,7 +166,7 @@ def _outside_constant(steps: Any) -> Callable[[np.random.Generator], list[Argume
 
 def _draw_isotropic(rng: np.random.Generator) -> Arguments:
     dim, batch, lam = int(rng.integers(1, 40)), float(rng.choice(BATCHES)), rng.uniform(0.2, 3.0)
-    lr = rng.uniform(0.02, 1.1) * 2.0 * batch / ((batch + 1.0 + dim) * lam)
+    lr = rng.uniform(0.02, 1.04) * 2.0 * batch / ((batch + 1.0 + dim) * lam)
     return {
         "eigenvalue": lam,
         "dim": dim,

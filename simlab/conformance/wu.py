@@ -118,16 +118,16 @@ def _outside_paper(rng: np.random.Generator) -> list[Arguments]:
 def _outside_form(rng: np.random.Generator, stable: bool) -> list[Arguments]:
     arguments = _draw(rng, False)
     lam = arguments["eigenvalues"]
-    bad: list[Arguments] = [{"lr": 1.0 / lam[0]}, {"lr": 0.0}, {"block": 2}, {"hold": arguments["steps"]}]
-    bad += [{"lr": min(1.001 * float(critical_lr(lam)), 1.0 / lam[0])}] if stable else []
+    bad: list[Arguments] = [{"lr": 1.001 / lam[0]}, {"lr": 0.0}, {"block": 2}, {"hold": arguments["steps"]}]
+    bad += [{"lr": min(1.001 * float(critical_lr(lam)), 1.001 / lam[0])}] if stable else []
     return [{**arguments, **one} for one in bad]
 
 
 def _outside_polynomial(rng: np.random.Generator, stable: bool) -> list[Arguments]:
     arguments = _draw_polynomial(rng)
     lam = arguments["eigenvalues"]
-    bad: list[Arguments] = [{"lr": 1.0 / lam[0]}, {"lr": 0.0}, {"hold": arguments["steps"]}, {"exponent": 1.01}]
-    bad += [{"lr": min(1.001 * float(critical_lr(lam)), 1.0 / lam[0])}] if stable else []
+    bad: list[Arguments] = [{"lr": 1.001 / lam[0]}, {"lr": 0.0}, {"hold": arguments["steps"]}, {"exponent": 1.01}]
+    bad += [{"lr": min(1.001 * float(critical_lr(lam)), 1.001 / lam[0])}] if stable else []
     return [{**arguments, **one} for one in bad]
 
 
