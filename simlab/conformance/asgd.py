@@ -115,7 +115,7 @@ def _compare_load(given: Arguments) -> Comparison:
 def _outside_load(rng: np.random.Generator) -> list[Arguments]:
     given = _draw_load(rng)
     more = {"effective_dim": given["effective_dim"]}
-    far = {**given, "delta": 2.0 / given["eigenvalues"][0], "gamma": 2.0 / given["eigenvalues"][0]}
+    far = {**given, "delta": 2.001 / given["eigenvalues"][0], "gamma": 2.001 / given["eigenvalues"][0]}
     return [{**bad, **more} for bad in _outside_rule(rng)] + [{**given, "effective_dim": 0}, far]
 
 
