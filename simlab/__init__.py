@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from simlab._version import __version__
 
 if TYPE_CHECKING:
-    from simlab import methods, plot, schedules, subspaces
+    from simlab import methods, plot, river, schedules, subspaces
+    from simlab.engines.descent import descend
     from simlab.engines.exact import exact
     from simlab.engines.sample import sample
+    from simlab.engines.valley import exact_valley
     from simlab.errors import InputError
     from simlab.experiment import Experiment
     from simlab.problems import EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
@@ -35,9 +37,12 @@ __all__ = [
     "RandomFeatures",
     "RiskTrace",
     "__version__",
+    "descend",
     "exact",
+    "exact_valley",
     "methods",
     "plot",
+    "river",
     "sample",
     "schedules",
     "subspaces",
@@ -52,11 +57,13 @@ _HOME = {
     "NoisyQuadratic": "simlab.problems",
     "RandomFeatures": "simlab.problems",
     "RiskTrace": "simlab.trace",
+    "descend": "simlab.engines.descent",
     "exact": "simlab.engines.exact",
+    "exact_valley": "simlab.engines.valley",
     "sample": "simlab.engines.sample",
     "sweep": "simlab.sweeps",
 }
-_MODULES = ("methods", "plot", "schedules", "subspaces")
+_MODULES = ("methods", "plot", "river", "schedules", "subspaces")
 
 
 def __getattr__(name: str) -> Any:

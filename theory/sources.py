@@ -264,6 +264,22 @@ _ALL: tuple[Source, ...] = (
         "Advances in Neural Information Processing Systems",
     ),
     Source(
+        "wen2024",
+        ("Wen, Kaiyue", "Li, Zhiyuan", "Wang, Jason", "Hall, David", "Liang, Percy", "Ma, Tengyu"),
+        2024,
+        "Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape Perspective",
+        "2410.05192",
+        "International Conference on Learning Representations",
+    ),
+    Source(
+        "dremov2025",
+        ("Dremov, Aleksandr", "Hägele, Alexander", "Kosson, Atli", "Jaggi, Martin"),
+        2025,
+        "Training Dynamics of the Cooldown Stage in Warmup-Stable-Decay Learning Rate Scheduler",
+        "2508.01483",
+        "Transactions on Machine Learning Research",
+    ),
+    Source(
         "tissue2024",
         ("Tissue, Howe", "Wang, Venus", "Wang, Lu"),
         2024,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simlab._version import __version__
-from simlab.cli import schedules, sweeps, theorems
+from simlab.cli import reproduce, river, schedules, sweeps, theorems
 from simlab.cli.common import File, Force, app, complain, notices
 
 if TYPE_CHECKING:
     from simlab.experiment import Experiment
 
-__all__ = ["app", "main", "schedules", "sweeps", "theorems"]
+__all__ = ["app", "main", "reproduce", "river", "schedules", "sweeps", "theorems"]
 
 
 @app.callback(invoke_without_command=True)
@@ -39,12 +39,17 @@ def run(
 
     With engine = "both" in the file the runs are sampled as well, and the z-scores of the two printed.
     """
+    from simlab.experiment.document import read_toml
     from simlab.experiment.report import OUTPUTS, final_table, write_results, z_table
+    from simlab.experiment.valley import is_river
     from simlab.files import ResultsFolder
 
+    target = output if output is not None else Path(f"{file.stem}-results")
+    if is_river(read_toml(file)):
+        _run_valley(file, target, force, figure, threads)
+        return
     with notices():
         experiment, source = _read(file)
-    target = output if output is not None else Path(f"{file.stem}-results")
     with ResultsFolder(target, OUTPUTS, force) as results:
         trace = experiment.run(threads=threads)
         both = experiment.engine == "both"
@@ -99,6 +104,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 # -- helpers
+
+
+def _run_valley(file: Path, target: Path, force: bool, figure: bool, threads: int | None) -> None:
+    """`simlab run` of a river valley."""
+    from simlab.experiment.valley import RiverExperiment
+    from simlab.experiment.valley_report import run_valley
+
+    with notices():
+        experiment = RiverExperiment.from_file(file)
+        source = file.read_text(encoding="utf-8")
+        options = {"force": force, "figure": figure}
+        finished = run_valley(experiment, source, target, threads=threads, say=typer.echo, **options)
+    if not finished:
+        complain(f"interrupted; the trace up to there is in {target}.")
+        raise typer.Exit(130)
 
 
 def _read(file: Path) -> tuple[Experiment, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -205,8 +205,8 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
 # -- the canonical form
 
 
-def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A plain copy of the tables with canonical kinds, absolute paths and the default method."""
+def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tuple(PROBLEMS)) -> dict[str, Any]:
+    """A plain copy of the tables with canonical kinds, absolute paths and the default method; `kinds` of problems."""
     if not isinstance(tree, Mapping):
         raise InputError(f"experiment = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.")
     copy: dict[str, Any] = plain(tree, "")
@@ -218,12 +218,14 @@ def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for name in TABLES:
         table_at(copy, name, name)
     if not copy.get("problem"):
-        raise InputError(f"[problem] is missing; add it with a kind: {', '.join(PROBLEMS)}.")
+        raise InputError(f"[problem] is missing; add it with a kind: {', '.join(kinds)}.")
     compare = copy.get("compare", {})
     if not copy.get("method") and "methods" not in compare:
         copy["method"] = {"kind": "sgd"}
     problem = copy["problem"]
-    problem["kind"] = kind_of(problem, "problem", PROBLEMS)
+    if kinds == tuple(PROBLEMS) and str(problem.get("kind")).lower().startswith("river"):
+        raise InputError(f"problem.kind = {problem['kind']!r} is a river valley; give the file to simlab run.")
+    problem["kind"] = kind_of(problem, "problem", kinds)
     if problem["kind"] == "data" and isinstance(problem.get("path"), str):
         problem["path"] = str((folder / problem["path"]).resolve())
     _canonical_schedule(copy.get("schedule"), "schedule", folder)

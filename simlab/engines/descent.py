@@ -1,0 +1,272 @@
+"""The public door of stochastic descent on landscapes: any method on any loss, split into river and hills."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab._version import __version__
+from simlab.checkpoint import Checkpoint
+from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.recording import Record, Status, record_steps
+from simlab.engines.swarm import Kept, Plan, Swarm, run_swarm
+from simlab.errors import InputError, check_count, check_number, unknown_name
+from simlab.kernels.philox import LANES
+from simlab.methods.base import Method
+from simlab.progress import ProgressBar
+from simlab.river import noise as noises
+from simlab.river.landscapes import Landscape, Split
+from simlab.schedules import Schedule
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["QUANTITIES", "descend"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+QUANTITIES = ("loss", "river", "hill", "coordinate")
+MOST_STEPS = 2**32 - 1
+LARGEST_HESSIAN = 2000
+"""Dimension up to which the start is looked at for steps beyond 2 / lam_max."""
+
+
+class _River(Protocol):
+    def split(self, points: FloatArray) -> Split: ...
+
+
+def descend(
+    landscape: Landscape,
+    method: MethodArgument,
+    *,
+    replicas: int = 256,
+    seed: int = 0,
+    noise: noises.Noise | None = None,
+    record: Record = None,
+    river: _River | None = None,
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    paths: bool = False,
+    dtype: str = "float64",
+    threads: int | None = None,
+    block: int | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    every: int | None = None,
+    progress: Progress | bool | None = None,
+) -> xr.Dataset:
+    """Ensembles of real trajectories of a method on a landscape: z <- M z - b (grad L(c . z) - noise), w = o . z.
+
+    The state is measured from the origin of the landscape's coordinates and starts at method.start times the
+    landscape's start: positions at w_0, velocities at 0; weight decay pulls towards w_0, as everywhere in simlab. Draws
+    are a pure function of (seed, replica, step, coordinate) by Philox4x32-10 (Salmon et al. 2011), the same that
+    `simlab.sample` gives to additive noise, so that results are the same to the bit for any number of threads, any
+    `block`, and after any interruption.
+
+    Parameters
+    ----------
+    landscape : Landscape (simlab.river).
+    method : one Method; or a list, or a mapping from label to Method, for a leading "run" axis.
+    replicas : number of independent runs R.  seed : 0 .. 2^64 - 1.
+    noise : of one sample's gradient (simlab.river.noise; default none); a batch of B divides its variance by B.
+    record, threads, progress, checkpoint, every : as for `simlab.sample`.
+    river : what splits a loss, a simlab.river.find.River; default: the landscape's own split, if it has one.
+    quantiles : over replicas, within [0, 1]; order statistics.
+    paths : keep every replica: `iterate` (step, replica, index) and `replica_loss` (step, replica, quantity).
+    dtype : "float64"; single precision would lose the small steps of long runs along a river.
+    block : replicas held in memory at a time (default: what fits), rounded up to a multiple of 64.
+
+    Returns an xarray.Dataset by ([run,] step): mean, standard_error (quantity), quantiles (quantity, quantile) over
+    replicas of the quantities loss, river (loss), hill (loss = loss - river), coordinate (along the river; the last
+    three only where a split is known); hill_state (hill), the mean square of each hill coordinate; diverged, how many
+    replicas had left: those whose loss had passed 10^6 times its scale at the start or overflowed (looked at every 64
+    steps and at records), which count as infinite from there on; lr, momentum, status, ended_at. The status is
+    "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
+    Warns where the learning rate passes 2 / lam_max at the start; raises InputError for bad input.
+    """
+    methods, runs = named_methods(method)
+    if not isinstance(landscape, Landscape):
+        raise InputError(f"landscape = {landscape!r} is no landscape; make one with simlab.river.curved() or custom.")
+    given = noises.none() if noise is None else noise
+    if not isinstance(given, noises.Noise):
+        raise InputError(f"noise = {noise!r} is not a noise; write simlab.river.noise.isotropic({noise!r}).")
+    if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
+        raise unknown_name("dtype", dtype, ["float64"])
+    plan = Plan(
+        check_count("replicas", replicas, high=MOST_STEPS),
+        check_count("seed", seed, low=0, high=2**64 - 1),
+        worker_count(threads),
+        None if block is None else check_count("block", block),
+        None if every is None else check_count("every", every),
+        bool(paths),
+    )
+    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in quantiles])
+    if max(each.length for each in methods) > MOST_STEPS:
+        raise InputError(f"method has more steps than {MOST_STEPS}; the sampler takes no more.")
+    noisy = given.on(landscape)
+    _warn_of_large_steps(landscape, methods)
+    splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
+    ticker = _Ticker(plan.replicas * sum(m.length for m in methods), progress)
+    parts: list[Any] = []
+    try:
+        for j, each in enumerate(methods):
+            steps = record_steps(record, each.length)
+            swarm = Swarm(landscape, each, noisy, splitter, plan)
+            store = None
+            if checkpoint is not None:
+                store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(swarm, steps, given, river))
+            kept = run_swarm(swarm, steps, store, plan.every or max(1, each.length // 100), ticker)
+            parts.append(_dataset(swarm, kept, steps, levels))
+            if kept.interrupted:
+                break
+    finally:
+        ticker.close()
+    return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan)
+
+
+class _Ticker:
+    """Counts the steps of all replicas and shows them; called with those of a chunk, it says whether to go on."""
+
+    def __init__(self, total: int, progress: Progress | bool | None) -> None:
+        self.total, self.done = total, 0
+        self.bar = ProgressBar("descend", "steps", None if progress is None else bool(progress))
+        self.report: Any = progress if callable(progress) else self.bar
+
+    def __call__(self, amount: int) -> bool:
+        self.done += amount
+        try:
+            self.report(min(self.done, self.total), self.total)
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> None:
+    if landscape.dim > LARGEST_HESSIAN:
+        return
+    steepest = landscape.sharpness()
+    peak = max(each.learning_rate.peak() for each in methods)
+    if steepest > 0.0 and peak > 2.0 / steepest:
+        warnings.warn(
+            f"lr reaches {peak:g}, above 2 / lam_max = {2.0 / steepest:g} at the start, where gradient descent is "
+            f"unstable; run as asked.",
+            stacklevel=3,
+        )
+
+
+def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:
+    """A digest of everything that the bits of a run depend on."""
+    plan, method, landscape = swarm.plan, swarm.method, swarm.landscape
+    digest = hashlib.sha256()
+    facts = [__version__, plan.replicas, plan.seed, plan.paths, landscape.expression, noise.expression, method.length]
+    digest.update(json.dumps([*facts, landscape.code, None if river is None else repr(river)]).encode())
+    for function in (landscape.loss, landscape.gradient, swarm.noisy.shape):
+        code = getattr(getattr(function, "py_func", None), "__code__", None)
+        digest.update(b"" if code is None else code.co_code + repr(code.co_consts).encode())
+    arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps, method.start)
+    for value in (*arrays, *swarm.noisy):
+        if not callable(value):
+            digest.update(np.ascontiguousarray(value).tobytes())
+    for start in range(0, method.length, 65536):
+        stop = min(start + 65536, method.length)
+        for array in (*method.coefficients(start, stop), method.readout(start, stop + 1), method.batches(start, stop)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+# -- statistics over replicas ------------------------------------------------------------------------------------------
+
+
+def _dataset(swarm: Swarm, kept: Kept, steps: IntArray, levels: FloatArray) -> xr.Dataset:
+    """Mean, errors and quantiles over those replicas that got to each record."""
+    import xarray as xr
+
+    known = len(QUANTITIES) if swarm.splitter is not None else 1
+    values = kept.values[:, :, :known]
+    got = np.count_nonzero(kept.reached, axis=1)
+    mean = np.full((steps.size, known), np.nan)
+    error, spread = np.full_like(mean, np.nan), np.full((*mean.shape, levels.size), np.nan)
+    hills = np.full((steps.size, kept.hills.shape[2]), np.nan)
+    for n in np.unique(got[got > 0]):
+        rows = np.flatnonzero(got == n)
+        part = values[rows, :n]
+        mean[rows], error[rows] = _mean_and_error(part)
+        order = np.sort(part, axis=1)
+        at = np.clip(np.ceil(np.round(levels * n, 6)).astype(np.int64) - 1, 0, n - 1)
+        spread[rows] = np.moveaxis(order[:, at], 1, 2)
+        hills[rows] = kept.hills[rows, : -(-n // LANES)].sum(axis=1) / n
+    gone = np.array([np.count_nonzero((kept.ended >= 0) & (kept.ended <= step)) for step in steps])
+    status: Status = "interrupted" if kept.interrupted else "done"
+    reached = np.flatnonzero(got)
+    ended_at = int(steps[reached[-1]]) if reached.size else 0
+    if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > swarm.plan.replicas:
+        status = "diverged"
+        ended_at = int(np.sort(kept.ended[kept.ended >= 0])[swarm.plan.replicas // 2])
+    variables: dict[str, Any] = {
+        "mean": (("step", "quantity"), mean),
+        "standard_error": (("step", "quantity"), error),
+        "quantiles": (("step", "quantity", "quantile"), spread),
+        "diverged": (("step",), gone),
+        "status": ((), status),
+        "ended_at": ((), ended_at),
+        **{name: (("step",), row) for name, row in _hyper_parameters(swarm.method, steps).items()},
+    }
+    if swarm.splitter is not None:
+        variables["hill_state"] = (("step", "hill_direction"), hills)
+    if swarm.plan.paths:
+        variables["iterate"] = (("step", "replica", "index"), kept.points)
+        variables["replica_loss"] = (("step", "replica", "quantity"), values)
+    return xr.Dataset(variables, {"step": steps, "quantity": list(QUANTITIES[:known]), "quantile": levels})
+
+
+def _mean_and_error(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over axis 1 and its standard error (NaN for a single replica); both infinite where a replica is."""
+    n = values.shape[1]
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        mean = values.mean(axis=1)
+        spread = ((values - mean[:, None]) ** 2).sum(axis=1)
+        error = np.sqrt(spread / (n - 1) / n) if n > 1 else np.full_like(mean, np.nan)
+    return mean, np.where(np.isfinite(mean), error, np.inf)
+
+
+def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:
+    """lr, batch and momentum of the step that follows each record, NaN at the end."""
+    inside = steps < method.length
+    out = {name: np.full(steps.size, np.nan) for name in ("lr", "batch")}
+    out["lr"][inside] = method.learning_rate(steps[inside])
+    batch = method.batch
+    out["batch"][inside] = batch(steps[inside]) if isinstance(batch, Schedule) else batch
+    if method.momentum is not None:
+        out["momentum"] = np.full(steps.size, np.nan)
+        out["momentum"][inside] = method.momentum(steps[inside])
+    return out
+
+
+def _joined(
+    parts: list[Any], runs: list[str] | None, landscape: Landscape, methods: list[Method], noise: Any, plan: Plan
+) -> xr.Dataset:
+    import xarray as xr
+
+    if runs is None:
+        whole: xr.Dataset = parts[0]
+    else:
+        whole = xr.concat(parts, xr.Variable("run", runs), join="outer", data_vars="all", coords="minimal")
+    whole.attrs = {
+        "simlab_version": __version__,
+        "engine": "descent",
+        "landscape": json.dumps(landscape.describe()),
+        "noise": noise.expression,
+        "method": methods[0].expression if runs is None else json.dumps([m.describe() for m in methods]),
+        "seed": str(plan.seed),
+        "replicas": plan.replicas,
+    }
+    return whole

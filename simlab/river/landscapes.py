@@ -1,0 +1,294 @@
+"""A landscape: a loss and its gradient, compiled, with a start and what is known of its shape.
+
+River valleys (Wen et al. 2024, arXiv 2410.05192) are losses that are flat along one curve, the river, and steep across
+it. What is measured on a landscape is its loss itself, split as loss = river loss + hill loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_array, check_count
+from simlab.kernels import strips
+
+__all__ = ["Landscape", "Lowest", "Split", "custom", "jitted"]
+
+FloatArray = npt.NDArray[np.float64]
+
+CHECK_POINTS = 5
+CHECK_TOLERANCE = 1e-4
+"""What a gradient may differ from central differences of its loss, relative to the largest entry of either."""
+
+
+class Lowest(NamedTuple):
+    """The lowest eigenvalue of a Hessian, its unit eigenvector (dim,), and the gap to the next eigenvalue."""
+
+    eigenvalue: float
+    vector: FloatArray
+    gap: float
+
+
+class Split(NamedTuple):
+    """River coordinate (n,), river loss (n,) and hill state (n, hills) of n points; hill loss = loss - river loss."""
+
+    coordinate: FloatArray
+    river_loss: FloatArray
+    hills: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """A loss with its gradient, both compiled by Numba.
+
+    Attributes
+    ----------
+    expression : the call that makes it, for labels and provenance.
+    dim : number of coordinates.
+    start : (dim,) where runs begin.
+    loss, gradient : compiled, loss(u, params) -> float and gradient(u, params, out) -> None, of the first
+        dim - hills.size coordinates of u = rotation^T w (u = w for a landscape that is not turned).
+    params : float64 array that both are given.
+    code : a code of `simlab.kernels.fields` for the built-in ones, else None.
+    rotation : orthogonal (dim, dim), or (0, 0).  hills : (m,) curvatures of quadratic coordinates added behind.
+    hessian_of : u -> Hessian there, or None for central differences of the gradient.
+    split_of : points u (n, inner dim) -> Split, where the river is known in closed form, else None.
+    inside_of : points u (n, inner dim) -> (n,) bool, the domain; None for everywhere.  domain : the same in words.
+    """
+
+    expression: str
+    dim: int
+    start: FloatArray
+    loss: Any
+    gradient: Any
+    params: FloatArray
+    code: int | None = None
+    rotation: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    hills: FloatArray = field(default_factory=lambda: np.zeros(0))
+    hessian_of: Callable[[FloatArray], FloatArray] | None = None
+    split_of: Callable[[FloatArray], Split] | None = None
+    inside_of: Callable[[FloatArray], npt.NDArray[np.bool_]] | None = None
+    domain: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", check_array("start", self.start, length=self.dim))
+        self.check_inside("start", self.start)
+
+    @property
+    def inner_dim(self) -> int:
+        """How many coordinates `loss` and `gradient` take."""
+        return self.dim - self.hills.size
+
+    @property
+    def turned(self) -> bool:
+        """Whether w = rotation u."""
+        return self.rotation.size > 0
+
+    def value(self, points: npt.ArrayLike) -> FloatArray:
+        """Loss at points (..., dim), shape (...)."""
+        flat, shape = self._flat(points)
+        out = np.empty(flat.shape[1])
+        kernel = strips.own_losses if self.code is None else strips.losses
+        kernel(self._function(0), flat, self.params, self.rotation, self.hills, out)
+        return out.reshape(shape)
+
+    def slope(self, points: npt.ArrayLike) -> FloatArray:
+        """Gradient at points (..., dim), of the same shape."""
+        flat, shape = self._flat(points)
+        out = np.empty_like(flat)
+        kernel = strips.own_gradients if self.code is None else strips.gradients
+        kernel(self._function(1), flat, self.params, self.rotation, self.hills, out)
+        return np.ascontiguousarray(out.T).reshape(*shape, self.dim)
+
+    def hessian(self, point: npt.ArrayLike) -> FloatArray:
+        """Hessian (dim, dim) at one point; central differences of the gradient where no formula is known."""
+        w = check_array("point", point, length=self.dim)
+        if self.hessian_of is None:
+            return self._differences(w)
+        inner = np.asarray(self.hessian_of(self.own_coordinates(w)[: self.inner_dim]), dtype=np.float64)
+        if not self.turned:
+            return inner
+        full = np.diag(np.concatenate([np.zeros(self.inner_dim), self.hills]))
+        full[: self.inner_dim, : self.inner_dim] = inner
+        out: FloatArray = self.rotation @ full @ self.rotation.T
+        return out
+
+    def lowest(self, point: npt.ArrayLike) -> Lowest:
+        """Lowest eigenvalue of the Hessian at a point, its eigenvector and the gap to the next."""
+        values, vectors = np.linalg.eigh(self.hessian(point))
+        gap = float(values[1] - values[0]) if values.size > 1 else np.inf
+        return Lowest(float(values[0]), vectors[:, 0], gap)
+
+    def sharpness(self, point: npt.ArrayLike | None = None) -> float:
+        """Largest eigenvalue of the Hessian at a point (default: the start): gradient descent is stable below
+        2 / sharpness.
+        """
+        return float(np.linalg.eigvalsh(self.hessian(self.start if point is None else point))[-1])
+
+    def split(self, points: npt.ArrayLike) -> Split:
+        """River coordinate, river loss and hill state of points (n, dim) where the river is known in closed form."""
+        if self.split_of is None:
+            raise InputError(
+                f"{self.expression} has no river in closed form; find it with simlab.river.find.river(landscape)."
+            )
+        u = self.own_coordinates(np.asarray(points, dtype=np.float64))
+        inner = self.split_of(u[:, : self.inner_dim])
+        return inner._replace(hills=np.concatenate([inner.hills, u[:, self.inner_dim :]], axis=1))
+
+    def own_coordinates(self, points: FloatArray) -> FloatArray:
+        """u = rotation^T w of points (..., dim)."""
+        return points @ self.rotation if self.turned else points
+
+    def starting_at(self, start: npt.ArrayLike) -> Landscape:
+        """The same landscape with another start."""
+        return replace(self, start=np.array(start, dtype=np.float64))
+
+    def check_inside(self, name: str, point: FloatArray) -> None:
+        """Refuse a point off the domain, or where the loss is not finite."""
+        u = self.own_coordinates(point)[: self.inner_dim]
+        if self.inside_of is not None and not np.all(self.inside_of(u[None])):
+            raise InputError(f"{name} = {_short(point)} is off the domain of {self.expression}; give {self.domain}.")
+        if not np.isfinite(self.value(point)):
+            raise InputError(f"{name} = {_short(point)} has no finite loss; give a point where the loss is defined.")
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able provenance (of the start the first 16 coordinates)."""
+        return {"landscape": self.expression, "dim": self.dim, "start": self.start[:16].tolist()}
+
+    def __repr__(self) -> str:
+        return self.expression
+
+    def _function(self, which: int) -> Any:
+        return (self.loss, self.gradient)[which] if self.code is None else self.code
+
+    def _flat(self, points: npt.ArrayLike) -> tuple[FloatArray, tuple[int, ...]]:
+        """Points as the kernels take them, (dim, n), and the shape they came in."""
+        array = np.asarray(points, dtype=np.float64)
+        if array.ndim == 0 or array.shape[-1] != self.dim:
+            raise InputError(f"points have shape {array.shape}; give (..., {self.dim}) for {self.expression}.")
+        return np.ascontiguousarray(array.reshape(-1, self.dim).T), array.shape[:-1]
+
+    def _differences(self, w: FloatArray) -> FloatArray:
+        step = np.cbrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(w))
+        # The steps that were really taken, after rounding.
+        ahead, behind = w + step, w - step
+        points = np.concatenate([_moved(w, ahead), _moved(w, behind)])
+        slopes = self.slope(points).reshape(2, self.dim, self.dim)
+        hessian = (slopes[0] - slopes[1]) / (ahead - behind)[:, None]
+        out: FloatArray = 0.5 * (hessian + hessian.T)
+        return out
+
+
+def custom(
+    loss: Callable[..., Any],
+    gradient: Callable[..., Any],
+    dim: int,
+    hessian: Callable[[FloatArray], FloatArray] | None = None,
+    *,
+    start: npt.ArrayLike | None = None,
+    params: npt.ArrayLike = (),
+    inside: Callable[[FloatArray], npt.NDArray[np.bool_]] | None = None,
+    split: Callable[[FloatArray], Split] | None = None,
+    name: str = "custom",
+) -> Landscape:
+    """A landscape of the user's own.
+
+    Parameters
+    ----------
+    loss : loss(w, params) -> float, compiled by Numba or such as Numba can compile; w (dim,), params float64 arrays.
+    gradient : gradient(w, params, out) -> None, writes the gradient into out (dim,).
+    dim : number of coordinates.
+    hessian : w -> (dim, dim), plain NumPy; default: central differences of the gradient.
+    start : (dim,), default zeros.  params : numbers handed to both functions.
+    inside : points (n, dim) -> (n,) bool, the domain of the loss.
+    split : points (n, dim) -> Split, where the river is known.
+
+    Raises InputError where Numba cannot compile either function, or where the gradient disagrees with central
+    differences of the loss at the start or at points near it.
+    """
+    dim = check_count("dim", dim)
+    numbers = np.ascontiguousarray(params, dtype=np.float64).ravel()
+    origin = np.zeros(dim) if start is None else check_array("start", start, length=dim)
+    compiled = [_compiled(name, f) for name, f in (("loss", loss), ("gradient", gradient))]
+    _try(compiled, origin, numbers)
+    landscape = Landscape(
+        name, dim, origin, compiled[0], compiled[1], numbers, hessian_of=hessian, split_of=split, inside_of=inside,
+        domain="a point for which inside(points) holds",
+    )  # fmt: skip
+    _check_gradient(landscape)
+    return landscape
+
+
+def _compiled(name: str, function: Any) -> Any:
+    from numba.core.registry import CPUDispatcher
+
+    if isinstance(function, CPUDispatcher):
+        return function
+    if not callable(function):
+        raise InputError(f"{name} = {function!r} is not a function; give one that Numba can compile.")
+    return jitted(function)
+
+
+@lru_cache(maxsize=64)
+def jitted(function: Callable[..., Any]) -> Any:
+    """The function compiled; once for each, for the kernels are compiled anew for every compiled function."""
+    from numba import njit
+
+    return njit(nogil=True)(function)
+
+
+def _try(compiled: list[Any], w: FloatArray, params: FloatArray) -> None:
+    """Compile both functions, or say in a sentence which one Numba refuses."""
+    from numba.core.errors import NumbaError
+
+    for name, function, tail in (("loss", compiled[0], ()), ("gradient", compiled[1], (np.zeros_like(w),))):
+        try:
+            value = function(w.copy(), params, *tail)
+        except (NumbaError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{name} cannot be compiled by Numba ({reason}); use plain loops and math.") from None
+        if name == "loss" and not isinstance(value, float):
+            raise InputError(f"loss returns {type(value).__name__}; let it return one float.")
+
+
+def _check_gradient(landscape: Landscape) -> None:
+    """The gradient against central differences of the loss, at the start and at random points near it."""
+    rng = np.random.default_rng(0)
+    w0 = landscape.start
+    near = w0 + 0.3 * np.maximum(1.0, np.abs(w0)) * rng.standard_normal((CHECK_POINTS, landscape.dim))
+    if landscape.inside_of is not None:
+        near = near[np.asarray(landscape.inside_of(near), dtype=bool)]
+    for w in np.concatenate([w0[None], near]):
+        step = np.cbrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(w))
+        ahead, behind = w + step, w - step
+        values = landscape.value(np.concatenate([_moved(w, ahead), _moved(w, behind)])).reshape(2, -1)
+        if not np.all(np.isfinite(values)):
+            continue
+        found, said = (values[0] - values[1]) / (ahead - behind), landscape.slope(w)
+        # Rounding of the loss, divided by the step.
+        floor = 1e-10 * max(1.0, float(np.max(np.abs(values))))
+        allowed = CHECK_TOLERANCE * max(float(np.max(np.abs(found))), floor / CHECK_TOLERANCE, 1e-6)
+        wrong = np.flatnonzero(~(np.abs(found - said) <= allowed))
+        if wrong.size:
+            j = int(wrong[0])
+            raise InputError(
+                f"gradient[{j}] = {said[j]:.6g} at w = {_short(w)}, where differences of the loss give {found[j]:.6g}; "
+                f"correct the one or the other."
+            )
+
+
+def _moved(w: FloatArray, to: FloatArray) -> FloatArray:
+    """(dim, dim): row j is w with its j-th coordinate replaced by that of `to`."""
+    rows = np.tile(w, (w.size, 1))
+    np.fill_diagonal(rows, to)
+    return rows
+
+
+def _short(point: FloatArray) -> str:
+    shown = ", ".join(f"{value:g}" for value in point[:4])
+    return f"({shown}{', ...' if point.size > 4 else ''})"

@@ -1,0 +1,163 @@
+"""Noise of one sample's gradient on a landscape; a batch of B divides its variance by B, an infinite one has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.errors import InputError, check_array, check_number
+from simlab.kernels.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
+from simlab.kernels.fields import CURVED
+from simlab.river.landscapes import Landscape, jitted
+
+__all__ = ["Noise", "along_hills", "amplified", "custom", "diagonal", "isotropic", "like_hessian", "none", "with_loss"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What is subtracted from a gradient: some linear or user-given function of standard normals (dim,).
+
+    expression : the call that makes it.  make : landscape -> the arrays of it there.
+    """
+
+    expression: str
+    make: Callable[[Landscape], Noisy] = field(repr=False)
+
+    def on(self, landscape: Landscape) -> Noisy:
+        """The arrays of this noise on a landscape, or an InputError."""
+        return self.make(landscape)
+
+    def covariance(self, landscape: Landscape, point: npt.ArrayLike | None = None) -> FloatArray:
+        """Covariance (dim, dim) of one sample's gradient at a point (default: the start)."""
+        noisy = self.on(landscape)
+        if noisy.kind == SHAPED:
+            raise InputError(f"noise = {self.expression} is a function of its own, whose covariance is not known.")
+        factor = np.diag(noisy.diagonal) if noisy.kind == DIAGONAL else noisy.factor
+        base = factor @ factor.T if noisy.kind != NO_NOISE else np.zeros((landscape.dim, landscape.dim))
+        if noisy.by_loss > 0.0:
+            at = landscape.start if point is None else np.asarray(point, dtype=np.float64)
+            base = base * noisy.by_loss * max(float(landscape.value(at)) - noisy.floor, 0.0)
+        out: FloatArray = base
+        return out
+
+    def __repr__(self) -> str:
+        return self.expression
+
+
+def none() -> Noise:
+    """The full gradient."""
+    return Noise("none()", lambda landscape: _noisy(NO_NOISE))
+
+
+def isotropic(sigma: float = 1.0) -> Noise:
+    """Standard deviation sigma in every coordinate."""
+    sigma = check_number("sigma", sigma, low=0.0)
+    return Noise(f"isotropic({sigma:g})", lambda landscape: _noisy(DIAGONAL, np.full(landscape.dim, sigma)))
+
+
+def diagonal(sigma: npt.ArrayLike) -> Noise:
+    """Standard deviation sigma_i in coordinate i; sigma (dim,)."""
+    sizes = check_array("sigma", sigma, low=0.0)
+
+    def make(landscape: Landscape) -> Noisy:
+        if sizes.size != landscape.dim:
+            raise InputError(f"sigma has {sizes.size} entries and {landscape.expression} {landscape.dim} coordinates.")
+        return _noisy(DIAGONAL, sizes)
+
+    return Noise(f"diagonal(sigma[{sizes.size}])", make)
+
+
+def like_hessian(scale: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
+    """Covariance scale^2 H, H the Hessian at the point `at` (default: the start), its negative part left out.
+
+    The law of label noise near a minimum, where the covariance of the gradient is the Hessian (Fisher information).
+    """
+    scale = check_number("scale", scale, low=0.0)
+
+    def make(landscape: Landscape) -> Noisy:
+        values, vectors = np.linalg.eigh(landscape.hessian(landscape.start if at is None else at))
+        return _noisy(FACTOR, factor=(vectors * (scale * np.sqrt(np.maximum(values, 0.0)))) @ vectors.T)
+
+    return Noise(f"like_hessian({scale:g})", make)
+
+
+def along_hills(sigma: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
+    """Standard deviation sigma in every direction but one: the Hessian's lowest eigenvector at `at` (default: start).
+
+    That direction is fixed, but on the curved valley in two dimensions, where without `at` the noise turns with the
+    curve y = a sin kx and stays normal to it. Elsewhere see `custom`.
+    """
+    sigma = check_number("sigma", sigma, low=0.0)
+
+    def make(landscape: Landscape) -> Noisy:
+        if at is None and landscape.code == CURVED and not landscape.turned:
+            return _noisy(SHAPED)._replace(params=np.append(sigma, landscape.params[4:6]))
+        lowest = landscape.lowest(landscape.start if at is None else at)
+        if not lowest.gap > 0.0:
+            raise InputError("noise along the hills needs a lowest eigenvector; the eigengap is 0 at this point.")
+        return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(lowest.vector, lowest.vector)))
+
+    return Noise(f"along_hills({sigma:g})", make)
+
+
+def with_loss(scale: float = 1.0, floor: float = 0.0, of: Noise | None = None) -> Noise:
+    """Variance scale^2 max(L(w) - floor, 0) times that of another noise (default: of variance 1 in every coordinate).
+
+    Noise that dies out as the loss falls to `floor`, as in interpolation.
+    """
+    scale, floor = check_number("scale", scale, low=0.0), check_number("floor", floor)
+    base = isotropic(1.0) if of is None else of
+
+    def make(landscape: Landscape) -> Noisy:
+        return base.on(landscape)._replace(by_loss=scale**2, floor=floor) if scale > 0.0 else _noisy(NO_NOISE)
+
+    return Noise(f"with_loss({scale:g}, floor={floor:g}, of={base.expression})", make)
+
+
+def custom(shape: Callable[..., Any], params: npt.ArrayLike = (), name: str = "custom") -> Noise:
+    """State-dependent noise: shape(w, params, xi, out) writes it into out (dim,) from standard normals xi (dim,).
+
+    `shape` is compiled by Numba, or such as Numba can compile.
+    """
+    numbers = np.ascontiguousarray(params, dtype=np.float64).ravel()
+
+    def make(landscape: Landscape) -> Noisy:
+        from numba.core.errors import NumbaError
+        from numba.core.registry import CPUDispatcher
+
+        compiled: Any = shape if isinstance(shape, CPUDispatcher) else jitted(shape)
+        out = np.zeros(landscape.dim)
+        try:
+            compiled(landscape.start.copy(), numbers, np.ones(landscape.dim), out)
+        except (NumbaError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"noise {name} cannot be compiled by Numba ({reason}); use plain loops.") from None
+        return _noisy(SHAPED)._replace(shape=compiled, params=numbers)
+
+    return Noise(f"{name}(params[{numbers.size}])", make)
+
+
+def _noisy(kind: int, sizes: FloatArray | None = None, factor: FloatArray | None = None) -> Noisy:
+    return Noisy(
+        kind,
+        np.zeros(0) if sizes is None else np.ascontiguousarray(sizes),
+        np.zeros((0, 0)) if factor is None else np.ascontiguousarray(factor),
+        0.0,
+        0.0,
+        0,
+        np.zeros(0),
+    )
+
+
+def amplified(noisy: Noisy, factor: float) -> Noisy:
+    """The same noise with its variance multiplied by `factor`."""
+    root = float(np.sqrt(factor))
+    if noisy.kind == SHAPED:
+        raise InputError("noise of the user's own cannot be scaled; let its params hold the scale.")
+    return noisy._replace(diagonal=noisy.diagonal * root, factor=noisy.factor * root)
