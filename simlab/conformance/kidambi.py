@@ -119,13 +119,11 @@ def best_rate(name: str, ratio: float, c: float = 2.0) -> float:
     make: dict[str, Callable[..., TwoState]] = {
         "sgd": lambda lr: TwoState.sgd(lr),
         "heavy_ball": lambda lr, damping: TwoState.polyak(lr * damping, 1.0 - damping),
-        "nesterov": lambda lr, damping: TwoState.nesterov(lr * damping, 1.0 - damping),
         "asgd": lambda delta, gain, beta: TwoState.asgd(delta, delta * gain, beta),
     }
     box = {
         "sgd": [(1e-3, 2.0)],
         "heavy_ball": [(1e-2, 3.0), (1e-4, 1.0)],
-        "nesterov": [(1e-2, 3.0), (1e-4, 1.0)],
         "asgd": [(0.05, 1.0), (1.0, ratio), (1.0 / ratio, 0.99)],
     }[name]
     count = {1: 60, 2: 20, 3: 10}[len(box)]
@@ -168,7 +166,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         "condition_exponent",
-        lambda rng: {"method": str(rng.choice(["sgd", "heavy_ball", "nesterov", "asgd"]))},
+        lambda rng: {"method": str(rng.choice(["sgd", "heavy_ball", "asgd"]))},
         _compare_exponent,
         lambda rng: [{"method": "adam"}],
         rtol=0.1,

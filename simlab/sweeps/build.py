@@ -106,8 +106,8 @@ class Extremes:
     """Which cells of each problem stand for all of them where its spectrum is compressed.
 
     Of methods of one kind and length those with the smallest and the largest peak learning rate, and entries of M, b
-    and c halfway, do:
-    the functions of the eigenvalue that a run sums depend on these, and hardly on the shape of the schedule.
+    and c halfway, do: the functions of the eigenvalue that a run sums depend on these, and hardly on the shape of the
+    schedule. And one cell for every partition into subspaces does, for no node may straddle a boundary of any.
     """
 
     def __init__(self) -> None:

@@ -6,8 +6,10 @@ one that was started as `simlab sweep`. A worker that dies costs what it was com
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -44,8 +46,9 @@ class ClusterPool:
             distributed: Any = import_module("distributed")
         except ImportError:
             raise InputError("cluster needs dask.distributed; pip install 'sgd-simlab[cluster]'.") from None
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        self._cluster: Any = None
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._address, self._cluster = address, None
         self._queue: SimpleQueue[tuple[Task, Any]] = SimpleQueue()
         self._futures: set[Any] = set()
         self._payload = (sweep.tables, str(sweep.folder), sweep.extremes, schema)
@@ -60,8 +63,13 @@ class ClusterPool:
         elif "://" not in address:
             raise InputError(f"cluster = {address!r} is no address; give tcp://HOST:PORT of a scheduler, or local:N.")
         try:
+            if self._cluster is None:
+                _greet(address)
             self._client: Any = distributed.Client(self._cluster or address, timeout=SECONDS, set_as_default=False)
-        except (OSError, TimeoutError, ValueError):
+        except (ValueError, TypeError) as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise InputError(f"cluster = {address!r} is no address ({reason}); give tcp://HOST:PORT.") from None
+        except (OSError, TimeoutError):
             raise InputError(
                 f"cluster: no scheduler answers at {address} within {SECONDS} s; start one with dask scheduler, or "
                 f"give local:N."
@@ -88,32 +96,59 @@ class ClusterPool:
     def width(self) -> int:
         """Two tasks for every thread of the workers: one to compute and one to begin with next."""
         if time.monotonic() - self._asked > 1.0:
-            self._width, self._asked = max(2 * sum(self._client.nthreads().values()), 2), time.monotonic()
+            try:
+                threads = sum(self._client.nthreads().values())
+            except Exception:
+                raise self._lost() from None
+            self._width, self._asked = max(2 * threads, 2), time.monotonic()
         return self._width
 
     def submit(self, task: Task) -> None:
         """Send a task to the scheduler."""
         device = "gpu" if self._resources else "cpu"
-        future = self._client.submit(
-            _remote, __version__, self._payload, task.cells, device, pure=False, resources=self._resources or None
-        )
+        try:
+            future = self._client.submit(
+                _remote, __version__, self._payload, task.cells, device, pure=False, resources=self._resources or None
+            )
+        except Exception:
+            raise self._lost() from None
         self._futures.add(future)
         future.add_done_callback(lambda done: self._queue.put((task, done)))
 
     def collect(self, seconds: float) -> list[tuple[Task, Computed | Exception]]:
         """What has come back, waiting for the first for so long at most."""
-        out: list[tuple[Task, Computed | Exception]] = []
-        with suppress(Empty):
+        try:
             arrived = [self._queue.get(timeout=seconds)]
-            while not self._queue.empty():
-                arrived.append(self._queue.get())
-            for task, future in arrived:
-                self._futures.discard(future)
-                error = future.exception() if future.status != "finished" else None
-                if isinstance(error, InputError):
-                    raise error
-                out.append((task, future.result() if error is None else _as_exception(error)))
-        return out
+        except Empty:
+            if self._client.status in ("closing", "closed"):
+                raise self._lost() from None
+            return []
+        while not self._queue.empty():
+            arrived.append(self._queue.get())
+        return [(task, self._outcome(future)) for task, future in arrived]
+
+    def _outcome(self, future: Any) -> Computed | Exception:
+        """What a worker has computed, or that it was lost."""
+        from distributed import KilledWorker
+
+        self._futures.discard(future)
+        try:
+            outcome: Computed = future.result()
+        except (KilledWorker, InputError) as error:
+            if isinstance(error, InputError):
+                raise
+            return error
+        except Exception as error:
+            if future.status != "error":
+                raise self._lost() from None
+            # What a cell raises ends in its status: this is what surrounds it.
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
+            raise InputError(f"cluster: a worker cannot compute ({reason}); install there what is here.") from None
+        return outcome
+
+    def _lost(self) -> InputError:
+        remedy = "what is finished is safe: start it and the sweep again"
+        return InputError(f"cluster: the scheduler at {self._address} was lost; {remedy}.")
 
     def stop(self) -> None:
         """Cancel what is under way, and end our own workers."""
@@ -125,8 +160,16 @@ class ClusterPool:
                     each.close()
 
 
-def _as_exception(error: Any) -> Exception:
-    return error if isinstance(error, Exception) else RuntimeError(str(error))
+def _greet(address: str) -> None:
+    """Shake hands with a scheduler, or raise OSError or TimeoutError: a client would wait for one that says nothing."""
+    comm: Any = import_module("distributed.comm")
+
+    async def attempt() -> None:
+        (await asyncio.wait_for(comm.connect(address, timeout=SECONDS), SECONDS)).abort()
+
+    # In a thread of its own, for where this is called a loop may be running (a notebook).
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(attempt())).result()
 
 
 def _remote(version: str, payload: tuple[Any, ...], cells: tuple[int, ...], device: str) -> Computed:

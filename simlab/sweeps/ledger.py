@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS cells (
 );
 CREATE TABLE IF NOT EXISTS blocks (block INTEGER PRIMARY KEY, data TEXT NOT NULL, rows TEXT NOT NULL);
 """
+COLUMNS = "cell, status, message, fingerprint, seconds, call"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Ledger:
         connection.text_factory = lambda text: text.decode(errors="replace")  # altered bytes: a digest will tell
         try:
             # A journal and not a write-ahead log: one file when closed, whatever file system it lies on.
-            connection.execute("PRAGMA journal_mode = TRUNCATE")
+            connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(SCHEMA)
             if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
@@ -142,18 +143,20 @@ class Ledger:
 
     # -- reading
 
-    def blocks(self) -> dict[int, tuple[str, str]]:
-        """Block -> (digest of its data, digest of its rows)."""
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         try:
-            found = self._connection.execute("SELECT block, data, rows FROM blocks").fetchall()
+            return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise _refusal(self.path, error) from None
-        return {int(block): (data, rows) for block, data, rows in found}
+
+    def blocks(self) -> dict[int, tuple[str, str]]:
+        """Block -> (digest of its data, digest of its rows)."""
+        return {int(block): (data, rows) for block, data, rows in self._read("SELECT block, data, rows FROM blocks")}
 
     def rows(self, first: int = 0, last: int | None = None) -> list[Row]:
         """The rows of the cells first .. last - 1 that there are, in order."""
         end = last if last is not None else 1 << 62
-        found = self._connection.execute("SELECT * FROM cells WHERE cell >= ? AND cell < ? ORDER BY cell", (first, end))
+        found = self._read(f"SELECT {COLUMNS} FROM cells WHERE cell >= ? AND cell < ? ORDER BY cell", first, end)
         return [Row(*values) for values in found]
 
     def of(self, cells: Sequence[int]) -> list[Row]:
@@ -163,13 +166,12 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Status -> number of cells."""
-        return dict(self._connection.execute("SELECT status, count(*) FROM cells GROUP BY status").fetchall())
+        return dict(self._read("SELECT status, count(*) FROM cells GROUP BY status"))
 
     def calls(self) -> list[dict[str, Any]]:
         """All engine calls."""
-        cursor = self._connection.execute("SELECT * FROM calls ORDER BY call")
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, values, strict=True)) for values in cursor]
+        names = ["call", *Call.__dataclass_fields__]
+        return [dict(zip(names, values, strict=True)) for values in self._read("SELECT * FROM calls ORDER BY call")]
 
 
 def digest_of(block: int, rows: Sequence[Row]) -> str:

@@ -38,11 +38,12 @@ IntArray = npt.NDArray[np.int64]
 NODES = 300
 """Of a compressed problem, roughly."""
 RECORDS = 20
+"""Steps kept of every run where [record] does not say."""
+
 PROBLEM_ONLY = ("problem",)
 ENGINE_ONLY = ("engine",)
 METHODS_ONLY = ("schedule", "method", "compare")
 ROOTS_OF_METHODS = (*METHODS_ONLY, *PROBLEM_ONLY)
-"""Steps kept of every run where [record] does not say."""
 
 KINDS: dict[str, Mapping[str, Any]] = {"problem": PROBLEMS, "schedule": SCHEDULES, "method": METHODS}
 
@@ -223,7 +224,7 @@ class Sweep:
     @cached_property
     def _digest(self) -> str:
         """Of what all cells have in common."""
-        facts = json.dumps([self.base, self.runs, self._files, __version__], sort_keys=True)
+        facts = json.dumps([self.base, self.runs, self._files, __version__.split(".")[:2]], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()
 
     @cached_property

@@ -143,9 +143,7 @@ def _work(
                 under_way.add(_submitted(pool, suspects.popleft()))
             for task, outcome in pool.collect(0.2):
                 under_way.discard(task)
-                retry, result = (
-                    _again(sweep, schema, task, outcome) if isinstance(outcome, Exception) else ([], outcome)
-                )
+                retry, result = _again(sweep, schema, task) if isinstance(outcome, Exception) else ([], outcome)
                 suspects.extend(retry)
                 done += 0 if result is None else _kept(store, parts, task.block, result)
             report(done, total)
@@ -197,13 +195,14 @@ def _joined(parts: list[Computed]) -> Computed:
     return Computed([cells[j] for j in order], arrays, [rows[j] for j in order], calls)
 
 
-def _again(sweep: Sweep, schema: Schema, task: Task, error: Exception) -> tuple[list[Task], Computed | None]:
+def _again(sweep: Sweep, schema: Schema, task: Task) -> tuple[list[Task], Computed | None]:
     """What to do about cells whose worker was lost: (tasks to try once more, or what is kept of them)."""
     if len(task.cells) > 1:
         return [Task(task.block, (cell,), 1) for cell in task.cells], None
     if task.attempt < ATTEMPTS:
         return [replace(task, attempt=task.attempt + 1)], None
-    return [], failed(sweep, schema, task.cells, f"its worker died {ATTEMPTS} times ({error})")
+    # Without what the scheduler says of it, which differs from run to run.
+    return [], failed(sweep, schema, task.cells, f"its worker died {ATTEMPTS} times")
 
 
 def _note_interrupted(sweep: Sweep, store: Store, tasks: Iterable[Task]) -> None:

@@ -49,16 +49,20 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], exclusive: bool = False) -> None:
         self.path = Path(path)
-        self.attributes = attributes = _attributes(self.path)
+        attributes = _attributes(self.path)
         if attributes is None:
             raise InputError(f"{self.path} is no store of a sweep; give the folder that simlab sweep wrote.")
         _refuse_format(self.path, attributes)
-        self.version: str = attributes["simlab_version"]
-        self.document: dict[str, Any] = json.loads(attributes["sweep"])
-        self.dims: dict[str, int] = dict(attributes["dims"])
-        self.blocks = Blocks(list(self.dims.values()), attributes["block_shape"])
+        self.attributes: dict[str, Any] = attributes
+        try:
+            self.version: str = attributes["simlab_version"]
+            self.document: dict[str, Any] = json.loads(attributes["sweep"])
+            self.dims: dict[str, int] = dict(attributes["dims"])
+            self.blocks = Blocks(list(self.dims.values()), attributes["block_shape"])
+            self.variables: list[str] = list(attributes["variables"])
+        except (TypeError, ValueError):
+            raise InputError(f"{self.path} is damaged ({METADATA}); run simlab sweep again to mend it.") from None
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self.variables: list[str] = list(attributes["variables"])
         there = (self.path / LEDGER).exists()
         self.ledger = Ledger(self.path / LEDGER, mend=exclusive) if exclusive or there else None
 
@@ -166,13 +170,10 @@ class Store:
         return digest.hexdigest()
 
     def altered(self) -> list[str]:
-        """Arrays that are not declared as the store was made."""
-        return [
-            name for name, digest in self.attributes["metadata"].items() if _digest(self._declaration(name)) != digest
-        ]
-
-    def _declaration(self, name: str) -> Path:
-        return self.path / name / METADATA
+        """Arrays that are not declared as the store was made, and the group's own file if it is not as it was."""
+        digests = self.attributes["metadata"]
+        names = [name for name, digest in digests.items() if _digest(self.path, name, self.variables) != digest]
+        return names if self.attributes["seal"] == _seal_of(self.path) else [*names, METADATA]
 
     def verified(self, sweep: Sweep | None = None) -> tuple[set[int], set[int]]:
         """(blocks whose data and ledger entries agree with their digests, blocks of the ledger that do not).
@@ -255,7 +256,8 @@ def seal(target: Path, attributes: dict[str, Any], names: list[str]) -> None:
         # remark upon the ledger. The ledger is not theirs, either way.
         warnings.simplefilter("ignore")
         group = zarr.consolidate_metadata(target, zarr_format=3)
-    group.update_attributes({**attributes, "metadata": {name: _digest(target / name / METADATA) for name in names}})
+    digests = {name: _digest(target, name, attributes["variables"]) for name in names}
+    group.update_attributes({**attributes, "metadata": digests})
     group.update_attributes({"seal": _seal_of(target)})
 
 
@@ -269,11 +271,15 @@ def _seal_of(target: Path) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
+def _digest(target: Path, name: str, variables: list[str]) -> str:
+    """Of the declaration of an array; of one that is no variable (whose chunks the ledger knows), all of it."""
+    folder = target / name
+    digest = hashlib.sha256()
+    for path in [folder / METADATA] if name in variables else sorted(folder.rglob("*")):
+        with suppress(OSError):
+            digest.update(path.read_bytes())
+        digest.update(b"|")
+    return digest.hexdigest()
 
 
 def _intact(target: Path) -> bool:
@@ -282,7 +288,7 @@ def _intact(target: Path) -> bool:
     return (
         attributes is not None
         and attributes["seal"] == _seal_of(target)
-        and all(_digest(target / name / METADATA) == digest for name, digest in attributes["metadata"].items())
+        and all(_digest(target, n, attributes["variables"]) == d for n, d in attributes["metadata"].items())
     )
 
 
@@ -332,8 +338,9 @@ def _usable(target: Path) -> bool:
 def _refuse_others(target: Path, sweep: Sweep) -> None:
     """Never mix two sweeps, or what two versions have computed. Raises InputError, and changes nothing."""
     attributes = _attributes(target)
-    if attributes is not None and attributes["seal"] == _seal_of(target):
+    if attributes is not None:
         _refuse_format(target, attributes)
+    if attributes is not None and attributes["seal"] == _seal_of(target):
         difference = _first_difference(json.loads(attributes["sweep"]), sweep.document)
         if difference:
             raise InputError(f"{target} holds another sweep: {difference}; choose another place with -o.")

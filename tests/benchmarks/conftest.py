@@ -19,3 +19,11 @@ def pytest_terminal_summary(terminalreporter, config):
             continue
         others = ", ".join(f"{who} {value / own:.1f} x" for who, value in medians.items() if who != "simlab")
         terminalreporter.write_line(f"{group}: simlab {own * 1e3:.2f} ms; {others}")
+
+
+@pytest.fixture(autouse=True)
+def _precision_of_jax_is_put_back():
+    """Peers in double precision say so to the whole process; the tests of optax, in the same one, want single."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_enable_x64", False)

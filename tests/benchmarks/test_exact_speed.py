@@ -139,7 +139,7 @@ def test_denormals_cost_nothing():
 
 @pytest.mark.parametrize(
     "command",
-    [["-c", "pass"], ["-c", "import simlab"], ["-m", "simlab.cli", "--help"]],
+    [["-c", "pass"], ["-c", "import simlab"], ["-m", "simlab", "--help"]],
     ids=["python", "import", "help"],
 )
 @pytest.mark.benchmark(group="start-up")

@@ -1,0 +1,395 @@
+"""`simlab reproduce`: figures computed, drawn, judged and kept, each in a folder of its own that appears whole or not
+at all.
+
+    gallery/index.html                    the page
+    gallery/quick/ID/TABLE.csv            the data; everything else is made from these
+    gallery/quick/ID/figure.png, .pdf     the picture
+    gallery/quick/ID/record.json          what made it (fingerprints), claims, digests of the files
+
+A figure whose record carries the fingerprint of the present code is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, Literal
+
+import figures
+from figures.fingerprint import digest_of_file, fingerprints
+from figures.measurements import VARIABLE, measured
+from figures.reproduction import Claim, Reproduction, Scale, Verdict
+from figures.tables import Kinds, read_tables, write_tables
+from figures.workers import Died, in_processes
+from simlab.engines.arguments import worker_count
+from simlab.errors import InputError, unknown_name
+from simlab.files import fresh_file
+from simlab.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Entry", "Outcome", "entries", "listing", "reproduce", "summary"]
+
+MARK = ".simlab-gallery"
+"""In every gallery: that it is one, and the lock of the run that writes to it."""
+RECORD = "record.json"
+PICTURES = ("figure.png", "figure.pdf", "thumbnail.png")
+THUMBNAIL = 880
+"""Pixels across."""
+State = Literal["made", "drawn", "kept", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure, and the module that lists it among its FIGURES."""
+
+    figure: Reproduction
+    module: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a figure in this run.
+
+    state : made; drawn (anew, from data that was kept); kept as it was; failed; skipped.  why : of a failure or a skip,
+    one line, with the traceback in `details`.  folder : of its files.  seconds : that data, picture and claims took
+    when they were made.
+    """
+
+    entry: Entry
+    scale: Scale
+    state: State
+    folder: Path
+    claims: tuple[Claim, ...] = ()
+    tables: tuple[str, ...] = ()
+    seconds: float = 0.0
+    why: str = ""
+    details: str = field(default="", repr=False)
+
+    @property
+    def holds(self) -> bool:
+        """Nothing failed, and no claim either."""
+        return self.state != "failed" and all(claim.holds for claim in self.claims)
+
+
+def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
+    """Identifier -> figure and module, in the order of the papers' years; by default of this package's modules."""
+    names = modules if modules is not None else [f"figures.{found.name}" for found in iter_modules(figures.__path__)]
+    listed = [Entry(figure, name) for name in names for figure in getattr(import_module(name), "FIGURES", [])]
+    listed.sort(key=lambda entry: (entry.figure.year, entry.figure.id))
+    out = {entry.figure.id: entry for entry in listed}
+    if len(out) < len(listed):
+        twice = next(a.figure.id for a, b in pairwise(listed) if a.figure.id == b.figure.id)
+        raise ValueError(f"two figures are called {twice!r}; rename one of them.")
+    return out
+
+
+def chosen(catalogue: Mapping[str, Entry], ids: Sequence[str]) -> list[Entry]:
+    """The figures of these identifiers, or of whole papers (what an identifier begins with); all of them for none."""
+    papers = {paper_of(name) for name in catalogue}
+    for name in ids:
+        if name not in catalogue and name not in papers:
+            raise unknown_name("figure", name, [*catalogue, *papers])
+    wanted = set(ids)
+    return [entry for name, entry in catalogue.items() if not wanted or {name, paper_of(name)} & wanted]
+
+
+def paper_of(identifier: str) -> str:
+    """zou2023 of zou2023-fig2."""
+    return identifier.partition("-")[0]
+
+
+def reproduce(
+    ids: Sequence[str] = (),
+    *,
+    scale: Scale = "quick",
+    folder: Path = Path("gallery"),
+    processes: int | None = None,
+    modules: Sequence[str] | None = None,
+    progress: Callable[[float, float], None] | bool | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> list[Outcome]:
+    """Make the figures that are not made yet, and write the page; one outcome for each figure asked for.
+
+    ids : identifiers, or papers; all by default.  processes : at a time (default: the processors there are).
+    modules : where figures are listed, for tests.  Raises InputError for unknown names, for a folder that holds
+    something else and for one that another run is writing to. A figure that fails is an outcome, not an exception.
+    """
+    from figures.page import page
+
+    catalogue = entries(modules)
+    asked = chosen(catalogue, ids)
+    bar = ProgressBar("reproduce", "s of work", None if progress is None else bool(progress))
+    report: Any = progress if callable(progress) else bar
+    with _gallery(folder) as root:
+        place = root / scale
+        place.mkdir(exist_ok=True)
+        for left in place.glob(".*.partial-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        found: dict[str, Outcome] = {}
+        waiting: list[Entry] = []
+        for entry in asked:
+            known = _absent(entry, scale, place) or _kept(entry, scale, place)
+            if known is None:
+                waiting.append(entry)
+            else:
+                found[entry.figure.id] = known
+        try:
+            for outcome in _made(waiting, scale, place, worker_count(processes), report):
+                found[outcome.entry.figure.id] = outcome
+                if bar.bar is not None:
+                    bar.bar.clear()  # or the line would be written behind it
+                announce(f"{outcome.entry.figure.id}: {spoken(outcome)}")
+        finally:
+            bar.close()
+        outcomes = [found[entry.figure.id] for entry in asked]
+        # Figures of earlier runs stay on the page, as long as the present code would make the same.
+        others = [_kept(e, scale, place) for e in catalogue.values() if e.figure.id not in found]
+        shown = {o.entry.figure.id: o for o in [*others, *outcomes] if o is not None}
+        with fresh_file(root / "index.html", force=True) as partial:
+            partial.write_text(page([shown[name] for name in catalogue if name in shown], scale), encoding="utf-8")
+    return outcomes
+
+
+# -- one figure --------------------------------------------------------------------------------------------------------
+
+
+def make(module: str, name: str, scale: Scale, stage: str, source: str | None) -> dict[str, Any]:
+    """Data, picture and claims of one figure into the folder `stage`: a record, or {"why", "details"} of its failure.
+
+    source : a folder whose data is to be drawn anew, with its record; None to compute it.
+    """
+    began = time.monotonic()
+    try:
+        figure = entries([module])[name].figure
+        folder = Path(stage)
+        if source is None:
+            kinds = write_tables(figure.compute(scale), folder)
+        else:
+            kinds = _record(Path(source))["kinds"]
+            for table in kinds:
+                shutil.copy2(Path(source) / f"{table}.csv", folder)
+        # Drawn and judged from what is kept, so that the same comes out whether or not it was computed just now.
+        data = read_tables(folder, kinds)
+        _pictures(figure.draw(data), folder)
+        # `holds` comes out of comparisons of arrays, as numpy's own kind of bool.
+        claims = [{**asdict(claim), "holds": bool(claim.holds)} for claim in figure.claims(data)]
+        json.dumps(claims)
+        names = [*(f"{table}.csv" for table in kinds), *PICTURES]
+        files = {name: digest_of_file(folder / name) for name in names}
+    except Exception as error:  # whatever a figure does, the others go on
+        line = " ".join(str(error).split()) or "no message"
+        return {"why": f"{type(error).__name__}: {line}", "details": traceback.format_exc()}
+    return {"kinds": kinds, "claims": claims, "files": files, "seconds": time.monotonic() - began}
+
+
+def _pictures(figure: Figure, folder: Path) -> None:
+    from PIL import Image
+
+    from simlab import plot
+
+    for name in PICTURES[:2]:
+        plot.save(figure, folder / name)
+    with Image.open(folder / PICTURES[0]) as full:
+        size = (THUMBNAIL, max(1, round(full.height * THUMBNAIL / full.width)))
+        # A hundred colours are enough for lines and text, and make a third of the bytes.
+        small = full.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(96)
+        small.save(folder / PICTURES[2], optimize=True)
+
+
+def _made(
+    waiting: Sequence[Entry], scale: Scale, place: Path, count: int, report: Callable[[float, float], None]
+) -> Iterator[Outcome]:
+    """Outcomes as they come; the longest figures first, so that none of them is left for the end."""
+    order = sorted(waiting, key=lambda entry: -entry.figure.seconds)
+    cost = [max(entry.figure.seconds, 0.1) for entry in order]
+    stages = [_stage(place, entry) for entry in order]
+    sources = [_drawable(entry, scale, place) for entry in order]
+    tasks = [
+        (entry.module, entry.figure.id, scale, str(stage), source)
+        for entry, stage, source in zip(order, stages, sources, strict=True)
+    ]
+    done = 0.0
+
+    def clock(running: dict[int, float]) -> None:
+        # A figure that takes longer than expected stays just below its end.
+        under_way = sum(min(seconds, 0.95 * cost[number]) for number, seconds in running.items())
+        report(done + under_way, sum(cost))
+
+    try:
+        if count == 1 or len(tasks) < 2:
+            finished: Iterator[tuple[int, Any]] = ((number, make(*task)) for number, task in enumerate(tasks))
+        else:
+            finished = in_processes(make, tasks, count, clock)
+        for number, result in finished:
+            yield _settled(order[number], scale, place, stages[number], sources[number], result)
+            done += cost[number]
+            report(done, sum(cost))
+    finally:
+        for stage in stages:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _settled(entry: Entry, scale: Scale, place: Path, stage: Path, source: str | None, result: Any) -> Outcome:
+    """Move what was made to its place, or say why nothing was."""
+    target = place / entry.figure.id
+    if isinstance(result, Died):
+        why = f"its process ended with exit code {result.exit_code}, for want of memory perhaps"
+        return Outcome(entry, scale, "failed", target, why=why)
+    if "why" in result:
+        return Outcome(entry, scale, "failed", target, why=result["why"], details=result["details"])
+    data, picture = fingerprints(entry.figure, entry.module, scale)
+    record = {"id": entry.figure.id, "scale": scale, "data": data, "picture": picture, **result}
+    (stage / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    if target.exists():
+        target.replace(stage.with_name(f"{stage.name}.old"))
+    stage.replace(target)
+    shutil.rmtree(stage.with_name(f"{stage.name}.old"), ignore_errors=True)
+    return _outcome(entry, scale, "made" if source is None else "drawn", target, record)
+
+
+def _outcome(entry: Entry, scale: Scale, state: State, folder: Path, record: Mapping[str, Any]) -> Outcome:
+    claims = tuple(Claim(**claim) for claim in record["claims"])
+    return Outcome(entry, scale, state, folder, claims, tuple(record["kinds"]), record["seconds"])
+
+
+def _absent(entry: Entry, scale: Scale, place: Path) -> Outcome | None:
+    """A skip, where the measurements that the figure needs are not here."""
+    needs = entry.figure.needs
+    if not needs or measured(needs).is_dir():
+        return None
+    why = f"the measurements {measured(needs)} are absent; set {VARIABLE} to the folder that holds {needs}"
+    return Outcome(entry, scale, "skipped", place / entry.figure.id, why=why)
+
+
+def _kept(entry: Entry, scale: Scale, place: Path) -> Outcome | None:
+    """What an earlier run made, where the present code would make the same."""
+    folder = place / entry.figure.id
+    record = _sound(folder, fingerprints(entry.figure, entry.module, scale))
+    return None if record is None else _outcome(entry, scale, "kept", folder, record)
+
+
+def _drawable(entry: Entry, scale: Scale, place: Path) -> str | None:
+    """The folder of a figure whose data is up to date and whose picture is not."""
+    folder = place / entry.figure.id
+    return None if _sound(folder, fingerprints(entry.figure, entry.module, scale)[:1]) is None else str(folder)
+
+
+def _sound(folder: Path, wanted: Sequence[str]) -> dict[str, Any] | None:
+    """The record of a folder, if it has these fingerprints and the files are those that were written."""
+    try:
+        record = _record(folder)
+        if [record["data"], record["picture"]][: len(wanted)] != list(wanted):
+            return None
+        files = record["files"].items()
+        return record if all(digest_of_file(folder / name) == digest for name, digest in files) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    kinds: Kinds = record["kinds"]
+    return {**record, "kinds": kinds}
+
+
+def _stage(place: Path, entry: Entry) -> Path:
+    stage = Path(tempfile.mkdtemp(prefix=f".{entry.figure.id}.partial-", dir=place))
+    stage.chmod(0o755)
+    return stage
+
+
+@contextmanager
+def _gallery(folder: Path) -> Iterator[Path]:
+    """The folder of the gallery, locked; refused where it is not one."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give the name of a folder.")
+    if folder.is_dir() and not (folder / MARK).exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds something other than a gallery; choose another folder with -o.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / MARK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to ({error.strerror}); choose another folder with -o.") from None
+    try:
+        _hold(lock, folder)
+        yield folder
+    finally:
+        os.close(lock)
+
+
+def _hold(lock: int, folder: Path) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # no such locks on this system: two runs then have to be kept apart by their user
+        return
+    except OSError:
+        raise InputError(f"{folder} is being written by another run; wait for it, or choose another with -o.") from None
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------
+
+ORDER: tuple[Verdict, ...] = ("reproduced", "assumed parameters", "not reproduced")
+
+
+def counted(outcomes: Sequence[Outcome]) -> dict[Verdict, int]:
+    """How many claims of every verdict."""
+    verdicts = [claim.verdict for outcome in outcomes for claim in outcome.claims]
+    return {verdict: verdicts.count(verdict) for verdict in ORDER}
+
+
+def spoken(outcome: Outcome) -> str:
+    """The state of a figure in a few words."""
+    if outcome.why:
+        return f"{outcome.state}: {outcome.why}"
+    tally = ", ".join(f"{count} {verdict}" for verdict, count in counted([outcome]).items() if count)
+    return f"{tally or 'no claims'} ({outcome.state}, {outcome.seconds:.1f} s)"
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Every claim with its threshold, value and verdict, by figure; then the count."""
+    lines: list[str] = []
+    for outcome in outcomes:
+        lines += [f"{outcome.entry.figure.id}  {outcome.entry.figure.title}", f"  {spoken(outcome)}"]
+        for claim in outcome.claims:
+            lines.append(f"  {claim.verdict:<18}  {claim.text} ({claim.source})")
+            lines.append(f"  {'':<18}  {claim.value}; wanted: {claim.threshold}")
+            lines += [f"  {'':<18}  seen: {claim.seen}"] if claim.seen and not claim.holds else []
+            lines += [f"  {'':<18}  assumed: {claim.assumed}"] if claim.assumed else []
+        lines.append("")
+    tally = ", ".join(f"{count} {verdict}" for verdict, count in counted(outcomes).items())
+    states = [outcome.state for outcome in outcomes]
+    rest = "".join(f"; {states.count(s)} {s}" for s in ("failed", "skipped") if s in states)
+    figures_ = f"{len(outcomes)} figure{'s' if len(outcomes) != 1 else ''}"
+    claims = sum(len(outcome.claims) for outcome in outcomes)
+    lines.append(f"{figures_}, {claims} claims: {tally}{rest}")
+    return "\n".join(lines)
+
+
+def listing(modules: Sequence[str] | None = None) -> str:
+    """The catalogue: identifier, paper, title, seconds at quick, and the measurements it needs."""
+    rows = [
+        (e.figure.id, str(e.figure.year), f"{e.figure.seconds:.0f} s", e.figure.title, e.figure.needs)
+        for e in entries(modules).values()
+    ]
+    widths = [max((len(row[j]) for row in rows), default=0) for j in range(3)]
+    lines = []
+    for *short, title, needs in rows:
+        cells = [f"{cell:<{width}}" for cell, width in zip(short, widths, strict=True)]
+        lines.append("  ".join([*cells, title]) + (f" (needs {needs})" if needs else ""))
+    total = sum(entry.figure.seconds for entry in entries(modules).values())
+    return "\n".join([*lines, "", f"{len(rows)} figures, some {total:.0f} s of one core at --quick"])

@@ -1,0 +1,421 @@
+"""simlab reproduce: what is made, kept, made again, refused, and what survives failures and kills."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from figures import gallery
+from figures.fingerprint import fingerprints
+from figures.tables import read_tables, write_tables
+from simlab.cli import main
+from simlab.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKES = "tests.figures.fakes"
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """What the fakes computed and drew so far."""
+    path = tmp_path / "log.txt"
+    monkeypatch.setenv("FAKES_LOG", str(path))
+    return lambda: path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+
+
+def made(folder, *modules, ids=(), processes=1, **options):
+    names = modules or (FAKES,)
+    done = gallery.reproduce(ids, scale="tiny", folder=folder, processes=processes, modules=names, **options)
+    return {outcome.entry.figure.id: outcome for outcome in done}
+
+
+class Page(HTMLParser):
+    """Elements left open or closed out of order, links, and all text."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.wrong, self.links, self.ids, self.text = [], [], [], [], ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.links += [given[name] for name in ("href", "src") if name in given]
+        self.ids += [given["id"]] if "id" in given else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+# -- what is made ------------------------------------------------------------------------------------------------------
+
+
+def test_a_gallery_holds_data_pictures_and_claims(tmp_path, log):
+    done = made(tmp_path / "g")
+    assert [*done] == ["absent", "cube", "late"]
+    assert {name: o.state for name, o in done.items()} == {"absent": "skipped", "cube": "made", "late": "made"}
+    assert "no/such/folder" in done["absent"].why
+    assert all(outcome.holds for outcome in done.values())
+    folder = tmp_path / "g" / "tiny" / "cube"
+    names = {"curve.csv", "figure.png", "figure.pdf", "thumbnail.png", "record.json"}
+    assert {p.name for p in folder.iterdir()} == names
+    assert (folder / "figure.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "figure.pdf").read_bytes()[:4] == b"%PDF"
+    with (folder / "curve.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["y"]) for row in rows] == [0.0, 0.5**3 / 3.0, 1.0 / 3.0]
+    assert {p.name for p in (tmp_path / "g").iterdir()} == {"tiny", "index.html", ".simlab-gallery"}
+
+
+def test_workers_make_the_same_files(tmp_path):
+    made(tmp_path / "one")
+    made(tmp_path / "two", processes=2)
+    for name in ("cube/curve.csv", "cube/figure.png", "cube/figure.pdf", "late/curve.csv"):
+        assert (tmp_path / "one/tiny" / name).read_bytes() == (tmp_path / "two/tiny" / name).read_bytes()
+
+
+def test_tables_come_back_as_they_were(tmp_path):
+    table = {
+        "number": np.array([0.1, 1e-300, np.inf, -0.0, np.nan]),
+        "count": np.array([1, 2, 3, 2**62, -5]),
+        "word": ["1", "nan", "with, comma", 'a "quote"', ""],
+        "flag": np.array([True, False, True, True, False]),
+        "single": np.float32([0.1, 0.2, 0.3, 0.4, 0.5]),
+    }
+    kinds = write_tables({"t": table}, tmp_path)
+    back = read_tables(tmp_path, kinds)["t"]
+    for name, values in table.items():
+        np.testing.assert_array_equal(back[name], np.asarray(values))
+    assert np.signbit(back["number"][3])
+    assert back["word"].dtype.kind == "U"
+    assert back["count"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"t": {"a": [1, 2], "b": [1]}}, "one length"),
+        ({"t": {"a": [[1.0]]}}, "one length"),
+        ({"t": {}}, "no column"),
+        ({"../t": {"a": [1]}}, "cannot name a file"),
+        ({"t": {"a": np.array([object()])}}, "neither numbers nor words"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, table, words):
+    with pytest.raises(ValueError, match=words):
+        write_tables(table, tmp_path)
+
+
+# -- failures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_one_failing_figure_does_not_stop_the_others(tmp_path, processes):
+    done = made(tmp_path / "g", "tests.figures.fakes_broken", processes=processes)
+    assert {name: o.state for name, o in done.items()} == {"broken": "failed", "undrawn": "failed", "whole": "made"}
+    assert done["broken"].why == "RuntimeError: this one never works"
+    assert "fakes.py" in done["broken"].details
+    assert not done["broken"].holds
+    assert not (tmp_path / "g/tiny/undrawn").exists()
+    text = Page(tmp_path / "g/index.html").text
+    assert "RuntimeError: this one never works" in text
+    assert "2 failed" in gallery.summary(list(done.values()))
+
+
+def test_a_worker_that_dies_takes_only_its_figure(tmp_path):
+    done = made(tmp_path / "g", "tests.figures.fakes_dying", processes=2)
+    assert {name: o.state for name, o in done.items()} == {"dying": "failed", "other": "made", "third": "made"}
+    assert "exit code 9" in done["dying"].why
+
+
+def test_claims_that_fail_and_claims_that_assume(tmp_path):
+    done = made(tmp_path / "g", "tests.figures.fakes_refuted")
+    assert [o.claims[0].verdict for o in done.values()] == ["assumed parameters", "not reproduced"]
+    assert not done["refuted"].holds
+    assert done["given"].holds
+    text = gallery.summary(list(done.values()))
+    assert "not reproduced      y stays below a <third> & more (figure 0)" in text
+    assert "0.333; wanted: <= 1/3" in text
+    assert "seen: a half" in text
+    assert "assumed: a size" in text
+    assert text.endswith("2 figures, 2 claims: 0 reproduced, 1 assumed parameters, 1 not reproduced")
+
+
+# -- what is kept ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_done_is_not_done_again(tmp_path, log):
+    first = made(tmp_path / "g")
+    before = (tmp_path / "g/index.html").read_text()
+    assert sorted(log()) == ["compute cube", "compute late", "draw cube", "draw late"]
+    again = made(tmp_path / "g", processes=2)
+    assert len(log()) == 4
+    assert {o.state for o in again.values()} == {"kept", "skipped"}
+    assert again["cube"].claims == first["cube"].claims
+    assert (tmp_path / "g/index.html").read_text() == before
+
+
+def test_another_scale_is_another_figure(tmp_path, log):
+    made(tmp_path / "g", ids=["cube"])
+    gallery.reproduce(["cube"], scale="quick", folder=tmp_path / "g", processes=1, modules=[FAKES])
+    assert log().count("compute cube") == 2
+    made(tmp_path / "g", ids=["cube"])
+    assert log().count("compute cube") == 2
+
+
+def test_changed_code_is_run_again(tmp_path, monkeypatch, log):
+    """The module of the figure, the version, and the modules of its own package that it imports."""
+    (tmp_path / "shelf").mkdir()
+    source = "from tests.figures.fakes import fake\nfrom shelf import part\nFIGURES = [fake('own')]\n"
+    (tmp_path / "shelf/__init__.py").write_text("")
+    (tmp_path / "shelf/part.py").write_text("SIZE = 1\n")
+    (tmp_path / "shelf/paper.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    figure = gallery.entries(["shelf.paper"])["own"].figure
+    start = fingerprints(figure, "shelf.paper", "tiny")
+    assert fingerprints(figure, "shelf.paper", "tiny") == start
+    assert fingerprints(figure, "shelf.paper", "quick")[0] != start[0]
+    made(tmp_path / "g", "shelf.paper")
+    (tmp_path / "shelf/part.py").write_text("SIZE = 2\n")
+    changed = fingerprints(figure, "shelf.paper", "tiny")
+    assert changed[0] != start[0]
+    assert made(tmp_path / "g", "shelf.paper")["own"].state == "made"
+    (tmp_path / "shelf/paper.py").write_text(source + "# one more line\n")
+    assert made(tmp_path / "g", "shelf.paper")["own"].state == "made"
+    assert log().count("compute own") == 3
+    monkeypatch.setattr("figures.fingerprint.__version__", "99.0")
+    assert made(tmp_path / "g", "shelf.paper")["own"].state == "made"
+
+
+def test_a_new_style_draws_anew_and_computes_nothing(tmp_path, monkeypatch, log):
+    first = made(tmp_path / "g")
+    data = (tmp_path / "g/tiny/cube/curve.csv").read_bytes()
+    monkeypatch.setattr("figures.fingerprint._drawing", lambda: "another style")
+    again = made(tmp_path / "g")
+    assert again["cube"].state == "drawn"
+    assert again["cube"].claims == first["cube"].claims
+    assert (log().count("compute cube"), log().count("draw cube")) == (1, 2)
+    assert (tmp_path / "g/tiny/cube/curve.csv").read_bytes() == data
+
+
+@pytest.mark.parametrize("name", ["curve.csv", "figure.png", "record.json"])
+def test_damaged_files_are_made_again(tmp_path, name):
+    made(tmp_path / "g", ids=["cube"])
+    file = tmp_path / "g/tiny/cube" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    assert made(tmp_path / "g", ids=["cube"])["cube"].state == "made"
+    if name != "record.json":
+        assert file.read_bytes() == whole
+
+
+def test_measurements_that_change_change_the_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMLAB_DATA", str(tmp_path))
+    figure = gallery.entries([FAKES])["absent"].figure
+    (tmp_path / "no/such/folder").mkdir(parents=True)
+    (tmp_path / "no/such/folder/curve.csv").write_text("1\n")
+    before = fingerprints(figure, FAKES, "tiny")
+    assert made(tmp_path / "g", ids=["absent"])["absent"].state == "made"
+    (tmp_path / "no/such/folder/curve.csv").write_text("2\n")
+    assert fingerprints(figure, FAKES, "tiny") != before
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_run_started_again_goes_on(tmp_path, log, processes):
+    """SIGKILL while the second of three figures is computed: the first is kept, nothing half-made is seen."""
+    code = (
+        "from pathlib import Path\nfrom figures import gallery\n"
+        f"gallery.reproduce(scale='tiny', folder=Path({str(tmp_path / 'g')!r}), processes={processes}, "
+        "modules=['tests.figures.fakes_slow'], announce=lambda line: print(line, flush=True))\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline().startswith("first: 1 reproduced (made")
+    until = time.monotonic() + 30.0
+    while "begin second" not in log() and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    run.stdout.close()
+    place = tmp_path / "g/tiny"
+    assert (place / "first/record.json").exists()
+    assert not (place / "second").exists()
+    assert not (tmp_path / "g/index.html").exists()
+    done = made(tmp_path / "g", "tests.figures.fakes_slow")
+    assert done["first"].state == "kept"
+    assert done["second"].state == "made"
+    assert log().count("compute first") == 1
+    assert {p.name for p in place.iterdir()} == {"first", "second", "third"}
+    # A worker does not outlive the run that started it.
+    assert log().count("compute second") == 1
+
+
+# -- choice and refusals -----------------------------------------------------------------------------------------------
+
+
+def test_ids_and_papers_choose(tmp_path):
+    assert [*made(tmp_path / "g", ids=["late"])] == ["late"]
+    found = gallery.chosen(gallery.entries(), ["zou2023", "wu2022-decay"])
+    assert [entry.figure.id for entry in found] == ["wu2022-decay", "zou2023-bounds", "zou2023-fig2"]
+    assert [*made(tmp_path / "h", ids=["cube"])] == ["cube"]
+    # What an earlier run made is still on the page.
+    made(tmp_path / "g", ids=["cube"])
+    assert {"cube", "late"} <= set(Page(tmp_path / "g/index.html").ids)
+
+
+def test_an_unknown_figure_is_refused_with_the_nearest(tmp_path):
+    with pytest.raises(InputError, match="'cubes' is not known; did you mean 'cube'"):
+        made(tmp_path / "g", ids=["cubes"])
+    assert not (tmp_path / "g").exists()
+
+
+def test_folders_that_are_no_gallery_are_refused(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/index.html").write_text("mine")
+    with pytest.raises(InputError, match="holds something other than a gallery"):
+        made(tmp_path / "full")
+    assert (tmp_path / "full/index.html").read_text() == "mine"
+    with pytest.raises(InputError, match="is a file"):
+        made(tmp_path / "full/index.html")
+
+
+def test_two_runs_do_not_write_to_one_gallery(tmp_path):
+    with gallery._gallery(tmp_path / "g"), pytest.raises(InputError, match="being written by another run"):
+        made(tmp_path / "g")
+    assert made(tmp_path / "g")
+
+
+def test_figures_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two figures are called 'third'"):
+        gallery.entries(["tests.figures.fakes_dying", "tests.figures.fakes_slow"])
+
+
+def test_progress_ends_at_the_whole(tmp_path):
+    seen = []
+    made(tmp_path / "g", progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == pytest.approx(seen[-1][1])
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_well_formed_and_stands_alone(tmp_path):
+    made(tmp_path / "g", FAKES, "tests.figures.fakes_refuted", "tests.figures.fakes_broken")
+    page = Page(tmp_path / "g/index.html")
+    assert page.open == []
+    assert page.wrong == []
+    assert "<script" not in page.source
+    assert "http:" not in page.source.replace("http://www.w3.org", "")
+    assert "https:" not in page.source
+    assert len(set(page.ids)) == len(page.ids)
+    for link in page.links:
+        if link.startswith("#"):
+            assert link[1:] in page.ids
+        elif not link.startswith("data:"):
+            assert (tmp_path / "g" / link).is_file(), link
+    assert sum(link.startswith("data:image/png;base64,") for link in page.links) == 5
+    for words in ("A cube.", "y stays below a <third> & more", "figure 0", "<= 1/3", "0.333", "assumed parameters",
+                  "not reproduced", "seen: a half", "the cube", "are absent"):  # fmt: skip
+        assert words in page.text
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+def command(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(["reproduce", *arguments])
+    said = capsys.readouterr()
+    return left.value.code, said.out, said.err
+
+
+@pytest.fixture
+def fakes_only(monkeypatch):
+    """The catalogue is that of the fakes."""
+    entries = gallery.entries
+
+    def use(*modules):
+        monkeypatch.setattr(gallery, "entries", lambda names=None: entries(names or modules))
+
+    return use
+
+
+def test_exit_codes(tmp_path, capsys, monkeypatch, fakes_only):
+    monkeypatch.chdir(tmp_path)
+    fakes_only(FAKES)
+    code, out, _ = command(capsys, "-o", "g", "--processes", "1")
+    assert code == 0
+    assert "cube  Figure cube" in out
+    assert "3 figures, 2 claims: 2 reproduced, 0 assumed parameters, 0 not reproduced; 1 skipped" in out
+    assert out.endswith("g/index.html\n")
+    fakes_only("tests.figures.fakes_refuted")
+    assert command(capsys, "-o", "g", "--processes", "1")[0] == 1
+    assert command(capsys, "given", "-o", "g", "--processes", "1")[0] == 0
+    fakes_only("tests.figures.fakes_broken")
+    assert command(capsys, "--processes", "1")[0] == 1
+    assert (tmp_path / "gallery/index.html").exists()
+    code, _, err = command(capsys, "brokn")
+    assert code == 2
+    assert "did you mean 'broken'" in err
+    assert "choose one of them" in command(capsys, "--quick", "--full")[2]
+
+
+def test_list(capsys, fakes_only):
+    fakes_only(FAKES)
+    code, out, _ = command(capsys, "--list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[:3]] == ["absent", "cube", "late"]
+    assert "(needs no/such/folder)" in out
+
+
+def test_ctrl_c_keeps_what_is_made(tmp_path, capsys, monkeypatch, fakes_only):
+    monkeypatch.chdir(tmp_path)
+    fakes_only("tests.figures.fakes_slow")
+    settled = gallery._settled
+
+    def interrupted(entry, *rest):
+        if entry.figure.id == "second":
+            raise KeyboardInterrupt
+        return settled(entry, *rest)
+
+    monkeypatch.setattr(gallery, "_settled", interrupted)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    code, _, err = command(capsys, "--processes", "1")
+    assert code == 130
+    assert "start the same command again" in err
+    assert sorted(p.name for p in (tmp_path / "gallery/quick").iterdir()) == ["first"]
+    assert json.loads((tmp_path / "gallery/quick/first/record.json").read_text())["id"] == "first"
+
+
+def test_the_catalogue_is_complete_and_says_what_it_does():
+    """Every figure of the repository: a name of its own, a setting, a paper; found by `figures.catalogue` too."""
+    import figures
+
+    found = gallery.entries()
+    assert [*figures.catalogue()] == [*found]
+    for name, entry in found.items():
+        assert name == entry.figure.id
+        assert name.startswith(entry.module.rpartition(".")[2].split("_")[0])
+        assert entry.figure.title
+        assert str(entry.figure.year) in entry.figure.paper
+        assert len(entry.figure.setting) > 60
