@@ -4,6 +4,10 @@ last.
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
 
 def pytest_terminal_summary(terminalreporter, config):
     """For every group, how many times as long as the test named `simlab` the others take (medians of one run)."""
