@@ -28,31 +28,31 @@ class Nvrtc:
     """The run-time compiler of the wheel nvidia-cuda-nvrtc-cu12, which needs no GPU and no driver."""
 
     def __init__(self, path):
-        self.library = ctypes.CDLL(str(path))
+        self.nvrtc = ctypes.CDLL(str(path))
 
     def compile(self, source, kernels, architecture):
         """(machine code, log with the resources that every kernel takes), or an AssertionError with the log."""
         program = ctypes.c_void_p()
-        self.library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"source.cu", 0, None, None)
+        self.nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"source.cu", 0, None, None)
         for kernel in kernels:
-            assert self.library.nvrtcAddNameExpression(program, kernel.encode()) == 0
+            assert self.nvrtc.nvrtcAddNameExpression(program, kernel.encode()) == 0
         options = [b"-std=c++17", f"--gpu-architecture={architecture}".encode(), b"--ptxas-options=-v"]
-        failed = self.library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+        failed = self.nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
         log = self._text(program, "ProgramLog")
         assert not failed, log.decode()
         code = self._text(program, "CUBIN")
         for kernel in kernels:
             lowered = ctypes.c_char_p()
-            assert self.library.nvrtcGetLoweredName(program, kernel.encode(), ctypes.byref(lowered)) == 0
+            assert self.nvrtc.nvrtcGetLoweredName(program, kernel.encode(), ctypes.byref(lowered)) == 0
             assert lowered.value in code
-        self.library.nvrtcDestroyProgram(ctypes.byref(program))
+        self.nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
         return code, log.decode()
 
     def _text(self, program, what):
         size = ctypes.c_size_t()
-        assert getattr(self.library, f"nvrtcGet{what}Size")(program, ctypes.byref(size)) == 0
+        assert getattr(self.nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size)) == 0
         buffer = ctypes.create_string_buffer(size.value)
-        assert getattr(self.library, f"nvrtcGet{what}")(program, buffer) == 0
+        assert getattr(self.nvrtc, f"nvrtcGet{what}")(program, buffer) == 0
         return buffer.raw
 
 

@@ -14,8 +14,8 @@ from numba import njit
 from scipy.stats import chi2
 
 import simlab as sl
+from simlab.kernels import laws, rows
 from simlab.kernels import philox as kernel
-from simlab.kernels import rows
 from simlab.methods import sgd
 from simlab.schedules import constant
 from tests import naive_sampler
@@ -225,3 +225,8 @@ def test_epochs_and_replicas_are_shuffled_each_on_its_own():
     for first, second in [(grid[::2], grid[1::2]), (grid[:, ::2], grid[:, 1::2])]:
         agreements = np.count_nonzero(first == second, axis=-1)
         assert abs(agreements.mean() - 1.0) * np.sqrt(agreements.size) < 4.9
+
+
+def test_what_only_the_compiler_can_run_says_so():
+    with pytest.raises(TypeError, match=r"shape_strip exists in compiled code alone; call it from a function under"):
+        laws.shape_strip(0, None, None, None, 0, 0, 1, 5.0, None, None)

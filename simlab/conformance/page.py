@@ -62,7 +62,7 @@ def _bounds(axes: Axes, verdicts: Sequence[Verdict]) -> None:
     axes.set_ylim(y - 0.4, -0.6)
     axes.set_yticks(ticks, [name for name, _ in names])
     _red(axes, [sound for _, sound in names])
-    axes.set_xlabel("bound / exact: range and median (upper bounds >, lower bounds <)")
+    axes.set_xlabel("bound / exact: range and median, cut at $10^{\\pm 6}$ (upper bounds >, lower bounds <)")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6)
 
 

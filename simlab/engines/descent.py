@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -16,11 +15,11 @@ from simlab._version import __version__
 from simlab.checkpoint import Checkpoint
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.recording import Record, Status, record_steps
+from simlab.engines.sampling import MOST_STEPS, Ticker, check_counters, fingerprint, quantile_levels
 from simlab.engines.swarm import Kept, Plan, Swarm, run_swarm
-from simlab.errors import InputError, check_count, check_number, unknown_name
+from simlab.errors import InputError, check_count, unknown_name
 from simlab.kernels.philox import LANES
 from simlab.methods.base import Method
-from simlab.progress import ProgressBar
 from simlab.river import noise as noises
 from simlab.river.landscapes import Landscape, Split
 from simlab.schedules import Schedule
@@ -34,7 +33,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 QUANTITIES = ("loss", "river", "hill", "coordinate")
-MOST_STEPS = 2**32 - 1
 LARGEST_HESSIAN = 2000
 """Dimension up to which the start is looked at for steps beyond 2 / lam_max."""
 
@@ -106,13 +104,13 @@ def descend(
         None if every is None else check_count("every", every),
         bool(paths),
     )
-    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in quantiles])
-    if max(each.length for each in methods) > MOST_STEPS:
-        raise InputError(f"method has more steps than {MOST_STEPS}; the sampler takes no more.")
+    levels = quantile_levels(quantiles)
+    for each in methods:
+        check_counters(each)
     noisy = given.on(landscape)
     _warn_of_large_steps(landscape, methods)
     splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
-    ticker = _Ticker(plan.replicas * sum(m.length for m in methods), progress)
+    ticker = Ticker("descend", plan.replicas * sum(m.length for m in methods), progress)
     parts: list[Any] = []
     try:
         for j, each in enumerate(methods):
@@ -130,26 +128,6 @@ def descend(
     return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan)
 
 
-class _Ticker:
-    """Counts the steps of all replicas and shows them; called with those of a chunk, it says whether to go on."""
-
-    def __init__(self, total: int, progress: Progress | bool | None) -> None:
-        self.total, self.done = total, 0
-        self.bar = ProgressBar("descend", "steps", None if progress is None else bool(progress))
-        self.report: Any = progress if callable(progress) else self.bar
-
-    def __call__(self, amount: int) -> bool:
-        self.done += amount
-        try:
-            self.report(min(self.done, self.total), self.total)
-        except KeyboardInterrupt:
-            return False
-        return True
-
-    def close(self) -> None:
-        self.bar.close()
-
-
 def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> None:
     if landscape.dim > LARGEST_HESSIAN:
         return
@@ -165,22 +143,18 @@ def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> Non
 
 def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:
     """A digest of everything that the bits of a run depend on."""
-    plan, method, landscape = swarm.plan, swarm.method, swarm.landscape
-    digest = hashlib.sha256()
-    facts = [__version__, plan.replicas, plan.seed, plan.paths, landscape.expression, noise.expression, method.length]
-    digest.update(json.dumps([*facts, landscape.code, None if river is None else repr(river)]).encode())
-    for function in (landscape.loss, landscape.gradient, swarm.noisy.shape):
-        code = getattr(getattr(function, "py_func", None), "__code__", None)
-        digest.update(b"" if code is None else code.co_code + repr(code.co_consts).encode())
-    arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps, method.start)
-    for value in (*arrays, *swarm.noisy):
-        if not callable(value):
-            digest.update(np.ascontiguousarray(value).tobytes())
-    for start in range(0, method.length, 65536):
-        stop = min(start + 65536, method.length)
-        for array in (*method.coefficients(start, stop), method.readout(start, stop + 1), method.batches(start, stop)):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    plan, landscape = swarm.plan, swarm.landscape
+    facts = [plan.replicas, plan.seed, plan.paths, landscape.expression, noise.expression, landscape.code]
+    codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, swarm.noisy.shape)]
+    arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps)
+    numbers = [value for value in (*arrays, *swarm.noisy) if not callable(value)]
+    return fingerprint([*facts, None if river is None else repr(river)], [*codes, *numbers], swarm.method)
+
+
+def _code_of(function: Any) -> bytes:
+    """What tells the user's compiled functions apart; nothing for our own, which their name tells."""
+    code = getattr(getattr(function, "py_func", None), "__code__", None)
+    return b"" if code is None else bytes(code.co_code) + repr(code.co_consts).encode()
 
 
 # -- statistics over replicas ------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -11,28 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab._version import __version__
 from simlab.checkpoint import Checkpoint
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.devices import choose
 from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble
 from simlab.engines.recording import Record, RunResult, Status, record_steps
-from simlab.errors import InputError, check_count, check_number, unknown_name
+from simlab.engines.sampling import MOST_STEPS, Ticker, check_counters, entries, fingerprint, quantile_levels
+from simlab.errors import check_count, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.problems.draws import Draws, draws_of
-from simlab.progress import ProgressBar
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
 
-__all__ = ["check_counters", "check_sampling", "sample"]
+__all__ = ["check_sampling", "sample"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-MOST_STEPS = 2**32 - 1
-MOST_SAMPLES = 2**29 - 1
-"""What the words of a counter hold."""
 
 
 def sample(
@@ -104,7 +97,7 @@ def sample(
     recorded = [record_steps(record, each.length) for each in methods]
     chosen = choose(device)
     size = draws.eigenvalues.size
-    ticker = _Ticker(plan.replicas * sum(m.length for m in methods), progress)
+    ticker = Ticker("sample", plan.replicas * sum(m.length for m in methods), progress)
     results: list[RunResult] = []
     names: list[str] = []
     try:
@@ -155,28 +148,7 @@ def check_sampling(
         None if block is None else check_count("block", block),
         None if every is None else check_count("every", every),
     )
-    levels = np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in _entries("quantiles", quantiles)])
-    return draws_of(problem, law), plan, levels
-
-
-class _Ticker:
-    """Counts the steps of all replicas and shows them; called with those of a chunk, it says whether to go on."""
-
-    def __init__(self, total: int, progress: Progress | bool | None) -> None:
-        self.total, self.done = total, 0
-        self.bar = ProgressBar("sample", "steps", None if progress is None else bool(progress))
-        self.report: Any = progress if callable(progress) else self.bar
-
-    def __call__(self, amount: int) -> bool:
-        self.done += amount
-        try:
-            self.report(min(self.done, self.total), self.total)
-        except KeyboardInterrupt:
-            return False
-        return True
-
-    def close(self) -> None:
-        self.bar.close()
+    return draws_of(problem, law), plan, quantile_levels(quantiles)
 
 
 def _precision(dtype: Any) -> Precision:
@@ -193,28 +165,8 @@ def _precision(dtype: Any) -> Precision:
 
 def _watched(coordinates: Sequence[int] | None, dim: int) -> IntArray:
     """0-based indices of the coordinates whose trajectories are kept."""
-    entries = [] if coordinates is None else _entries("coordinates", coordinates)
-    return np.array([check_count("coordinates", i, high=dim) for i in entries], dtype=np.int64) - 1
-
-
-def _entries(field: str, values: Any) -> list[Any]:
-    try:
-        return list(values)
-    except TypeError:
-        raise InputError(f"{field} = {values!r} is not a sequence; give a list of numbers.") from None
-
-
-def check_counters(method: Method) -> None:
-    """Refuse a run whose steps or samples do not fit the words of a counter."""
-    if method.length > MOST_STEPS:
-        raise InputError(
-            f"method has {method.length} steps; the sampler takes {MOST_STEPS} at most, simlab.exact more."
-        )
-    for start in range(0, method.length, 65536):
-        batch = method.batches(start, min(start + 65536, method.length))
-        most = int(np.max(batch, where=np.isfinite(batch), initial=0.0))
-        if most > MOST_SAMPLES:
-            raise InputError(f"batch = {most} is more than {MOST_SAMPLES}; use math.inf for the full gradient.")
+    wanted = [] if coordinates is None else entries("coordinates", coordinates)
+    return np.array([check_count("coordinates", i, high=dim) for i in wanted], dtype=np.int64) - 1
 
 
 def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tuple[list[str], IntArray]:
@@ -225,18 +177,10 @@ def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tu
 
 def _fingerprint(ensemble: Ensemble, steps: IntArray, labels: IntArray) -> str:
     """A digest of everything that the bits of a run depend on."""
-    plan, method, draws = ensemble.plan, ensemble.method, ensemble.draws
-    digest = hashlib.sha256()
-    facts = [__version__, plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, method.length]
-    digest.update(json.dumps([*facts, ensemble.device]).encode())
-    for array in (*draws, steps, labels, ensemble.watched, method.start):
-        if isinstance(array, np.ndarray):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    for start in range(0, method.length, 65536):
-        stop = min(start + 65536, method.length)
-        for array in (*method.coefficients(start, stop), method.readout(start, stop + 1), method.batches(start, stop)):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    plan, draws = ensemble.plan, ensemble.draws
+    facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, ensemble.device]
+    arrays = [part for part in (*draws, steps, labels, ensemble.watched) if isinstance(part, np.ndarray)]
+    return fingerprint(facts, arrays, ensemble.method)
 
 
 # -- statistics over replicas ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit, types
 from numba.extending import overload
 
-from simlab.kernels.compiling import FUSED, hot
+from simlab.kernels.compiling import FUSED, compiled_only, hot
 from simlab.kernels.fields import sine_cosine
 from simlab.kernels.laws import gaussian_pair
 from simlab.kernels.philox import FEATURES, LANES, TILE, counter_word, philox
@@ -130,9 +130,9 @@ def _across_the_curve(y, params, xi, out):
         out[1, l] = size
 
 
+@compiled_only
 def shape_noise(shape, y, params, xi, out):
-    """out[:, l] = noise at y[:, l] from xi[:, l], by the user's function or across a curve (compiled code only)."""
-    raise NotImplementedError
+    """out[:, l] = noise at y[:, l] from xi[:, l], by the user's function or across a curve."""
 
 
 @overload(shape_noise)

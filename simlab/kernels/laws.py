@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from simlab.kernels.compiling import FUSED, hot
+from simlab.kernels.compiling import FUSED, compiled_only, hot
 from simlab.kernels.elementary import DOUBLE, SINGLE
 from simlab.kernels.philox import FEATURES, LANES, NOISE, RADIUS, TILE, counter_word, fill_words, philox
 
@@ -21,14 +21,14 @@ __all__ = ["GAUSSIAN", "LAPLACE", "STUDENT", "THREE_POINT", "UNIFORM", "draw_str
 GAUSSIAN, UNIFORM, LAPLACE, STUDENT, THREE_POINT = range(5)
 
 
+@compiled_only
 def shape_strip(law, words, more, x, at, base, tiles, degrees, threshold, size):
-    """x[at : at + 256 tiles] from the words of so many tiles (compiled code only; see `draw_strip`)."""
-    raise NotImplementedError
+    """x[at : at + 256 tiles] from the words of so many tiles; see `draw_strip`."""
 
 
+@compiled_only
 def gaussian_pair(word, angle, like):
-    """Two independent normals from two words, in the precision of `like` (compiled code only)."""
-    raise NotImplementedError
+    """Two independent normals from two words, in the precision of `like`."""
 
 
 def _functions(real, elementary):

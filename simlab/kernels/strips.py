@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from simlab.kernels.compiling import FUSED, hot
+from simlab.kernels.compiling import FUSED, compiled_only, hot
 from simlab.kernels.fields import BIGRAM, CURVED, FUNCTIONS, HYPERBOLIC, STRAIGHT, TAPERED, sine_cosine
 
 __all__ = [
@@ -127,14 +127,14 @@ def _built_in_gradients(field, w, params, out):
         _bigram_gradients(w, params, out)
 
 
+@compiled_only
 def strip_loss(field, w, params, out):
-    """out[l] = loss of w[:, l]; `field` is a code or the user's compiled loss (compiled code only)."""
-    raise NotImplementedError
+    """out[l] = loss of w[:, l]; `field` is a code or the user's compiled loss."""
 
 
+@compiled_only
 def strip_gradient(field, w, params, out):
-    """out[:, l] = gradient at w[:, l]; `field` is a code or the user's compiled gradient (compiled code only)."""
-    raise NotImplementedError
+    """out[:, l] = gradient at w[:, l]; `field` is a code or the user's compiled gradient."""
 
 
 @overload(strip_loss)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from simlab._version import __version__
 from simlab.engines.recording import record_steps
-from simlab.engines.sample import check_counters, check_sampling
+from simlab.engines.sample import check_sampling
+from simlab.engines.sampling import check_counters
 from simlab.errors import InputError
 from simlab.experiment import Experiment
 from simlab.experiment.document import canonical
