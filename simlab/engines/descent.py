@@ -15,7 +15,15 @@ from simlab._version import __version__
 from simlab.checkpoint import Checkpoint
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.recording import Record, Status, record_steps
-from simlab.engines.sampling import MOST_STEPS, Ticker, check_counters, fingerprint, quantile_levels
+from simlab.engines.sampling import (
+    MOST_STEPS,
+    Ticker,
+    check_counters,
+    fingerprint,
+    mean_and_error,
+    order_statistics,
+    quantile_levels,
+)
 from simlab.engines.swarm import Kept, Plan, Swarm, run_swarm
 from simlab.errors import InputError, check_count, unknown_name
 from simlab.kernels.philox import LANES
@@ -173,10 +181,8 @@ def _dataset(swarm: Swarm, kept: Kept, steps: IntArray, levels: FloatArray) -> x
     for n in np.unique(got[got > 0]):
         rows = np.flatnonzero(got == n)
         part = values[rows, :n]
-        mean[rows], error[rows] = _mean_and_error(part)
-        order = np.sort(part, axis=1)
-        at = np.clip(np.ceil(np.round(levels * n, 6)).astype(np.int64) - 1, 0, n - 1)
-        spread[rows] = np.moveaxis(order[:, at], 1, 2)
+        mean[rows], error[rows] = mean_and_error(part)
+        spread[rows] = np.moveaxis(order_statistics(part, levels), 1, 2)
         hills[rows] = kept.hills[rows, : -(-n // LANES)].sum(axis=1) / n
     gone = np.array([np.count_nonzero((kept.ended >= 0) & (kept.ended <= step)) for step in steps])
     status: Status = "interrupted" if kept.interrupted else "done"
@@ -200,16 +206,6 @@ def _dataset(swarm: Swarm, kept: Kept, steps: IntArray, levels: FloatArray) -> x
         variables["iterate"] = (("step", "replica", "index"), kept.points)
         variables["replica_loss"] = (("step", "replica", "quantity"), values)
     return xr.Dataset(variables, {"step": steps, "quantity": list(QUANTITIES[:known]), "quantile": levels})
-
-
-def _mean_and_error(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean over axis 1 and its standard error (NaN for a single replica); both infinite where a replica is."""
-    n = values.shape[1]
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        mean = values.mean(axis=1)
-        spread = ((values - mean[:, None]) ** 2).sum(axis=1)
-        error = np.sqrt(spread / (n - 1) / n) if n > 1 else np.full_like(mean, np.nan)
-    return mean, np.where(np.isfinite(mean), error, np.inf)
 
 
 def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:

@@ -14,7 +14,16 @@ from simlab.engines.arguments import MethodArgument, Progress, named_methods, wo
 from simlab.engines.devices import choose
 from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble
 from simlab.engines.recording import Record, RunResult, Status, record_steps
-from simlab.engines.sampling import MOST_STEPS, Ticker, check_counters, entries, fingerprint, quantile_levels
+from simlab.engines.sampling import (
+    MOST_STEPS,
+    Ticker,
+    check_counters,
+    entries,
+    fingerprint,
+    mean_and_error,
+    order_statistics,
+    quantile_levels,
+)
 from simlab.errors import check_count, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
@@ -205,12 +214,12 @@ def _summary(ensemble: Ensemble, outcome: Outcome, steps: IntArray, levels: Floa
     for n in np.unique(got[got > 0]):
         rows = np.flatnonzero(got == n)
         part = risk[rows, :n]
-        mean[rows], statistics["standard_error"][1][rows] = _mean_and_error(part)
+        mean[rows], statistics["standard_error"][1][rows] = mean_and_error(part)
         whole = part.sum(axis=2)
-        statistics["risk_error"][1][rows] = _mean_and_error(whole)[1]
-        statistics["total_error"][1][rows] = _mean_and_error(whole.sum(axis=2))[1]
-        statistics["risk_quantile"][1][rows] = _quantiles(whole, levels)
-        statistics["total_quantile"][1][rows] = _quantiles(whole.sum(axis=2), levels)
+        statistics["risk_error"][1][rows] = mean_and_error(whole)[1]
+        statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=2))[1]
+        statistics["risk_quantile"][1][rows] = order_statistics(whole, levels)
+        statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=2), levels)
     if ensemble.watched.size:
         statistics["trajectory"] = (("replica", "coordinate"), outcome.path)
     reached = np.flatnonzero(got)
@@ -236,22 +245,3 @@ def _count_diverged(ended: IntArray, steps: IntArray, got: IntArray) -> FloatArr
         gone = np.sort(ended[:n][ended[:n] >= 0])
         out[got == n] = np.searchsorted(gone, steps[got == n], side="right")
     return out
-
-
-def _mean_and_error(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean over axis 1 and its standard error (NaN for a single replica); both infinite where a replica is."""
-    n = values.shape[1]
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        mean = values.mean(axis=1)
-        spread = ((values - mean[:, None]) ** 2).sum(axis=1)
-        error = np.sqrt(spread / (n - 1) / n) if n > 1 else np.full_like(mean, np.nan)
-    return mean, np.where(np.isinf(mean), np.inf, error)
-
-
-def _quantiles(values: FloatArray, levels: FloatArray) -> FloatArray:
-    """Order statistics over axis 1, moved behind it: the smallest value with at least a share `level` at or below."""
-    n = values.shape[1]
-    order = np.sort(values, axis=1)
-    # Rounded first: 0.07 times 100 is 7 and not what floats make of it, a little more.
-    at = np.clip(np.ceil(np.round(levels * n, 6)).astype(np.int64) - 1, 0, n - 1)
-    return order[:, at]

@@ -1,4 +1,4 @@
-"""What the doors of both samplers share: limits of the counters, quantile levels, progress, identity of a run."""
+"""What the doors of both samplers share: limits of the counters, progress, identity of a run, statistics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from simlab.errors import InputError, check_number
 from simlab.methods.base import Method
 from simlab.progress import ProgressBar
 
-__all__ = ["MOST_SAMPLES", "MOST_STEPS", "Ticker", "check_counters", "entries", "fingerprint", "quantile_levels"]
+__all__ = [
+    "MOST_SAMPLES",
+    "MOST_STEPS",
+    "Ticker",
+    "check_counters",
+    "entries",
+    "fingerprint",
+    "mean_and_error",
+    "order_statistics",
+    "quantile_levels",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -84,3 +94,25 @@ def fingerprint(facts: list[Any], parts: Iterable[npt.ArrayLike | bytes], method
         for array in (*method.coefficients(start, stop), method.readout(start, stop + 1), method.batches(start, stop)):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+# -- statistics over replicas ------------------------------------------------------------------------------------------
+
+
+def mean_and_error(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over axis 1 and its standard error (NaN for a single replica); both infinite where a replica is."""
+    n = values.shape[1]
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        mean = values.mean(axis=1)
+        spread = ((values - mean[:, None]) ** 2).sum(axis=1)
+        error = np.sqrt(spread / (n - 1) / n) if n > 1 else np.full_like(mean, np.nan)
+    return mean, np.where(np.isinf(mean), np.inf, error)
+
+
+def order_statistics(values: FloatArray, levels: FloatArray) -> FloatArray:
+    """Order statistics over axis 1, moved behind it: the smallest value with at least a share `level` at or below."""
+    n = values.shape[1]
+    order = np.sort(values, axis=1)
+    # Rounded first: 0.07 times 100 is 7 and not what floats make of it, a little more.
+    at = np.clip(np.ceil(np.round(levels * n, 6)).astype(np.int64) - 1, 0, n - 1)
+    return order[:, at]
