@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-__all__ = ["PALETTE", "WIDTH", "new_figure", "risk", "save", "schedules", "shades", "style"]
+__all__ = ["PALETTE", "WIDTH", "new_figure", "risk", "save", "schedules", "shades", "style", "use_style"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -60,6 +60,13 @@ def style() -> Iterator[None]:
 
     with mpl.rc_context(_RC):
         yield
+
+
+def use_style() -> None:
+    """The same from here on: for notebooks, where figures are drawn after the cell that makes them."""
+    import matplotlib as mpl
+
+    mpl.rcParams.update(_RC)
 
 
 def new_figure(width: float, height: float) -> Figure:

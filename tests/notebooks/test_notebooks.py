@@ -1,0 +1,142 @@
+"""The notebooks: pairs that agree, as a newcomer needs them, and run by nbmake with the exercises' solutions.
+
+Running needs the extra `notebooks`; without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+jupytext = pytest.importorskip("jupytext", reason="the notebooks need: pip install -e '.[notebooks]'")
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("nbmake")
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
+MOST_BYTES = 1_000_000
+SOLUTION = re.compile(r"<details>(.*?)</details>", re.DOTALL)
+CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.^])[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
+
+pytestmark = pytest.mark.notebooks
+
+
+def stored(source):
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+def prose(notebook):
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def solutions(notebook):
+    """The code of every solution, in order."""
+    return ["\n".join(CODE.findall(block)) for block in SOLUTION.findall(prose(notebook))]
+
+
+def outputs(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def said(notebook):
+    """What the cells print as prose, one text each."""
+    return [
+        output["data"]["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.get("data", {})
+    ]
+
+
+each = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+def test_the_course_is_whole():
+    names = [path.stem for path in SOURCES]
+    assert [name[:2] for name in names] == [f"{i:02d}" for i in range(1, 9)]
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == names
+    listed = (FOLDER / "README.md").read_text()
+    assert all(f"({name}.ipynb)" in listed for name in names)
+
+
+@each
+def test_the_pair_agrees(source):
+    pair = [
+        [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+        for notebook in (jupytext.read(source), stored(source))
+    ]
+    assert pair[0] == pair[1], f"run: python notebooks/build.py {source.stem}"
+
+
+@each
+def test_stored_as_it_ran(source):
+    """Run once from top to bottom, every picture kept, no widget (it would show nothing), small, no path inside."""
+    path = source.with_suffix(".ipynb")
+    notebook = stored(source)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert path.stat().st_size < MOST_BYTES
+    assert sum("image/png" in output.get("data", {}) for output in outputs(notebook)) >= 3
+    assert all(not cell.outputs for cell in cells if "slider" in cell.metadata.get("tags", []))
+    assert all(output.output_type in ("display_data", "execute_result") for output in outputs(notebook))
+    text = json.dumps(outputs(notebook))
+    assert not re.search(r"/(home|work|root|tmp|Users)/", text)
+    assert not re.search(r"<Figure size", "".join(said(notebook)))
+
+
+@each
+def test_built_as_a_lesson(source):
+    text = prose(stored(source))
+    for part in ("# ", "**Goal.**", "**Prerequisites.**", "arxiv.org/abs/", "$$", "## Exercises"):
+        assert part in text, part
+    assert text.rstrip().split("\n## ")[-1].startswith("What this does not tell you")
+    code = solutions(stored(source))
+    assert len(code) >= 3
+    assert all("assert " in each for each in code), "a solution that says something must check it"
+    assert "What to see" in "".join(said(stored(source)))
+
+
+@each
+def test_no_number_is_typed_into_the_prose(source):
+    """Decimals and percentages outside equations, code and links come from a cell."""
+    text = prose(stored(source))
+    for pattern in (CODE, re.compile(r"\$\$.*?\$\$", re.DOTALL), re.compile(r"\$[^$]*\$"), re.compile(r"`[^`]*`")):
+        text = pattern.sub(" ", text)
+    text = re.sub(r"\[[^\]]*\]\([^)]*\)", " ", text)
+    typed = [m.group() for m in re.finditer(r"\d+\.\d+|\d+(\.\d+)?\s?(%|times\b|x\b)|\d+e-?\d+", text)]
+    assert not typed, typed
+
+
+def test_words_count_as_typed_numbers():
+    """The pattern above does find what it is meant to find."""
+    assert re.findall(r"\d+\.\d+|\d+\s?%", "falls by 12 % to 0.3") == ["12 %", "0.3"]
+
+
+@each
+def test_runs_and_the_solutions_too(source, tmp_path):
+    """By nbmake, the solutions as cells at the end; nothing on standard error, and the prose's numbers as stored."""
+    notebook = jupytext.read(source)
+    kept = stored(source)
+    notebook.metadata["kernelspec"] = kept.metadata["kernelspec"]
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in solutions(kept)]
+    copy = tmp_path / f"{source.stem}.ipynb"
+    nbformat.write(notebook, copy)
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "--nbmake-timeout=300", "-q"]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "-p", "no:xdist", "-c", os.devnull, "--rootdir", str(tmp_path), str(copy)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    ran = nbformat.read(copy, as_version=4)
+    loud = [output.text for output in outputs(ran) if output.output_type == "stream" and output.name == "stderr"]
+    assert not loud, loud
+    for now, before in zip(said(ran), said(kept), strict=True):
+        assert NUMBER.sub("#", now) == NUMBER.sub("#", before)
+        for a, b in zip(NUMBER.finditer(now), NUMBER.finditer(before), strict=True):
+            assert float(a.group()) == pytest.approx(float(b.group()), rel=0.02, abs=1e-12), (now, before)
