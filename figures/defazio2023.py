@@ -181,7 +181,7 @@ def _tuned(problem: sl.LinearRegression, shape: FloatArray) -> float:
 def draw_regression(data: Data) -> Figure:
     curves, rounds = data["curves"], data["rounds"]
     with style():
-        figure = new_figure(WIDTH, 2.6)
+        figure = new_figure(WIDTH, 2.8)
         a, b, c = figure.subplots(1, 3)
         for j, (start, dash) in enumerate(zip(STARTS, ("-", "--"), strict=True)):
             shown = first(curves["round"])
@@ -201,9 +201,9 @@ def draw_regression(data: Data) -> Figure:
             )
         a.set(title="(a) $\\sqrt{E|g_t|^2}$", xlabel="progress", ylabel="gradient norm", yscale="log")
         b.set(title="(b) schedule of each round", xlabel="progress", ylabel="learning rate / largest")
-        b.legend()
         c.set(title="(c) change in a round", xlabel="round", ylabel="largest change", yscale="log")
-        c.legend()
+        c.legend(title="(a), (b) likewise")
+        figure.legend(*b.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

@@ -213,13 +213,18 @@ def draw_cooldown(data: Data) -> Figure:
             base, bound = (column(fixed, key, schedule="wsd", cooldown=length) for key in ("base", "bound"))
             order = np.argsort(base)
             ends = i in (0, lengths.size - 1)
-            label = f"cooldown {length:.2f}" if ends else None
+            label = f"cooldown {length:.0%}" if ends else None
             c.plot(base[order], bound[order], color=shades(lengths.size)[i], lw=0.9, label=label)
         gamma, bound = (column(tuned, key, schedule="wsd") for key in ("base", "bound"))
         c.plot(gamma, bound, "o", color="black", ms=3, label="best of each")
-        c.set(xscale="log", ylim=(0.09, 0.3), title="(c) linear cooldown over base rates")
+        c.set(
+            xscale="log",
+            xlim=(base.min(), 3.0 * base.max()),
+            ylim=(0.09, 0.3),
+            title="(c) linear cooldown over base rates",
+        )
         c.set(xlabel="base learning rate $\\gamma$", ylabel="bound $\\Omega_T$")
-        c.legend()
+        c.legend(loc="center right")
         cycles = data["cycles"]
         for i, cycle in enumerate(first(cycles["cycle"])):
             t, bound = (column(cycles, key, cycle=cycle) for key in ("t", "bound"))

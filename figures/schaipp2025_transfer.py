@@ -97,7 +97,8 @@ def draw_transfer(data: Data) -> Figure:
             x, y = (column(horizons, key, way=way) for key in ("extension", "ratio"))
             b.plot(x, y, color=PALETTE[i], ls=DASHES[i % 4], marker=".", label=way)
         b.set(title="(b) over horizons", xlabel="horizon $T_1/T_0$", ylabel=r"$\Omega_{T_1}$ / tuned anew")
-        b.legend()
+        b.set_ylim(top=1.42)
+        b.legend(loc="upper left", ncols=1, labelspacing=0.25)
         x = column(horizons, "extension", way="longer cooldown")
         c.plot(
             x,
