@@ -224,7 +224,7 @@ def draw_cooldown(data: Data) -> Figure:
             title="(c) linear cooldown over base rates",
         )
         c.set(xlabel="base learning rate $\\gamma$", ylabel="bound $\\Omega_T$")
-        c.legend(loc="center right")
+        c.legend(loc="lower right", handlelength=1.4)
         cycles = data["cycles"]
         for i, cycle in enumerate(first(cycles["cycle"])):
             t, bound = (column(cycles, key, cycle=cycle) for key in ("t", "bound"))
