@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import simlab as sl
-from simlab.engines import cuda
+from simlab.engines import cuda, cuda_moments, cuda_sample
 from simlab.engines.diagonal import run_diagonal
 from simlab.engines.recording import record_steps
 from simlab.kernels import laws
@@ -139,7 +139,7 @@ def kernel_of(case):
         if case.shape is not None:
             patch.setattr(cuda, "shape_of", lambda *_: case.shape)
         source, _, _ = chunks_of(case)
-        sampler = cuda.GpuSampler(source, device=_Nowhere())
+        sampler = cuda_sample.GpuSampler(source, device=_Nowhere())
         batches = case.law != "additive" and case.batches != "one"
         return sampler.kernel(case.k, case.parts, batches)[0]
 
@@ -156,7 +156,7 @@ def check_case(case, device, bound, monkeypatch):
     source, z, chunks = chunks_of(case)
     ended = np.full(REPLICAS, -1)
     expected_ended = ended.copy()
-    sampler = cuda.GpuSampler(source, device)
+    sampler = cuda_sample.GpuSampler(source, device)
     noise_part = case.parts - 1
     on_device = sampler.upload(z)
     for begin, (keep, t0, arrays, serial) in zip((1, 0), chunks, strict=True):
@@ -201,7 +201,7 @@ def check_size(dim, device, bound):
         for _ in range(2)
     ]  # fmt: skip
     head = (0, replicas, 0, 0, M, b, c, np.ones((n + 1, 1)) * [1.0, 0.0], np.ones(n, np.int64), 0, *KEY, 2, 1)
-    sampler = cuda.GpuSampler(source, device)
+    sampler = cuda_sample.GpuSampler(source, device)
     on_device = sampler.upload(z)
     run_replicas(source, keeps[0], *head, z)
     sampler.run_replicas(keeps[1], *head, on_device)
@@ -254,7 +254,7 @@ def moment_jobs(lengths=(100, 61)):
                 count = (1, 3, nodes.size)[(j + number) % 3]
                 labels = np.arange(nodes.size) * 7 % count
                 steps = record_steps((None, 4, "all")[j % 3], length)
-                jobs.append(cuda.MomentJob(nodes, method, steps, labels, count))
+                jobs.append(cuda_moments.MomentJob(nodes, method, steps, labels, count))
     return jobs
 
 
@@ -262,7 +262,7 @@ def moment_kernels():
     """The names of the kernels that `moment_jobs` needs, and of those that keep their state in memory."""
     names = set()
     for job in moment_jobs():
-        for shape in (cuda._moment_shape(job), cuda.Shape(64, 1, False)):
+        for shape in (cuda_moments._moment_shape(job), cuda.Shape(64, 1, False)):
             flag = "true" if shape.held else "false"
             names.add(f"run_moments<{job.method.state_size}, {shape.threads}, {shape.owned}, {flag}>")
     return sorted(names)
@@ -270,7 +270,7 @@ def moment_kernels():
 
 def check_moments(jobs, device):
     """Every run as `run_diagonal` returns it, to 1e-11."""
-    for job, got in zip(jobs, cuda.run_moments_gpu(jobs, device=device), strict=True):
+    for job, got in zip(jobs, cuda_moments.run_moments_gpu(jobs, device=device), strict=True):
         expected = run_diagonal(job.nodes, job.method, job.steps, job.labels, job.label_count)
         assert (got.status, got.ended_at, got.components) == (expected.status, expected.ended_at, expected.components)
         np.testing.assert_array_equal(got.steps, expected.steps)

@@ -1,4 +1,4 @@
-"""The CUDA sources on the host compiler: a `Device` for the launchers of simlab.engines.cuda that needs no GPU."""
+"""The CUDA sources on the host compiler: a `Device` for the launchers of simlab.engines that needs no GPU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def build(folder, files, kernels, extra=""):
     source, library = folder / f"{name}.cpp", folder / f"{name}.so"
     source.write_text("\n".join(text))
     done = subprocess.run([COMPILER, *FLAGS, str(source), "-o", str(library)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    if done.returncode:
+        raise cuda.SourceError(done.stderr)
     return ctypes.CDLL(str(library))
 
 
@@ -45,9 +46,9 @@ class HostDevice:
         self.folder = folder
         self.kernels = {}
 
-    def add(self, files, kernels, extra=""):
-        library = build(self.folder, files, kernels, extra)
-        self.kernels.update((name, getattr(library, f"launch_{i}")) for i, name in enumerate(kernels))
+    def add(self, files, kernels, extra="", own=""):
+        library = build(self.folder, files, kernels, extra + own)
+        self.kernels.update((name + own, getattr(library, f"launch_{i}")) for i, name in enumerate(kernels))
         return library
 
     def put(self, array):
@@ -62,10 +63,10 @@ class HostDevice:
     def free_memory(self):
         return 1 << 30
 
-    def launch(self, files, kernel, blocks, threads, arguments):
-        if kernel not in self.kernels:
-            self.add(files, [kernel])
-        function = self.kernels[kernel]
+    def launch(self, files, kernel, blocks, threads, arguments, own=""):
+        if kernel + own not in self.kernels:
+            self.add(files, [kernel], own=own)
+        function = self.kernels[kernel + own]
         sizes = (ctypes.c_int * 64)()
         assert function(0, 0, None, sizes) == len(arguments)
         values = []

@@ -10,89 +10,52 @@ from __future__ import annotations
 import ctypes
 import itertools
 import re
-from importlib import metadata
 
 import cuda_cases
 import cuda_host
 import numpy as np
+import nvrtc
 import pytest
 from cuda_cases import BOUNDS, CASES, KEY, LAWS
 
-from simlab.engines import cuda, devices
+from simlab.engines import cuda, cuda_moments, cuda_sample, devices
 from simlab.kernels import laws, philox, rows
 
 # -- NVRTC -------------------------------------------------------------------------------------------------------------
 
 
-class Nvrtc:
-    """The run-time compiler of the wheel nvidia-cuda-nvrtc-cu12, which needs no GPU and no driver."""
-
-    def __init__(self, path):
-        self.nvrtc = ctypes.CDLL(str(path))
-
-    def compile(self, source, kernels, architecture):
-        """(machine code, log with the resources that every kernel takes), or an AssertionError with the log."""
-        program = ctypes.c_void_p()
-        self.nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"source.cu", 0, None, None)
-        for kernel in kernels:
-            assert self.nvrtc.nvrtcAddNameExpression(program, kernel.encode()) == 0
-        options = [b"-std=c++17", f"--gpu-architecture={architecture}".encode(), b"--ptxas-options=-v"]
-        failed = self.nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
-        log = self._text(program, "ProgramLog")
-        assert not failed, log.decode()
-        code = self._text(program, "CUBIN")
-        for kernel in kernels:
-            lowered = ctypes.c_char_p()
-            assert self.nvrtc.nvrtcGetLoweredName(program, kernel.encode(), ctypes.byref(lowered)) == 0
-            assert lowered.value in code
-        self.nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-        return code, log.decode()
-
-    def _text(self, program, what):
-        size = ctypes.c_size_t()
-        assert getattr(self.nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size)) == 0
-        buffer = ctypes.create_string_buffer(size.value)
-        assert getattr(self.nvrtc, f"nvrtcGet{what}")(program, buffer) == 0
-        return buffer.raw
-
-
 @pytest.fixture(scope="module")
-def nvrtc():
-    try:
-        found = metadata.files("nvidia-cuda-nvrtc-cu12") or []
-    except metadata.PackageNotFoundError:
-        pytest.skip("nvidia-cuda-nvrtc-cu12 is not installed: the CUDA sources are not compiled for a GPU")
-    (path,) = (file.locate() for file in found if file.name.startswith("libnvrtc.so"))
-    return Nvrtc(path)
+def compiler():
+    return nvrtc.installed()
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-def test_nvrtc_compiles_the_samplers_and_their_state_stays_in_registers(nvrtc, architecture):
+def test_nvrtc_compiles_the_samplers_and_their_state_stays_in_registers(compiler, architecture):
     """d = 1,000 in the shape that the launcher chooses: no array on the stack, at most a few registers spilled."""
     kernels = []
     for real, k, parts in itertools.product((np.float32, np.float64), (1, 2, 3, 4), (1, 2)):
         kernels.append(_sampler("gaussian", real).kernel(k, parts, batches=k == 1)[0])
     for law in set(LAWS) - {"gaussian"}:
         kernels.append(_sampler(law, np.float32).kernel(1, 2, batches=False)[0])
-    _, log = nvrtc.compile(cuda.source_of(cuda.SAMPLE), sorted(set(kernels)), architecture)
+    _, log = compiler.compile(cuda.source_of(cuda_sample.SAMPLE), sorted(set(kernels)), architecture)
     frames = [int(size) for size in re.findall(r"(\d+) bytes stack frame", log)]
     assert len(frames) == len(set(kernels))
     assert max(frames) <= 64
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-def test_nvrtc_compiles_the_moments_and_the_state_in_memory(nvrtc, architecture):
-    _, log = nvrtc.compile(cuda.source_of(cuda.MOMENTS), cuda_cases.moment_kernels(), architecture)
+def test_nvrtc_compiles_the_moments_and_the_state_in_memory(compiler, architecture):
+    _, log = compiler.compile(cuda.source_of(cuda_moments.MOMENTS), cuda_cases.moment_kernels(), architecture)
     assert log.count("bytes stack frame") == len(cuda_cases.moment_kernels())
     sampler = _sampler("gaussian", np.float32, dim=2**20)
     name, _ = sampler.kernel(1, 1, batches=False)
     assert name.endswith("false>")
-    nvrtc.compile(cuda.source_of(cuda.SAMPLE), [name], architecture)
+    compiler.compile(cuda.source_of(cuda_sample.SAMPLE), [name], architecture)
 
 
 def _sampler(law, real, dim=1024):
     source = cuda_cases.source_of(cuda_cases.Case(law, real, 1, 1, "one"), np.random.default_rng(0))
-    return cuda.GpuSampler(source._replace(lam=np.zeros(dim, real)), cuda_cases._Nowhere())
+    return cuda_sample.GpuSampler(source._replace(lam=np.zeros(dim, real)), cuda_cases._Nowhere())
 
 
 # -- words and laws on the host ----------------------------------------------------------------------------------------
@@ -148,7 +111,7 @@ def host(tmp_path_factory):
 @pytest.fixture(scope="module")
 def library(host):
     """The draws above, and every sampler that the cases need, compiled at once."""
-    return host.add(cuda.SAMPLE, sorted({cuda_cases.kernel_of(case) for case in CASES}), DRAWS)
+    return host.add(cuda_sample.SAMPLE, sorted({cuda_cases.kernel_of(case) for case in CASES}), DRAWS)
 
 
 def pointer(array):
@@ -228,7 +191,7 @@ def test_the_public_doors(host, monkeypatch):
 
 @pytest.fixture(scope="module")
 def moments(host):
-    host.add(cuda.MOMENTS, cuda_cases.moment_kernels())
+    host.add(cuda_moments.MOMENTS, cuda_cases.moment_kernels())
     return host
 
 
@@ -238,7 +201,7 @@ def test_moments_are_those_of_the_cpu(moments):
 
 def test_moments_in_chunks(moments, monkeypatch):
     """Chunks of 64 steps, the fewest; runs end within them, at different steps."""
-    monkeypatch.setattr(cuda, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(cuda_moments, "CHUNK_BYTES", 0)
     cuda_cases.check_moments(cuda_cases.moment_jobs((64, 130)), moments)
 
 
@@ -248,9 +211,9 @@ def test_moments_in_memory(moments, monkeypatch):
 
 
 def test_a_run_that_is_stopped_says_how_far_it_came(moments, monkeypatch):
-    monkeypatch.setattr(cuda, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(cuda_moments, "CHUNK_BYTES", 0)
     jobs = cuda_cases.moment_jobs((40, 150))[:8]
-    results = cuda.run_moments_gpu(jobs, tick=lambda work: False, device=moments)
+    results = cuda_moments.run_moments_gpu(jobs, tick=lambda work: False, device=moments)
     for job, result in zip(jobs, results, strict=True):
         assert result.ended_at in (0, 64, job.method.length) or result.status == "diverged"
         assert result.status == ("done" if result.ended_at == job.method.length else result.status)

@@ -1,13 +1,16 @@
-"""The kernels on a GPU against the CPU's; the same cases run on the host compiler in test_cuda_source.py."""
+"""The kernels on a GPU against the CPU's; the same cases run on the host compiler in test_cuda_source.py and
+test_cuda_descent.py.
+"""
 
 from __future__ import annotations
 
 import cuda_cases
+import cuda_descent_cases
 import numpy as np
 import pytest
 from cuda_cases import CASES, KEY
 
-from simlab.engines import cuda, devices
+from simlab.engines import cuda, cuda_moments, devices
 from simlab.kernels import philox
 
 pytestmark = pytest.mark.skipif(devices.missing() is not None, reason=f"no GPU: {devices.missing()}")
@@ -50,7 +53,7 @@ def test_trajectories_are_those_of_the_cpu(device, case, monkeypatch):
 
 def test_moments_are_those_of_the_cpu(device, monkeypatch):
     cuda_cases.check_moments(cuda_cases.moment_jobs((1000, 640)), device)
-    monkeypatch.setattr(cuda, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(cuda_moments, "CHUNK_BYTES", 0)
     cuda_cases.check_moments(cuda_cases.moment_jobs((64, 130)), device)
 
 
@@ -61,3 +64,17 @@ def test_every_size_of_block(device, dim):
 
 def test_the_public_doors(device):
     cuda_cases.check_doors(steps=2000)
+
+
+# A GPU's sine of the user's own source, and its own contractions, on 70 steps.
+@pytest.mark.parametrize("case", cuda_descent_cases.CASES, ids=str)
+def test_descents_are_those_of_the_cpu(device, case):
+    cuda_descent_cases.check_case(case, device, 1e-10)
+
+
+def test_the_public_door_of_descents(device, tmp_path):
+    cuda_descent_cases.check_doors(tmp_path)
+
+
+def test_what_a_gpu_does_not_take(device):
+    cuda_descent_cases.check_refusals(device)

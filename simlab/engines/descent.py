@@ -14,6 +14,7 @@ import numpy.typing as npt
 from simlab._version import __version__
 from simlab.checkpoint import Checkpoint
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.devices import choose
 from simlab.engines.recording import Record, Status, record_steps
 from simlab.engines.sampling import (
     MOST_STEPS,
@@ -26,6 +27,7 @@ from simlab.engines.sampling import (
 )
 from simlab.engines.swarm import Kept, Plan, Swarm, run_swarm
 from simlab.errors import InputError, check_count, unknown_name
+from simlab.kernels.descent import Noisy
 from simlab.kernels.philox import LANES
 from simlab.methods.base import Method
 from simlab.river import noise as noises
@@ -60,12 +62,14 @@ def descend(
     river: _River | None = None,
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     paths: bool = False,
+    device: str = "auto",
     dtype: str = "float64",
     threads: int | None = None,
     block: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
     every: int | None = None,
     progress: Progress | bool | None = None,
+    warn: bool = True,
 ) -> xr.Dataset:
     """Ensembles of real trajectories of a method on a landscape: z <- M z - b (grad L(c . z) - noise), w = o . z.
 
@@ -85,6 +89,9 @@ def descend(
     river : what splits a loss, a simlab.river.find.River; default: the landscape's own split, if it has one.
     quantiles : over replicas, within [0, 1]; order statistics.
     paths : keep every replica: `iterate` (step, replica, index) and `replica_loss` (step, replica, quantity).
+    device : as for `simlab.sample`; the same random words on each, and the same numbers up to rounding. A landscape of
+        the user's own runs on a GPU if it comes with CUDA C++ (`simlab.river.custom`), noise of the user's own does
+        not; "auto" leaves what cannot run there to the processor.
     dtype : "float64"; single precision would lose the small steps of long runs along a river.
     block : replicas held in memory at a time (default: what fits), rounded up to a multiple of 64.
 
@@ -94,7 +101,8 @@ def descend(
     replicas had left: those whose loss had passed 10^6 times its scale at the start or overflowed (looked at every 64
     steps and at records), which count as infinite from there on; lr, momentum, status, ended_at. The status is
     "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
-    Warns where the learning rate passes 2 / lam_max at the start; raises InputError for bad input.
+    Warns where the learning rate passes 2 / lam_max at the start (not without `warn`, for which the status has to do);
+    raises InputError for bad input.
     """
     methods, runs = named_methods(method)
     if not isinstance(landscape, Landscape):
@@ -116,14 +124,16 @@ def descend(
     for each in methods:
         check_counters(each)
     noisy = given.on(landscape)
-    _warn_of_large_steps(landscape, methods)
+    if warn:
+        _warn_of_large_steps(landscape, methods)
+    chosen = _device(device, landscape, noisy)
     splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
     ticker = Ticker("descend", plan.replicas * sum(m.length for m in methods), progress)
     parts: list[Any] = []
     try:
         for j, each in enumerate(methods):
             steps = record_steps(record, each.length)
-            swarm = Swarm(landscape, each, noisy, splitter, plan)
+            swarm = Swarm(landscape, each, noisy, splitter, plan, chosen)
             store = None
             if checkpoint is not None:
                 store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(swarm, steps, given, river))
@@ -133,7 +143,7 @@ def descend(
                 break
     finally:
         ticker.close()
-    return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan)
+    return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan, chosen)
 
 
 def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> None:
@@ -149,10 +159,26 @@ def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> Non
         )
 
 
+def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
+    """Where to run: "cpu" or "gpu"; InputError for a GPU that is not there or cannot run this landscape or noise."""
+    if choose(device) == "cpu":
+        return "cpu"
+    from simlab.engines.cuda_descent import check_source, refusal
+
+    reason = refusal(landscape, noisy)
+    if reason is None:
+        check_source(landscape)
+        return "gpu"
+    if device == "auto":
+        return "cpu"
+    raise InputError(f"device = 'gpu': {reason}, or choose device='cpu'.")
+
+
 def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:
     """A digest of everything that the bits of a run depend on."""
     plan, landscape = swarm.plan, swarm.landscape
     facts = [plan.replicas, plan.seed, plan.paths, landscape.expression, noise.expression, landscape.code]
+    facts += [swarm.device, landscape.cuda]
     codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, swarm.noisy.shape)]
     arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps)
     numbers = [value for value in (*arrays, *swarm.noisy) if not callable(value)]
@@ -222,7 +248,13 @@ def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:
 
 
 def _joined(
-    parts: list[Any], runs: list[str] | None, landscape: Landscape, methods: list[Method], noise: Any, plan: Plan
+    parts: list[Any],
+    runs: list[str] | None,
+    landscape: Landscape,
+    methods: list[Method],
+    noise: Any,
+    plan: Plan,
+    device: str,
 ) -> xr.Dataset:
     import xarray as xr
 
@@ -238,5 +270,6 @@ def _joined(
         "method": methods[0].expression if runs is None else json.dumps([m.describe() for m in methods]),
         "seed": str(plan.seed),
         "replicas": plan.replicas,
+        "device": device,
     }
     return whole

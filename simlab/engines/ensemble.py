@@ -79,7 +79,7 @@ def backend_for(device: str, source: trajectories.Source) -> Backend:
     """The backend of a device, "cpu" or "gpu"."""
     if device == "cpu":
         return Processor(source)
-    from simlab.engines.cuda import GpuSampler
+    from simlab.engines.cuda_sample import GpuSampler
 
     return GpuSampler(source)
 

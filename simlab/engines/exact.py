@@ -151,7 +151,7 @@ def _gpu_job(
     problem: DiagonalProblem | EmpiricalRegression, methods: list[Method], partition: Subspaces, record: Record
 ) -> tuple[list[Job], list[str], int]:
     """One job that takes all runs, the names of the subspaces, and the work of one step."""
-    from simlab.engines.cuda import MomentJob, run_moments_gpu
+    from simlab.engines.cuda_moments import MomentJob, run_moments_gpu
     from simlab.kernels.layout import NodeArrays
 
     assert isinstance(problem, DiagonalProblem)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,8 @@ IntArray = npt.NDArray[np.int64]
 Splitter = Callable[[FloatArray], Split]
 
 CHUNK_WORK = 20_000_000
-"""Coordinate-steps between two looks at the clock, by one thread: some tenths of a second."""
+"""Coordinate-steps between two looks at the clock, by one thread: some tenths of a second; and by a GPU."""
+GPU_CHUNK_WORK = 4_000_000_000
 MAX_CHUNK = 16_384
 RECORD_BYTES = 64 << 20
 """Iterates held before they are split into river and hills."""
@@ -69,17 +70,67 @@ class Kept:
         return ~np.isnan(self.values[:, :, 0])
 
 
-class Swarm:
-    """A landscape, a method and a noise as the kernels take them."""
+class Backend(Protocol):
+    """Where replicas are carried through their steps. The state (k, dim, lanes) lives there."""
 
-    def __init__(
-        self, landscape: Landscape, method: Method, noisy: descent.Noisy, splitter: Splitter | None, plan: Plan
-    ) -> None:
-        self.landscape, self.method, self.noisy, self.splitter, self.plan = landscape, method, noisy, splitter, plan
+    def upload(self, z: FloatArray) -> Any: ...
+    def download(self, z: Any) -> FloatArray: ...
+    def free_memory(self) -> int: ...
+    def vectors(self, k: int) -> int:
+        """Vectors of the landscape's dimension that a replica of state size k takes there."""
+
+    def run(self, watch: descent.Watch, begin: int, end: int, *rest: Any) -> None:
+        """As `simlab.kernels.descent.run` on the landscape and with the noise that the backend was made of."""
+
+
+class Processor:
+    """The Numba kernels; the state is a NumPy array."""
+
+    def __init__(self, landscape: Landscape, noisy: descent.Noisy) -> None:
         built_in = landscape.code is not None
         loss, gradient = (landscape.code,) * 2 if built_in else (landscape.loss, landscape.gradient)
         self.terrain = descent.Terrain(loss, gradient, landscape.params, landscape.rotation, landscape.hills)
-        self.kernel = descent.run if built_in and isinstance(noisy.shape, int) else descent.own_run
+        self.noisy = noisy
+        self.kernel = descent.run if built_in and not callable(noisy.shape) else descent.own_run
+
+    def upload(self, z: FloatArray) -> FloatArray:
+        return z
+
+    download = upload
+
+    def free_memory(self) -> int:
+        return free_memory()
+
+    def vectors(self, k: int) -> int:
+        return k
+
+    def run(self, watch: descent.Watch, begin: int, end: int, *rest: Any) -> None:
+        self.kernel(self.terrain, self.noisy, watch, begin, end, *rest)
+
+
+def backend_for(device: str, landscape: Landscape, noisy: descent.Noisy) -> Backend:
+    """The backend of a device, "cpu" or "gpu"."""
+    if device == "cpu":
+        return Processor(landscape, noisy)
+    from simlab.engines.cuda_descent import GpuDescent
+
+    return GpuDescent(landscape, noisy)
+
+
+class Swarm:
+    """A landscape, a method and a noise, and the device that takes them."""
+
+    def __init__(
+        self,
+        landscape: Landscape,
+        method: Method,
+        noisy: descent.Noisy,
+        splitter: Splitter | None,
+        plan: Plan,
+        device: str = "cpu",
+    ) -> None:
+        self.landscape, self.method, self.noisy, self.splitter, self.plan = landscape, method, noisy, splitter, plan
+        self.device, self.backend = device, backend_for(device, landscape, noisy)
         self.limit = self._limit()
         self.key = (np.uint64(plan.seed & 0xFFFFFFFF), np.uint64(plan.seed >> 32))
         self.hill_count = 0 if splitter is None else splitter(landscape.start[None]).hills.shape[1]
@@ -94,10 +145,10 @@ class Swarm:
             scale = max(scale, 1.0)
         return loss + DIVERGENCE_FACTOR * scale if scale > 0.0 else np.inf
 
-    def state(self, lanes: int) -> FloatArray:
-        """The start of so many lanes, (k, dim, lanes)."""
+    def state(self, lanes: int) -> Any:
+        """The start of so many lanes, (k, dim, lanes), where the backend keeps it."""
         start = np.multiply.outer(self.method.start, self.landscape.start)
-        return np.repeat(start[:, :, None], lanes, axis=2)
+        return self.backend.upload(np.repeat(start[:, :, None], lanes, axis=2))
 
     def split(self, loss: FloatArray, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values (n, replicas, 4) and squared hill states summed over strips (n, strips, hills).
@@ -131,7 +182,7 @@ def run_swarm(swarm: Swarm, steps: IntArray, store: Store | None, every: int, ti
         for name in ("values", "hills", "points", "ended"):
             getattr(kept, name)[...] = saved[name]
         first, at = (int(value) for value in saved["position"])
-        z = saved["state"] if saved["state"].size else None
+        z = swarm.backend.upload(saved["state"]) if saved["state"].size else None
     going = tick(first * method.length + (0 if z is None else at * min(z.shape[2], plan.replicas - first)))
     with ThreadPoolExecutor(max_workers=plan.threads) as pool:
         while first < plan.replicas and going:
@@ -143,7 +194,7 @@ def run_swarm(swarm: Swarm, steps: IntArray, store: Store | None, every: int, ti
                 going = tick(count * (end - at)) and not disturbed
                 at = end
                 if store is not None and at < method.length and (at % every == 0 or not going):
-                    _keep(kept, store, first, at, z)
+                    _keep(kept, store, first, at, swarm.backend.download(z))
             if at == method.length:
                 first, z = first + count, None
                 if store is not None:
@@ -174,17 +225,18 @@ def _lanes(replicas: int) -> int:
 
 def _block(swarm: Swarm) -> int:
     """Replicas held at a time: those asked for, or what fits in a third of the free memory; whole strips."""
-    size = swarm.method.state_size * swarm.landscape.dim * 8
-    fits = free_memory() // 3 // size // LANES * LANES
+    size = swarm.backend.vectors(swarm.method.state_size) * swarm.landscape.dim * 8
+    fits = min(free_memory(), swarm.backend.free_memory()) // 3 // size // LANES * LANES
     return max(LANES, _lanes(swarm.plan.block) if swarm.plan.block else min(fits, _lanes(swarm.plan.replicas)))
 
 
 def _chunk(
-    swarm: Swarm, kept: Kept, steps: IntArray, first: int, at: int, z: FloatArray, every: int | None, pool: Any
+    swarm: Swarm, kept: Kept, steps: IntArray, first: int, at: int, z: Any, every: int | None, pool: Any
 ) -> tuple[int, bool]:
     """One chunk of a block; (the step it ends at, whether Ctrl-C was pressed meanwhile). It is finished even so."""
     method, lanes, dim = swarm.method, z.shape[2], swarm.landscape.dim
-    n = int(np.clip(CHUNK_WORK * swarm.plan.threads // (lanes * dim), 1, min(MAX_CHUNK, method.length - at)))
+    work = CHUNK_WORK * swarm.plan.threads if swarm.device == "cpu" else GPU_CHUNK_WORK
+    n = int(np.clip(work // (lanes * dim), 1, min(MAX_CHUNK, method.length - at)))
     if every is not None:
         n = min(n, (at // every + 1) * every - at)
     begin = int(np.searchsorted(steps, at))
@@ -223,11 +275,9 @@ def _chunk(
 def _share_out(swarm: Swarm, watch: descent.Watch, lanes: int, tail: tuple[Any, ...], pool: ThreadPoolExecutor) -> bool:
     """Strips of 64 replicas for the threads; True if Ctrl-C was pressed meanwhile."""
     strips = lanes // LANES
-    edges = np.linspace(0, strips, min(strips, 2 * swarm.plan.threads) + 1).astype(np.int64) * LANES
-    tasks = [
-        pool.submit(swarm.kernel, swarm.terrain, swarm.noisy, watch, int(lo), int(hi), *tail)
-        for lo, hi in pairwise(edges)
-    ]
+    pieces = min(strips, 2 * swarm.plan.threads) if swarm.device == "cpu" else 1
+    edges = np.linspace(0, strips, pieces + 1).astype(np.int64) * LANES
+    tasks = [pool.submit(swarm.backend.run, watch, int(lo), int(hi), *tail) for lo, hi in pairwise(edges)]
     pending, disturbed = set(tasks), False
     while pending:
         try:

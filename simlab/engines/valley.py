@@ -45,6 +45,7 @@ def exact_valley(
     subspaces: Subspaces | str | Mapping[str, Iterable[int]] | None = None,
     threads: int | None = None,
     progress: Progress | bool | None = None,
+    warn: bool = True,
 ) -> xr.Dataset:
     """Expected loss of a method, or of several, in a straight valley, split into river and hills; exact in float64.
 
@@ -54,14 +55,15 @@ def exact_valley(
     Returns a Dataset by ([run,] step): `river_loss` E R(x), `hill_loss` E 1/2 sum lam y^2 and `hill_bias`, the part of
     it that the mean E y has (both by subspace as well), `total`, `river` E x and `river_spread` Var x; coordinates lr,
     status and ended_at. A learning rate at which the steepest hill is unstable is warned of and run as asked: such a
-    run has the status "diverged" and is NaN after the step `ended_at`. Raises InputError for bad input.
+    run has the status "diverged" and is NaN after the step `ended_at`. Without `warn` the status alone tells of it.
+    Raises InputError for bad input.
     """
     if not isinstance(valley, StraightValley):
         raise InputError(f"valley is {type(valley).__name__}; give a StraightValley, or sample with engines.descent.")
     methods, labels = named_methods(method)
     names = labels if labels is not None else ["run"]
     named = dict(zip(names, methods, strict=True))
-    for m in methods:
+    for m in methods if warn else []:
         _warn_if_unstable(valley, m)
     options: dict[str, Any] = {"threads": threads, "progress": progress}
     # One list of steps for all runs, also for those that end early: rows of the two engines must match.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from numba import njit, types
 from numba.extending import overload
 
+from simlab.kernels.across import across_the_river
 from simlab.kernels.compiling import FUSED, compiled_only, hot
 from simlab.kernels.fields import sine_cosine
 from simlab.kernels.laws import gaussian_pair
@@ -43,7 +44,8 @@ class Noisy(NamedTuple):
     """The noise of one sample's gradient, from standard normals xi (dim,).
 
     kind : NO_NOISE; DIAGONAL, diagonal_i xi_i; FACTOR, factor @ xi; SHAPED, shape(y, params, xi, out): the user's own,
-    or where `shape` is a number that across the curve y = a sin kx, params sigma, a, k.
+    or where `shape` is a number that across the curve y = a sin kx, params sigma, a, k; or where it is an `Across` that
+    across a river among more coordinates (`simlab.kernels.across`).
     by_loss, floor : with by_loss > 0 all of it times sqrt(by_loss max(L(y) - floor, 0)).
     """
 
@@ -132,13 +134,15 @@ def _across_the_curve(y, params, xi, out):
 
 @compiled_only
 def shape_noise(shape, y, params, xi, out):
-    """out[:, l] = noise at y[:, l] from xi[:, l], by the user's function or across a curve."""
+    """out[:, l] = noise at y[:, l] from xi[:, l], by the user's function or across a river."""
 
 
 @overload(shape_noise)
 def _shape_noise(shape, y, params, xi, out):
     if isinstance(shape, types.Integer):
         return lambda shape, y, params, xi, out: _across_the_curve(y, params, xi, out)
+    if isinstance(shape, types.BaseNamedTuple):
+        return lambda shape, y, params, xi, out: across_the_river(shape.field, y, params, xi, out)
 
     def one_by_one(shape, y, params, xi, out):
         for l in range(y.shape[1]):

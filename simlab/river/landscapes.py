@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simlab.errors import InputError, check_array, check_count
 from simlab.kernels import strips
 
-__all__ = ["Landscape", "Lowest", "Split", "custom", "jitted"]
+__all__ = ["Landscape", "Lowest", "Split", "custom", "jitted", "nearby", "short"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,6 +59,7 @@ class Landscape:
     hessian_of : u -> Hessian there, or None for central differences of the gradient.
     split_of : points u (n, inner dim) -> Split, where the river is known in closed form, else None.
     inside_of : points u (n, inner dim) -> (n,) bool, the domain; None for everywhere.  domain : the same in words.
+    cuda : CUDA C++ of a loss and gradient of the user's own, for a GPU, or nothing.
     """
 
     expression: str
@@ -74,6 +75,7 @@ class Landscape:
     split_of: Callable[[FloatArray], Split] | None = None
     inside_of: Callable[[FloatArray], npt.NDArray[np.bool_]] | None = None
     domain: str = ""
+    cuda: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", check_array("start", self.start, length=self.dim))
@@ -152,9 +154,9 @@ class Landscape:
         """Refuse a point off the domain, or where the loss is not finite."""
         u = self.own_coordinates(point)[: self.inner_dim]
         if self.inside_of is not None and not np.all(self.inside_of(u[None])):
-            raise InputError(f"{name} = {_short(point)} is off the domain of {self.expression}; give {self.domain}.")
+            raise InputError(f"{name} = {short(point)} is off the domain of {self.expression}; give {self.domain}.")
         if not np.isfinite(self.value(point)):
-            raise InputError(f"{name} = {_short(point)} has no finite loss; give a point where the loss is defined.")
+            raise InputError(f"{name} = {short(point)} has no finite loss; give a point where the loss is defined.")
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance (of the start the first 16 coordinates)."""
@@ -194,6 +196,7 @@ def custom(
     params: npt.ArrayLike = (),
     inside: Callable[[FloatArray], npt.NDArray[np.bool_]] | None = None,
     split: Callable[[FloatArray], Split] | None = None,
+    cuda: str | None = None,
     name: str = "custom",
 ) -> Landscape:
     """A landscape of the user's own.
@@ -207,18 +210,24 @@ def custom(
     start : (dim,), default zeros.  params : numbers handed to both functions.
     inside : points (n, dim) -> (n,) bool, the domain of the loss.
     split : points (n, dim) -> Split, where the river is known.
+    cuda : the same two functions in CUDA C++, for device="gpu":
+        __device__ double loss(const double* w, const double* params) and
+        __device__ void gradient(const double* w, const double* params, double* out).
 
     Raises InputError where Numba cannot compile either function, or where the gradient disagrees with central
-    differences of the loss at the start or at points near it.
+    differences of the loss at the start or at points near it. Only a run on a GPU compiles `cuda`, and refuses it where
+    it disagrees with the other two at those points.
     """
     dim = check_count("dim", dim)
     numbers = np.ascontiguousarray(params, dtype=np.float64).ravel()
     origin = np.zeros(dim) if start is None else check_array("start", start, length=dim)
+    if cuda is not None and not (isinstance(cuda, str) and "loss" in cuda and "gradient" in cuda):
+        raise InputError(f"cuda = {str(cuda)[:60]!r} is not CUDA C++ of loss and gradient; see simlab.river.custom.")
     compiled = [_compiled(name, f) for name, f in (("loss", loss), ("gradient", gradient))]
     _try(compiled, origin, numbers)
     landscape = Landscape(
         name, dim, origin, compiled[0], compiled[1], numbers, hessian_of=hessian, split_of=split, inside_of=inside,
-        domain="a point for which inside(points) holds",
+        domain="a point for which inside(points) holds", cuda=cuda or "",
     )  # fmt: skip
     _check_gradient(landscape)
     return landscape
@@ -256,14 +265,20 @@ def _try(compiled: list[Any], w: FloatArray, params: FloatArray) -> None:
             raise InputError(f"loss returns {type(value).__name__}; let it return one float.")
 
 
-def _check_gradient(landscape: Landscape) -> None:
-    """The gradient against central differences of the loss, at the start and at random points near it."""
+def nearby(landscape: Landscape) -> FloatArray:
+    """The start and random points near it on the domain, (n, dim): where the user's functions are looked at."""
     rng = np.random.default_rng(0)
     w0 = landscape.start
     near = w0 + 0.3 * np.maximum(1.0, np.abs(w0)) * rng.standard_normal((CHECK_POINTS, landscape.dim))
     if landscape.inside_of is not None:
-        near = near[np.asarray(landscape.inside_of(near), dtype=bool)]
-    for w in np.concatenate([w0[None], near]):
+        u = landscape.own_coordinates(near)[:, : landscape.inner_dim]
+        near = near[np.asarray(landscape.inside_of(u), dtype=bool)]
+    return np.concatenate([w0[None], near])
+
+
+def _check_gradient(landscape: Landscape) -> None:
+    """The gradient against central differences of the loss, at the start and at random points near it."""
+    for w in nearby(landscape):
         step = np.cbrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(w))
         ahead, behind = w + step, w - step
         values = landscape.value(np.concatenate([_moved(w, ahead), _moved(w, behind)])).reshape(2, -1)
@@ -277,7 +292,7 @@ def _check_gradient(landscape: Landscape) -> None:
         if wrong.size:
             j = int(wrong[0])
             raise InputError(
-                f"gradient[{j}] = {said[j]:.6g} at w = {_short(w)}, where differences of the loss give {found[j]:.6g}; "
+                f"gradient[{j}] = {said[j]:.6g} at w = {short(w)}, where differences of the loss give {found[j]:.6g}; "
                 f"correct the one or the other."
             )
 
@@ -289,6 +304,7 @@ def _moved(w: FloatArray, to: FloatArray) -> FloatArray:
     return rows
 
 
-def _short(point: FloatArray) -> str:
+def short(point: FloatArray) -> str:
+    """A point for a message: its first four coordinates."""
     shown = ", ".join(f"{value:g}" for value in point[:4])
     return f"({shown}{', ...' if point.size > 4 else ''})"

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, check_array, check_number
+from simlab.kernels.across import Across
 from simlab.kernels.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
 from simlab.kernels.fields import CURVED
+from simlab.river.direction import along_river, plane, runs_straight
 from simlab.river.landscapes import Landscape, jitted
 
 __all__ = ["Noise", "along_hills", "amplified", "custom", "diagonal", "isotropic", "like_hessian", "none", "with_loss"]
@@ -23,11 +25,13 @@ FloatArray = npt.NDArray[np.float64]
 class Noise:
     """What is subtracted from a gradient: some linear or user-given function of standard normals (dim,).
 
-    expression : the call that makes it.  make : landscape -> the arrays of it there.
+    expression : the call that makes it.  make : landscape -> the arrays of it there.  known : (landscape, point) -> the
+    covariance (dim, dim), where it differs from point to point and is known.
     """
 
     expression: str
     make: Callable[[Landscape], Noisy] = field(repr=False)
+    known: Callable[[Landscape, FloatArray], FloatArray] | None = field(default=None, repr=False)
 
     def on(self, landscape: Landscape) -> Noisy:
         """The arrays of this noise on a landscape, or an InputError."""
@@ -36,12 +40,16 @@ class Noise:
     def covariance(self, landscape: Landscape, point: npt.ArrayLike | None = None) -> FloatArray:
         """Covariance (dim, dim) of one sample's gradient at a point (default: the start)."""
         noisy = self.on(landscape)
-        if noisy.kind == SHAPED:
-            raise InputError(f"noise = {self.expression} is a function of its own, whose covariance is not known.")
+        at = landscape.start if point is None else check_array("point", point, length=landscape.dim)
         factor = np.diag(noisy.diagonal) if noisy.kind == DIAGONAL else noisy.factor
-        base = factor @ factor.T if noisy.kind != NO_NOISE else np.zeros((landscape.dim, landscape.dim))
+        base = np.zeros((landscape.dim, landscape.dim))
+        if noisy.kind == SHAPED:
+            if self.known is None:
+                raise InputError(f"noise = {self.expression} is a function of its own, whose covariance is not known.")
+            base = self.known(landscape, at)
+        elif noisy.kind != NO_NOISE:
+            base = factor @ factor.T
         if noisy.by_loss > 0.0:
-            at = landscape.start if point is None else np.asarray(point, dtype=np.float64)
             base = base * noisy.by_loss * max(float(landscape.value(at)) - noisy.floor, 0.0)
         out: FloatArray = base
         return out
@@ -88,22 +96,39 @@ def like_hessian(scale: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
 
 
 def along_hills(sigma: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
-    """Standard deviation sigma in every direction but one: the Hessian's lowest eigenvector at `at` (default: start).
+    """Standard deviation sigma in every direction but one, that of the river: covariance sigma^2 (I - t t^T).
 
-    That direction is fixed, but on the curved valley in two dimensions, where without `at` the noise turns with the
-    curve y = a sin kx and stays normal to it. Elsewhere see `custom`.
+    t is the unit tangent of the river at the river coordinate of the point where the gradient is taken
+    (`simlab.river.direction.along_river`), so that the noise turns with a river that bends: in a straight, narrowing,
+    widening, curved or hyperbolic valley, embedded or not. Elsewhere the course of the river is not known, which is
+    refused. With `at`, a point (dim,), t is the lowest eigenvector of the Hessian there, everywhere.
     """
     sigma = check_number("sigma", sigma, low=0.0)
 
+    def known(landscape: Landscape, point: FloatArray) -> FloatArray:
+        tangent = along_river(landscape, point)[0]
+        out: FloatArray = sigma**2 * (np.eye(landscape.dim) - np.outer(tangent, tangent))
+        return out
+
     def make(landscape: Landscape) -> Noisy:
-        if at is None and landscape.code == CURVED and not landscape.turned:
-            return _noisy(SHAPED)._replace(params=np.append(sigma, landscape.params[4:6]))
-        lowest = landscape.lowest(landscape.start if at is None else at)
+        if at is None:
+            if runs_straight(landscape) and not landscape.turned:
+                return _noisy(DIAGONAL, np.append(0.0, np.full(landscape.dim - 1, sigma)))
+            if runs_straight(landscape):
+                tangent = plane(landscape)[0]
+                return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(tangent, tangent)))
+            bend = landscape.params[4:6] if landscape.code == CURVED else np.zeros(2)
+            if landscape.dim == 2 and landscape.code == CURVED and not landscape.turned:
+                return _noisy(SHAPED)._replace(params=np.append(sigma, bend))
+            return _noisy(SHAPED)._replace(
+                shape=Across(int(landscape.code or 0)), params=np.concatenate([[sigma], bend, *plane(landscape)])
+            )
+        lowest = landscape.lowest(at)
         if not lowest.gap > 0.0:
             raise InputError("noise along the hills needs a lowest eigenvector; the eigengap is 0 at this point.")
         return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(lowest.vector, lowest.vector)))
 
-    return Noise(f"along_hills({sigma:g})", make)
+    return Noise(f"along_hills({sigma:g}{'' if at is None else ', at'})", make, known)
 
 
 def with_loss(scale: float = 1.0, floor: float = 0.0, of: Noise | None = None) -> Noise:
@@ -117,7 +142,7 @@ def with_loss(scale: float = 1.0, floor: float = 0.0, of: Noise | None = None) -
     def make(landscape: Landscape) -> Noisy:
         return base.on(landscape)._replace(by_loss=scale**2, floor=floor) if scale > 0.0 else _noisy(NO_NOISE)
 
-    return Noise(f"with_loss({scale:g}, floor={floor:g}, of={base.expression})", make)
+    return Noise(f"with_loss({scale:g}, floor={floor:g}, of={base.expression})", make, base.known)
 
 
 def custom(shape: Callable[..., Any], params: npt.ArrayLike = (), name: str = "custom") -> Noise:
@@ -158,6 +183,9 @@ def _noisy(kind: int, sizes: FloatArray | None = None, factor: FloatArray | None
 def amplified(noisy: Noisy, factor: float) -> Noisy:
     """The same noise with its variance multiplied by `factor`."""
     root = float(np.sqrt(factor))
+    if noisy.kind == SHAPED and not callable(noisy.shape):
+        # sigma, of what is built in.
+        return noisy._replace(params=np.append(noisy.params[0] * root, noisy.params[1:]))
     if noisy.kind == SHAPED:
         raise InputError("noise of the user's own cannot be scaled; let its params hold the scale.")
     return noisy._replace(diagonal=noisy.diagonal * root, factor=noisy.factor * root)

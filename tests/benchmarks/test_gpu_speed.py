@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import simlab as sl
+from simlab import methods, river, schedules
 from simlab.engines import devices
 
 pytestmark = [
@@ -114,3 +115,29 @@ def test_share_of_the_chip(dim, request):
     rate = replicas * dim * steps / best
     share = f"{rate * OPERATIONS / issue:.0%} of the {issue / 1e12:.1f}e12 instructions a second"
     print(f"\nd = {dim}: {rate / 1e9:.0f}e9 coordinate-steps a second, {share}")
+
+
+@pytest.mark.parametrize("replicas", [1024, 8192, 65_536])
+def test_descent_on_the_curved_valley(replicas, request):
+    """100,000 steps: gradients a second, and the ratio to the processor, which takes some of the replicas."""
+    if request.config.getoption("--benchmark-disable"):
+        pytest.skip("a timing: run with --benchmark-enable")
+    valley, noise, steps = river.curved(mu=0.0, slope=0.1), river.noise.isotropic(), 100_000
+    rates = {}
+    for device, count in (("gpu", replicas), ("cpu", 1024)):
+
+        def run(length, device=device, count=count):
+            method = methods.sgd(schedules.constant(length, 0.05))
+            began = time.perf_counter()
+            trace = sl.descend(valley, method, replicas=count, noise=noise, device=device, record=2, progress=False)
+            return trace["mean"].values[-1], time.perf_counter() - began
+
+        run(100)
+        timed = [run(steps) for _ in range(3)]
+        # The river coordinate, of which 1,024 replicas know the mean to 0.5.
+        assert timed[0][0][3] == pytest.approx(444.6, abs=3.0)
+        rates[device] = count * steps / min(seconds for _, seconds in timed)
+    print(
+        f"\n{replicas} replicas: {rates['gpu'] / 1e6:.0f} million gradients a second, "
+        f"{rates['gpu'] / rates['cpu']:.1f} x the processor's {rates['cpu'] / 1e6:.0f}"
+    )
