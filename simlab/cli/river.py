@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_river"]
 
-FIGURES = ("split", "crossing", "shapes", "valley", "surface")
+FIGURES = ("split", "crossing", "shapes", "decays", "valley", "surface")
 FILES = (
     "river.txt",
     *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "pdf")),
@@ -62,7 +62,10 @@ def draw_river(
 
 def _figures(trace: xr.Dataset, wandering: Wandering) -> dict[str, Figure]:
     """All figures by name."""
+    import numpy as np
+
     from simlab.experiment import river
+    from simlab.experiment.decays import decays
     from simlab.plot import river as draw
 
     cap = river.canonical_valley().critical_lr
@@ -73,10 +76,15 @@ def _figures(trace: xr.Dataset, wandering: Wandering) -> dict[str, Figure]:
         "flat river": river.shape_points(0.0),
         "river falls 2·10$^{-4}$ per unit of learning rate": river.shape_points(2e-4),
     }
+    kinds: dict[str, Any] = {
+        "one hill, λ = 1: half at once, then 1/η grows by λ": [1.0],
+        "40 hills, λ = 0.1 to 1: best found numerically": np.geomspace(1.0, 0.1, 40),
+    }
     return {
         "split": draw.split(trace.sel(run=["cosine", "WSD 20 %", "constant", "WSD 10 %"]), note=note),
         "crossing": draw.crossing(trace, "cosine", "WSD 20 %", river.CAVEAT, cap),
         "shapes": draw.shapes(cases, "10$^{-4}$ loss"),
+        "decays": draw.decays({title: decays(hills) for title, hills in kinds.items()}),
         "valley": draw.valley(wandering.landscape, one, wandering.river, rates=wandering.rates),
         "surface": draw.surface(wandering.landscape, two, wandering.river),
     }

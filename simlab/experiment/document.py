@@ -224,7 +224,7 @@ def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tu
         copy["method"] = {"kind": "sgd"}
     problem = copy["problem"]
     if kinds == tuple(PROBLEMS) and str(problem.get("kind")).lower().startswith("river"):
-        raise InputError(f"problem.kind = {problem['kind']!r} is a river valley; give the file to simlab run.")
+        raise InputError(f"problem.kind = {problem['kind']!r} is a river valley; give the file to simlab run or sweep.")
     problem["kind"] = kind_of(problem, "problem", kinds)
     if problem["kind"] == "data" and isinstance(problem.get("path"), str):
         problem["path"] = str((folder / problem["path"]).resolve())

@@ -14,7 +14,10 @@ EXAMPLE = """\
 # Run it with `simlab run FILE`. Paths in this file are relative to its folder.
 
 # Kinds: power_law, exponential, logarithmic, two_level, isotropic, marchenko_pastur, one_hot, noisy_quadratic,
-# random_features, eigenvalues (your own arrays), data (a csv, npy or npz file).
+# random_features, eigenvalues (your own arrays), data (a csv, npy or npz file). And river valleys, with keys of their
+# own: river-straight (hills = [1, 20], count = 100, slope = 0.2), river-curved, river-narrowing, river-widening,
+# river-hyperbolic, river-bigram (determinism = [0, 1], count = 20), river-embedded (valley = {kind = "river-curved"},
+# hills, seed); noise = 1.0, and of all but the straight one noise_kind: isotropic, hessian, hills, loss, none.
 [problem]
 kind = "power_law"
 dim = 10_000

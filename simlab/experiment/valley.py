@@ -14,91 +14,46 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simlab.errors import InputError, check_count, check_number, unknown_name
+from simlab.engines.sampling import quantile_levels
+from simlab.errors import InputError, check_count
 from simlab.experiment.document import RECORD, Experiment, canonical, read_toml
-from simlab.experiment.tables import Table, call, check_keys, kind_of, shown, table_at
-from simlab.river.straight import StraightValley
+from simlab.experiment.landscapes import RIVERS, build_valley
+from simlab.experiment.tables import Table, call, check_keys, table_at, within
 from simlab.schedules.registry import spelling
+from simlab.subspaces import whole
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from simlab.river.landscapes import Landscape
-    from simlab.river.noise import Noise
-
-__all__ = ["RIVERS", "RiverExperiment", "final_table", "is_river", "split_of", "z_table"]
-
-NOISES = ("isotropic", "hessian", "hills", "none")
+__all__ = ["RIVERS", "RiverExperiment", "descending", "final_table", "is_river", "split_of", "z_table"]
 
 
-def straight(
-    hills: Sequence[float],
-    count: int | None = None,
-    slope: float | None = None,
-    curvature: float | None = None,
-    target: float | None = None,
-    noise: float | Sequence[float] = 1.0,
-    river_noise: float = 0.0,
-    hill_start: float | Sequence[float] = 0.0,
-    river_start: float = 0.0,
-) -> StraightValley:
-    """See `StraightValley`; with `count`, that many hills in equal ratios from the first of `hills` to the last."""
-    lam = np.asarray(hills, dtype=np.float64)
-    if count is not None:
-        if lam.size != 2 or not np.all(lam > 0.0):
-            raise InputError(f"hills = {shown(hills)} with count; give two positive curvatures, first and last.")
-        lam = np.geomspace(lam.max(), lam.min(), check_count("count", count))
-    return StraightValley(
-        lam, slope=slope, curvature=curvature, target=target, noise=noise, river_noise=river_noise,
-        hill_start=hill_start, river_start=river_start,
-    )  # fmt: skip
+def options(
+    replicas: int = 256,
+    seed: int = 0,
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    device: str = "auto",
+    block: int | None = None,
+    checkpoint: str | None = None,
+    every: int | None = None,
+) -> dict[str, Any]:
+    """The arguments of `simlab.descend` that an experiment file may give; see there."""
+    return dict(locals())
 
 
-def curved(
-    mu: float = 0.1,
-    lam: float = 10.0,
-    amplitude: float = 1.0,
-    wavenumber: float = 0.5,
-    target: float = 5.0,
-    slope: float = 0.0,
-    start: Sequence[float] | None = None,
-) -> Any:
-    """See `simlab.river.curved`."""
-    from simlab.river import valleys
-
-    return valleys.curved(mu, lam, amplitude, wavenumber, target, slope, start)
-
-
-def narrowing(
-    first: float | Sequence[float] = 1.0,
-    last: float | Sequence[float] = 20.0,
-    centre: float = 5.0,
-    width: float = 2.0,
-    slope: float = 0.1,
-    mu: float = 0.0,
-    target: float = 0.0,
-    start: Sequence[float] | None = None,
-) -> Any:
-    """See `simlab.river.narrowing`; a valley that widens has first > last."""
-    from simlab.river import valleys
-
-    return valleys.narrowing(first, last, centre, width, slope, mu, target, start)
-
-
-def hyperbolic(start: Sequence[float] = (2.0, 2.0)) -> Any:
-    """See `simlab.river.hyperbolic`."""
-    from simlab.river import valleys
-
-    return valleys.hyperbolic(start)
-
-
-_LANDSCAPES: dict[str, Any] = {
-    "river-curved": curved,
-    "river-hyperbolic": hyperbolic,
-    "river-narrowing": narrowing,
-}
-RIVERS = ("river-straight", *_LANDSCAPES)
-"""Kinds of problems; a valley that widens is a `river-narrowing` with first > last."""
+def descending(table: Table, folder: Path) -> dict[str, Any]:
+    """The keyword arguments for `simlab.descend` of a table [engine]; a checkpoint folder is relative to `folder`."""
+    given: dict[str, Any] = call(options, table, "engine", {})
+    with within("engine", given):
+        check_count("replicas", given["replicas"])
+        check_count("seed", given["seed"], low=0, high=2**64 - 1)
+        quantile_levels(given["quantiles"])
+        for name in ("block", "every"):
+            if given[name] is not None:
+                check_count(name, given[name])
+    if given["checkpoint"] is not None:
+        given["checkpoint"] = folder / given["checkpoint"]
+    return given
 
 
 def is_river(tree: Mapping[str, Any]) -> bool:
@@ -111,16 +66,17 @@ def is_river(tree: Mapping[str, Any]) -> bool:
 class RiverExperiment(Experiment):
     """A river valley and the methods to run in it side by side; made like any `Experiment`.
 
-    `problem` is a StraightValley or a Landscape; `noise` of the landscapes is isotropic of standard deviation `noise`,
-    or, by `noise_kind`, "hessian", "hills" or "none". `split` and `sampled_split` replace `run` and `sample`.
+    `valley` is a StraightValley or a Landscape, with `noise` (see `simlab.experiment.landscapes.build_valley`). `split`
+    and `sampled_split` replace `run` and `sample`.
     """
 
     def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
         self.folder = Path(folder).resolve()
         self._tree = canonical(tree, self.folder, RIVERS)
         table = self._tree["problem"]
-        self.valley, self.noise = _build(table)
-        self.exact_possible = isinstance(self.valley, StraightValley)
+        self._built = build_valley(table)
+        self.valley, self.noise = self._built
+        self.exact_possible = self._built.straight is not None
         self.schedule = self._build_schedule()
         self.runs = self._build_runs()
         self._record = self._checked_record()
@@ -128,8 +84,7 @@ class RiverExperiment(Experiment):
         self.engine = engine["kind"]
         if self.engine != "sample" and not self.exact_possible:
             raise InputError(f"engine = {self.engine!r} cannot run {table['kind']}; take 'sample', or river-straight.")
-        check_keys(engine, "engine", ("kind", "replicas", "seed"))
-        self._options = {name: engine[name] for name in ("replicas", "seed") if name in engine}
+        self._options = descending(engine, self.folder) if self.engine != "exact" else {}
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> RiverExperiment:
@@ -142,16 +97,15 @@ class RiverExperiment(Experiment):
             return self.sampled_split(threads)
         from simlab.engines.valley import exact_valley
 
-        assert isinstance(self.valley, StraightValley)
-        return self._stamped(exact_valley(self.valley, self.runs, **self._record, threads=threads))
+        assert self._built.straight is not None
+        return self._stamped(exact_valley(self._built.straight, self.runs, **self._record, threads=threads))
 
     def sampled_split(self, threads: int | None = None) -> xr.Dataset:
         """The same from an ensemble of trajectories, with standard errors (see `split_of`)."""
         from simlab.engines.descent import descend
 
-        landscape = self.valley.landscape() if isinstance(self.valley, StraightValley) else self.valley
-        record = self._record["record"]
-        trace = descend(landscape, self.runs, noise=self.noise, record=record, threads=threads, **self._options)
+        given = {"record": self._record["record"], "threads": threads, **self._options}
+        trace = descend(self._built.landscape, self.runs, noise=self.noise, **given)
         return self._stamped(split_of(trace))
 
     def _stamped(self, trace: xr.Dataset) -> xr.Dataset:
@@ -159,8 +113,8 @@ class RiverExperiment(Experiment):
         return trace
 
     def _eigenvalues(self) -> Any:
-        if isinstance(self.valley, StraightValley):
-            return self.valley.hills
+        if self._built.straight is not None:
+            return self._built.straight.hills
         raise InputError("the schedule needs eigenvalues, which differ along a curved river; take another kind.")
 
     def _checked_record(self) -> dict[str, Any]:
@@ -169,42 +123,25 @@ class RiverExperiment(Experiment):
         table = table_at(self._tree, "record", "record")
         check_keys(table, "record", RECORD[:2])
         for method in self.runs.values():
-            record_steps(table.get("steps"), method.length)
-        if "subspaces" in table and not self.exact_possible:
+            with within("record.steps", ()):
+                record_steps(table.get("steps"), method.length)
+        if self._built.straight is not None:
+            self._source = self._built.straight.hill_problem()
+            return {"record": table.get("steps"), "subspaces": self._build_subspaces(table.get("subspaces"))}
+        if "subspaces" in table:
             kind = self._tree["problem"]["kind"]
             raise InputError(f"record.subspaces is given for {kind}; only river-straight has it.")
-        return {"record": table.get("steps"), "subspaces": table.get("subspaces")}
+        return {"record": table.get("steps"), "subspaces": whole()}
 
     def __repr__(self) -> str:
         return f"RiverExperiment({self.valley!r}, runs: {', '.join(self.runs)})"
 
 
-def _build(table: Table) -> tuple[StraightValley | Landscape, Noise]:
-    from simlab.river import noise as noises
-
-    kind = kind_of(table, "problem", RIVERS)
-    if kind == "river-straight":
-        valley: StraightValley = call(straight, table, "problem", {})
-        return valley, noises.diagonal(np.sqrt(np.append(valley.river_noise, valley.noise)))
-    given = {key: value for key, value in table.items() if key not in ("noise", "noise_kind")}
-    landscape: Landscape = call(_LANDSCAPES[kind], given, "problem", {})
-    sigma = check_number("problem.noise", table.get("noise", 1.0), low=0.0)
-    law = table.get("noise_kind", "isotropic")
-    if law not in NOISES:
-        raise unknown_name("problem.noise_kind", law, NOISES)
-    made = {
-        "isotropic": lambda: noises.isotropic(sigma),
-        "hessian": lambda: noises.like_hessian(sigma),
-        "hills": lambda: noises.along_hills(sigma),
-        "none": noises.none,
-    }
-    return landscape, made[law]()
-
-
 def split_of(trace: xr.Dataset) -> xr.Dataset:
     """What `simlab.engines.descent.descend` returns for several runs, as `exact_valley` names things.
 
-    total, river_loss, hill_loss and river by (run, step), each with its standard error as `<name>_error`.
+    total, river_loss, hill_loss and river by (run, step), each with its standard error as `<name>_error`, and quantiles
+    of the loss over replicas, `total_quantile`.
     """
     import xarray as xr
 
@@ -213,6 +150,8 @@ def split_of(trace: xr.Dataset) -> xr.Dataset:
     for name, quantity in parts.items():
         variables[name] = trace["mean"].sel(quantity=quantity, drop=True).transpose("run", "step")
         variables[f"{name}_error"] = trace["standard_error"].sel(quantity=quantity, drop=True).transpose("run", "step")
+    loss = trace["quantiles"].sel(quantity="loss", drop=True)
+    variables["total_quantile"] = loss.transpose("run", "step", "quantile")
     coordinates = {name: trace[name] for name in ("lr", "status", "ended_at")}
     return xr.Dataset(variables, coordinates, dict(trace.attrs))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["bias_variance", "crossing", "draw_terrain", "shapes", "split", "surface", "valley"]
+__all__ = ["bias_variance", "crossing", "decays", "draw_terrain", "shapes", "split", "surface", "valley"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -179,6 +179,89 @@ def shapes(
             panel.set_title(title)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
+
+
+def decays(cases: Mapping[str, tuple[Mapping[str, FloatArray], Mapping[str, FloatArray], float]]) -> Figure:
+    """Decays side by side: learning rates above, what is left of the loss on the hills below, both logarithmic.
+
+    cases : title -> (rates, losses, peak), as `simlab.experiment.decays.decays` makes them: run -> learning rates (T,),
+    and the loss before every step and at the end (T + 1,); the stable learning rate that all begin from, drawn before
+    step 0. The first run is the best one: behind the end of every other stands how many times as much it leaves.
+    """
+    if not cases:
+        raise InputError("cases is empty; give at least one title with rates, losses and the peak.")
+    with style():
+        figure = new_figure(WIDTH, 3.6)
+        grid: dict[str, Any] = {"sharex": "col", "sharey": "row", "squeeze": False, "height_ratios": [1.0, 1.25]}
+        axes = figure.subplots(2, len(cases), **grid)
+        lowest = min(float(min(next(iter(rates.values())))) for rates, _, _ in cases.values())
+        deepest = min(float(loss[-1] / loss[0]) for _, losses, _ in cases.values() for loss in losses.values())
+        for column, (title, (rates, losses, peak)) in enumerate(cases.items()):
+            top, low = axes[:, column]
+            _decay_rates(top, rates, peak, lowest)
+            _decay_losses(low, losses, deepest)
+            top.set_title(title)
+        axes[0, 0].set_ylabel("learning rate")
+        axes[1, 0].set_ylabel("hill loss / that at the peak")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
+
+
+def _decay_rates(axes: Axes, rates: Mapping[str, FloatArray], peak: float, lowest: float) -> None:
+    """The stable phase, then the steps of each; what goes far below the `lowest` of the best ones is cut off."""
+    for j, (name, rate) in enumerate(rates.items()):
+        steps = np.concatenate([[-0.12 * rate.size, 0.0], np.arange(rate.size)])
+        axes.plot(steps, np.append([peak, peak], rate), label=name, zorder=4 if j == 0 else 3, **_decay_line(j))
+    axes.axvline(0.0, color="0.6", lw=0.6, ls=":")
+    _plain_log(axes)
+    axes.set_ylim(0.3 * lowest, 1.4 * peak)
+
+
+def _decay_losses(axes: Axes, losses: Mapping[str, FloatArray], deepest: float) -> None:
+    """`deepest` : the lowest that any panel shows, as a share of the loss at the peak."""
+    best = next(iter(losses.values()))
+    ends = {name: float(loss[-1] / best[-1]) for name, loss in losses.items()}
+    room = max(-np.log(deepest), 1e-9) / 13.0
+    heights = _apart({name: float(np.log(loss[-1] / loss[0])) for name, loss in losses.items()}, float(room))
+    for j, (name, loss) in enumerate(losses.items()):
+        line = _decay_line(j)
+        axes.plot(np.arange(loss.size), loss / loss[0], zorder=4 if j == 0 else 3, **line)
+        text = "1" if j == 0 else f"× {ends[name]:.2f}"
+        axes.annotate(
+            text, (loss.size - 1, float(np.exp(heights[name]))), (5, 0), textcoords="offset points", va="center",
+            color=line["color"], fontsize=7, annotation_clip=False,
+        )  # fmt: skip
+    size = best.size - 1
+    axes.axvline(0.0, color="0.6", lw=0.6, ls=":")
+    axes.plot([-0.12 * size, 0.0], [1.0, 1.0], color="0.3", lw=1.0)
+    axes.set(xlabel="step of the decay", xlim=(-0.12 * size, 1.16 * size))
+    _plain_log(axes)
+
+
+def _plain_log(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _apart(heights: Mapping[str, float], room: float) -> dict[str, float]:
+    """Heights of labels, moved upwards where two would come closer than `room`."""
+    order = sorted(heights, key=lambda name: heights[name])
+    out: dict[str, float] = {}
+    low = -np.inf
+    for name in order:
+        low = out[name] = max(heights[name], low + room)
+    return out
+
+
+def _decay_line(j: int) -> dict[str, Any]:
+    colours = ("black", "#D55E00", "#009E73", "#0072B2", "#E69F00", "#CC79A7")
+    return {**line_of(j), "color": colours[j % len(colours)], "lw": 1.8 if j == 0 else 1.2}
 
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "h")

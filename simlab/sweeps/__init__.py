@@ -4,6 +4,7 @@
     store.dataset()["final_risk"]
 
 axes: the table [sweep] -> plan: cells, checked -> blocks, compute: numbers -> store, ledger: kept -> run: all of it.
+What is kept of a cell and how it is computed depends on the family of the problem: risks, or valleys.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def sweep(
     progress : None for a bar on a terminal, False for none, or a callable (cells done, all).
 
     Returns the store, open for reading: `store.dataset()` has the variables risk, final_risk, status and ended_at by
-    the swept parameters. Raises InputError for bad input, before anything runs.
+    the swept parameters; of river valleys total, river_loss, hill_loss and river (the coordinate) in the place of risk,
+    with final_ before each, and sampled ones with standard errors as <name>_error. Raises InputError for bad input,
+    before anything runs.
     """
     planned = sweep_of(experiment, axes)
     run_sweep(planned, store, threads=threads, cluster=cluster, progress=progress)

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from simlab.errors import InputError, unknown_name
+from simlab.plot import UNIT
 from simlab.sweeps.store import Store
+from simlab.sweeps.valleys import PARTS
 from simlab.trace import ADDITIVE
 
 __all__ = ["Answer", "Best", "table_of"]
@@ -28,8 +30,9 @@ class Best:
     """The best cell of a group of cells.
 
     group, at : labels of the group, and of the cell within it.  where : its index on every dimension.  ratio : its risk
-    over that of the best group on the same problem.  diverged : share of the group's finished cells.  edge : parameters
-    whose best value is the first or last one that was tried.
+    over that of the best group on the same problem; of a valley, whose loss may be negative, how far above it.  leads :
+    whether it is that best.  diverged : share of the group's finished cells.  edge : parameters whose best value is the
+    first or last one that was tried.
     """
 
     group: dict[str, Any]
@@ -37,6 +40,7 @@ class Best:
     where: dict[str, int]
     risk: float
     ratio: float
+    leads: bool
     diverged: float
     edge: tuple[str, ...]
 
@@ -44,7 +48,8 @@ class Best:
 class Answer:
     """A store, read as an answer.
 
-    `risk` is the final risk of every cell (infinite where it diverged, NaN where there is none); `groups` are the
+    `risk` is the final risk of every cell, of a river valley its loss (infinite where it diverged, NaN where there is
+    none); `valley` says which of the two, and so whether cells are compared by ratio or difference. `groups` are the
     dimensions that tell apart what is compared: problems, runs, kinds, anything that is no number. The best is sought
     over all other dimensions.
     """
@@ -55,9 +60,9 @@ class Answer:
         self.dims: list[str] = [name for name in store.dims if name in self.data["status"].dims]
         self.groups = [name for name in self.dims if self._tells_apart(name)]
         self.others = [name for name in self.dims if name not in self.groups]
-        final = self.data["final_risk"]
-        parts = [name for name in final["component"].values if name in ADDITIVE]
-        whole = final.sel(component=parts).sum(["component", "subspace"], skipna=True)
+        self.valley = "final_total" in self.data
+        self.unit = "loss" if self.valley else UNIT
+        whole = self.data["final_total"] if self.valley else _sum_of_parts(self.data["final_risk"])
         status = self.data["status"]
         # Infinite where it diverged, whatever the value it ended with.
         self.risk: xr.DataArray = whole.where(status != "diverged", np.inf).where(status.isin(["done", "diverged"]))
@@ -67,6 +72,10 @@ class Answer:
         if dim == "run" or any(path.startswith("problem.") for path in paths):
             return True
         return any(self.data[path].dtype.kind not in "fiu" for path in paths if path in self.data.coords)
+
+    def relative(self, risk: Any, best: float) -> Any:
+        """A risk as a multiple of the best; a loss, how far above it."""
+        return risk - best if self.valley else risk / best
 
     def labels(self, dim: str, index: int) -> dict[str, Any]:
         """Parameter -> value at a place of a dimension."""
@@ -97,11 +106,11 @@ class Answer:
             key = tuple(group[j] for j in problems)
             lowest[key] = min(value, lowest.get(key, np.inf))
         return [
-            self._best(group, place, value, value / lowest[tuple(group[j] for j in problems)], diverged)
+            self._best(group, place, value, lowest[tuple(group[j] for j in problems)], diverged)
             for group, place, value, diverged in found
         ]
 
-    def _best(self, group: Sequence[int], place: Sequence[int], risk: float, ratio: float, diverged: float) -> Best:
+    def _best(self, group: Sequence[int], place: Sequence[int], risk: float, lowest: float, diverged: float) -> Best:
         names: dict[str, Any] = {}
         at: dict[str, Any] = {}
         for target, dims, indices in ((names, self.groups, group), (at, self.others, place)):
@@ -113,20 +122,31 @@ class Answer:
             if dim in self.fields.get(dim, []) and self.data.sizes[dim] > 2 and j in (0, self.data.sizes[dim] - 1)
         )
         where = dict(zip([*self.groups, *self.others], [*group, *place], strict=True))
-        return Best(names, at, where, risk, ratio, diverged, edge)
+        return Best(names, at, where, risk, float(self.relative(risk, lowest)), risk == lowest, diverged, edge)
 
     def neighbourhood(self, best: Best) -> Iterator[tuple[str, float, float]]:
-        """(parameter, risk one value lower, and one higher, as multiples of the best); NaN where there is none."""
+        """(parameter, risk one value lower, and one higher, `relative` to the best); NaN where there is none."""
         for dim in self.others:
             if dim not in self.fields.get(dim, []):
                 continue
-            line = self.risk.isel({name: j for name, j in best.where.items() if name != dim}).values / best.risk
+            line = self.risk.isel({name: j for name, j in best.where.items() if name != dim}).values
+            line = self.relative(line, best.risk)
             j = best.where[dim]
             yield dim, line[j - 1] if j > 0 else np.nan, line[j + 1] if j + 1 < line.size else np.nan
 
     def composition(self, best: Best) -> xr.DataArray:
         """The final risk of a cell by (component, subspace)."""
         return self.data["final_risk"].isel(best.where).transpose("component", "subspace")
+
+    def split(self, best: Best) -> dict[str, tuple[float, float]]:
+        """Of a valley: loss, river loss, hill loss and river coordinate of a cell, each with its standard error (0 of
+        exact ones).
+        """
+        out = {}
+        for name in PARTS:
+            values, error = self.data[f"final_{name}"].isel(best.where), self.data.get(f"final_{name}_error")
+            out[name] = float(values.sum()), 0.0 if error is None else float(error.isel(best.where))
+        return out
 
     def experiment(self, store: Store, best: Best) -> dict[str, Any]:
         """Parameter -> value of a cell, with its run: what to write into the experiment file to run it alone."""
@@ -148,6 +168,12 @@ class Answer:
             raise InputError("the sweep varies no number by itself; there is nothing to draw lines over.")
         rates = [dim for dim in numbers if dim.endswith(".peak")]
         return rates[0] if rates else max(numbers, key=lambda dim: self.data.sizes[dim])
+
+
+def _sum_of_parts(final: xr.DataArray) -> xr.DataArray:
+    parts = [name for name in final["component"].values if name in ADDITIVE]
+    whole: xr.DataArray = final.sel(component=parts).sum(["component", "subspace"], skipna=True)
+    return whole
 
 
 def _selected(data: xr.Dataset, where: Mapping[str, Any]) -> xr.Dataset:
@@ -178,7 +204,8 @@ def table_of(answer: Answer) -> str:
     lines = [", ".join(f"{count} {name}" for name, count in sorted(counts.items()))]
     if not found:
         return "\n".join([*lines, "no cell is finished with a finite risk"])
-    heads = [*found[0].group, *found[0].at, "risk", "x best", "diverged", "at the edge of"]
+    measure = ["loss", "above best"] if answer.valley else ["risk", "x best"]
+    heads = [*found[0].group, *found[0].at, *measure, "diverged", "at the edge of"]
     rows = [
         [
             *map(_text, [*best.group.values(), *best.at.values()]),
@@ -190,7 +217,8 @@ def table_of(answer: Answer) -> str:
         for best in found
     ]
     lines += ["", "best of each, over all else:", *_aligned(heads, rows)]
-    lines += ["", *_neighbours(answer, found), "", *_compositions(answer, found)]
+    rest = _splits(answer, found) if answer.valley else _compositions(answer, found)
+    lines += ["", *_neighbours(answer, found), "", *rest]
     return "\n".join(lines)
 
 
@@ -198,23 +226,40 @@ def _neighbours(answer: Answer, found: list[Best]) -> list[str]:
     """How much is lost one value off the best, parameter by parameter, of the best of all on each problem."""
     rows = []
     for best in found:
-        if best.ratio == 1.0:
+        if best.leads:
             for name, low, high in answer.neighbourhood(best):
                 rows.append([_group(best), name, _text(best.at[name]), _times(low), _times(high)])
     if not rows:
         return []
     heads = ["of", "parameter", "best at", "one lower", "one higher"]
-    return ["around the best (risk as a multiple of it):", *_aligned(heads, rows)]
+    how = "loss above it" if answer.valley else "risk as a multiple of it"
+    return [f"around the best ({how}):", *_aligned(heads, rows)]
 
 
 def _compositions(answer: Answer, found: list[Best]) -> list[str]:
     rows, names = [], [str(name) for name in answer.data["subspace"].values]
-    for best in found if len(found) <= MOST_GROUPS else [best for best in found if best.ratio == 1.0]:
+    for best in _few(found):
         parts = answer.composition(best)
         for component in parts["component"].values:
             values = [f"{value:.3e}" for value in parts.sel(component=component).values]
             rows.append([_group(best), str(component), *values])
     return ["what the best are made of, by eigen-index:", *_aligned(["of", "component", *names], rows)]
+
+
+def _splits(answer: Answer, found: list[Best]) -> list[str]:
+    rows = []
+    for best in _few(found):
+        cells = [
+            f"{value:.5g}" + (f" +- {error:.1e}" if error > 1e-9 * abs(value) else "")
+            for value, error in answer.split(best).values()
+        ]
+        rows.append([_group(best), *cells])
+    heads = ["of", "loss", "river", "hills", "coordinate"]
+    return ["what the loss of the best is made of, and how far they got:", *_aligned(heads, rows)]
+
+
+def _few(found: list[Best]) -> list[Best]:
+    return found if len(found) <= MOST_GROUPS else [best for best in found if best.leads]
 
 
 def _group(best: Best) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 
 from simlab.experiment.compare import CARRIED, KINDS, variants
 from simlab.experiment.method import METHODS, WRAPPERS, build_method
-from simlab.experiment.problem import Problem, build_problem, compress, tolerance
+from simlab.experiment.problem import compress, tolerance
 from simlab.experiment.schedule import build_schedule
 from simlab.experiment.tables import Table
 from simlab.methods import Method
 from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces
+from simlab.sweeps.schema import Family
 
 __all__ = ["Builder", "Extremes", "carried"]
 
@@ -39,12 +40,12 @@ def carried(part: str, base: Table, kind: str) -> Table:
 class Builder:
     """Makes what cells are made of from their tables, and remembers it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, family: Family) -> None:
+        self.folder, self.family = folder, family
         self._schedules: dict[str, Schedule] = {}
         self._runs: dict[Key, Runs] = {}
-        self._sources: dict[Key, Problem] = {}
-        self._compressed: dict[Key, Problem] = {}
+        self._sources: dict[Key, Any] = {}
+        self._compressed: dict[Key, Any] = {}
         self._lock = RLock()
 
     # -- methods
@@ -77,22 +78,21 @@ class Builder:
         return self._schedules[key]
 
     def _eigenvalues(self, tree: Table) -> Any:
-        source = build_problem(tree["problem"], self.folder)
-        return source.modes().eigenvalues if hasattr(source, "modes") else source.eigenvalues
+        return self.family.eigenvalues(self.family.source(tree["problem"], self.folder))
 
     # -- problems
 
-    def source(self, tree: Table, key: Key) -> Problem:
+    def source(self, tree: Table, key: Key) -> Any:
         """The problem of a cell as it is before any compression; `key` is equal for cells that share it."""
         with self._lock:
             if key in self._sources:
                 return self._sources[key]
             # One at a time: neighbouring cells share it, and a long spectrum is large.
-            made = build_problem(tree["problem"], self.folder)
+            made = self.family.source(tree["problem"], self.folder)
             self._sources = {key: made}
             return made
 
-    def problem(self, tree: Table, key: Key, partition: Subspaces, methods: Callable[[], list[Method]]) -> Problem:
+    def problem(self, tree: Table, key: Key, partition: Subspaces, methods: Callable[[], list[Method]]) -> Any:
         """The problem of a cell, compressed if its table says so for all of `methods`."""
         if tolerance(tree["problem"]) is None:
             return self.source(tree, key)

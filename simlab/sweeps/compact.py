@@ -13,8 +13,9 @@ import zarr
 
 from simlab.errors import InputError
 from simlab.sweeps.blocks import Blocks
+from simlab.sweeps.declare import seal
 from simlab.sweeps.ledger import Ledger
-from simlab.sweeps.store import LEDGER, LOCK, Store, seal
+from simlab.sweeps.store import LEDGER, LOCK, Store
 
 __all__ = ["Health", "check", "compact"]
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from simlab.engines.exact import exact_results
-from simlab.engines.sample import sample
-from simlab.experiment.engine import sampling
 from simlab.sweeps.ledger import Call, Row
 from simlab.sweeps.plan import Cell, Schema, Sweep
+from simlab.sweeps.schema import STATUS, Array, Declared, Interrupted, Outcome, Tick
 
-__all__ = ["ATTEMPTS", "STATUS", "Computed", "Interrupted", "compute", "failed", "interrupted_call", "variables"]
+__all__ = ["ATTEMPTS", "Computed", "compute", "failed", "interrupted_call", "variables"]
 
-Array = npt.NDArray[Any]
-Tick = Callable[[int], bool]
-"""Called with the node-steps or replica-steps done; False asks to stop."""
-
-STATUS = ("pending", "done", "diverged", "interrupted", "error")
 ATTEMPTS = 3
-
-
-class Interrupted(Exception):
-    """The tick said to stop."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +29,15 @@ class Computed:
     calls: list[Call]
 
 
-def variables(sweep: Sweep, schema: Schema) -> dict[str, tuple[tuple[str, ...], tuple[int, ...], str]]:
+def variables(sweep: Sweep, schema: Schema) -> Declared:
     """Variable -> (dimensions beyond those of the cells, their sizes, dtype)."""
-    parts = (len(schema.components), len(schema.subspaces))
-    step = "step" if len(schema.steps) == 1 else "record"
     out = {
-        "risk": ((step, "component", "subspace"), (schema.records, *parts), "float64"),
-        "final_risk": (("component", "subspace"), parts, "float64"),
+        **sweep.family.variables(sweep, schema),
         "ended_at": ((), (), "int64"),
         "status": ((), (), "uint8"),
     }
     if len(schema.steps) > 1:
         out["step"] = (("record",), (schema.records,), "int64")
-    if schema.sampled:
-        quantiles = len(sampling(sweep.base["engine"], sweep.folder)["quantiles"])
-        out["standard_error"] = out["risk"]
-        out["risk_error"] = ((step, "subspace"), (schema.records, parts[1]), "float64")
-        out["total_error"] = ((step,), (schema.records,), "float64")
-        out["total_quantile"] = ((step, "quantile"), (schema.records, quantiles), "float64")
     return out
 
 
@@ -114,9 +93,6 @@ def _empty(sweep: Sweep, schema: Schema, count: int) -> dict[str, Array]:
     }
 
 
-Outcome = dict[str, Array]
-
-
 def _called(
     sweep: Sweep, cells: list[Cell], worker: str, device: str, tick: Tick | None
 ) -> Iterator[tuple[list[Cell], Outcome | str, Call]]:
@@ -146,47 +122,7 @@ def _call(sweep: Sweep, cells: int, worker: str, device: str, started: float, se
 
 def _run(sweep: Sweep, cells: list[Cell], device: str, tick: Tick | None) -> Outcome:
     """One call of the engine."""
-    problem, methods = sweep.problem(cells[0]), [cell.method for cell in cells]
-    if sweep.engine == "sample":
-        return _sampled(sweep, cells, problem, methods, device, tick)
-    results = exact_results(
-        problem, methods, record=sweep.record, partition=sweep.partition, deterministic=sweep.deterministic,
-        device=device, tick=tick,
-    )  # fmt: skip
-    if any(result.status == "interrupted" for result in results):
-        raise Interrupted
-    return {
-        "risk": np.stack([result.risk for result in results]),
-        "final_risk": np.stack([result.final for result in results]),
-        "ended_at": np.array([result.ended_at for result in results]),
-        "status": np.array([STATUS.index(result.status) for result in results]),
-    }
-
-
-def _sampled(
-    sweep: Sweep, cells: list[Cell], problem: Any, methods: list[Any], device: str, tick: Tick | None
-) -> Outcome:
-    def report(done: int, total: int) -> None:
-        if tick is not None and not tick(0):
-            raise KeyboardInterrupt
-
-    # Only what may differ from cell to cell is taken from the cell: cells of a call share it, or are told apart.
-    options = sampling(cells[0].tree["engine"], sweep.folder) | {"device": device, "threads": 1, "progress": report}
-    options |= {"checkpoint": None, "every": None, "coordinates": None}
-    named = {str(cell.number): method for cell, method in zip(cells, methods, strict=True)}
-    trace = sample(problem, named, record=sweep.record, subspaces=sweep.partition, **options)
-    data = trace.dataset
-    if np.any(data["status"].values == "interrupted") or data.sizes["run"] < len(cells):
-        raise Interrupted
-    lead = ("run", "step")
-    out = {name: data[name].transpose(*lead, "component", "subspace").values for name in ("risk", "standard_error")}
-    out["risk_error"] = data["risk_error"].transpose(*lead, "subspace").values
-    out["total_error"] = data["total_error"].transpose(*lead).values
-    out["total_quantile"] = data["total_quantile"].transpose(*lead, "quantile").values
-    out["final_risk"] = data["final_risk"].transpose("run", "component", "subspace").values
-    out["ended_at"] = data["ended_at"].values
-    out["status"] = np.array([STATUS.index(str(status)) for status in data["status"].values])
-    return out
+    return sweep.family.run(sweep, cells, device, tick)
 
 
 def _enter(arrays: dict[str, Array], place: int, outcome: Outcome, j: int) -> str:

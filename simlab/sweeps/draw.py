@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, UNIT, WIDTH, new_figure, shades, style
+from simlab.plot.terrain import WATER
 from simlab.sweeps.answer import Answer, Best
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["heat_map", "lines"]
 FloatArray = npt.NDArray[np.float64]
 
 MOST_LINES = 12
+HILL = "#ad9f86"
 NAMES = {
     "schedule.peak": "peak learning rate",
     "schedule.steps": "steps",
@@ -27,6 +29,9 @@ NAMES = {
     "problem.noise_variance": "noise variance",
     "problem.capacity": "capacity exponent",
     "problem.source": "source exponent",
+    "problem.amplitude": "amplitude",
+    "problem.noise": "noise",
+    "problem.slope": "slope",
     "schedule.kind": "schedule",
 }
 
@@ -34,7 +39,8 @@ NAMES = {
 def lines(answer: Answer, x: str | None = None) -> Figure:
     """Lowest risk over `x` (default: the peak learning rate), a line for each schedule, a panel for each problem.
 
-    Below, what the best of each is made of, by eigen-subspace: bias filled, variance hatched. Over all parameters but x
+    Below, what the best of each is made of, by eigen-subspace: bias filled, variance hatched; of a valley, river and
+    hills. Over all parameters but x
     and those of the groups the lowest value is taken. A star marks the best; a line ends where runs diverge.
     """
     x = answer.default_x() if x is None else x
@@ -51,7 +57,8 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
             f"{len(kinds)} lines in {len(panels)} panels are too many to read; choose some with --where, or draw a map."
         )
     with style():
-        figure = new_figure(WIDTH, 4.4)
+        # Wider than a page rather than illegible.
+        figure = new_figure(WIDTH * max(1.0, len(panels) / 3.0), 4.4)
         grid = figure.add_gridspec(2, len(panels), height_ratios=[2.2, 1.0 + 0.12 * len(kinds)])
         tops: list[Axes] = []
         for column, panel in enumerate(panels):
@@ -59,13 +66,15 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
             tops.append(top)
             for j, kind in enumerate(kinds):
                 _line(top, answer, x, lowest[(*panel, *kind)], j, _names(answer, compared, kind))
-            _scales(top, answer.data[x].values.astype(float), lowest[panel].reshape(-1, lowest.shape[-1]))
+            heights = lowest[panel].reshape(-1, lowest.shape[-1])
+            _scales(top, answer.data[x].values.astype(float), heights, linear=answer.valley)
             top.set_title(_names(answer, problems, panel, long=True))
             top.set_xlabel(NAMES.get(x, x))
             bars = figure.add_subplot(grid[1, column])
             here = [best for best in found if all(best.where[d] == i for d, i in zip(problems, panel, strict=True))]
-            _bars(bars, answer, here, [_best_name(answer, best, compared) for best in here], column == 0)
-        tops[0].set_ylabel(UNIT)
+            draw = _splits if answer.valley else _bars
+            draw(bars, answer, here, [_best_name(answer, best, compared) for best in here], column == 0)
+        tops[0].set_ylabel(answer.unit)
         _legends(figure, answer, tops[0], len(kinds) > 1)
     return figure
 
@@ -83,11 +92,20 @@ def _line(axes: Axes, answer: Answer, x: str, risk: FloatArray, j: int, name: st
         )
 
 
-def _scales(axes: Axes, values: FloatArray, risk: FloatArray) -> None:
-    """Logarithmic axes with few and plain numbers; what is far above the best of every line is cut off."""
+def _scales(axes: Axes, values: FloatArray, risk: FloatArray, linear: bool = False) -> None:
+    """Logarithmic axes with few and plain numbers; what is far above the best of every line is cut off.
+
+    linear : for losses, which may be negative.
+    """
     if np.all(values > 0.0) and values.max() > 8.0 * values.min():
         axes.set_xscale("log")
         _plain(axes.xaxis, (1.0, 3.0) if values.max() > 30.0 * values.min() else (1.0, 2.0, 5.0))
+    if linear:
+        finite = risk[np.isfinite(risk)]
+        low, high = float(finite.min()), float(np.quantile(finite, 0.9))
+        room = 0.08 * (high - low) if high > low else 0.1 * abs(low) + 1e-12
+        axes.set_ylim(low - room, high + room)
+        return
     axes.set_yscale("log")
     minima = np.nanmin(np.where(np.isfinite(risk), risk, np.nan), axis=1)
     low, high = float(np.nanmin(minima)), float(np.nanmax(np.where(np.isfinite(risk), risk, 0.0)))
@@ -118,11 +136,30 @@ def _bars(axes: Axes, answer: Answer, found: list[Best], names: list[str], named
                 edgecolor="white", linewidth=0.3,
             )  # fmt: skip
             left += np.nan_to_num(parts[:, j])
+    _rows(axes, rows, names, named)
+    axes.set_xlabel(f"{UNIT} of the best")
+
+
+def _splits(axes: Axes, answer: Answer, found: list[Best], names: list[str], named: bool) -> None:
+    """River loss from 0, hill loss on its end, and the sum as a line."""
+    parts = [answer.split(best) for best in found]
+    river, hills, total = (np.array([part[name][0] for part in parts]) for name in ("river_loss", "hill_loss", "total"))
+    rows = np.arange(len(found))
+    axes.barh(rows, river, color=WATER, height=0.65)
+    axes.barh(rows, hills, left=river, color=HILL, hatch="////", edgecolor="white", linewidth=0.3, height=0.35)
+    axes.vlines(total, rows - 0.36, rows + 0.36, color="black", linewidth=1.6)
+    _rows(axes, rows, names, named)
+    ends = np.concatenate([[0.0], river, river + hills])
+    room = 0.04 * float(np.ptp(ends))
+    axes.set_xlim(ends.min() - room, ends.max() + room)
+    axes.set_xlabel("loss of the best (line)")
+
+
+def _rows(axes: Axes, rows: Any, names: list[str], named: bool) -> None:
     axes.set_yticks(rows, names if named else [""] * len(names))
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"{UNIT} of the best")
 
 
 def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
@@ -131,6 +168,13 @@ def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
     if several:
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))
+    if answer.valley:
+        parts = [
+            Patch(color=WATER, label="river"),
+            Patch(facecolor=HILL, hatch="////", edgecolor="white", label="hills"),
+        ]
+        figure.legend(handles=parts, loc="outside lower center", ncols=2)
+        return
     names = [str(name) for name in answer.data["subspace"].values]
     patches = [Patch(color=colour, label=name) for colour, name in zip(shades(len(names)), names, strict=True)]
     patches.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
@@ -138,11 +182,12 @@ def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
 
 
 def heat_map(answer: Answer, x: str, y: str) -> Figure:
-    """Risk over two parameters, the lowest over all others, as multiples of the best, which a star marks.
+    """Risk over two parameters, the lowest over all others, as multiples of the best, which a star marks; of a valley,
+    how far the loss is above it.
 
     Hatched cells diverged, white ones are not finished.
     """
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LogNorm, Normalize
 
     if x == y:
         raise InputError(f"x and y are both {x!r}; give two parameters.")
@@ -153,10 +198,14 @@ def heat_map(answer: Answer, x: str, y: str) -> Figure:
     with style():
         figure = new_figure(WIDTH * 0.62, 3.3)
         axes = figure.subplots()
-        ratio = np.ma.masked_invalid(risk / best)
+        ratio = np.ma.masked_invalid(answer.relative(risk, best))
         high = float(np.clip(ratio.max(), 1.01, 100.0))
+        norm: Normalize = LogNorm(1.0, high)
+        if answer.valley:
+            high = max(float(np.quantile(ratio.compressed(), 0.9)), 1e-12)
+            norm = Normalize(0.0, high)
         image = axes.pcolormesh(
-            np.arange(risk.shape[1] + 1), np.arange(risk.shape[0] + 1), ratio, cmap="viridis_r", norm=LogNorm(1.0, high)
+            np.arange(risk.shape[1] + 1), np.arange(risk.shape[0] + 1), ratio, cmap="viridis_r", norm=norm
         )
         for i, j in np.argwhere(np.isposinf(risk)):
             axes.add_patch(_hatched(float(j), float(i)))
@@ -166,6 +215,9 @@ def heat_map(answer: Answer, x: str, y: str) -> Figure:
             _ticks(axis, answer, name)
         axes.grid(visible=False)
         bar = figure.colorbar(image, ax=axes, extend="max" if ratio.max() > high else "neither")
+        if answer.valley:
+            bar.set_label(f"loss above the best ({best:.3g})")
+            return figure
         bar.set_label(f"{UNIT} / best ({best:.3g})")
         ticks = [t for t in (1.0, 1.1, 1.3, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0) if t <= high]
         bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])

@@ -11,9 +11,11 @@ from simlab.errors import InputError, unknown_name
 from simlab.files import fresh_file
 from simlab.sweeps.answer import Answer
 from simlab.sweeps.store import Store
+from simlab.sweeps.valleys import PARTS
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
 __all__ = ["FORMATS", "export", "frame"]
 
@@ -23,7 +25,8 @@ FORMATS = (".csv", ".parquet", ".nc")
 def frame(store: Store) -> pd.DataFrame:
     """One row for each cell: the swept parameters, status, ended_at, risk, and the parts of the final risk.
 
-    Columns of the parts are called "variance 1-32", by component and subspace.
+    Columns of the parts are called "variance 1-32", by component and subspace. Of river valleys `loss` stands in the
+    place of risk, and its parts are "river_loss", "hill_loss 1-32", "river" (the coordinate), with errors of samples.
     """
     import pandas as pd
 
@@ -36,12 +39,29 @@ def frame(store: Store) -> pd.DataFrame:
             columns[path] = data[path].values[indices]
     for name in ("status", "ended_at"):
         columns[name] = data[name].transpose(*store.dims).values.ravel()
-    columns["risk"] = answer.risk.transpose(*store.dims).values.ravel()
+    columns["loss" if answer.valley else "risk"] = answer.risk.transpose(*store.dims).values.ravel()
+    if answer.valley:
+        return pd.DataFrame(columns | _splits(data, list(store.dims)))
     final = data["final_risk"].transpose(*store.dims, "component", "subspace")
     for i, component in enumerate(final["component"].values):
         for j, subspace in enumerate(final["subspace"].values):
             columns[f"{component} {subspace}"] = final.values[..., i, j].ravel()
     return pd.DataFrame(columns)
+
+
+def _splits(data: xr.Dataset, dims: list[str]) -> dict[str, object]:
+    """What the end of every cell of a valley is made of, as columns."""
+    columns: dict[str, object] = {}
+    for each in (f"final_{name}{suffix}" for name in PARTS for suffix in ("", "_error")):
+        if each not in data:
+            continue
+        name, values = each.removeprefix("final_"), data[each].transpose(*dims, ...)
+        if "subspace" in values.dims:
+            for j, subspace in enumerate(values["subspace"].values):
+                columns[f"{name} {subspace}"] = values.values[..., j].ravel()
+        else:
+            columns[name] = values.values.ravel()
+    return columns
 
 
 def export(store: Store, path: Path, force: bool = False) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -16,28 +15,25 @@ import numpy.typing as npt
 
 from simlab._version import __version__
 from simlab.engines.recording import record_steps
-from simlab.engines.sample import check_sampling
 from simlab.engines.sampling import check_counters
 from simlab.errors import InputError
-from simlab.experiment import Experiment
 from simlab.experiment.document import canonical
-from simlab.experiment.engine import sampling
 from simlab.experiment.method import METHODS
-from simlab.experiment.problem import PROBLEMS, Problem, check_compressible, tolerance
 from simlab.experiment.schedule import SCHEDULES
 from simlab.experiment.tables import Table, kind_of, plain, within
+from simlab.experiment.valley import is_river
 from simlab.methods import Method
-from simlab.problems import EmpiricalRegression
 from simlab.sweeps.axes import Axis, assign, axes_of, parse_path, refuse_twice
 from simlab.sweeps.axes import Path as Path_
 from simlab.sweeps.build import Builder, Extremes, carried
+from simlab.sweeps.risks import Risks
+from simlab.sweeps.schema import Cell, Family, Schema
+from simlab.sweeps.valleys import Valleys
 
 __all__ = ["Cell", "Schema", "Sweep"]
 
 IntArray = npt.NDArray[np.int64]
 
-NODES = 300
-"""Of a compressed problem, roughly."""
 RECORDS = 20
 """Steps kept of every run where [record] does not say."""
 
@@ -46,69 +42,39 @@ ENGINE_ONLY = ("engine",)
 METHODS_ONLY = ("schedule", "method", "compare")
 ROOTS_OF_METHODS = (*METHODS_ONLY, *PROBLEM_ONLY)
 
-KINDS: dict[str, Mapping[str, Any]] = {"problem": PROBLEMS, "schedule": SCHEDULES, "method": METHODS}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of a sweep: its number in the order of the dimensions, and what makes it."""
-
-    number: int
-    tree: Table
-    run: int
-    problem: tuple[int, ...]
-    engine: tuple[int, ...]
-    method: Method
-
-    @property
-    def call(self) -> tuple[Any, ...]:
-        """Equal for cells that one call of the engine may compute."""
-        return self.problem, self.engine, self.method.length
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The labels of what is kept of a cell. steps : of each length of run, as many rows as the longest has records."""
-
-    components: tuple[str, ...]
-    subspaces: tuple[str, ...]
-    steps: Mapping[int, IntArray]
-    sampled: bool
-
-    @property
-    def records(self) -> int:
-        """Steps that are kept of a run, at most."""
-        return max(steps.size for steps in self.steps.values())
+KINDS: dict[str, Mapping[str, Any]] = {"schedule": SCHEDULES, "method": METHODS}
 
 
 class Sweep:
     """An experiment and the parameters that vary.
 
-    Made of the tables of an experiment file with a table [sweep]. `axes` are its dimensions: those of the problem
-    first, then those of the length of the run, so that neighbouring cells share both. With [compare] the last
-    dimension is "run", the entries of it. Everything is checked when `validate` is called, before anything runs; it
-    fills `kinds`: size of the state -> (a cell with it, work of all of them).
+    Made of the tables of an experiment file with a table [sweep]. `family` is what its problems have in common: what is
+    kept of a cell, and how that is computed. `axes` are its dimensions: those of the problem first, then those of the
+    length of the run, so that neighbouring cells share both. With [compare] the last dimension is "run", the entries of
+    it. Everything is checked when `validate` is called, before anything runs; it fills `kinds`: size of the state -> (a
+    cell with it, work of all of them).
     """
 
     def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
         self.folder = Path(folder).resolve()
         self.tables: Table = plain(tree, "")
         tables = dict(self.tables)
-        axes = [_canonical_kinds(axis) for axis in axes_of(tables.pop("sweep", {}))]
+        self.family: Family = Valleys() if is_river(tables) else Risks()
+        axes = [_canonical_kinds(axis, self.family.kinds) for axis in axes_of(tables.pop("sweep", {}))]
         self.axes: list[Axis] = sorted(axes, key=_rank)
         if any(path.startswith("engine.") for axis in self.axes for path in axis.fields):
             tables.setdefault("engine", {"kind": "sample"})
-        self.base: Table = canonical(tables, self.folder)
-        self.builder = Builder(self.folder)
+        self.base: Table = canonical(tables, self.folder, tuple(self.family.kinds))
+        self.builder = Builder(self.folder, self.family)
         self.extremes = Extremes()
         self.kinds: dict[int, tuple[int, float]] = {}
         self._work = 0.0
         self.runs: list[str] = []
-        first = self._named(0, lambda: Experiment.from_dict(_without_compression(self.tree(0)), self.folder))
+        first = self._named(0, lambda: self.family.experiment(self.tree(0), self.folder))
         if first.engine == "both":
             raise InputError('engine = "both" is for one run; a sweep takes "exact" or "sample".')
         self.engine = first.engine
-        self.device = str(self.base.get("engine", {}).get("device", "cpu" if self.engine == "exact" else "auto"))
+        self.device = str(self.base.get("engine", {}).get("device", self.family.device(self.engine)))
         if not first.single:
             self.runs = list(first.runs)
         record = self.base.get("record", {})
@@ -204,7 +170,7 @@ class Sweep:
                 engine = self._key(combination, ENGINE_ONLY)
             yield Cell(number, tree, run, problem, engine, built[run])
 
-    def problem(self, cell: Cell) -> Problem:
+    def problem(self, cell: Cell) -> Any:
         """What the engine runs the cell on; compressed, if its table says so, for all cells with this problem."""
         if self.engine == "sample":
             return self.builder.source(cell.tree, cell.problem)
@@ -245,12 +211,12 @@ class Sweep:
         self.kinds.clear()
         checked: set[Any] = set()
         names: dict[tuple[tuple[int, ...], float], list[str]] = {}
-        kinds: set[bool] = set()
+        components: set[tuple[str, ...]] = set()
         for cell in self.cells(range(self.size)):
             length = cell.method.length
             if (cell.problem, cell.engine) not in checked:
-                source = self._named(cell.number, lambda c=cell: self._checked(c))
-                kinds.add(isinstance(source, EmpiricalRegression))
+                source = self._named(cell.number, lambda c=cell: self.family.checked(self, c))
+                components.add(self.family.components(self, source))
                 checked.add((cell.problem, cell.engine))
             if length not in steps:
                 with within("record.steps", ()):
@@ -258,53 +224,24 @@ class Sweep:
             if self.engine == "sample":
                 self._named(cell.number, lambda m=cell.method: check_counters(m))
             self.extremes.note(cell.problem, cell.number, cell.method)
-            work = self.work(cell)
+            work = self.family.work(self, cell)
             self._work = max(self._work, work)
             example, before = self.kinds.get(cell.method.state_size, (cell.number, 0.0))
             self.kinds[cell.method.state_size] = (example, before + work)
             time = cell.method.learning_rate.total() if self.partition.expression == "effective()" else 0.0
             if (cell.problem, time) not in names:
-                source = self.builder.source(cell.tree, cell.problem)
-                ranges = self._named(
-                    cell.number,
-                    lambda s=source, t=time: self.partition.ranges(s.dim, s.count_at_least, t),
-                )
+                ranges = self._named(cell.number, lambda c=cell, t=time: self._ranges(c, t))
                 names[cell.problem, time] = [name for name, _ in ranges]
                 self.extremes.divide(cell.problem, cell.number, str(ranges))
-        if len(kinds) > 1:
+        if len(components) > 1:
             raise InputError("problem.kind mixes a data set's own moments with other problems; sweep them apart.")
         steps = dict(sorted(steps.items()))
-        return Schema(self._components(kinds.pop()), _common(list(names.values())), steps, self.engine == "sample")
+        return Schema(components.pop(), _common(list(names.values())), steps, self.engine == "sample")
 
-    def _checked(self, cell: Cell) -> Problem:
-        """The problem of a cell before any compression, if it can be run as its tables say."""
-        source, wanted = self.builder.source(cell.tree, cell.problem), tolerance(cell.tree["problem"])
-        if self.engine == "sample":
-            options = sampling(cell.tree["engine"], self.folder)
-            with within("engine", options):
-                check_sampling(source, **options)
-        elif wanted is not None:
-            check_compressible(source, cell.tree["problem"])
-        return source
-
-    def _components(self, empirical: bool) -> tuple[str, ...]:
-        if self.engine == "sample":
-            split = self.base["engine"].get("split", True)
-            return ("bias", "variance", "cross") if split else ("total",)
-        parts = ("bias", "variance", "cross") if empirical else ("bias", "variance")
-        return (*parts, "deterministic") if self.deterministic else parts
-
-    def work(self, cell: Cell) -> float:
-        """Node-steps of a cell, or coordinate-steps of all its replicas, roughly."""
-        table, method = cell.tree["problem"], cell.method
-        nodes = (
-            NODES
-            if tolerance(table) is not None and self.engine == "exact"
-            else self.builder.source(cell.tree, cell.problem).dim
-        )
-        if self.engine == "sample":
-            return float(nodes) * method.length * float(cell.tree["engine"].get("replicas", 256))
-        return float(nodes) * method.length * method.state_size**2
+    def _ranges(self, cell: Cell, time: float) -> Any:
+        """Subspaces of a cell with their ranges of modes."""
+        modes = self.family.modes(self, self.builder.source(cell.tree, cell.problem))
+        return [] if modes is None else self.partition.ranges(modes.dim, modes.count_at_least, time)
 
     def work_per_cell(self) -> float:
         """Of the longest one, once the sweep is validated."""
@@ -334,22 +271,17 @@ def _rank(axis: Axis) -> int:
     return 1 if any(path.endswith(".steps") for path in axis.fields) else 2
 
 
-def _canonical_kinds(axis: Axis) -> Axis:
-    """The axis with kinds by their own names."""
-    fields = dict(axis.fields)
+def _canonical_kinds(axis: Axis, problems: Collection[str]) -> Axis:
+    """The axis with kinds by their own names; `problems` are those of the problem."""
+    fields, known = dict(axis.fields), {"problem": problems, **KINDS}
     for path, values in axis.fields.items():
         parts = parse_path(path)
-        if len(parts) == 2 and parts[1] == "kind" and parts[0] in KINDS:
-            where, kinds = f"sweep.{parts[0]}", KINDS[str(parts[0])]
+        if len(parts) == 2 and parts[1] == "kind" and parts[0] in known:
+            where, kinds = f"sweep.{parts[0]}", known[str(parts[0])]
             fields[path] = [kind_of({"kind": value}, where, kinds) for value in values]
             if axis.name == path:
                 refuse_twice(fields[path], f"{where}.kind")
     return Axis(axis.name, fields)
-
-
-def _without_compression(tree: Table) -> Table:
-    """The tables with a problem as it is: the first cell is looked at, not run."""
-    return {**tree, "problem": {key: value for key, value in tree["problem"].items() if key != "compress"}}
 
 
 def _common(names: list[list[str]]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -25,20 +24,19 @@ import zarr
 
 from simlab._version import __version__
 from simlab.errors import InputError
-from simlab.sweeps.blocks import Blocks, block_shape
-from simlab.sweeps.compute import STATUS, Array, Computed, variables
-from simlab.sweeps.estimate import bytes_per_cell
+from simlab.sweeps.blocks import Blocks
+from simlab.sweeps.compute import Computed
+from simlab.sweeps.declare import FORMAT, METADATA, attributes_of, declaration_digest, declare, intact, seal_of
 from simlab.sweeps.ledger import Ledger, digest_of
 from simlab.sweeps.plan import Schema, Sweep
+from simlab.sweeps.schema import STATUS
 
 if TYPE_CHECKING:
     from simlab.sweeps.ledger import Call, Row
 
-__all__ = ["FORMAT", "LEDGER", "LOCK", "Store", "seal"]
+__all__ = ["FORMAT", "LEDGER", "LOCK", "Store"]
 
-FORMAT = 1
-LEDGER, LOCK, METADATA = "ledger.sqlite", ".lock", "zarr.json"
-FILL: dict[str, Any] = {"float64": float("nan"), "int64": -1, "uint8": 0}
+LEDGER, LOCK = "ledger.sqlite", ".lock"
 
 
 class Store:
@@ -49,7 +47,7 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], exclusive: bool = False) -> None:
         self.path = Path(path)
-        attributes = _attributes(self.path)
+        attributes = attributes_of(self.path)
         if attributes is None:
             raise InputError(f"{self.path} is no store of a sweep; give the folder that simlab sweep wrote.")
         _refuse_format(self.path, attributes)
@@ -106,8 +104,8 @@ class Store:
                 # What a process that was killed within a write has left.
                 for left in target.rglob("*.partial"):
                     left.unlink()
-                if not _intact(target):
-                    _make(target, sweep, schema)
+                if not intact(target):
+                    declare(target, sweep, schema)
             except OSError as error:
                 raise _unwritable(target, error) from None
             with cls(target, exclusive=True) as store:
@@ -172,8 +170,10 @@ class Store:
     def altered(self) -> list[str]:
         """Arrays that are not declared as the store was made, and the group's own file if it is not as it was."""
         digests = self.attributes["metadata"]
-        names = [name for name, digest in digests.items() if _digest(self.path, name, self.variables) != digest]
-        return names if self.attributes["seal"] == _seal_of(self.path) else [*names, METADATA]
+        names = [
+            name for name, digest in digests.items() if declaration_digest(self.path, name, self.variables) != digest
+        ]
+        return names if self.attributes["seal"] == seal_of(self.path) else [*names, METADATA]
 
     def verified(self, sweep: Sweep | None = None) -> tuple[set[int], set[int]]:
         """(blocks whose data and ledger entries agree with their digests, blocks of the ledger that do not).
@@ -200,130 +200,6 @@ class Store:
         return out
 
 
-# -- making a store
-
-
-def _make(target: Path, sweep: Sweep, schema: Schema) -> None:
-    """Declare the arrays; the group's own file comes last, so that a store is there or is not.
-
-    Chunks stay as they are, and the ledger says which of them are good: what is damaged costs no more than itself.
-    """
-    declared = variables(sweep, schema)
-    dims = sweep.dims
-    shape = block_shape(list(dims.values()), bytes_per_cell(sweep, schema), sweep.work_per_cell())
-    coordinates = _coordinates(sweep, schema)
-    for name in (*declared, *coordinates, "."):
-        (target / name / METADATA).unlink(missing_ok=True)
-    # What is no dimension by itself is a coordinate by this attribute (CF conventions, section 5).
-    besides = " ".join(name for name, (dim, _) in coordinates.items() if name != dim)
-    for name, (extra, sizes, dtype) in declared.items():
-        attributes: dict[str, Any] = {"units": "excess risk"} if "risk" in name or "error" in name else {}
-        if besides:
-            attributes["coordinates"] = besides
-        if name == "status":
-            attributes |= {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
-        zarr.create_array(
-            target / name, shape=(*dims.values(), *sizes), chunks=(*shape, *(max(n, 1) for n in sizes)), dtype=dtype,
-            fill_value=FILL[dtype], dimension_names=[*dims, *extra], attributes=attributes, zarr_format=3,
-        )  # fmt: skip
-    for name, (dim, values) in coordinates.items():
-        if values.dtype.kind in "UO":
-            values = values.astype(object)
-        array = zarr.create_array(
-            target / name, shape=values.shape, chunks=(max(values.size, 1),),
-            dtype=str if values.dtype.kind == "O" else values.dtype, dimension_names=[dim], zarr_format=3,
-        )  # fmt: skip
-        array[:] = values
-    seal(
-        target,
-        {
-            "simlab_format": FORMAT,
-            "simlab_version": __version__,
-            "dims": [[name, size] for name, size in dims.items()],
-            "block_shape": list(shape),
-            "variables": list(declared),
-            "sweep": json.dumps(sweep.document, sort_keys=True),
-        },
-        [*declared, *coordinates],
-    )
-
-
-def seal(target: Path, attributes: dict[str, Any], names: list[str]) -> None:
-    """Write the group over the arrays of these names: from then on the folder is a store."""
-    zarr.create_group(target, zarr_format=3)
-    with warnings.catch_warnings():
-        # Consolidated metadata is zarr's own, not the specification's; without it readers would list the folder, and
-        # remark upon the ledger. The ledger is not theirs, either way.
-        warnings.simplefilter("ignore")
-        group = zarr.consolidate_metadata(target, zarr_format=3)
-    digests = {name: _digest(target, name, attributes["variables"]) for name in names}
-    group.update_attributes({**attributes, "metadata": digests})
-    group.update_attributes({"seal": _seal_of(target)})
-
-
-def _seal_of(target: Path) -> str:
-    """A digest of all that the group's own file says, the seal apart; empty where it cannot be read."""
-    try:
-        said = json.loads((target / METADATA).read_text(encoding="utf-8"))
-        said["attributes"].pop("seal", None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ""
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def _digest(target: Path, name: str, variables: list[str]) -> str:
-    """Of the declaration of an array; of one that is no variable (whose chunks the ledger knows), all of it."""
-    folder = target / name
-    digest = hashlib.sha256()
-    for path in [folder / METADATA] if name in variables else sorted(folder.rglob("*")):
-        with suppress(OSError):
-            digest.update(path.read_bytes())
-        digest.update(b"|")
-    return digest.hexdigest()
-
-
-def _intact(target: Path) -> bool:
-    """Whether the store is declared in whole, and as it was made."""
-    attributes = _attributes(target)
-    return (
-        attributes is not None
-        and attributes["seal"] == _seal_of(target)
-        and all(_digest(target, n, attributes["variables"]) == d for n, d in attributes["metadata"].items())
-    )
-
-
-def _coordinates(sweep: Sweep, schema: Schema) -> dict[str, tuple[str, Array]]:
-    """Name -> (dimension, values) of every label."""
-    out: dict[str, tuple[str, Array]] = {}
-    for axis in sweep.axes:
-        for path, values in axis.fields.items():
-            out[path] = (axis.name, _labels(values))
-        if axis.name not in axis.fields:
-            out[axis.name] = (axis.name, np.arange(axis.size))
-    if sweep.runs:
-        out["run"] = ("run", np.array(sweep.runs, dtype=object))
-    out["component"] = ("component", np.array(schema.components, dtype=object))
-    out["subspace"] = ("subspace", np.array(schema.subspaces, dtype=object))
-    if len(schema.steps) == 1:
-        out["step"] = ("step", next(iter(schema.steps.values())))
-    if schema.sampled:
-        from simlab.experiment.engine import sampling
-
-        quantiles = sampling(sweep.base["engine"], sweep.folder)["quantiles"]
-        out["quantile"] = ("quantile", np.array(quantiles, dtype=np.float64))
-    return out
-
-
-def _labels(values: list[Any]) -> Array:
-    """Numbers as numbers, words as words, and all else (lists, tables) as JSON."""
-    if all(isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 for value in values):
-        return np.array(values, dtype=np.int64)
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return np.array(values, dtype=np.float64)
-    words = [value if isinstance(value, str) else json.dumps(value) for value in values]
-    return np.array(words, dtype=object)
-
-
 # -- identity
 
 
@@ -331,16 +207,16 @@ def _usable(target: Path) -> bool:
     """Whether there is nothing at this place, or a store."""
     if not target.exists():
         return True
-    there = (target / LOCK).exists() or _attributes(target) is not None
+    there = (target / LOCK).exists() or attributes_of(target) is not None
     return target.is_dir() and (there or not any(target.iterdir()))
 
 
 def _refuse_others(target: Path, sweep: Sweep) -> None:
     """Never mix two sweeps, or what two versions have computed. Raises InputError, and changes nothing."""
-    attributes = _attributes(target)
+    attributes = attributes_of(target)
     if attributes is not None:
         _refuse_format(target, attributes)
-    if attributes is not None and attributes["seal"] == _seal_of(target):
+    if attributes is not None and attributes["seal"] == seal_of(target):
         difference = _first_difference(json.loads(attributes["sweep"]), sweep.document)
         if difference:
             raise InputError(f"{target} holds another sweep: {difference}; choose another place with -o.")
@@ -378,16 +254,6 @@ def _refuse_format(target: Path, attributes: Mapping[str, Any]) -> None:
 
 def _unwritable(target: Path, error: OSError) -> InputError:
     return InputError(f"{target} cannot be written to ({error.strerror or error}); choose another place with -o.")
-
-
-def _attributes(target: Path) -> dict[str, Any] | None:
-    """The attributes of the group, or None where there is no store."""
-    try:
-        attributes = json.loads((target / METADATA).read_text(encoding="utf-8"))["attributes"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables", "metadata", "seal"}
-    return attributes if isinstance(attributes, dict) and known <= attributes.keys() else None
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> str:

@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from simlab import methods, schedules
+from simlab import methods, river, schedules
 from simlab.cli import app
+from simlab.engines.descent import descend
 from simlab.engines.valley import exact_valley
 from simlab.errors import InputError
 from simlab.experiment import Experiment
@@ -57,6 +58,36 @@ replicas = 64
 """
 
 
+EMBEDDED = """
+[problem]
+kind = "river-embedded"
+hills = [1, 9]
+count = 4
+seed = 2
+[problem.valley]
+kind = "river-curved"
+slope = 0.1
+[schedule]
+kind = "constant"
+steps = 20
+peak = 0.02
+"""
+BIGRAM = """
+[problem]
+kind = "river-bigram"
+determinism = [0.0, 1.0]
+count = 6
+noise_kind = "hessian"
+[schedule]
+kind = "wsd"
+steps = 50
+peak = 0.5
+[engine]
+kind = "sample"
+replicas = 64
+"""
+
+
 def run(text, tmp_path, *options, code=0):
     file = tmp_path / "river.toml"
     file.write_text(text, encoding="utf-8")
@@ -97,6 +128,75 @@ def test_a_curved_valley_is_sampled(tmp_path):
     np.testing.assert_allclose(trace["total"], trace["river_loss"] + trace["hill_loss"], rtol=1e-9, atol=1e-12)
 
 
+NARROWING = {"kind": "river-narrowing", "first": [1.0, 2.0], "last": [5.0, 20.0], "start": [4.0, 0.5, 0.1]}
+KINDS = {
+    "curved": ({"kind": "river-curved", "mu": 0.0, "slope": 0.1}, lambda: river.curved(mu=0.0, slope=0.1)),
+    "narrowing": (NARROWING, lambda: river.narrowing([1.0, 2.0], [5.0, 20.0], start=[4.0, 0.5, 0.1])),
+    "widening": ({"kind": "River_Widening", "slope": 0.3}, lambda: river.widening(slope=0.3)),
+    "hyperbolic": ({"kind": "river-hyperbolic", "start": [1.0, 1.5]}, lambda: river.hyperbolic([1.0, 1.5])),
+    "bigram": (
+        {"kind": "river-bigram", "determinism": [0.0, 1.0], "count": 4, "vocabulary": 3},
+        lambda: river.bigram(np.linspace(0.0, 1.0, 4), 3).landscape,
+    ),
+    "embedded": (
+        {"kind": "river-embedded", "valley": NARROWING, "hills": [1, 9], "count": 3, "seed": 7},
+        lambda: river.embedded(
+            river.narrowing([1.0, 2.0], [5.0, 20.0], start=[4.0, 0.5, 0.1]), [9.0, 3.0, 1.0], seed=7
+        ),
+    ),
+    "embedded as it is": (
+        {"kind": "river-embedded", "valley": {"kind": "river-hyperbolic"}, "hills": [2.0], "rotate": False},
+        lambda: river.embedded(river.hyperbolic(), [2.0], rotate=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("law", ["isotropic", "hessian", "hills", "loss", "none"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_river_with_every_noise(kind, law):
+    """To the bit what `descend` says of the same landscape and noise; settings of the engine are those of descend."""
+    table, make = KINDS[kind]
+    landscape = make()
+    engine = {"kind": "sample", "replicas": 70, "seed": 3, "quantiles": [0.5], "device": "cpu", "block": 64}
+    floor = {"noise_floor": -1.0} if law == "loss" else {}
+    tree = {
+        "problem": {**table, "noise": 0.4, "noise_kind": law, **floor},
+        "schedule": {"kind": "wsd", "steps": 30, "peak": 0.02},
+        "engine": engine,
+    }
+    if kind == "bigram" and law == "hills":
+        with pytest.raises(InputError, match=r"'hills' needs the course of the river, .* not known of river-bigram"):
+            RiverExperiment.from_dict(tree)
+        return
+    optimum = river.bigram(np.linspace(0.0, 1.0, 4), 3).optimum if kind == "bigram" else None
+    noise = {
+        "isotropic": river.noise.isotropic(0.4),
+        "hessian": river.noise.like_hessian(0.4, at=optimum),
+        "hills": river.noise.along_hills(0.4),
+        "loss": river.noise.with_loss(0.4, floor=-1.0),
+        "none": river.noise.none(),
+    }[law]
+    got = RiverExperiment.from_dict(tree).split(threads=2)
+    run = {"run": methods.sgd(schedules.wsd(30, 0.02))}
+    known = descend(landscape, run, noise=noise, replicas=70, seed=3, quantiles=[0.5], device="cpu")
+    for name, quantity in {"total": "loss", "river_loss": "river", "hill_loss": "hill", "river": "coordinate"}.items():
+        np.testing.assert_array_equal(got[name].values[0], known["mean"].sel(quantity=quantity).values[0])
+    np.testing.assert_array_equal(got["total_quantile"].values[0], known["quantiles"].sel(quantity="loss").values[0])
+
+
+def test_a_checkpoint_of_a_river_goes_on(tmp_path):
+    """Relative to the folder of the file; what it holds is not run again."""
+    tree = {
+        "problem": KINDS["curved"][0],
+        "schedule": {"kind": "constant", "steps": 40, "peak": 0.02},
+        "engine": {"kind": "sample", "replicas": 64, "checkpoint": "state", "every": 10, "device": "cpu"},
+    }
+    first = RiverExperiment.from_dict(tree, tmp_path).split(threads=1)
+    assert any((tmp_path / "state").rglob("*"))
+    again = RiverExperiment.from_dict(tree, tmp_path).split(threads=1)
+    np.testing.assert_array_equal(first["total"].values, again["total"].values)
+
+
 def test_a_diverging_run_is_a_result_and_warned_of(tmp_path):
     text = run(STRAIGHT.replace("peak = 0.05", "peak = 0.15"), tmp_path)
     assert "diverged at step" in text
@@ -118,6 +218,20 @@ def test_a_diverging_run_is_a_result_and_warned_of(tmp_path):
         (STRAIGHT.replace("slope = 0.25", "slope = 0.25\ncurvature = 1.0"), "both given"),
         (STRAIGHT.replace("[1, 20]", "[1, 2, 20]"), "with count; give two positive curvatures"),
         (STRAIGHT.replace("seed = 5", "law = 5"), "law"),
+        (CURVED.replace("replicas = 64", "replicas = 0"), "engine.replicas = 0"),
+        (CURVED.replace("replicas = 64", "quantiles = [1.5]"), "engine.quantiles = 1.5"),
+        (CURVED.replace("noise = 2.0", "noise = 2.0\nnoise_floor = 1.0"), 'belongs to noise_kind = "loss"'),
+        (STRAIGHT.replace('steps = "linear"', "steps = [5, 301]"), "record.steps: record goes from 5 to 301"),
+        (STRAIGHT.replace('steps = "linear"', 'subspaces = "modes(31)"'), "record.subspaces"),
+        (EMBEDDED.replace('kind = "river-curved"', 'kind = "river-straight"'), "problem.valley.kind: 'river-straight'"),
+        (EMBEDDED.replace("[problem.valley]", "[problem.valleys]"), "problem.valley is missing"),
+        (EMBEDDED.replace("slope = 0.1", "noise = 0.1"), "problem.valley.noise is not taken"),
+        (EMBEDDED.replace("slope = 0.1", "slopes = 0.1"), "parameter of problem.valley (river-curved): 'slopes'"),
+        (EMBEDDED.replace("seed = 2", "seed = -2"), "problem.seed = -2"),
+        (EMBEDDED.replace("[1, 9]", "[0, 9]"), "problem.hills = [0, 9] with count"),
+        (BIGRAM.replace("[0.0, 1.0]", "[0.0, 1.5]"), "problem.determinism[1] = 1.5"),
+        (BIGRAM.replace("count = 6", "vocabulary = 1"), "problem.vocabulary = 1"),
+        (BIGRAM.replace('"hessian"', '"hills"'), "not known of river-bigram"),
         (STRAIGHT.replace('steps = "linear"', "snapshots = [3]"), "snapshots"),
     ],
 )
@@ -126,6 +240,13 @@ def test_refusals_are_one_sentence(text, message, tmp_path):
     assert message in output
     assert len(output.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bigram_and_an_embedded_valley_from_a_file(tmp_path):
+    assert "bigram(determinism[6], vocabulary=5)" in run(BIGRAM, tmp_path, "--no-figure")
+    text = run(EMBEDDED, tmp_path, "--no-figure", "--force")
+    assert "embedded(curved(" in text
+    assert "hills[4], seed=2)" in text
 
 
 def test_other_doors_say_where_a_river_is_run():

@@ -58,7 +58,7 @@ def test_the_order_of_the_blocks_changes_no_byte(whole, tmp_path, monkeypatch):
 
 def test_a_finished_sweep_is_not_computed_again(whole, tmp_path, monkeypatch):
     before = data_of(whole), entries_of(whole)
-    monkeypatch.setattr("simlab.sweeps.compute.exact_results", lambda *a, **k: pytest.fail("it ran"))
+    monkeypatch.setattr("simlab.sweeps.risks.exact_results", lambda *a, **k: pytest.fail("it ran"))
     said = []
     report = swept(whole, announce=said.append)
     assert str(report) == "computed 0, reused 24; 4 diverged, 20 done"
@@ -111,8 +111,9 @@ def test_ctrl_c_keeps_what_is_finished(whole, tmp_path):
         assert report.reused == reused
         assert report.computed >= at
         assert report.left == CELLS - report.reused - report.computed > 0
-        noted = report.statuses["interrupted"]
-        assert 0 < noted <= report.left
+        # None, where the cell under way ended before Ctrl-C was seen.
+        noted = report.statuses.get("interrupted", 0)
+        assert noted <= report.left
         assert str(report).startswith(
             f"computed {report.computed}, reused {reused}, {report.left} to go: start it again"
         )

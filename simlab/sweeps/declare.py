@@ -1,0 +1,156 @@
+"""How a store is declared: its arrays and labels, and the seal that tells whether they are as they were made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from simlab._version import __version__
+from simlab.sweeps.blocks import block_shape
+from simlab.sweeps.compute import variables
+from simlab.sweeps.estimate import bytes_per_cell
+from simlab.sweeps.plan import Schema, Sweep
+from simlab.sweeps.schema import STATUS, Array
+
+__all__ = ["FORMAT", "METADATA", "attributes_of", "declaration_digest", "declare", "intact", "seal", "seal_of"]
+
+FORMAT = 1
+METADATA = "zarr.json"
+FILL: dict[str, Any] = {"float64": float("nan"), "int64": -1, "uint8": 0}
+
+
+def declare(target: Path, sweep: Sweep, schema: Schema) -> None:
+    """Declare the arrays; the group's own file comes last, so that a store is there or is not.
+
+    Chunks stay as they are, and the ledger says which of them are good: what is damaged costs no more than itself.
+    """
+    declared = variables(sweep, schema)
+    dims = sweep.dims
+    shape = block_shape(list(dims.values()), bytes_per_cell(sweep, schema), sweep.work_per_cell())
+    coordinates = _coordinates(sweep, schema)
+    for name in (*declared, *coordinates, "."):
+        (target / name / METADATA).unlink(missing_ok=True)
+    # What is no dimension by itself is a coordinate by this attribute (CF conventions, section 5).
+    besides = " ".join(name for name, (dim, _) in coordinates.items() if name != dim)
+    for name, (extra, sizes, dtype) in declared.items():
+        units = sweep.family.units(name)
+        attributes: dict[str, Any] = {"units": units} if units else {}
+        if besides:
+            attributes["coordinates"] = besides
+        if name == "status":
+            attributes |= {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
+        zarr.create_array(
+            target / name, shape=(*dims.values(), *sizes), chunks=(*shape, *(max(n, 1) for n in sizes)), dtype=dtype,
+            fill_value=FILL[dtype], dimension_names=[*dims, *extra], attributes=attributes, zarr_format=3,
+        )  # fmt: skip
+    for name, (dim, values) in coordinates.items():
+        if values.dtype.kind in "UO":
+            values = values.astype(object)
+        array = zarr.create_array(
+            target / name, shape=values.shape, chunks=(max(values.size, 1),),
+            dtype=str if values.dtype.kind == "O" else values.dtype, dimension_names=[dim], zarr_format=3,
+        )  # fmt: skip
+        array[:] = values
+    seal(
+        target,
+        {
+            "simlab_format": FORMAT,
+            "simlab_version": __version__,
+            "dims": [[name, size] for name, size in dims.items()],
+            "block_shape": list(shape),
+            "variables": list(declared),
+            "sweep": json.dumps(sweep.document, sort_keys=True),
+        },
+        [*declared, *coordinates],
+    )
+
+
+def seal(target: Path, attributes: dict[str, Any], names: list[str]) -> None:
+    """Write the group over the arrays of these names: from then on the folder is a store."""
+    zarr.create_group(target, zarr_format=3)
+    with warnings.catch_warnings():
+        # Consolidated metadata is zarr's own, not the specification's; without it readers would list the folder, and
+        # remark upon the ledger. The ledger is not theirs, either way.
+        warnings.simplefilter("ignore")
+        group = zarr.consolidate_metadata(target, zarr_format=3)
+    digests = {name: declaration_digest(target, name, attributes["variables"]) for name in names}
+    group.update_attributes({**attributes, "metadata": digests})
+    group.update_attributes({"seal": seal_of(target)})
+
+
+def seal_of(target: Path) -> str:
+    """A digest of all that the group's own file says, the seal apart; empty where it cannot be read."""
+    try:
+        said = json.loads((target / METADATA).read_text(encoding="utf-8"))
+        said["attributes"].pop("seal", None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def declaration_digest(target: Path, name: str, variables: list[str]) -> str:
+    """Of the declaration of an array; of one that is no variable (whose chunks the ledger knows), all of it."""
+    folder = target / name
+    digest = hashlib.sha256()
+    for path in [folder / METADATA] if name in variables else sorted(folder.rglob("*")):
+        with suppress(OSError):
+            digest.update(path.read_bytes())
+        digest.update(b"|")
+    return digest.hexdigest()
+
+
+def intact(target: Path) -> bool:
+    """Whether the store is declared in whole, and as it was made."""
+    attributes = attributes_of(target)
+    return (
+        attributes is not None
+        and attributes["seal"] == seal_of(target)
+        and all(declaration_digest(target, n, attributes["variables"]) == d for n, d in attributes["metadata"].items())
+    )
+
+
+def _coordinates(sweep: Sweep, schema: Schema) -> dict[str, tuple[str, Array]]:
+    """Name -> (dimension, values) of every label."""
+    out: dict[str, tuple[str, Array]] = {}
+    for axis in sweep.axes:
+        for path, values in axis.fields.items():
+            out[path] = (axis.name, _labels(values))
+        if axis.name not in axis.fields:
+            out[axis.name] = (axis.name, np.arange(axis.size))
+    if sweep.runs:
+        out["run"] = ("run", np.array(sweep.runs, dtype=object))
+    for name, labels in (("component", schema.components), ("subspace", schema.subspaces)):
+        if labels:
+            out[name] = (name, np.array(labels, dtype=object))
+    if len(schema.steps) == 1:
+        out["step"] = ("step", next(iter(schema.steps.values())))
+    if schema.sampled:
+        out["quantile"] = ("quantile", np.array(sweep.family.quantiles(sweep), dtype=np.float64))
+    return out
+
+
+def _labels(values: list[Any]) -> Array:
+    """Numbers as numbers, words as words, and all else (lists, tables) as JSON."""
+    if all(isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 for value in values):
+        return np.array(values, dtype=np.int64)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return np.array(values, dtype=np.float64)
+    words = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    return np.array(words, dtype=object)
+
+
+def attributes_of(target: Path) -> dict[str, Any] | None:
+    """The attributes of the group, or None where there is no store."""
+    try:
+        attributes = json.loads((target / METADATA).read_text(encoding="utf-8"))["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables", "metadata", "seal"}
+    return attributes if isinstance(attributes, dict) and known <= attributes.keys() else None
