@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.blocks import REACH, block, block_1
+from simlab.kernels.blocks import REACH, STEEPEST, block, block_1, steepness
 from simlab.kernels.moments import (
     FAST,
     FLUSH,
@@ -26,10 +26,10 @@ SHORTEST = 8
 
 
 @njit(cache=True, nogil=True)
-def _choose_head(lam, rate, length, k):
+def _choose_head(lam, rate, length, k, steep):
     """The head of the cheapest block by a count of cycles per step; -1 where plain steps are cheaper.
 
-    `rate` lam is how much of REACH a step uses up.
+    `rate` lam is how much of REACH a step uses up; no mode with `steep` lam above STEEPEST is in the tail.
     """
     entries = k * (k + 1) // 2
     per_mode = 1.0 if k == 1 else 1.2 * k**3
@@ -41,7 +41,7 @@ def _choose_head(lam, rate, length, k):
         if lam[head] <= 0.0:
             break
         m = min(REACH / max(rate * lam[head], 1e-300), float(length))
-        if m >= SHORTEST:
+        if m >= SHORTEST and steep * lam[head] <= STEEPEST:
             cost = per_mode * head + carried + closing * (lam.size - head) / m
             if cost < best:
                 best, choice = cost, head
@@ -57,7 +57,7 @@ def _some_steps_1(
     head = -1
     if not np.isnan(ratio) and length >= SHORTEST:
         rate = 2.0 * abs(b[t, 0] * c[t, 0]) / max(abs(M[t, 0, 0]), 1e-300)
-        head = _choose_head(lam, rate, length, 1)
+        head = _choose_head(lam, rate, length, 1, 0.0)
     if head >= 0:
         fresh = head != last_head
         done = block_1(
@@ -86,10 +86,10 @@ def _some_steps(
     k, n = b.shape[1], b.shape[0]
     head = -1
     if not np.isnan(ratio) and length >= SHORTEST:
+        steep = steepness(b, c, t)
         if rate == 0.0:
-            for p in range(k):
-                rate = max(rate, 4.0 * abs(b[t, p] * c[t, p]))
-        head = _choose_head(lam, rate, length, k)
+            rate = 4.0 * steep
+        head = _choose_head(lam, rate, length, k, steep)
     if head >= 0:
         done = block(
             t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu,

@@ -15,7 +15,7 @@ with mu and D taken once at the start of the block; at its end every tail mode i
 
 The block ends before the first coefficient left out could matter: for k = 1 when the sum of |T1 + T2| / T0 reaches
 `REACH`, where REACH^ORDER / ORDER! < 1e-19; for larger k when the last coefficient kept passes `LAST` times the
-largest.
+largest, or before a step for which lr lam_top passes `STEEPEST`.
 
 It holds where self_noise = ratio lam^2, i.e. for one kurtosis shared by all modes; otherwise every mode is stepped.
 """
@@ -40,6 +40,10 @@ from simlab.kernels.polynomials import (
 )
 
 REACH = 1.5
+STEEPEST = 0.1
+"""Largest lr lam of a mode within a block for k > 1. A step multiplies the coefficients, of alternating sign, by up to
+(1 + lr lam)^2, where what they add up to does not grow: at lr lam of 1 to 4 a few steps leave nothing but rounding.
+"""
 CHECK = 4
 ROW = 32
 
@@ -109,6 +113,15 @@ def block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, nois
     return done
 
 
+@njit(inline="always")
+def steepness(b, c, t):
+    """The largest |b_p c_p| of step t: lr, in other words."""
+    largest = 0.0
+    for p in range(b.shape[1]):
+        largest = max(largest, abs(b[t, p] * c[t, p]))
+    return largest
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
 def block(
     t,
@@ -134,7 +147,7 @@ def block(
     work,
 ):
     """Up to `length` steps from step t on with `head` modes stepped one by one. Returns the steps done; `s` is
-    updated.
+    updated. The caller sees to it that the first step is not too steep.
     """
     k = b.shape[1]
     entries, n, top = k * (k + 1) // 2, b.shape[0], lam[head]
@@ -164,6 +177,8 @@ def block(
     done = 0
     while done < length:
         j = t + done
+        if done > 0 and steepness(b, c, j) * top > STEEPEST:
+            break
         following = min(j + 1, n - 1)
         kick_bias = share[j] * coupling * s[0]
         kick_variance = share[j] * (coupling * s[1] + noise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,6 +52,15 @@ _RC: Any = {
     "savefig.dpi": 220,
     "pdf.fonttype": 42,
 }
+
+
+_MODULES = ("animation", "river", "terrain")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'simlab.plot' has no attribute {name!r}")
+    return import_module(f"simlab.plot.{name}")
 
 
 @contextmanager
