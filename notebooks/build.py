@@ -16,6 +16,15 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).resolve().parent
 SLIDER = "slider"
 """The tag of cells with widgets: nothing of them is kept, for nothing of them shows where no kernel runs."""
+PLAIN = (
+    "import ipywidgets; made = ipywidgets.interactive.widget_from_abbrev; "
+    "ipywidgets.interact = lambda f, **given: f(**{name: made(w).value for name, w in given.items()})"
+)
+"""What a kernel with nobody at the sliders starts with: one call at their values, whose errors show.
+
+A real `interact` would hide them, and now and then leaves nbclient waiting until its timeout (it sends on a socket that
+it also polls).
+"""
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
 
@@ -29,7 +38,13 @@ def execute(source: Path) -> Any:
     """The notebook of a script, run from top to bottom; raises nbclient's CellExecutionError where a cell fails."""
     notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = KERNEL
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        resources={"metadata": {"path": str(FOLDER)}},
+        extra_arguments=[f"--IPKernelApp.exec_lines={PLAIN}"],
+    )
+    client.execute()
     return notebook
 
 

@@ -44,6 +44,15 @@ def test_several_runs_stack_their_final_risk(several):
     assert any("diverged" in text.get_text() for text in bars.texts)
 
 
+def test_no_learning_rate_is_cut_off():
+    """Whichever run comes first, the panel of the rates shows the highest, from zero on."""
+    problem = sl.LinearRegression([1.0], [1.0], 0.1)
+    runs = {f"{lr:g}": sl.methods.sgd(sl.schedules.constant(100, lr)) for lr in (0.1, 0.4, 0.2)}
+    low, high = sl.exact(problem, runs).plot().axes[1].get_ylim()
+    assert low == 0.0
+    assert 0.4 < high < 0.5
+
+
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_saved_pictures_are_reproducible(one, tmp_path, suffix):
     paths = [sl.plot.save(one.plot(), tmp_path / f"{name}{suffix}") for name in ("a", "b")]

@@ -263,7 +263,8 @@ def _final_bars(figure: Figure, axes: Axes, trace: RiskTrace) -> None:
 
 def _draw_lr(axes: Axes, steps: FloatArray, lr: FloatArray, colour: Any, dashes: Any = "-") -> None:
     axes.plot(steps, lr, color=colour, linestyle=dashes, linewidth=1.0)
-    axes.set_ylim(bottom=0.0)
+    # A limit that is set stays, unless told otherwise, and the next run may have higher rates.
+    axes.set_ylim(bottom=0.0, auto=True)
 
 
 def _step_axis(axes: Axes, scale: str) -> None:
