@@ -18,7 +18,7 @@ jupytext = pytest.importorskip("jupytext", reason="the notebooks need: pip insta
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("nbmake")
 
-from notebooks.build import PLAIN, SLIDER  # noqa: E402 (needs what may be missing)
+from notebooks.build import KERNEL, PLAIN, SLIDER  # noqa: E402 (needs what may be missing)
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
@@ -61,6 +61,23 @@ def typed_numbers(text):
     text = re.sub(r"\[[^\]]*\]\([^)]*\)", " ", text)
     text = re.sub(r"\b([Tt]heorem|[Ss]ection|[Ee]quation|[Tt]able)s? [\d.]+(( and|,) [\d.]+)*", " ", text)
     return sorted(m.group() for m in re.finditer(r"\d+e-?\d+|\d+(\.\d+)?\s?(%|times\b|x\b)|\d+\.\d+", text))
+
+
+def nbmake(notebook, folder):
+    """(how pytest --nbmake ended, the notebook as it ran)."""
+    copy = folder / "copy.ipynb"
+    notebook.metadata["kernelspec"] = KERNEL
+    nbformat.write(notebook, copy)
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "--nbmake-timeout=300", "-q"]
+    alone = ["-p", "no:cacheprovider", "-p", "no:xdist", "-c", os.devnull, "--rootdir", str(folder), str(copy)]
+    done = subprocess.run([*command, *alone], capture_output=True, text=True, cwd=folder)
+    return done, nbformat.read(copy, as_version=4)
+
+
+def complaints(notebook):
+    """What the cells wrote on standard error."""
+    streams = [output for output in outputs(notebook) if output.output_type == "stream"]
+    return [output.text for output in streams if output.name == "stderr"]
 
 
 each = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -126,25 +143,25 @@ def test_a_typed_number_is_found():
 @each
 def test_runs_and_the_solutions_too(source, tmp_path):
     """By nbmake, the solutions as cells at the end; nothing on standard error, and the prose's numbers as stored."""
-    notebook = jupytext.read(source)
-    kept = stored(source)
-    notebook.metadata["kernelspec"] = kept.metadata["kernelspec"]
+    notebook, kept = jupytext.read(source), stored(source)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(PLAIN))
     notebook.cells += [nbformat.v4.new_code_cell(code) for code in solutions(kept)]
-    copy = tmp_path / f"{source.stem}.ipynb"
-    nbformat.write(notebook, copy)
-    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "--nbmake-timeout=300", "-q"]
-    done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "-p", "no:xdist", "-c", os.devnull, "--rootdir", str(tmp_path), str(copy)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    done, ran = nbmake(notebook, tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
-    ran = nbformat.read(copy, as_version=4)
-    loud = [output.text for output in outputs(ran) if output.output_type == "stream" and output.name == "stderr"]
-    assert not loud, loud
+    assert not complaints(ran)
     for now, before in zip(said(ran), said(kept), strict=True):
         assert NUMBER.sub("#", now) == NUMBER.sub("#", before)
         for a, b in zip(NUMBER.finditer(now), NUMBER.finditer(before), strict=True):
             assert float(a.group()) == pytest.approx(float(b.group()), rel=0.02, abs=1e-12), (now, before)
+
+
+def test_an_error_and_a_warning_are_found(tmp_path):
+    cells = ["import warnings; warnings.warn('mind this')", "assert False, 'wrong answer'"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    done, _ = nbmake(notebook, tmp_path)
+    assert done.returncode != 0
+    assert "wrong answer" in done.stdout
+    notebook.cells.pop()
+    done, ran = nbmake(notebook, tmp_path)
+    assert done.returncode == 0
+    assert "mind this" in complaints(ran)[0]

@@ -239,19 +239,19 @@ def _batch(case: Case) -> Any:
 
 
 EMA = {"ema": lambda lr, beta, B: methods.ema(methods.sgd(lr, B), 0.7)}
-CONTROLS: dict[str, tuple[Callable[[Case], Case], Mapping[str, Maker]]] = {
-    "one percent": (one_percent, ZOO),
-    "fourth moment": (fourth_moment, ZOO),
-    "late learning rate": (late_learning_rate, {"sgd": ZOO["sgd"]}),
-    "EMA weight": (ema_weight, EMA),
+CONTROLS: dict[str, tuple[Callable[[Case], Case], Mapping[str, Maker], int]] = {
+    "one percent": (one_percent, ZOO, 25),
+    "fourth moment": (fourth_moment, ZOO, 50),
+    "late learning rate": (late_learning_rate, {"sgd": ZOO["sgd"]}, 25),
+    "EMA weight": (ema_weight, EMA, 25),
 }
 
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_wrong_sampler_is_caught(name):
-    """Fifty cases are enough, and show nothing when the sampler is right."""
-    wrong, makers = CONTROLS[name]
-    cases = [random_case(number, ["regression"], makers) for number in range(300, 350)]
+    """So many cases are enough, and show nothing when the sampler is right."""
+    wrong, makers, count = CONTROLS[name]
+    cases = [random_case(number, ["regression"], makers) for number in range(300, 300 + count)]
     if name == "fourth moment":
         cases = [case._replace(problem=_gaussian(case.problem), law="gaussian") for case in cases]
     assert max(excesses(evidence_of(cases)).values()) < 0.0
