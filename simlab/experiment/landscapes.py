@@ -56,62 +56,6 @@ def straight(
     )  # fmt: skip
 
 
-def curved(
-    mu: float = 0.1,
-    lam: float = 10.0,
-    amplitude: float = 1.0,
-    wavenumber: float = 0.5,
-    target: float = 5.0,
-    slope: float = 0.0,
-    start: Sequence[float] | None = None,
-) -> Any:
-    """See `simlab.river.curved`."""
-    from simlab.river import valleys
-
-    return valleys.curved(mu, lam, amplitude, wavenumber, target, slope, start)
-
-
-def narrowing(
-    first: float | Sequence[float] = 1.0,
-    last: float | Sequence[float] = 20.0,
-    centre: float = 5.0,
-    width: float = 2.0,
-    slope: float = 0.1,
-    mu: float = 0.0,
-    target: float = 0.0,
-    start: Sequence[float] | None = None,
-) -> Any:
-    """See `simlab.river.narrowing`."""
-    from simlab.river import valleys
-
-    return valleys.narrowing(first, last, centre, width, slope, mu, target, start)
-
-
-def widening(
-    first: float | Sequence[float] = 20.0,
-    last: float | Sequence[float] = 1.0,
-    centre: float = 5.0,
-    width: float = 2.0,
-    slope: float = 0.1,
-    mu: float = 0.0,
-    target: float = 0.0,
-    start: Sequence[float] | None = None,
-) -> Any:
-    """See `simlab.river.widening`."""
-    from simlab.river import valleys
-
-    return valleys.widening(
-        first, last, centre=centre, width=width, slope=slope, mu=mu, target=target, start=start
-    )  # fmt: skip
-
-
-def hyperbolic(start: Sequence[float] = (2.0, 2.0)) -> Any:
-    """See `simlab.river.hyperbolic`."""
-    from simlab.river import valleys
-
-    return valleys.hyperbolic(start)
-
-
 def bigram(
     determinism: Sequence[float],
     count: int | None = None,
@@ -137,13 +81,14 @@ def among(landscape: Any, hills: Sequence[float], count: int | None = None, seed
     return valleys.embedded(landscape, _spread("hills", hills, count), seed, rotate)
 
 
-_INNER: dict[str, Callable[..., Any]] = {
-    "river-curved": curved,
-    "river-hyperbolic": hyperbolic,
-    "river-narrowing": narrowing,
-    "river-widening": widening,
+_PLAIN = {
+    "river-curved": "curved",
+    "river-hyperbolic": "hyperbolic",
+    "river-narrowing": "narrowing",
+    "river-widening": "widening",
 }
-RIVERS = ("river-straight", "river-bigram", "river-embedded", *_INNER)
+"""Kinds whose table is the call of a function of `simlab.river.valleys` as it stands."""
+RIVERS = ("river-straight", "river-bigram", "river-embedded", *_PLAIN)
 """Kinds of problems."""
 
 
@@ -169,7 +114,7 @@ def build_valley(table: Table) -> Valley:
     elif kind == "river-embedded":
         landscape = _embedded(given)
     else:
-        landscape = call(_INNER[kind], given, "problem", {})
+        landscape = _plain(kind, given, "problem")
     noise = _noise(table, optimum)
     if table.get("noise_kind") == "hills":
         # Whether the river's direction is known is found out here, and not first when it runs.
@@ -183,6 +128,13 @@ def build_valley(table: Table) -> Valley:
     return Valley(landscape, noise)
 
 
+def _plain(kind: str, table: Table, path: str) -> Landscape:
+    from simlab.river import valleys
+
+    made: Landscape = call(getattr(valleys, _PLAIN[kind]), table, path, {})
+    return made
+
+
 def _embedded(table: Table) -> Landscape:
     """A valley of its own table, problem.valley, among more hills."""
     inner: Any = table.get("valley")
@@ -193,8 +145,8 @@ def _embedded(table: Table) -> Landscape:
     for key in NOISE_KEYS:
         if key in inner:
             raise InputError(f"problem.valley.{key} is not taken; noise is that of all coordinates: problem.{key}.")
-    kind = kind_of(dict(inner), "problem.valley", _INNER)
-    landscape = call(_INNER[kind], {**inner, "kind": kind}, "problem.valley", {})
+    kind = kind_of(dict(inner), "problem.valley", _PLAIN)
+    landscape = _plain(kind, {**inner, "kind": kind}, "problem.valley")
     rest = {key: value for key, value in table.items() if key != "valley"}
     made: Landscape = call(among, rest, "problem", {"landscape": landscape})
     return made

@@ -164,6 +164,9 @@ def _accepted(hint: Any) -> frozenset[type]:
     if hint == npt.ArrayLike:
         return frozenset({int, float, list})
     if typing.get_origin(hint) in (Union, types.UnionType):
+        given = tuple(part for part in typing.get_args(hint) if part is not type(None))
+        if Union[given] == npt.ArrayLike:  # noqa: UP007 (of a tuple)
+            return _accepted(npt.ArrayLike)
         return frozenset().union(*(_accepted(part) for part in typing.get_args(hint)))
     if typing.get_origin(hint) is Literal:
         return frozenset({str})

@@ -54,7 +54,7 @@ def curved(
 ) -> Landscape:
     """Curved valley: L = -s x + mu/2 (x - x*)^2 + lam/2 (y - a sin kx)^2, w = (x, y).
 
-    The defaults are those of the toy in shared/theory/schedules_river_laws.md, section 1.4. River coordinate x; hill
+    River coordinate x; hill
     state y - a sin kx, hill loss lam/2 of its square. The curve y = a sin kx is where the hill loss is 0; the river in
     the sense of Wen et al. (gradient along the lowest eigenvector) leaves it where the river bends, by O(slope): see
     `simlab.river.find`.
@@ -119,9 +119,18 @@ def narrowing(
     return _built_in(name, fields.TAPERED, 1 + before.size, start, params, hessian, split)
 
 
-def widening(first: npt.ArrayLike = 20.0, last: npt.ArrayLike = 1.0, **options: Any) -> Landscape:
+def widening(
+    first: npt.ArrayLike = 20.0,
+    last: npt.ArrayLike = 1.0,
+    centre: float = 5.0,
+    width: float = 2.0,
+    slope: float = 0.1,
+    mu: float = 0.0,
+    target: float = 0.0,
+    start: npt.ArrayLike | None = None,
+) -> Landscape:
     """The valley of `narrowing` with hills that flatten along the river."""
-    made = narrowing(first, last, **options)
+    made = narrowing(first, last, centre, width, slope, mu, target, start)
     return replace(made, expression=made.expression.replace("narrowing", "widening"))
 
 
