@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from simlab.engines.pieces import run_pieces
 from simlab.engines.recording import DIVERGENCE_FACTOR
 from simlab.errors import InputError
 from simlab.kernels import laws, trajectories
@@ -275,34 +275,14 @@ def _run_block(
             ensemble.limit, ended,
         )  # fmt: skip
         tail = (first, at, M, b, c, o, batch, serial, *ensemble.key, ensemble.parts, ensemble.noise_part, z)
-        undisturbed = _advance(ensemble, keep, count, tail, pool)
+        pieces = 4 * ensemble.plan.threads if ensemble.device == "cpu" else 1
+        disturbed = run_pieces(pool, ensemble.backend.run_replicas, keep, tail, count, pieces)
         serial, at = serial + int(batch.sum()), end
         outcome.risk[:, here], outcome.path[:, here], outcome.ended[here] = risk, path, ended
         going = tick(count * batch.size)
-        outcome.interrupted = not (undisturbed and going)
+        outcome.interrupted = disturbed or not going
         if at == method.length or outcome.interrupted or (every is not None and at % every == 0):
             yield at
-
-
-def _advance(
-    ensemble: Ensemble, keep: trajectories.Recorder, count: int, tail: tuple[Any, ...], pool: ThreadPoolExecutor
-) -> bool:
-    """One chunk of a block, its replicas shared out among the threads; False if Ctrl-C was pressed meanwhile.
-
-    The chunk is finished even so: every replica of a block stands at the same step.
-    """
-    pieces = min(count, 4 * ensemble.plan.threads) if ensemble.device == "cpu" else 1
-    edges = np.linspace(0, count, pieces + 1).astype(np.int64)
-    futures = [pool.submit(ensemble.backend.run_replicas, keep, int(lo), int(hi), *tail) for lo, hi in pairwise(edges)]
-    pending, undisturbed = set(futures), True
-    while pending:
-        try:
-            _, pending = wait(pending, timeout=0.1)
-        except KeyboardInterrupt:
-            undisturbed = False
-    for future in futures:
-        future.result()
-    return undisturbed
 
 
 def samples(method: Method, start: int, stop: int) -> IntArray:

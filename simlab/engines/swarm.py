@@ -7,15 +7,15 @@ cut changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from simlab.engines.ensemble import Store, free_memory
+from simlab.engines.pieces import run_pieces
 from simlab.engines.recording import DIVERGENCE_FACTOR
 from simlab.errors import InputError
 from simlab.kernels import descent
@@ -259,7 +259,9 @@ def _chunk(
     watch = descent.Watch(slots, loss, point, swarm.limit, ended)
     disturbed = False
     if np.any(ended[:count] < 0):
-        disturbed = _share_out(swarm, watch, lanes, (first, at, M, b, c, o, amplitude, *swarm.key, z), pool)
+        tail = (first, at, M, b, c, o, amplitude, *swarm.key, z)
+        pieces = 2 * swarm.plan.threads if swarm.device == "cpu" else 1
+        disturbed = run_pieces(pool, swarm.backend.run, watch, tail, lanes, pieces, LANES)
     kept.ended[here] = ended[:count]
     gone = (ended[:count] >= 0) & (ended[:count] <= steps[begin:stop, None])
     losses = np.where(gone, np.inf, loss[:, :count])
@@ -270,23 +272,6 @@ def _chunk(
     if swarm.plan.paths:
         kept.points[begin:stop, here] = points
     return end, disturbed
-
-
-def _share_out(swarm: Swarm, watch: descent.Watch, lanes: int, tail: tuple[Any, ...], pool: ThreadPoolExecutor) -> bool:
-    """Strips of 64 replicas for the threads; True if Ctrl-C was pressed meanwhile."""
-    strips = lanes // LANES
-    pieces = min(strips, 2 * swarm.plan.threads) if swarm.device == "cpu" else 1
-    edges = np.linspace(0, strips, pieces + 1).astype(np.int64) * LANES
-    tasks = [pool.submit(swarm.backend.run, watch, int(lo), int(hi), *tail) for lo, hi in pairwise(edges)]
-    pending, disturbed = set(tasks), False
-    while pending:
-        try:
-            _, pending = wait(pending, timeout=0.1)
-        except KeyboardInterrupt:
-            disturbed = True
-    for task in tasks:
-        task.result()
-    return disturbed
 
 
 def _keep(kept: Kept, store: Store, first: int, at: int, z: FloatArray) -> None:
