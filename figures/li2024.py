@@ -47,7 +47,7 @@ REFERENCE: dict[tuple[int, int], tuple[float, float, float, float]] = {
     (2000, 1): (2.74e-6, 4.82e-5, 7.18e-6, 1.33e-4),
     (2000, 10): (2.77e-2, 4.82e-5, 1.91e-4, 1.33e-4),
 }
-"""(N, i) -> bias and variance of SGD, of ASGD, by an independent recursion (shared/theory/asgd_momentum.md, 1.5)."""
+"""(N, i) -> bias and variance of SGD, of ASGD, by an independent recursion (notes on momentum, 1.5)."""
 
 
 def problem(dim: int, start: int | None) -> sl.LinearRegression:
@@ -246,7 +246,7 @@ def _table_claim(data: Data) -> Claim:
                 wrong.append(f"{ours:.3e} for {theirs:.2e} (N = {n}, e_{start})")
     return Claim(
         "the numbers of the reference table come back, to their three digits",
-        "shared/theory/asgd_momentum.md, 1.5",
+        "notes on momentum, 1.5",
         "20 of 20",
         f"{count - len(wrong)} of {count}",
         count == 20 and not wrong,

@@ -27,7 +27,7 @@ SHOWN = 500
 EDGES = ("lower", "upper")
 BANDS = {"1": (1, 1), "2-5": (2, 5), "6-20": (6, 20), "21-100": (21, 100), ">100": (101, 2_000)}
 REFERENCE = {"1": "1.24", "2-5": "2.0", "6-20": "7.4", "21-100": "20", ">100": "23"}
-"""Ratio of the variances at N = 500, by band (shared/theory/asgd_momentum.md, 1.5)."""
+"""Ratio of the variances at N = 500, by band (notes on momentum, 1.5)."""
 
 
 def compute_bands(scale: Scale) -> Data:
@@ -155,7 +155,7 @@ def claims_bands(data: Data) -> list[Claim]:
     return [
         Claim(
             "the ratio of the variances grows from head to tail as in the reference table",
-            "shared/theory/asgd_momentum.md, 1.5",
+            "notes on momentum, 1.5",
             ", ".join(REFERENCE.values()) + " to their digits, N = 500",
             ", ".join(f"{value:.3g}" for value in ratio.values()),
             len(same) == len(REFERENCE),

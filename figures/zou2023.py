@@ -46,7 +46,7 @@ REFERENCE: dict[tuple[int, int, int], tuple[float, ...]] = {
     (2, 10, 1000): (0.0023, 0.0013, 0.0016, 0.0015, 0.0014),
     (2, 10, 5000): (0.0006, 0.0003, 0.0004, 0.0004, 0.0003),
 }
-"""(a, b, N) -> risk of METHODS as computed once by an independent recursion (shared/theory/sgd_ema.md, section 1)."""
+"""(a, b, N) -> risk of METHODS as computed once by an independent recursion (notes on SGD and EMA, 1)."""
 
 
 def problem(a: int, b: int) -> sl.LinearRegression:
@@ -187,7 +187,7 @@ def claims(data: Data) -> list[Claim]:
     return [
         Claim(
             "The numbers of the reference table come back, to their four digits",
-            "shared/theory/sgd_ema.md, section 1",
+            "notes on SGD and EMA, 1",
             "60 of 60 within what grids of another origin give",
             f"{int(inside.sum())} of {inside.size}; EMA on a grid of sqrt(2): {int((given <= fine)[ema].sum())} of "
             f"{int(ema.sum())}; grids differ by {width:.1%} (median)",

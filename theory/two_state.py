@@ -10,7 +10,7 @@ heavy ball, Nesterov, ASGD, AccSGD, QHM, DANA and Schedule-Free with frozen hype
 alone. The data are x = sum_i sqrt(lam_i) z_i v_i with z_i independent, E z^2 = 1, E z^4 = kurtosis, B fresh samples a
 step. With G_i = sum_n h_n(lam_i)^2, h the response of e to a unit of noise, and f_i = lam_i^2 G_i / B, the second
 moments contract if and only if (kurtosis - 2) f_i < 1 for every i and K = sum_i f_i / (1 - (kurtosis - 2) f_i) < 1.
-Derived for this project (shared/theory/asgd_momentum.md, section 3.4); K agrees with theorems B.2, B.4 and B.6 of Wang
+Derived for this project (notes on momentum, 3.4); K agrees with theorems B.2, B.4 and B.6 of Wang
 et al. 2026 for SGD, heavy ball and Nesterov.
 """
 

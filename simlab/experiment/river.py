@@ -1,6 +1,6 @@
 """The canonical experiment of river valleys: what `simlab river` computes, by the exact engine and a small ensemble.
 
-Parameters of shared/theory/schedules_river_laws.md, section 1.5: 100 hills of curvature 1 to 20, noise variance 1 along
+Parameters of the project notes on river valleys, 1.5: 100 hills of curvature 1 to 20, noise variance 1 along
 each, a river that falls by 0.05 per unit of learning rate (slope sqrt(0.05)), 2,000 steps at a peak of 0.05. The cap on
 a peak is 2 / lam_max = 0.1; cosine at twice the peak sits on it, and wins: no claim that WSD beats cosine holds without
 the cap.

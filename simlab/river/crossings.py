@@ -26,7 +26,7 @@ class Segments(NamedTuple):
     dip (n,) : mean of the two ends minus the middle.
     predicted_dip (n,) : D^T H D / 8 with D the difference of the ends and H the Hessian in the middle; exact where the
         loss is quadratic. Its mean over independent stationary hill states y, y' is sum_i E lam_i (y_i - y'_i)^2 / 8 =
-        sum_i lam_i v_i / 4, half the hill loss (derived in shared/theory/schedules_river_laws.md, 1.5).
+        sum_i lam_i v_i / 4, half the hill loss (derived for this project).
     crosses (n,) bool : the loss has its least value strictly inside, so that it is not monotone.
     convex (n,) bool : no second difference is below rounding.
     """
