@@ -16,11 +16,6 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_tiny_is_computed_and_drawn(name):
-    assert FIGURES[name].draw(FIGURES[name].compute("tiny")).axes
-
-
 def test_effective_numbers_of_updates(quick):
     numbers = quick["bergsma2025-dual"]["numbers"]
     assert np.round(column(numbers, "n_eff")).tolist() == [39, 248, 318, 351]

@@ -18,11 +18,6 @@ def quick():
     return {name: FIGURES[name].compute("quick") for name in COMPUTED}
 
 
-@pytest.mark.parametrize("name", COMPUTED)
-def test_tiny_is_computed_and_drawn(name):
-    assert FIGURES[name].draw(FIGURES[name].compute("tiny")).axes
-
-
 def test_synthetic_claims_hold(quick):
     assert all(claim.verdict == "reproduced" for claim in FIGURES[COMPUTED[0]].claims(quick[COMPUTED[0]]))
 

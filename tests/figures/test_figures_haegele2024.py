@@ -15,10 +15,6 @@ def quick():
     return FIGURE.compute("quick")
 
 
-def test_tiny_is_computed_and_drawn():
-    assert FIGURE.draw(FIGURE.compute("tiny")).axes
-
-
 def test_claims_come_out_as_they_are(quick):
     claims = {claim.text: claim for claim in FIGURE.claims(quick)}
     missed = [text for text, claim in claims.items() if not claim.holds]

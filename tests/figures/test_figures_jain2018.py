@@ -16,10 +16,6 @@ def quick():
     return FIGURE.compute("quick")
 
 
-def test_tiny_is_computed_and_drawn():
-    assert FIGURE.draw(FIGURE.compute("tiny")).axes
-
-
 def test_threshold_is_7_5_and_said_to_be_unexplained(quick):
     threshold = FIGURE.claims(quick)[0]
     assert threshold.verdict == "not reproduced"

@@ -20,13 +20,6 @@ def verdicts(data, name):
     return [claim.holds for claim in FIGURES[name].claims(data)]
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_tiny_is_computed_and_drawn(name):
-    data = FIGURES[name].compute("tiny")
-    assert FIGURES[name].draw(data).axes
-    assert all(claim.value for claim in FIGURES[name].claims(data)[1:])
-
-
 def test_parameters_are_those_of_the_notes():
     rule = li2024.rule(2_000)
     assert [round(rule["gamma"], 3), round(rule["beta"], 5), round(rule["alpha"], 4)] == [0.922, 0.00723, 0.9928]

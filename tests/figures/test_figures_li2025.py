@@ -17,11 +17,6 @@ def quick():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_tiny_is_computed_and_drawn(name):
-    assert FIGURES[name].draw(FIGURES[name].compute("tiny")).axes
-
-
-@pytest.mark.parametrize("name", FIGURES)
 def test_all_claims_hold(quick, name):
     assert [claim.text for claim in FIGURES[name].claims(quick[name]) if not claim.holds] == []
 

@@ -17,10 +17,6 @@ def laws():
     return FIGURES[LAWS].compute("quick")
 
 
-def test_tiny_is_computed_and_drawn():
-    assert FIGURES[LAWS].draw(FIGURES[LAWS].compute("tiny")).axes
-
-
 def test_power_laws_come_out_as_they_do(laws):
     claims = FIGURES[LAWS].claims(laws)
     # Minimax over starts: on steep spectra with equal errors others are better.

@@ -26,12 +26,6 @@ def unheld(name, data):
     return [claim.text for claim in FIGURES[name].claims(data) if not claim.holds]
 
 
-@pytest.mark.parametrize("name", NEED_NO_DATA)
-def test_tiny_is_computed_and_drawn(name):
-    figure = FIGURES[name].draw(FIGURES[name].compute("tiny"))
-    assert figure.axes
-
-
 @pytest.mark.parametrize("name", [name for name in NEED_NO_DATA if name != "schaipp2025-exact"])
 def test_claims_of_the_bound_hold(quick, name):
     assert unheld(name, quick[name]) == []

@@ -16,11 +16,6 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_tiny_is_computed_and_drawn(name):
-    assert FIGURES[name].draw(FIGURES[name].compute("tiny")).axes
-
-
 def test_weights_and_table_of_the_notes(quick):
     data = quick["tian2025-equivalence"]
     assert all(claim.holds for claim in FIGURES["tian2025-equivalence"].claims(data))

@@ -20,13 +20,6 @@ def quick():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_tiny_is_computed_and_drawn(name):
-    data = FIGURES[name].compute("tiny")
-    assert FIGURES[name].draw(data).axes
-    assert all(claim.value for claim in FIGURES[name].claims(data))
-
-
-@pytest.mark.parametrize("name", FIGURES)
 def test_all_claims_hold(quick, name):
     assert [claim.text for claim in FIGURES[name].claims(quick[name]) if not claim.holds] == []
 

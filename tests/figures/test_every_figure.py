@@ -1,0 +1,19 @@
+"""Every figure of the catalogue at its tiny size: computed, drawn, and every claim judged with something seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from figures import catalogue
+from figures.measurements import measured
+
+
+@pytest.mark.parametrize("figure", catalogue().values(), ids=lambda figure: figure.id)
+def test_tiny_is_computed_drawn_and_judged(figure):
+    if figure.needs and not measured(figure.needs).is_dir():
+        pytest.skip(f"{measured(figure.needs)} is absent: real measurements are not shipped with the repository")
+    data = figure.compute("tiny")
+    assert figure.draw(data).axes
+    claims = figure.claims(data)
+    assert claims
+    assert [claim.text for claim in claims if not claim.value] == []
