@@ -49,16 +49,10 @@ def draw_plane(axes: Axes, data: Data, where: Mapping[str, object], unit: str) -
     data : tables "table", "lowered" and "sampled" with columns shape, bias, variance (and their errors, if sampled).
     where : which rows. The shape inv.01 is far off, and would take all the room: it is told in words.
     """
-    from matplotlib.text import Annotation
-
     points, family = (_points(data[name], where) for name in ("table", "lowered"))
     far = points.pop("inv.01")
     shown = {name: point for name, point in points.items() if not name.startswith("low.")}
     bias_variance(shown, axes, {f"α = {name}": point for name, point in family.items()}, unit=unit)
-    for note in axes.texts:
-        # The number at the ring: clear of the points that lie beside it.
-        if isinstance(note, Annotation) and note.get_bbox_patch() is not None:
-            note.xyann = (4.0, 12.0)
     axes.plot([], [], color="0.55", lw=0.9, marker="o", ms=3, label="lowered linear α")
     rows: list[dict[str, Any]] = [{**where, "shape": name} for name in points]
     values = {

@@ -156,8 +156,9 @@ def bias_variance(
         best = both[np.argmin(both.sum(axis=1))]
         panel.plot(*best, "o", mfc="none", mec="black", ms=11, zorder=5)
         white = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8}
+        # Above the ring, clear of the points that lie beside it.
         panel.annotate(
-            f"{best.sum():.1f}", best, (8, 4), textcoords="offset points", fontsize=7, zorder=6, bbox=white
+            f"{best.sum():.1f}", best, (4, 12), textcoords="offset points", fontsize=7, zorder=6, bbox=white
         )  # fmt: skip
         panel.set(xlabel=f"bias [{unit}]", ylabel=f"variance [{unit}]")
         if axes is None:
