@@ -25,7 +25,7 @@ from simlab.kernels.polynomials import ORDER
 SHORTEST = 8
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def _choose_head(lam, rate, length, k, steep):
     """The head of the cheapest block by a count of cycles per step; -1 where plain steps are cheaper.
 
@@ -49,7 +49,7 @@ def _choose_head(lam, rate, length, k, steep):
     return choice
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(inline="always", fastmath=FAST)
 def _some_steps_1(
     t, length, last_head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu
 ):  # fmt: skip
@@ -77,7 +77,7 @@ def _some_steps_1(
     return done, last_head
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(inline="always", fastmath=FAST)
 def _some_steps(
     t, length, last_head, rate, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, X,
     work,
@@ -120,7 +120,7 @@ def _some_steps(
     return done, last_head, 0.9 * rate
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(error_model="numpy", cache=True, nogil=True, fastmath=FAST)
 def advance(
     M, b, c, o, share, lam, self_noise, ratio, drive, noise, coupling, U, limit, slots, labels, out, work
 ):  # fmt: skip

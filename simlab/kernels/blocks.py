@@ -48,7 +48,7 @@ CHECK = 4
 ROW = 32
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(inline="always", fastmath=FAST)
 def block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh):
     """A block for k = 1, where T0 + x T1 + x^2 T2 is a number and REACH can be counted: everything in one loop."""
     n, top = b.shape[0], lam[head]
@@ -122,7 +122,7 @@ def steepness(b, c, t):
     return largest
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(inline="always", fastmath=FAST)
 def block(
     t,
     length,
@@ -220,6 +220,9 @@ def block(
     if k <= 3:
         unpack(X, head, U)
     else:
-        U[:, :, :head] = U_head
+        for component in range(2):
+            for e in range(entries):
+                for i in range(head):
+                    U[component, e, i] = U_head[component, e, i]
     bring_up_to_date(lam, top, drive, U, head, buffer[side])
     return done
