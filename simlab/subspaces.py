@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count, check_entries
 
 __all__ = ["Subspaces", "effective", "from_spec", "head_tail", "index_sets", "log_bins", "modes", "whole"]
 
@@ -136,10 +136,10 @@ def index_sets(
     chosen: dict[str, list[int]] = {}
     owner: dict[int, str] = {}
     for name, members in named.items():
-        chosen[name] = sorted(check_count(f"subspaces[{name!r}]", i) for i in members)
+        chosen[name] = sorted(check_count(f"subspaces[{brief(name)}]", i) for i in members)
         for i in chosen[name]:
             if i in owner:
-                raise InputError(f"index {i} is in subspaces {owner[i]!r} and {name!r}; give it to one of them.")
+                raise InputError(f"index {i} is in subspaces {brief(owner[i])} and {brief(name)}; give it to one of them.")
             owner[i] = name
 
     def ranges(dim: int, count: CountAtLeast, time: float) -> list[tuple[str, list[tuple[int, int]]]]:
@@ -175,14 +175,14 @@ def from_spec(
     if name not in makers:
         raise unknown_name("subspaces", name, makers)
     if rest and not rest.endswith(")"):
-        raise InputError(f"subspaces = {spec!r} has no closing bracket; write log_bins(8), say.")
+        raise InputError(f"subspaces = {brief(spec)} has no closing bracket; write log_bins(8), say.")
     words = [word.strip() for word in rest[:-1].split(",") if word.strip()]
     if not all(word.isdigit() for word in words):
-        raise InputError(f"subspaces = {spec!r} has an argument that is no whole number; write log_bins(8), say.")
+        raise InputError(f"subspaces = {brief(spec)} has an argument that is no whole number; write log_bins(8), say.")
     try:
         return makers[name](*(int(word) for word in words))
     except TypeError:
-        raise InputError(f"subspaces = {spec!r} has {len(words)} arguments; write log_bins(8), say.") from None
+        raise InputError(f"subspaces = {brief(spec)} has {len(words)} arguments; write log_bins(8), say.") from None
 
 
 def _contiguous(parts: list[tuple[str, int, int]]) -> list[tuple[str, list[tuple[int, int]]]]:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count, check_fraction, check_number
+from simlab.errors import InputError, brief, check_count, check_fraction, check_number
 from simlab.methods.base import (
     Coefficients,
     Method,
@@ -100,7 +100,7 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     in (0, 1/2). The tests hold the resulting method stable by the exact operator; the paper's wording was not at hand.
     """
     if not 0.0 < c1 < 0.5:
-        raise InputError(f"c1 = {c1!r} is outside (0, 1/2); the paper's range.")
+        raise InputError(f"c1 = {brief(c1)} is outside (0, 1/2); the paper's range.")
     modes = problem.modes()
     smallest = float(modes.eigenvalues.min())
     r_square = float(modes.multiplicity @ modes.eigenvalues) + 2.0 * float(modes.eigenvalues.max())

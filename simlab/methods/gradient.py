@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count
 from simlab.methods.base import (
     Coefficients,
     Method,
@@ -116,7 +116,7 @@ def torch_momentum(
     beta = fraction_schedule(momentum, lr.length, "momentum")
     tau = fraction_schedule(dampening, lr.length, "dampening")
     if nesterov and tau.peak() > 0.0:
-        raise InputError(f"dampening = {dampening!r} with nesterov is refused by PyTorch; set dampening to 0.")
+        raise InputError(f"dampening = {brief(dampening)} with nesterov is refused by PyTorch; set dampening to 0.")
 
     def coefficients(start: int, stop: int) -> Coefficients:
         rate, decay, damp = lr.values(start, stop), beta.values(start, stop), tau.values(start, stop).copy()
