@@ -11,10 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.doors import door
+from simlab.engines.arguments import (
+    MethodArgument,
+    Progress,
+    check_problem,
+    check_progress,
+    named_methods,
+    worker_count,
+)
 from simlab.engines.devices import choose
 from simlab.engines.recording import Record, RunResult, Tick, record_steps
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, check_count, check_entries
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.progress import ProgressBar
@@ -25,9 +33,11 @@ __all__ = ["exact", "exact_results"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+PROBLEMS = "a LinearRegression, NoisyQuadratic, RandomFeatures or EmpiricalRegression"
 Job = Callable[[Tick], list[RunResult]]
 
 
+@door
 def exact(
     problem: DiagonalProblem | EmpiricalRegression,
     method: MethodArgument,
@@ -64,14 +74,12 @@ def exact(
     noise_variance / 2 if that is larger. Ctrl-C returns what has been computed, with status "interrupted". Raises
     InputError for bad input.
     """
+    check_problem(problem, (EmpiricalRegression, DiagonalProblem), PROBLEMS)
     methods, labels = named_methods(method)
+    progress = check_progress(progress)
     partition = from_spec(subspaces)
     workers = worker_count(threads)
     shots = _snapshot_steps(snapshots, methods)
-    if not isinstance(problem, (EmpiricalRegression, DiagonalProblem)):
-        raise InputError(
-            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
-        )
     simple = not (deterministic or shots is not None or isinstance(problem, EmpiricalRegression))
     if _on_gpu(device, simple):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
@@ -113,8 +121,8 @@ def exact_results(
 def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> IntArray | None:
     if snapshots is None:
         return None
-    shortest = min(m.length for m in methods)
-    return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in snapshots]).astype(np.int64)
+    shortest, steps = min(m.length for m in methods), check_entries("snapshots", snapshots, "steps")
+    return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in steps]).astype(np.int64)
 
 
 def _on_gpu(device: str, simple: bool) -> bool:

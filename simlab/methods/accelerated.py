@@ -13,6 +13,7 @@ from simlab.methods.base import (
     Method,
     Number,
     batch_of,
+    builder,
     constant_rows,
     fraction_schedule,
     label,
@@ -44,6 +45,7 @@ class AsgdParameters(TypedDict):
     beta: float
 
 
+@builder
 def asgd(lr: Schedule, gamma: Number, beta: float, alpha: float | None = None, batch: Number = 1) -> Method:
     """Accelerated SGD of Jain et al. 2018: y = alpha x + (1-alpha) v; x <- y - delta g(y); v <- beta y + (1-beta) v -
     gamma g(y).
@@ -136,6 +138,7 @@ def li_2024_rule(
     return AsgdParameters(delta=short, gamma=gamma, alpha=1.0 / (1.0 + beta), beta=beta)
 
 
+@builder
 def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_const: float = 0.7) -> Method:
     """AccSGD as its authors published it, in the state (w, wbar); output is the last iterate w.
 
@@ -174,6 +177,7 @@ def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_cons
     )
 
 
+@builder
 def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
     """AcSGD: y = (n x + z) / (n + 1); x <- y - lr g(y); z <- z - alpha (n + 1) g(y), n = 0, 1, ..; evaluated at x.
 
@@ -204,6 +208,7 @@ def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
     )
 
 
+@builder
 def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: float = 0.0) -> Method:
     """Schedule-Free SGD: y = (1-beta) z + beta x; z <- z - lr g(y); x <- (1-c) x + c z; evaluated at x, in the state
     (z, x).
@@ -237,6 +242,7 @@ def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: fl
     )
 
 
+@builder
 def dana(lr: Schedule, g3: float, decay: float = 0.0, delta: float = 8.0, g1: float = 1.0, batch: Number = 1) -> Method:
     """DANA: y <- (1 - D_t) y + g1 g(w); w <- w - lr_t g(w) - g3_t y, D_t = delta / (delta + t), in the state (w, y).
 

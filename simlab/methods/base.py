@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_number
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_kind, check_number
 from simlab.schedules import Schedule, as_schedule
 
 if TYPE_CHECKING:
@@ -34,14 +36,21 @@ __all__ = [
     "Method",
     "Number",
     "batch_of",
+    "builder",
+    "check_inner",
     "constant_rows",
     "fraction_schedule",
     "lr_schedule",
 ]
 
+P = ParamSpec("P")
+
 FloatArray = npt.NDArray[np.float64]
 Number = float | Schedule
 """What a hyper-parameter may be: one number, or a schedule as long as that of the learning rate."""
+
+MOST_WRAPPERS = 64
+"""Wrappers around one method: each adds a state coordinate, and a few frames to every call."""
 
 
 class Coefficients(NamedTuple):
@@ -65,6 +74,7 @@ class Method:
     readout_of : (start, stop) -> o, shape (stop - start, k), for the iterates start .. stop - 1 <= T.
     learning_rate, batch, momentum : schedules, for the trace and the stability analysis (momentum may be None).
     rescale : factor -> the same method with every learning rate multiplied by it.
+    made_by : the call that made it, where `builder` did: what pickle and copy keep, for the rest is closures.
     """
 
     expression: str
@@ -76,6 +86,20 @@ class Method:
     batch: Schedule | float
     rescale: Callable[[float], Method]
     momentum: Schedule | None = None
+    made_by: partial[Method] | None = field(default=None, init=False, repr=False)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return super().__reduce_ex__(protocol) if self.made_by is None else (self.made_by, ())
+
+    @property
+    def wrappers(self) -> int:
+        """How many methods this one is wrapped around, one within the other."""
+        depth, made = 0, self.made_by
+        while made is not None:
+            inner = made.args[0] if made.args else made.keywords.get("inner")
+            made = inner.made_by if isinstance(inner, Method) else None
+            depth += isinstance(inner, Method)
+        return depth
 
     @property
     def state_size(self) -> int:
@@ -135,13 +159,34 @@ class Method:
         return self.expression
 
 
+def builder(function: Callable[P, Method]) -> Callable[P, Method]:
+    """A public function that makes a method: a door (`simlab.doors`) that leaves its call on what it returns."""
+    make = door(function)
+
+    @wraps(function)
+    def build(*args: P.args, **kwargs: P.kwargs) -> Method:
+        method = make(*args, **kwargs)
+        object.__setattr__(method, "made_by", partial(build, *args, **kwargs))
+        return method
+
+    return build
+
+
+def check_inner(inner: Any) -> Method:
+    """The method that a wrapper is put around, or an InputError."""
+    method = check_kind("inner", inner, Method, "a method", "wrap one, such as methods.sgd(schedule)")
+    if method.wrappers >= MOST_WRAPPERS:
+        raise InputError(f"inner has {method.wrappers} wrappers already; wrap a method at most {MOST_WRAPPERS} times.")
+    return method
+
+
 def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
     """The learning-rate schedule of a method; it must be a Schedule because it sets the length of the run."""
     if isinstance(lr, Schedule):
         return lr
     raise InputError(
-        f"{field} = {lr!r} is not a schedule, so the number of steps is unknown; write schedules.constant(steps, "
-        f"{lr!r})."
+        f"{field} = {brief(lr)} is not a schedule, so the number of steps is unknown; write schedules.constant(steps, "
+        f"{brief(lr) if isinstance(lr, (int, float)) else 0.1})."
     )
 
 
@@ -168,11 +213,11 @@ def batch_of(value: Number, length: int) -> Schedule | float:
                 )
         return schedule
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputError(f"batch = {value!r} is not a number; give a whole number of at least 1.")
+        raise InputError(f"batch = {brief(value)} is not a number; give a whole number of at least 1.")
     size = float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):
         raise InputError(
-            f"batch = {value!r} is refused; give a whole number of at least 1 (or inf for the full gradient)."
+            f"batch = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient)."
         )
     return size
 

@@ -14,6 +14,7 @@ from simlab.methods.base import (
     Method,
     Number,
     batch_of,
+    builder,
     constant_rows,
     fraction_schedule,
     label,
@@ -26,6 +27,7 @@ __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
 FloatArray = npt.NDArray[np.float64]
 
 
+@builder
 def sgd(lr: Schedule, batch: Number = 1) -> Method:
     """Stochastic gradient descent: w <- w - lr_t g(w).
 
@@ -84,6 +86,7 @@ def _velocity_method(
     )
 
 
+@builder
 def heavy_ball(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
     """Polyak's heavy ball: v <- beta_t v - lr_t g(w); w <- w + v, from v = 0 (Polyak 1964).
 
@@ -92,6 +95,7 @@ def heavy_ball(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Metho
     return _velocity_method("heavy_ball", lr, momentum, batch, False, heavy_ball)
 
 
+@builder
 def nesterov(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
     """Nesterov's momentum: v <- beta_t v - lr_t g(w + beta_t v); w <- w + v (Sutskever et al. 2013, equations 3 and
     4).
@@ -99,6 +103,7 @@ def nesterov(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
     return _velocity_method("nesterov", lr, momentum, batch, True, nesterov)
 
 
+@builder
 def torch_momentum(
     lr: Schedule, momentum: Number = 0.9, batch: Number = 1, dampening: float = 0.0, nesterov: bool = False
 ) -> Method:
@@ -147,6 +152,7 @@ def torch_momentum(
     )
 
 
+@builder
 def qhm(lr: Schedule, momentum: Number = 0.999, nu: Number = 0.7, batch: Number = 1) -> Method:
     """Quasi-hyperbolic momentum: v <- beta v + (1 - beta) g; w <- w - lr [(1 - nu) g + nu v].
 
@@ -181,6 +187,7 @@ def qhm(lr: Schedule, momentum: Number = 0.999, nu: Number = 0.7, batch: Number 
     )
 
 
+@builder
 def generic(
     M: npt.ArrayLike,
     b: npt.ArrayLike,
