@@ -9,15 +9,19 @@ from typing import Any
 
 from simlab.errors import InputError, check_count, check_number
 
-__all__ = ["Phases", "check_phase", "check_positions", "check_run", "in_steps"]
+__all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps"]
 
 SMALLEST_FLOOR = 1e-30
 """Least floor of a profile that tends to 0 only in the limit: below it float32 has no learning rate left."""
 
 
+LONGEST = 2**53
+"""Most steps of a run: beyond, float64 does not tell one step from the next."""
+
+
 def check_run(steps: Any, peak: Any) -> tuple[int, float]:
-    """The length of a run (>= 1) and its peak learning rate (finite, >= 0), or an InputError."""
-    return check_count("steps", steps), check_number("peak", peak, low=0.0)
+    """The length of a run (1 .. LONGEST) and its peak learning rate (finite, >= 0), or an InputError."""
+    return check_count("steps", steps, high=LONGEST), check_number("peak", peak, low=0.0)
 
 
 def check_phase(field: str, value: Any) -> int | float:

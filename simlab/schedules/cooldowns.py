@@ -139,14 +139,18 @@ def check_knots(knots: Any) -> Knots:
     return tuple(checked)
 
 
-def interpolate(knots: Knots, n: int) -> nodes.Plan:
-    """Straight lines through the knots over n steps; the first and last values are held outside them."""
+def interpolate(knots: Knots, n: int, between: str = "linear") -> nodes.Plan:
+    """Straight lines through the knots over n steps, or stairs ("hold"); the end values are held outside the knots."""
+    if between not in ("linear", "hold"):
+        raise unknown_name("between", between, ["linear", "hold"])
     places = np.array([in_steps(position, n) for position, _ in knots], dtype=np.int64)
     values = np.array([value for _, value in knots], dtype=np.float64)
     for i in range(1, len(knots)):
         if places[i] <= places[i - 1]:
             where = f"knots[{i}][0] = {knots[i][0]!r} falls on step {places[i]}, not after step {places[i - 1]}"
             raise InputError(f"{where} of the knot before; increase them by at least one step.")
+    if between == "hold":
+        return nodes.Table(n, np.append(0, places[1:]), values)
     if places[0] > 0:
         places, values = np.insert(places, 0, 0), np.insert(values, 0, values[0])
     if places[-1] < n:
