@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
-from figures.reproduction import Data
+from simlab.figures.reproduction import Data
 
 __all__ = ["Kinds", "read_tables", "write_tables"]
 

@@ -108,7 +108,7 @@ def check_number(
     try:
         number = float(value)
     except OverflowError:
-        number = np.inf if value > 0 else -np.inf
+        number = np.inf if value == abs(value) else -np.inf
     below = number <= low if open_low else number < low
     if not np.isfinite(number) or below or number > high:
         interval = f"{'(' if open_low else '['}{low:g}, {high:g}]".replace("inf]", "inf)")

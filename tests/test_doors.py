@@ -1,14 +1,11 @@
-"""Every public door with a wrong kind in the place of each argument: an InputError or an answer, never anything else."""
+"""Every public door with a wrong kind in the place of each argument: an InputError or an answer, and nothing else."""
 
 from __future__ import annotations
 
-import inspect
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 
 import simlab as sl
 from simlab import methods, plot, river, schedules, subspaces

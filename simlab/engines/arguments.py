@@ -23,8 +23,9 @@ def named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | Non
     """The methods and their labels; no labels for a single method, which gets no run axis."""
     if isinstance(method, Method):
         return [method], None
-    if isinstance(method, Schedule):
-        raise InputError(f"method = {brief(method)} is a schedule; make a method of it with methods.sgd(schedule).")
+    given: Any = method
+    if isinstance(given, Schedule):
+        raise InputError(f"method = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).")
     if isinstance(method, Mapping):
         pairs: list[tuple[Any, Any]] = list(method.items())
     else:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.checkpoint import Checkpoint
+from simlab.doors import door
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.devices import choose
 from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble
@@ -23,7 +24,6 @@ from simlab.engines.sampling import (
     order_statistics,
     quantile_levels,
 )
-from simlab.doors import door
 from simlab.errors import check_count, check_entries, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression

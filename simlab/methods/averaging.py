@@ -188,9 +188,7 @@ def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None =
                 out[t - 1 - begin] = share
         return out
 
-    expression = label(
-        "merge", inner, steps=taken, weights=None if weights is None else [float(a) for a in amount]
-    )
+    expression = label("merge", inner, steps=taken, weights=None if weights is None else [float(a) for a in amount])
     return _averaged(inner, rho, "new", expression, lambda m: merge(m, taken, weights))
 
 
