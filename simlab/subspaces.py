@@ -19,6 +19,9 @@ from simlab.errors import InputError, brief, check_count, check_entries
 __all__ = ["Subspaces", "effective", "from_spec", "head_tail", "index_sets", "log_bins", "modes", "whole"]
 
 IntArray = npt.NDArray[np.int64]
+MOST_BINS = 10_000
+"""Most subspaces that `log_bins` makes: each has a risk at every recorded step."""
+
 CountAtLeast = Callable[[float], int]
 """threshold -> number of modes with lam_i >= threshold."""
 
@@ -106,7 +109,7 @@ def effective() -> Subspaces:
 
 def log_bins(n: int) -> Subspaces:
     """At most n ranges of indices with edges equally spaced in log i; the first holds the leading eigenvalue."""
-    n = check_count("n", n)
+    n = check_count("n", n, high=MOST_BINS)
 
     def ranges(dim: int, count: CountAtLeast, time: float) -> list[tuple[str, list[tuple[int, int]]]]:
         edges = np.unique(np.round(np.exp(np.linspace(0.0, np.log(dim), n + 1))).astype(np.int64))
