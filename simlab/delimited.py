@@ -1,4 +1,4 @@
-"""Delimited text as programs and people write it: commas, semicolons or tabs, quotes, decimal commas, byte-order marks."""
+"""Delimited text as programs and people write it: semicolons, tabs, quotes, decimal commas, byte-order marks."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def read_rows(path: str | PathLike[str]) -> Rows:
     for line, row in rows:
         if any(row[width:]):
             raise InputError(
-                f"{path} line {line} has {len(row)} cells where the first row has {width}; write decimals with a point, "
-                "or part the cells by semicolons."
+                f"{path} line {line} has {len(row)} cells where the first row has {width}; write decimals with a "
+                "point, or part the cells by semicolons."
             )
         row[width:] = []
         row += [""] * (width - len(row))

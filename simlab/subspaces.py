@@ -135,14 +135,18 @@ def index_sets(
 
     Raises InputError for an index named twice, below 1, or (at the run) above d.
     """
-    named = dict(sets) if isinstance(sets, Mapping) else {f"set {j + 1}": s for j, s in enumerate(sets)}
+    listed = sets if isinstance(sets, Mapping) else check_entries("subspaces", sets, "index sets")
+    named = dict(listed) if isinstance(listed, Mapping) else {f"set {j + 1}": s for j, s in enumerate(listed)}
     chosen: dict[str, list[int]] = {}
     owner: dict[int, str] = {}
     for name, members in named.items():
-        chosen[name] = sorted(check_count(f"subspaces[{brief(name)}]", i) for i in members)
+        field = f"subspaces[{brief(name)}]"
+        chosen[name] = sorted(check_count(field, i) for i in check_entries(field, members, "indices"))
         for i in chosen[name]:
             if i in owner:
-                raise InputError(f"index {i} is in subspaces {brief(owner[i])} and {brief(name)}; give it to one of them.")
+                raise InputError(
+                    f"index {i} is in subspaces {brief(owner[i])} and {brief(name)}; give it to one of them."
+                )
             owner[i] = name
 
     def ranges(dim: int, count: CountAtLeast, time: float) -> list[tuple[str, list[tuple[int, int]]]]:
@@ -180,7 +184,7 @@ def from_spec(
     if rest and not rest.endswith(")"):
         raise InputError(f"subspaces = {brief(spec)} has no closing bracket; write log_bins(8), say.")
     words = [word.strip() for word in rest[:-1].split(",") if word.strip()]
-    if not all(word.isdigit() for word in words):
+    if not all(word.isdecimal() and len(word) < 20 for word in words):
         raise InputError(f"subspaces = {brief(spec)} has an argument that is no whole number; write log_bins(8), say.")
     try:
         return makers[name](*(int(word) for word in words))

@@ -66,8 +66,8 @@ def from_csv(
     total = places[-1] + 1 if length is None else check_count("length", length)
     if length is None and every is None and total > LONGEST:
         raise InputError(
-            f"{path}: {step_column} reaches {places[-1]}, a run of more than {LONGEST:,} steps; give every = tokens (or "
-            "samples) in a step if it counts those, or length = the number of steps."
+            f"{path}: {step_column} reaches {places[-1]}, a run of more than {LONGEST:,} steps; give every = tokens "
+            "(or samples) in a step if it counts those, or length = the number of steps."
         )
     if len(places) >= total and places[total - 1] == total - 1:
         return from_array(np.array(values[:total]))

@@ -10,8 +10,9 @@ the period.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -86,8 +87,8 @@ def _generic(plan: nodes.Plan, start: int, stop: int) -> float:
             return math.fsum(_by_periods(plan, a, b, period) for a, b in edges)
     if stop - start > WALKED:
         raise InputError(
-            f"the sum over {stop - start} steps of this product of repetitions is not known in closed form; give periods "
-            "of which one divides the other, or fewer steps."
+            f"the sum over {stop - start} steps of this product of repetitions is not known; give periods of "
+            "which one divides the other, or fewer steps."
         )
     return _walk(plan, start, stop)
 
@@ -98,7 +99,9 @@ def smooth_total(plan: nodes.Plan, start: int, stop: int, kinks_of: nodes.Plan) 
     if cuts is not None:
         return math.fsum(_smooth(plan, a, b) for a, b in zip([start, *cuts], [*cuts, stop], strict=True))
     if stop - start > WALKED:
-        raise InputError(f"a sum over {stop - start} steps with more than {KINKS} kinks is not known; merge some of them.")
+        raise InputError(
+            f"a sum over {stop - start} steps with more than {KINKS} kinks is not known; merge some of them."
+        )
     return _walk(plan, start, stop)
 
 
@@ -122,7 +125,9 @@ def _by_periods(plan: nodes.Plan, start: int, stop: int, period: int) -> float:
         return rest
     inner = _kinks(plan, start, start + period)
     if inner is None:
-        raise InputError(f"a period of {period} steps holds more than {KINKS} kinks, and their sum is not known; merge some.")
+        raise InputError(
+            f"a period of {period} steps holds more than {KINKS} kinks, and their sum is not known; merge some."
+        )
     edges = zip([0, *(cut - start for cut in inner)], [*(cut - start for cut in inner), period], strict=True)
     rules = [(a + points, share) for a, b in edges for points, share in [smooth_rule(b - a)]]
     within, share = (np.concatenate(parts) for parts in zip(*rules, strict=True))
@@ -159,7 +164,7 @@ def _panels(n: int) -> Iterator[tuple[int, int]]:
     right = [n - edge for edge in reversed(left[:-1])]
     right[0] = n - left[-2]
     both = [*left, *right]
-    yield from zip(both[:-1], both[1:], strict=True)
+    yield from pairwise(both)
 
 
 @lru_cache(maxsize=1024)
