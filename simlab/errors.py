@@ -10,6 +10,8 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,9 +24,11 @@ __all__ = [
     "check_array",
     "check_count",
     "check_entries",
+    "check_floats",
     "check_fraction",
     "check_kind",
     "check_number",
+    "check_path",
     "unknown_name",
 ]
 
@@ -128,6 +132,23 @@ def check_count(field: str, value: Any, *, low: int = 1, high: int | None = None
 def check_fraction(field: str, value: Any) -> float:
     """`value` as a number in [0, 1], or an InputError."""
     return check_number(field, value, low=0.0, high=1.0)
+
+
+def check_floats(field: str, value: Any) -> FloatArray:
+    """`value` as a contiguous float64 array of whatever shape it has, or an InputError."""
+    try:
+        return np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{field} = {brief(value)} is not an array of numbers; give floats.") from None
+
+
+def check_path(field: str, value: Any) -> Path:
+    """`value` as a path, or an InputError for what is none and for text that no file can be called."""
+    if isinstance(value, str | PathLike):
+        text = fspath(value)
+        if isinstance(text, str) and "\0" not in text:
+            return Path(text)
+    raise InputError(f"{field} = {brief(value)} is not the name of a file; give a path.")
 
 
 def check_array(field: str, value: Any, *, length: int | None = None, low: float = -np.inf) -> FloatArray:

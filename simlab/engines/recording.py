@@ -68,8 +68,17 @@ def record_steps(record: Record, length: int) -> IntArray:
         count = check_count("record", DEFAULT_RECORDS if record is None else record, low=2)
         inner = np.geomspace(1.0, length, min(count, length + 1) - 1)
         return np.unique(np.concatenate([[0], np.round(inner), [length]]).astype(np.int64))
-    steps = np.asarray(record)
-    if steps.ndim != 1 or steps.size == 0 or not np.all(np.isfinite(steps)) or np.any(steps != np.round(steps)):
+    try:
+        steps = np.asarray(record)
+    except ValueError:  # a ragged list
+        steps = np.zeros((0, 0))
+    if (
+        steps.dtype.kind not in "iuf"
+        or steps.ndim != 1
+        or steps.size == 0
+        or not np.all(np.isfinite(steps))
+        or np.any(steps != np.round(steps))
+    ):
         raise InputError("record holds something that is no step; give whole numbers between 0 and the last step.")
     if steps.min() < 0 or steps.max() > length:
         raise InputError(f"record goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.")

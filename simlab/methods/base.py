@@ -128,6 +128,7 @@ class Method:
             return self.batch.values(start, stop)
         return np.full(stop - start, self.batch)
 
+    @door
     def stability(self, problem: DiagonalProblem, step: int | None = None, period: int | None = None) -> Stability:
         """Mean-square stability on `problem` with all hyper-parameters frozen at `step` (default: at the peak lr).
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count, check_floats
 from simlab.methods.base import (
     Coefficients,
     Method,
@@ -116,7 +116,7 @@ def torch_momentum(
     beta = fraction_schedule(momentum, lr.length, "momentum")
     tau = fraction_schedule(dampening, lr.length, "dampening")
     if nesterov and tau.peak() > 0.0:
-        raise InputError(f"dampening = {dampening!r} with nesterov is refused by PyTorch; set dampening to 0.")
+        raise InputError(f"dampening = {brief(dampening)} with nesterov is refused by PyTorch; set dampening to 0.")
 
     def coefficients(start: int, stop: int) -> Coefficients:
         rate, decay, damp = lr.values(start, stop), beta.values(start, stop), tau.values(start, stop).copy()
@@ -233,7 +233,9 @@ def generic(
 
 def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -> FloatArray:
     """`value` of shape (k,)*rank or (steps, ...) as a finite (steps, ...) array, or an InputError."""
-    array = np.asarray(value, dtype=np.float64)
+    array = check_floats(field, value)
+    if np.ndim(value) == 0:
+        raise InputError(f"{field} = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.")
     if array.ndim == rank:
         array = np.broadcast_to(array, (steps, *array.shape))
     size = array.shape[-1] if k is None and array.ndim else k

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.doors import door
 from simlab.errors import InputError, check_array, check_number
 from simlab.problems.base import frozen, positive_eigenvalues, sort_descending
 from simlab.problems.noisy_quadratic import NoisyQuadratic
@@ -40,6 +41,7 @@ class StraightValley:
     Raises InputError for values that are refused.
     """
 
+    @door
     def __init__(
         self,
         hills: npt.ArrayLike,

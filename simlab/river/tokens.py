@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_count
+from simlab.doors import door
+from simlab.errors import InputError, check_array, check_count, check_floats
 from simlab.kernels import fields
 from simlab.river.landscapes import Landscape, Split
 
@@ -62,6 +63,7 @@ class Bigram(NamedTuple):
         return out
 
 
+@door
 def bigram(
     determinism: npt.ArrayLike,
     vocabulary: int = 5,
@@ -116,7 +118,7 @@ def bigram(
         return Split(coordinate, each[:, river].sum(axis=1), z[:, ~river].reshape(len(z), -1))
 
     loss, gradient = fields.FUNCTIONS[fields.BIGRAM]
-    origin = np.zeros(m.size * V) if start is None else np.array(start, dtype=np.float64)
+    origin = np.zeros(m.size * V) if start is None else check_floats("start", start).copy()
     name = f"bigram(determinism[{m.size}], vocabulary={V})"
     made = Landscape(
         name, m.size * V, origin, loss, gradient, params, fields.BIGRAM, hessian_of=hessian, split_of=split

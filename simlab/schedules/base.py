@@ -67,7 +67,9 @@ class Schedule:
             raise InputError(f"{self.kind} has {brief(self.plan.length)} steps; at most {LONGEST} are possible.")
         if self.depth > DEEPEST:
             remedy = "join many at once, join(a, b, c, ..), or write the values out by from_array(s.values())"
-            raise InputError(f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}.")
+            raise InputError(
+                f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}."
+            )
         if not math.isfinite(self.plan.bound):
             raise InputError(f"{self.kind} reaches values beyond the range of a float; use smaller factors.")
 
@@ -81,7 +83,9 @@ class Schedule:
     @cached_property
     def depth(self) -> int:
         """How many combinators are around one another: 0 of a named family."""
-        items = [item for value in self._arguments.values() for item in (value if isinstance(value, tuple) else (value,))]
+        items = [
+            item for value in self._arguments.values() for item in (value if isinstance(value, tuple) else (value,))
+        ]
         return max((1 + item.depth for item in items if isinstance(item, Schedule)), default=0)
 
     def __len__(self) -> int:

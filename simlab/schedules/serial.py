@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from simlab.delimited import read_text
-from simlab.errors import InputError, brief, unknown_name
+from simlab.errors import InputError, unknown_name
 from simlab.schedules.base import Schedule
 from simlab.schedules.combinators import from_array, join
 from simlab.schedules.registry import FAMILIES, make, spelling

@@ -10,7 +10,7 @@ the period.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -113,7 +113,9 @@ def _by_periods(plan: nodes.Plan, start: int, stop: int, period: int) -> float:
         return rest
     inner = _kinks(plan, start, start + period)
     if inner is None:
-        raise InputError(f"a period of {period} steps holds more than {KINKS} kinks, and their sum is not known; merge some.")
+        raise InputError(
+            f"a period of {period} steps holds more than {KINKS} kinks, and their sum is not known; merge some."
+        )
     edges = zip([0, *(cut - start for cut in inner)], [*(cut - start for cut in inner), period], strict=True)
     rules = [(a + points, share) for a, b in edges for points, share in [smooth_rule(b - a)]]
     within, share = (np.concatenate(parts) for parts in zip(*rules, strict=True))
