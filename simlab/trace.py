@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from simlab._version import __version__
+from simlab.doors import door
 from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
 from simlab.schedules import Schedule
@@ -65,6 +66,7 @@ class RiskTrace:
     attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN.
     """
 
+    @door
     def __init__(self, dataset: xr.Dataset) -> None:
         check_kind("dataset", dataset, xr.Dataset, "an xarray.Dataset", "load a trace saved by simlab")
         if "risk" not in dataset or not {"step", "component", "subspace"} <= set(dataset["risk"].dims):
@@ -94,6 +96,7 @@ class RiskTrace:
         """Risk by ([run,] component, subspace) at the last step that each run reached."""
         return self.dataset["final_risk"]
 
+    @door
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:
         """(sampled - exact) / standard error of this sampled trace, by ([run,] step, component, subspace).
 
@@ -159,6 +162,7 @@ class RiskTrace:
         return target
 
     @classmethod
+    @door
     def load(cls, path: str | Path) -> RiskTrace:
         """A trace that `save` wrote; opening one runs no code."""
         source = check_path("path", path)

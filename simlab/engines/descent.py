@@ -113,7 +113,8 @@ def descend(
     given = noises.none() if noise is None else noise
     if not isinstance(given, noises.Noise):
         raise InputError(f"noise = {brief(noise)} is not a noise; write simlab.river.noise.isotropic(1.0), say.")
-    if river is not None and (isinstance(river, str) or not callable(getattr(river, "split", None))):
+    course: Any = river
+    if course is not None and (isinstance(course, str) or not callable(getattr(course, "split", None))):
         raise InputError(f"river = {brief(river)} is not a river; find one with simlab.river.find.river(landscape).")
     if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
         raise unknown_name("dtype", dtype, ["float64"])

@@ -47,8 +47,9 @@ def measured(
 ) -> Problem:
     """The regression on the rows of a file (see `LinearRegression.from_data`); `path` is relative to `folder`.
 
-    csv: rows of numbers, with a header or without one; npy: one matrix; npz: the matrix `features`. `target` is a column, by its number
-    from 0 (negative: from the end) or, in a csv, its name; or, in an npz, the name of the array that holds it.
+    csv: rows of numbers, under a header or not; npy: one matrix; npz: the matrix `features`. `target` is a column, by
+    its number from 0 (negative: from the end) or, in a csv, its name; or, in an npz, the name of the array that holds
+    it.
     """
     readers: dict[str, Callable[[Path, str | int], tuple[FloatArray, FloatArray]]] = {
         ".csv": _read_csv,

@@ -215,7 +215,8 @@ def batch_of(value: Number, length: int) -> Schedule | float:
         return schedule
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise InputError(f"batch = {brief(value)} is not a number; give a whole number of at least 1.")
-    size = float(value)
+    remedy = "give a whole number of at least 1"
+    size = check_number("batch", value, low=1.0, remedy=remedy) if isinstance(value, int) else float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):
         raise InputError(
             f"batch = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient)."

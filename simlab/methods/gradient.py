@@ -26,6 +26,9 @@ __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
 
 FloatArray = npt.NDArray[np.float64]
 
+MOST_ROWS = 10**9
+"""Most steps of a method that is given as arrays."""
+
 
 @builder
 def sgd(lr: Schedule, batch: Number = 1) -> Method:
@@ -207,7 +210,7 @@ def generic(
 
     The trace's learning rate is c . b, the step along the gradient at the point where it is taken.
     """
-    steps = check_count("steps", steps)
+    steps = check_count("steps", steps, high=MOST_ROWS)
     b_rows = _rows("b", b, steps, 1)
     k = b_rows.shape[1]
     c_rows, M_rows = _rows("c", c, steps, 1, k), _rows("M", M, steps, 2, k)

@@ -309,7 +309,7 @@ def schedules(named: Mapping[str, Schedule], columns: int = 5) -> Figure:
     """Learning rate against step: up to six schedules in one panel, more of them in small multiples."""
     from simlab.schedules import Schedule
 
-    check_kind("schedules", named, Mapping, "a mapping", "give {name: schedule}")
+    check_kind("schedules", named, dict, "a dict", "give {name: schedule}")
     for name, schedule in named.items():
         check_kind(
             f"schedules[{brief(name)}]", schedule, Schedule, "a schedule", "make one with schedules.constant, say"

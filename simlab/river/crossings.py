@@ -56,7 +56,7 @@ def segments(landscape: Landscape, first: npt.ArrayLike, second: npt.ArrayLike, 
     if a.shape != b.shape or a.shape[1] != landscape.dim:
         raise InputError(f"first has shape {a.shape} and second {b.shape}; give (n, {landscape.dim}) each.")
     # An odd number, so that the middle is one of them.
-    count = check_count("points", points, low=3) | 1
+    count = check_count("points", points, low=3, high=10**6) | 1
     share = np.linspace(0.0, 1.0, count)
     loss = landscape.value(a[:, None] + share[:, None] * (b - a)[:, None])
     middle, difference = 0.5 * (a + b), b - a

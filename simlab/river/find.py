@@ -75,7 +75,7 @@ def river(
     landscape.check_inside("start", origin)
     length = check_number("length", length, low=0.0, open_low=True)
     upstream = check_number("upstream", upstream, low=0.0)
-    spacing = (length + upstream) / (check_count("points", points, low=3) - 1)
+    spacing = (length + upstream) / (check_count("points", points, low=3, high=10**6) - 1)
     tracer = _Tracer(landscape, check_number("least_gap", least_gap, low=0.0), spacing)
     first = tracer.onto_river(origin)
     downhill = -np.sign(first.slope @ first.lowest) or 1.0

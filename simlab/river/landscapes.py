@@ -220,7 +220,7 @@ def custom(
     differences of the loss at the start or at points near it. Only a run on a GPU compiles `cuda`, and refuses it where
     it disagrees with the other two at those points.
     """
-    dim = check_count("dim", dim)
+    dim = check_count("dim", dim, high=10**7)
     numbers = check_floats("params", params).ravel()
     for field_, function in (("hessian", hessian), ("inside", inside), ("split", split)):
         if function is not None and not callable(function):
@@ -243,7 +243,7 @@ def _compiled(name: str, function: Any) -> Any:
 
     if isinstance(function, CPUDispatcher):
         return function
-    if not callable(function):
+    if not callable(function) or not hasattr(function, "__code__"):
         raise InputError(f"{name} = {brief(function)} is not a function; give one that Numba can compile.")
     return jitted(function)
 

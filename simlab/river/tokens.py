@@ -89,7 +89,7 @@ def bigram(
     m = check_array("determinism", determinism, low=0.0)
     if np.any(m > 1.0):
         raise InputError(f"determinism = {m.max():g} is above 1; give numbers between 0 (uniform) and 1 (certain).")
-    V = check_count("vocabulary", vocabulary, low=2)
+    V = check_count("vocabulary", vocabulary, low=2, high=10**6)
     mass = np.ones(m.size) if weight is None else check_array("weight", weight, length=m.size, low=0.0)
     if not mass.sum() > 0.0:
         raise InputError("weight is 0 for every prefix; give at least one that occurs.")
