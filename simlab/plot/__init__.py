@@ -90,11 +90,9 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = (
-        check_number(name, x, low=0.0, high=LARGEST, open_low=True)
-        for name, x in (("width", width), ("height", height))
-    )
-    figure = Figure(figsize=tuple(size))
+    width = check_number("width", width, low=0.0, high=LARGEST, open_low=True)
+    height = check_number("height", height, low=0.0, high=LARGEST, open_low=True)
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_number
-from simlab.problems.base import frozen
+from simlab.problems.base import Immutable, frozen
 
 __all__ = ["EmpiricalRegression", "eigen_rows"]
 
@@ -49,7 +49,7 @@ def eigen_rows(
     return lam, rows, w_star, target - rows @ w_star
 
 
-class EmpiricalRegression:
+class EmpiricalRegression(Immutable):
     """Least squares on n given rows, as SGD with replacement sees it: every moment is the data's own.
 
     Parameters
