@@ -35,6 +35,9 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 T = TypeVar("T")
 
+MOST = 2**63 - 1
+"""Largest count where nothing smaller is asked for: what arrays of int64 hold."""
+
 
 class InputError(ValueError):
     """Input that simlab refuses; the message names the field, the value and the remedy."""
@@ -117,14 +120,14 @@ def check_number(
     return number
 
 
-def check_count(field: str, value: Any, *, low: int = 1, high: int | None = None) -> int:
-    """`value` as a whole number >= low (and <= high), or an InputError; 1e5 is accepted for 100000."""
+def check_count(field: str, value: Any, *, low: int = 1, high: int = MOST) -> int:
+    """`value` as a whole number in [low, high], or an InputError; 1e5 is accepted for 100000."""
     whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
         raise InputError(f"{field} = {brief(value)} is not a whole number; give an integer of at least {low}.")
     count = int(value)
-    if count < low or (high is not None and count > high):
-        upper = "" if high is None else f" and at most {high}"
+    if not low <= count <= high:
+        upper = "" if high == MOST and count < low else f" and at most {high}"
         raise InputError(f"{field} = {brief(value)} is out of range; give an integer of at least {low}{upper}.")
     return count
 

@@ -22,6 +22,9 @@ from simlab.errors import InputError, brief, check_count, check_entries
 __all__ = ["Subspaces", "effective", "from_spec", "head_tail", "index_sets", "log_bins", "modes", "whole"]
 
 IntArray = npt.NDArray[np.int64]
+MOST_BINS = 10_000
+"""Most subspaces that `log_bins` makes: each has a risk at every recorded step."""
+
 CountAtLeast = Callable[[float], int]
 """threshold -> number of modes with lam_i >= threshold."""
 Named = list[tuple[str, list[tuple[int, int]]]]
@@ -102,7 +105,7 @@ def effective() -> Subspaces:
 @door
 def log_bins(n: int) -> Subspaces:
     """At most n ranges of indices with edges equally spaced in log i; the first holds the leading eigenvalue."""
-    n = check_count("n", n)
+    n = check_count("n", n, high=MOST_BINS)
     return Subspaces(f"log_bins({n})", partial(_log_bins, n))
 
 
@@ -131,7 +134,8 @@ def index_sets(
         chosen[name] = sorted(check_count(field, i) for i in check_entries(field, members, "indices"))
         for i in chosen[name]:
             if i in owner:
-                raise InputError(f"index {i} is in subspaces {owner[i]!r} and {name!r}; give it to one of them.")
+                both = f"{brief(owner[i])} and {brief(name)}"
+                raise InputError(f"index {i} is in subspaces {both}; give it to one of them.")
             owner[i] = name
     return Subspaces(_expression or f"index_sets({chosen})", partial(_index_sets, chosen))
 

@@ -61,7 +61,7 @@ def record_steps(record: Record, length: int) -> IntArray:
             return np.unique(np.round(np.linspace(0, length, DEFAULT_RECORDS)).astype(np.int64))
         if record != "all":
             raise InputError(
-                f"record = {record!r} is not known; give a number, 'linear', 'all', or the steps themselves."
+                f"record = {brief(record)} is not known; give a number, 'linear', 'all', or the steps themselves."
             )
         return np.arange(length + 1, dtype=np.int64)
     if record is None or isinstance(record, (int, float, np.integer)):

@@ -20,6 +20,7 @@ from simlab.methods.base import (
     label,
     lr_schedule,
 )
+from simlab.methods.weights import newest_share
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule, as_schedule
 
@@ -229,13 +230,11 @@ def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: fl
     lr = lr_schedule(lr)
     mix = fraction_schedule(beta, lr.length, "beta")
     power = check_number("power", power, low=0.0)
-    weight = np.arange(1.0, lr.length + 1.0) ** power * np.maximum.accumulate(lr.values()) ** 2
-    total = np.cumsum(weight)
-    share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0.0)
+    share = newest_share(lr, power)
 
     def coefficients(start: int, stop: int) -> Coefficients:
         n = stop - start
-        rate, ck, m = lr.values(start, stop), share[start:stop], mix.values(start, stop)
+        rate, ck, m = lr.values(start, stop), share(start, stop), mix.values(start, stop)
         M = np.zeros((n, 2, 2))
         M[:, 0, 0], M[:, 1, 0], M[:, 1, 1] = 1.0, ck, 1.0 - ck
         return Coefficients(M, np.stack([rate, ck * rate], axis=1), np.stack([1.0 - m, m], axis=1))

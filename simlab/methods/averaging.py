@@ -26,7 +26,7 @@ from simlab.methods.base import (
     fraction_schedule,
     label,
 )
-from simlab.schedules import Schedule
+from simlab.methods.weights import corrected_weights
 
 __all__ = ["average", "ema", "merge", "merge_weights", "polynomial_average", "tail_average"]
 
@@ -85,23 +85,13 @@ def ema(inner: Method, decay: Number = 0.999, form: Form = "new", bias_corrected
     """
     inner = check_inner(inner)
     alpha = fraction_schedule(decay, inner.length, "decay")
-    rho = _corrected_weights(alpha) if bias_corrected else lambda start, stop: 1.0 - alpha.values(start, stop)
+    if bias_corrected and alpha(0) == 1.0:
+        raise InputError("decay = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.")
+    rho = corrected_weights(alpha) if bias_corrected else lambda start, stop: 1.0 - alpha.values(start, stop)
     expression = label(
         "ema", inner, decay=decay, form=None if form == "new" else form, bias_corrected=bias_corrected or None
     )
     return _averaged(inner, rho, form, expression, lambda m: ema(m, decay, form, bias_corrected))
-
-
-def _corrected_weights(alpha: Schedule) -> Callable[[int, int], FloatArray]:
-    """rho_t = (1 - alpha_t) / (1 - alpha_0 .. alpha_t): the weight of the newest iterate in a normalised EMA."""
-    decay = alpha.values()
-    with np.errstate(divide="ignore"):
-        log_product = np.cumsum(np.log(decay))
-    kept = -np.expm1(log_product)
-    if kept[0] == 0.0:
-        raise InputError("decay = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.")
-    weights = (1.0 - decay) / kept
-    return lambda start, stop: weights[start:stop]
 
 
 @builder

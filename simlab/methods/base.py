@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_kind, check_number
-from simlab.schedules import Schedule, as_schedule
+from simlab.schedules import Schedule, as_schedule, from_array
+from simlab.schedules.extremes import shortened
 
 if TYPE_CHECKING:
     from simlab.methods.stability import Stability
@@ -51,6 +52,13 @@ Number = float | Schedule
 
 MOST_WRAPPERS = 64
 """Wrappers around one method: each adds a state coordinate, and a few frames to every call."""
+
+
+WALKED = 1 << 16
+"""Longest batch schedule whose values are looked at one by one; of longer ones, one for each constant stretch."""
+
+MOST_BATCHES = 10**8
+"""Most values of a batch schedule that are looked at."""
 
 
 class Coefficients(NamedTuple):
@@ -182,13 +190,14 @@ def check_inner(inner: Any) -> Method:
 
 
 def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
-    """The learning-rate schedule of a method; it must be a Schedule because it sets the length of the run."""
+    """The learning-rate schedule of a method, which sets the length of the run: a Schedule, or values for each step."""
     if isinstance(lr, Schedule):
         return lr
-    raise InputError(
-        f"{field} = {brief(lr)} is not a schedule, so the number of steps is unknown; write schedules.constant(steps, "
-        f"{brief(lr) if isinstance(lr, (int, float)) else 0.1})."
-    )
+    if isinstance(lr, list | tuple) or hasattr(lr, "__array__"):
+        return from_array(lr)
+    number = brief(lr) if isinstance(lr, int | float) else "0.1"
+    remedy = f"schedules.from_function({field}, steps)" if callable(lr) else f"schedules.constant(steps, {number})"
+    raise InputError(f"{field} = {brief(lr)} is not a schedule, so the number of steps is unknown; write {remedy}.")
 
 
 def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
@@ -196,7 +205,7 @@ def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
     if not isinstance(value, Schedule):
         check_number(field, value, low=0.0, high=1.0)
     schedule = as_schedule(value, length, field)
-    if schedule.peak() > 1.0:
+    if schedule.plan.bound > 1.0 and schedule.peak() > 1.0:
         raise InputError(f"{field} reaches {schedule.peak():g}, outside [0, 1]; scale the schedule down.")
     return schedule
 
@@ -204,15 +213,7 @@ def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
 def batch_of(value: Number, length: int) -> Schedule | float:
     """A batch size B >= 1: a whole number, math.inf for the full gradient, or a schedule of whole numbers."""
     if isinstance(value, Schedule):
-        schedule = as_schedule(value, length, "batch")
-        for first in range(0, length, 65536):
-            part = schedule.values(first, min(first + 65536, length))
-            bad = np.flatnonzero((part < 1.0) | (part != np.round(part)))
-            if bad.size:
-                raise InputError(
-                    f"batch at step {first + int(bad[0])} is {part[bad[0]]:g}; give whole numbers of at least 1."
-                )
-        return schedule
+        return _whole(as_schedule(value, length, "batch"))
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise InputError(f"batch = {brief(value)} is not a number; give a whole number of at least 1.")
     remedy = "give a whole number of at least 1"
@@ -222,6 +223,20 @@ def batch_of(value: Number, length: int) -> Schedule | float:
             f"batch = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient)."
         )
     return size
+
+
+def _whole(batch: Schedule) -> Schedule:
+    """A schedule of whole numbers >= 1, of which every constant stretch is looked at once, or an InputError."""
+    plan = shortened(batch.plan, 0, batch.length) if batch.length > WALKED else batch.plan
+    if plan.length > MOST_BATCHES:
+        raise InputError(f"batch takes more than {MOST_BATCHES} values; give it in stretches (join, step, hold).")
+    for first in range(0, plan.length, WALKED):
+        part = plan.at(np.arange(first, min(first + WALKED, plan.length), dtype=np.int64))
+        bad = np.flatnonzero((part < 1.0) | (part != np.round(part)))
+        if bad.size:
+            where = f" at step {first + int(bad[0])}" if plan is batch.plan else ""
+            raise InputError(f"batch{where} is {part[bad[0]]:g}; give whole numbers of at least 1.")
+    return batch
 
 
 def constant_rows(row: npt.ArrayLike) -> Callable[[int, int], FloatArray]:

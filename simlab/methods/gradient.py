@@ -21,13 +21,11 @@ from simlab.methods.base import (
     lr_schedule,
 )
 from simlab.schedules import Schedule
+from simlab.schedules.arguments import LONGEST
 
 __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
 
 FloatArray = npt.NDArray[np.float64]
-
-MOST_ROWS = 10**9
-"""Most steps of a method that is given as arrays."""
 
 
 @builder
@@ -210,7 +208,7 @@ def generic(
 
     The trace's learning rate is c . b, the step along the gradient at the point where it is taken.
     """
-    steps = check_count("steps", steps, high=MOST_ROWS)
+    steps = check_count("steps", steps, high=LONGEST)
     b_rows = _rows("b", b, steps, 1)
     k = b_rows.shape[1]
     c_rows, M_rows = _rows("c", c, steps, 1, k), _rows("M", M, steps, 2, k)
@@ -219,7 +217,8 @@ def generic(
     origin = np.ones(k) if start is None else _rows("start", start, 1, 1, k)[0]
     from simlab.schedules import constant, from_array
 
-    step = np.einsum("tk,tk->t", b_rows, c_rows)
+    own = steps if np.ndim(b) == 2 or np.ndim(c) == 2 else 1  # steps with arrays of their own
+    step = np.einsum("tk,tk->t", b_rows[:own], c_rows[:own])
     uniform = bool(np.all(step == step[0]))
     lr = constant(steps, max(float(step[0]), 0.0)) if uniform else from_array(np.maximum(step, 0.0))
     return Method(
@@ -237,6 +236,7 @@ def generic(
 def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -> FloatArray:
     """`value` of shape (k,)*rank or (steps, ...) as a finite (steps, ...) array, or an InputError."""
     array = check_floats(field, value)
+    finite = bool(np.all(np.isfinite(array)))
     if np.ndim(value) == 0:
         raise InputError(f"{field} = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.")
     if array.ndim == rank:
@@ -245,6 +245,6 @@ def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -
     if array.shape != (steps, *([size] * rank)):
         shape = "(k, k)" if rank == 2 else "(k,)"
         raise InputError(f"{field} has shape {np.shape(value)}; give {shape} or one such per step, k = {size}.")
-    if not np.all(np.isfinite(array)):
+    if not finite:
         raise InputError(f"{field} holds a value that is not finite; give finite numbers.")
     return array

@@ -227,7 +227,7 @@ def custom(
             raise InputError(f"{field_} = {brief(function)} is not a function; give one of points, or leave it out.")
     origin = np.zeros(dim) if start is None else check_array("start", start, length=dim)
     if cuda is not None and not (isinstance(cuda, str) and "loss" in cuda and "gradient" in cuda):
-        raise InputError(f"cuda = {str(cuda)[:60]!r} is not CUDA C++ of loss and gradient; see simlab.river.custom.")
+        raise InputError(f"cuda = {brief(cuda)} is not CUDA C++ of loss and gradient; see simlab.river.custom.")
     compiled = [_compiled(name, f) for name, f in (("loss", loss), ("gradient", gradient))]
     _try(compiled, origin, numbers)
     landscape = Landscape(

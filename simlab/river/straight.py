@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.doors import door
-from simlab.errors import InputError, check_number
+from simlab.errors import InputError, brief, check_number
 from simlab.problems.base import frozen, per_mode, positive_eigenvalues, sort_descending
 from simlab.problems.noisy_quadratic import NoisyQuadratic
 
@@ -62,7 +62,7 @@ class StraightValley:
             given = "neither" if slope is None else "both"
             raise InputError(f"slope and curvature: {given} given; give slope (linear river) or curvature (quadratic).")
         if slope is not None and target is not None:
-            raise InputError(f"target = {target!r} belongs to a quadratic river; give curvature in place of slope.")
+            raise InputError(f"target = {brief(target)} belongs to a quadratic river; give curvature, not slope.")
         self.hills: FloatArray = frozen(lam)
         self.noise: FloatArray = frozen(c)
         self.hill_start: FloatArray = frozen(start)

@@ -12,7 +12,7 @@ fraction of the peak. Any learning rate, momentum, batch size or weight decay ma
 """
 
 from simlab.schedules.base import Schedule
-from simlab.schedules.combinators import as_schedule, clip, from_array, join, repeat
+from simlab.schedules.combinators import as_schedule, clip, from_array, from_function, join, repeat
 from simlab.schedules.cooldowns import cooldown_shapes
 from simlab.schedules.cyclic import exp_range, one_cycle, sgdr, triangular, triangular2
 from simlab.schedules.decays import (
@@ -50,6 +50,7 @@ __all__ = [
     "from_array",
     "from_csv",
     "from_dict",
+    "from_function",
     "from_json",
     "infinite",
     "inverse_sqrt",

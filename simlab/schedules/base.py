@@ -13,6 +13,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_number
 from simlab.schedules import plan as nodes
 from simlab.schedules.arguments import LONGEST, Phases
@@ -67,11 +68,15 @@ class Schedule:
             raise InputError(f"{self.kind} has {brief(self.plan.length)} steps; at most {LONGEST} are possible.")
         if self.depth > DEEPEST:
             remedy = "join many at once, join(a, b, c, ..), or write the values out by from_array(s.values())"
-            raise InputError(
-                f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}."
-            )
+            raise InputError(f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}.")
         if not math.isfinite(self.plan.bound):
             raise InputError(f"{self.kind} reaches values beyond the range of a float; use smaller factors.")
+
+    def __copy__(self) -> Schedule:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Schedule:
+        return self  # immutable
 
     # Values
 
@@ -83,10 +88,8 @@ class Schedule:
     @cached_property
     def depth(self) -> int:
         """How many combinators are around one another: 0 of a named family."""
-        items = [
-            item for value in self._arguments.values() for item in (value if isinstance(value, tuple) else (value,))
-        ]
-        return max((1 + item.depth for item in items if isinstance(item, Schedule)), default=0)
+        inner = [*self._arguments.values(), *self._arguments.get("parts", ())]
+        return max((1 + item.depth for item in inner if isinstance(item, Schedule)), default=0)
 
     def __len__(self) -> int:
         return self.length
@@ -100,15 +103,19 @@ class Schedule:
 
         Raises `InputError` for anything but integers in 0 .. length - 1.
         """
-        steps = np.asarray(step)
+        try:
+            steps = np.asarray(step)
+        except ValueError:  # rows of different lengths
+            steps = np.asarray(None)
         if steps.size and steps.dtype.kind not in "iu":
-            raise InputError(f"step = {step!r} is not an integer; give whole steps from 0 to {self.length - 1}.")
+            raise InputError(f"step = {brief(step)} is not an integer; give whole steps from 0 to {self.length - 1}.")
         if steps.size and (steps.min() < 0 or steps.max() >= self.length):
             bad = steps.min() if steps.min() < 0 else steps.max()
             raise InputError(f"step = {bad} is outside the schedule; give steps from 0 to {self.length - 1}.")
         values = nodes.evaluate(self.plan, steps.astype(np.int64).ravel()).reshape(steps.shape)
         return values if steps.ndim else float(values)
 
+    @door
     def values(self, start: int = 0, stop: int | None = None) -> Floats:
         """Values at the steps start .. stop - 1 (default: all), float64, shape (stop - start,).
 
@@ -178,9 +185,10 @@ class Schedule:
     def __getitem__(self, steps: Range) -> Schedule:
         """The schedule of the steps a .. b - 1, counted from 0 again; both must lie within the run."""
         if not isinstance(steps, slice) or steps.step not in (None, 1):
-            raise InputError(f"[{steps!r}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value.")
+            raise InputError(f"[{brief(steps)}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value.")
         return self.slice(0 if steps.start is None else steps.start, steps.stop)
 
+    @door
     def slice(self, start: int, stop: int | None = None) -> Schedule:
         """The schedule of the steps start .. stop - 1 (negative: from the end), as s[start:stop]."""
         last = self.length if stop is None else check_count("stop", stop, low=-self.length, high=self.length)
@@ -192,17 +200,20 @@ class Schedule:
         arguments = {"schedule": self, "start": first, "stop": last}
         return Schedule("slice", arguments, nodes.window(self.plan, first, last - first))
 
+    @door
     def repeat(self, times: int) -> Schedule:
         """The schedule `times` times over: length times * len(self)."""
         times = check_count("times", times)
         return Schedule("repeat", {"schedule": self, "times": times}, nodes.Repeat(self.plan, times))
 
+    @door
     def clip(self, low: float = 0.0, high: float | None = None) -> Schedule:
         """min(max(value, low), high); no upper limit where `high` is None."""
         low = check_number("low", low, low=0.0)
         high = None if high is None else check_number("high", high, low=low)
         return Schedule("clip", {"schedule": self, "low": low, "high": high}, nodes.Clip(self.plan, low, high))
 
+    @door
     def warmed(self, warmup: int | float) -> Schedule:
         """Linear warmup in place of the first w steps, the rest and the length unchanged.
 

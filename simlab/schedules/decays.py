@@ -198,7 +198,7 @@ def inverse_time(steps: int, peak: float, decay: float, warmup: int | float = 0)
     array([1.    , 0.5   , 0.3333])
     """
     steps, peak = check_run(steps, peak)
-    decay = check_number("decay", decay, low=0.0)
+    decay = check_number("decay", decay, low=0.0, high=1e100)
     phases = Phases.of(steps, warmup=warmup)
     (w,) = phases.lengths
     tail = nodes.Piece(steps - w, "hyperbola", n=1, parameters=(decay,))

@@ -99,7 +99,7 @@ def _steps_and_values(
             repeated.append(line)
         taken[step] = value
     if not taken:
-        what = "has a header and no rows" if len(table.rows) == 1 else f"has no value in its column {lr_column!r}"
+        what = "has a header and no rows" if len(table.rows) == 1 else f"has no value in its column {brief(lr_column)}"
         raise InputError(f"{table.path} {what}; give at least one step.")
     if repeated:
         notice(

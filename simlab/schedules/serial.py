@@ -8,8 +8,9 @@ from os import PathLike
 from typing import Any
 
 from simlab.delimited import read_text
-from simlab.errors import InputError, unknown_name
-from simlab.schedules.base import Schedule
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_number, unknown_name
+from simlab.schedules.base import DEEPEST, Schedule
 from simlab.schedules.combinators import from_array, join
 from simlab.schedules.registry import FAMILIES, make, spelling
 
@@ -19,7 +20,7 @@ COMBINATORS: dict[str, tuple[tuple[str, ...], Callable[..., Schedule]]] = {
     "array": (("values",), from_array),
     "join": (("parts",), lambda parts: join(*parts)),
     "product": (("first", "second"), lambda first, second: first * second),
-    "scaled": (("schedule", "factor"), lambda schedule, factor: schedule * factor),
+    "scaled": (("schedule", "factor"), lambda schedule, factor: schedule * check_number("factor", factor, low=0.0)),
     "slice": (("schedule", "start", "stop"), Schedule.slice),
     "repeat": (("schedule", "times"), Schedule.repeat),
     "clip": (("schedule", "low", "high"), Schedule.clip),
@@ -30,14 +31,21 @@ COMBINATORS: dict[str, tuple[tuple[str, ...], Callable[..., Schedule]]] = {
 NESTED = ("schedule", "first", "second")
 
 
+@door
 def from_dict(tree: Mapping[str, Any]) -> Schedule:
     """The schedule of an expression tree {"kind": ..., parameters}, as `Schedule.to_dict` writes it.
 
     >>> from_dict({"kind": "wsd", "steps": 100, "peak": 0.1, "cooldown": 0.2})
     wsd(100, peak=0.1)
     """
+    return _from_tree(tree, DEEPEST)
+
+
+def _from_tree(tree: Any, levels: int) -> Schedule:
+    if levels < 0:
+        raise InputError(f"schedules within schedules, more than {DEEPEST} deep, are too many; write their values out.")
     if not isinstance(tree, Mapping):
-        raise InputError(f"schedule = {tree!r} is not a table; give one with a kind and its parameters.")
+        raise InputError(f"schedule = {brief(tree)} is not a table; give one with a kind and its parameters.")
     if not isinstance(tree.get("kind"), str):
         raise InputError("schedule has no kind; give kind = 'wsd' or another name of named().")
     parameters = {str(name): value for name, value in tree.items() if name != "kind"}
@@ -56,18 +64,21 @@ def from_dict(tree: Mapping[str, Any]) -> Schedule:
         if name not in parameters:
             raise InputError(f"{name} is missing; {kind} needs {', '.join(names)}.")
         if name in NESTED:
-            parameters[name] = from_dict(parameters[name])
+            parameters[name] = _from_tree(parameters[name], levels - 1)
         elif name == "parts":
             if not isinstance(parameters[name], list | tuple):
                 raise InputError("parts is not a list; give the list of schedules to join.")
-            parameters[name] = [from_dict(part) for part in parameters[name]]
+            parameters[name] = [_from_tree(part, levels - 1) for part in parameters[name]]
     return build(*(parameters[name] for name in names))
 
 
+@door
 def from_json(path: str | PathLike[str]) -> Schedule:
     """The schedule of a JSON file written by `to_json`: an equal expression."""
     try:
         tree = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON ({error}); give a file written by to_json.") from None
+    except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python reads
+        raise InputError(f"{path} is nested too deeply or holds a number that is too long; mend it.") from None
     return from_dict(tree)

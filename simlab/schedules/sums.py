@@ -18,7 +18,7 @@ import numpy as np
 from simlab.errors import InputError
 from simlab.schedules import plan as nodes
 
-__all__ = ["smooth_rule", "total"]
+__all__ = ["smooth_rule", "smooth_total", "total"]
 
 DEGREE = 16
 """Points of a panel; polynomials of a lower degree are summed exactly."""
@@ -76,9 +76,8 @@ def _generic(plan: nodes.Plan, start: int, stop: int) -> float:
     """The sum by the rule for smooth profiles, between kinks or over periods."""
     if stop - start <= PANEL:
         return math.fsum(plan.at(np.arange(start, stop, dtype=np.int64)).tolist()) if stop > start else 0.0
-    cuts = _kinks(plan, start, stop)
-    if cuts is not None:
-        return math.fsum(_smooth(plan, a, b) for a, b in zip([start, *cuts], [*cuts, stop], strict=True))
+    if _kinks(plan, start, stop) is not None:
+        return smooth_total(plan, start, stop, kinks_of=plan)
     period = min(_periods(plan), default=0)
     if period:
         others = _kinks(plan, start, stop, without=period)
@@ -90,6 +89,16 @@ def _generic(plan: nodes.Plan, start: int, stop: int) -> float:
             f"the sum over {stop - start} steps of this product of repetitions is not known in closed form; give periods "
             "of which one divides the other, or fewer steps."
         )
+    return _walk(plan, start, stop)
+
+
+def smooth_total(plan: nodes.Plan, start: int, stop: int, kinks_of: nodes.Plan) -> float:
+    """The sum of a plan that is smooth where `kinks_of` is, at the steps start .. stop - 1."""
+    cuts = _kinks(kinks_of, start, stop) if stop - start > PANEL else None
+    if cuts is not None:
+        return math.fsum(_smooth(plan, a, b) for a, b in zip([start, *cuts], [*cuts, stop], strict=True))
+    if stop - start > WALKED:
+        raise InputError(f"a sum over {stop - start} steps with more than {KINKS} kinks is not known; merge some of them.")
     return _walk(plan, start, stop)
 
 
