@@ -38,6 +38,9 @@ T = TypeVar("T")
 MOST = 2**63 - 1
 """Largest count where nothing smaller is asked for: what arrays of int64 hold."""
 
+MOST_NAMES = 40
+"""Names that a refusal lists."""
+
 
 class InputError(ValueError):
     """Input that simlab refuses; the message names the field, the value and the remedy."""
@@ -76,7 +79,9 @@ def unknown_name(field: str, value: object, choices: Iterable[str]) -> InputErro
     """The refusal of a name that is not among `choices`, with the nearest right one."""
     known = sorted(choices)
     near = difflib.get_close_matches(value, known, n=1, cutoff=0.5) if isinstance(value, str) else []
-    remedy = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}."
+    listed = ", ".join(brief(name)[1:-1] for name in known[:MOST_NAMES])
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    remedy = f"did you mean {brief(near[0])}?" if near else f"choose one of {listed}{more}."
     return InputError(f"{field}: {brief(value)} is not known; {remedy}")
 
 
