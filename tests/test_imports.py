@@ -85,7 +85,7 @@ def test_every_public_name_can_be_had():
 def test_unknown_names_are_attribute_errors():
     import simlab
 
-    with pytest.raises(AttributeError, match="no attribute 'exat'"):
+    with pytest.raises(AttributeError, match="'exat' is not known; did you mean 'exact'"):
         _ = simlab.exat
 
 

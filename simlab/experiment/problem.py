@@ -60,6 +60,8 @@ def measured(
     if where.suffix.lower() not in readers:
         raise InputError(f"path = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.")
     try:
+        with where.open("rb"):
+            pass
         X, y = readers[where.suffix.lower()](where, target)
     except OSError as error:
         raise InputError(

@@ -68,7 +68,9 @@ class Schedule:
             raise InputError(f"{self.kind} has {brief(self.plan.length)} steps; at most {LONGEST} are possible.")
         if self.depth > DEEPEST:
             remedy = "join many at once, join(a, b, c, ..), or write the values out by from_array(s.values())"
-            raise InputError(f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}.")
+            raise InputError(
+                f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}."
+            )
         if not math.isfinite(self.plan.bound):
             raise InputError(f"{self.kind} reaches values beyond the range of a float; use smaller factors.")
 
@@ -185,7 +187,9 @@ class Schedule:
     def __getitem__(self, steps: Range) -> Schedule:
         """The schedule of the steps a .. b - 1, counted from 0 again; both must lie within the run."""
         if not isinstance(steps, slice) or steps.step not in (None, 1):
-            raise InputError(f"[{brief(steps)}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value.")
+            raise InputError(
+                f"[{brief(steps)}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value."
+            )
         return self.slice(0 if steps.start is None else steps.start, steps.stop)
 
     @door

@@ -73,7 +73,9 @@ def from_function(function: Callable[[int], Any], steps: int) -> Schedule:
     array([0.1 , 0.05])
     """
     if not callable(function):
-        raise InputError(f"function = {brief(function)} cannot be called; give a function of the step, or use from_array.")
+        raise InputError(
+            f"function = {brief(function)} cannot be called; give a function of the step, or use from_array."
+        )
     values = np.empty(check_count("steps", steps, high=MOST_CALLS))
     for t in range(values.size):
         try:

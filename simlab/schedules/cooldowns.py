@@ -72,7 +72,9 @@ class Decline:
         known: dict[str, Any] = {**COOLDOWNS[name][1], **({"knots": None} if name == "piecewise" else {})}
         for parameter in given:
             if not known:
-                raise InputError(f"{parameter} = {brief(given[parameter])} is not a parameter of {field} {brief(name)}; omit it.")
+                raise InputError(
+                    f"{parameter} = {brief(given[parameter])} is not a parameter of {field} {brief(name)}; omit it."
+                )
             if parameter not in known:
                 raise unknown_name(f"parameter of {field} {name!r}", parameter, known)
         parameters = {**known, **given}
@@ -104,7 +106,9 @@ class Decline:
 def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, Any]:
     """The shape's parameters in canonical form."""
     if shape in NEVER_ZERO and floor < SMALLEST_FLOOR:
-        raise InputError(f"floor = {brief(floor)} cannot end the shape {brief(shape)}, which never reaches 0; give e.g. 0.1.")
+        raise InputError(
+            f"floor = {brief(floor)} cannot end the shape {brief(shape)}, which never reaches 0; give e.g. 0.1."
+        )
     if shape == "power":
         return {"power": check_number("power", parameters["power"], low=0.0, open_low=True)}
     if shape == "rex":

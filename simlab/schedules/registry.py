@@ -39,7 +39,10 @@ def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
         if shaped and not named.keys() >= kwargs.keys():
             from simlab.schedules.cooldowns import SHAPE_PARAMETERS
 
-            known = [*(name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD), *SHAPE_PARAMETERS]
+            known = [
+                *(name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD),
+                *SHAPE_PARAMETERS,
+            ]
             for key in kwargs:
                 if key not in known:
                     raise unknown_name(f"argument of {function.__name__}", key, known)

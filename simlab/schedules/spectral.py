@@ -43,7 +43,9 @@ def eigencurve(
     steps, _ = check_run(steps, 1.0)
     spectrum = check_array("eigenvalues", eigenvalues).copy()
     if spectrum.min() <= 0.0:
-        raise InputError(f"eigenvalues: the least is {brief(spectrum.min())}; give positive numbers (cut the null space).")
+        raise InputError(
+            f"eigenvalues: the least is {brief(spectrum.min())}; give positive numbers (cut the null space)."
+        )
     if spectrum.max() > 1e300 * spectrum.min():
         raise InputError("eigenvalues: the largest is over 1e300 times the least; leave out the least ones.")
     spectrum.flags.writeable = False

@@ -98,7 +98,9 @@ def smooth_total(plan: nodes.Plan, start: int, stop: int, kinks_of: nodes.Plan) 
     if cuts is not None:
         return math.fsum(_smooth(plan, a, b) for a, b in zip([start, *cuts], [*cuts, stop], strict=True))
     if stop - start > WALKED:
-        raise InputError(f"a sum over {stop - start} steps with more than {KINKS} kinks is not known; merge some of them.")
+        raise InputError(
+            f"a sum over {stop - start} steps with more than {KINKS} kinks is not known; merge some of them."
+        )
     return _walk(plan, start, stop)
 
 
