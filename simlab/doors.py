@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from simlab.errors import InputError, brief, unknown_name
+from simlab.errors import InputError, UnknownAttribute, brief, unknown_name
 
-__all__ = ["door", "notice"]
+__all__ = ["door", "notice", "unknown_attributes"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,6 +59,25 @@ def refuse_misfits(function: Callable[..., Any], args: tuple[Any, ...], kwargs: 
     for key in missing:
         if key not in positional[: len(given)]:
             raise InputError(f"{key} is missing; {name} needs it: give {key}=....")
+
+
+def unknown_attributes(
+    module: str, names: Iterable[str], elsewhere: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
+    """The `__getattr__` of a module: refuses what is not among its `names`, with the nearest of them.
+
+    `elsewhere` says what to do about names that people know from other libraries, in lower case.
+    """
+    known, foreign = sorted(names), elsewhere or {}
+
+    def refuse(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        if name.lower() in foreign:
+            raise UnknownAttribute(f"{module}.{name} does not exist; {foreign[name.lower()]}.")
+        raise UnknownAttribute(str(unknown_name(f"name in {module}", name, known)))
+
+    return refuse
 
 
 def notice(message: str) -> None:

@@ -10,6 +10,8 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,9 +24,11 @@ __all__ = [
     "check_array",
     "check_count",
     "check_entries",
+    "check_floats",
     "check_fraction",
     "check_kind",
     "check_number",
+    "check_path",
     "unknown_name",
 ]
 
@@ -33,6 +37,9 @@ T = TypeVar("T")
 
 MOST = 2**63 - 1
 """Largest count where nothing smaller is asked for: what arrays of int64 hold."""
+
+MOST_NAMES = 40
+"""Names that a refusal lists."""
 
 
 class InputError(ValueError):
@@ -72,7 +79,9 @@ def unknown_name(field: str, value: object, choices: Iterable[str]) -> InputErro
     """The refusal of a name that is not among `choices`, with the nearest right one."""
     known = sorted(choices)
     near = difflib.get_close_matches(value, known, n=1, cutoff=0.5) if isinstance(value, str) else []
-    remedy = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}."
+    listed = ", ".join(brief(name)[1:-1] for name in known[:MOST_NAMES])
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    remedy = f"did you mean {brief(near[0])}?" if near else f"choose one of {listed}{more}."
     return InputError(f"{field}: {brief(value)} is not known; {remedy}")
 
 
@@ -131,6 +140,23 @@ def check_count(field: str, value: Any, *, low: int = 1, high: int = MOST) -> in
 def check_fraction(field: str, value: Any) -> float:
     """`value` as a number in [0, 1], or an InputError."""
     return check_number(field, value, low=0.0, high=1.0)
+
+
+def check_floats(field: str, value: Any) -> FloatArray:
+    """`value` as a contiguous float64 array of whatever shape it has, or an InputError."""
+    try:
+        return np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{field} = {brief(value)} is not an array of numbers; give floats.") from None
+
+
+def check_path(field: str, value: Any) -> Path:
+    """`value` as a path, or an InputError for what is none and for text that no file can be called."""
+    if isinstance(value, str | PathLike):
+        text = fspath(value)
+        if isinstance(text, str) and "\0" not in text:
+            return Path(text)
+    raise InputError(f"{field} = {brief(value)} is not the name of a file; give a path.")
 
 
 def check_array(field: str, value: Any, *, length: int | None = None, low: float = -np.inf) -> FloatArray:

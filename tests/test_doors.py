@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import simlab as sl
 from simlab import methods, plot, river, schedules, subspaces
@@ -232,3 +235,123 @@ def _doors() -> dict[str, Door]:
         "plot.shades": Door(plot.shades, {"count": 3}, slow=True),
     }  # fmt: skip
     return every
+
+
+DOORS = _doors()
+RESULTS = {"AsgdParameters", "Coefficients", "Method", "Stability", "Subspaces", "Landscape", "Noise"}
+RESULTS |= {"BiasVariance", "Bigram", "River", "Segments", "Split", "InputError"}
+"""Public names that are made by simlab, and not by its users."""
+
+
+def _trials(door: Door) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(what is wrong, the arguments): a wrong kind for each, each left out, and one that nobody knows."""
+    for argument in door.good:
+        for kind, value in WRONG.items():
+            yield f"{argument} is {kind}", {**door.good, argument: value}
+        yield f"without {argument}", {name: value for name, value in door.good.items() if name != argument}
+    yield "an argument that nobody knows", {**door.good, "wrogn": 1}
+
+
+def _outcome(door: Door, arguments: dict[str, Any]) -> str:
+    """ "answered", "refused", or what else happened."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            door.function(**arguments)
+        except sl.InputError as refusal:
+            message = str(refusal)
+            short = "\n" not in message and len(message) < 500 and " at 0x" not in message
+            return "refused" if short else f"refused at length: {message}"
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    return "answered"
+
+
+def _check(names: list[str], share: float, path: Any) -> tuple[int, int]:
+    """(calls, refusals) of a share of the trials, drawn with a seed; anything but an answer or a refusal fails."""
+    rng = np.random.default_rng(1)
+    counted = {"answered": 0, "refused": 0}
+    for name in names:
+        for what, arguments in _trials(DOORS[name]):
+            if rng.random() < share:
+                outcome = _outcome(DOORS[name], arguments)
+                assert outcome in counted, f"{name}, {what}: {outcome}"
+                counted[outcome] += 1
+    return sum(counted.values()), counted["refused"]
+
+
+def test_wrong_kinds_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    calls, refused = _check([name for name, door in DOORS.items() if not door.slow], 0.1, tmp_path)
+    assert calls > 300
+    assert refused > 250
+
+
+@pytest.mark.slow
+def test_every_wrong_kind_at_every_door_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    calls, refused = _check(list(DOORS), 1.0, tmp_path)
+    print(f"{calls} calls, {refused} refused")
+    assert calls > 4500
+    assert refused > 3800
+
+
+def test_every_public_function_has_a_door_here():
+    """A new one is tried as well, or named a result."""
+    for module in (methods, subspaces, river, river.noise, river.find):
+        for name in set(module.__all__) - RESULTS:
+            value = getattr(module, name)
+            if callable(value) and inspect.signature(value).parameters and name != "modes":
+                assert f"{module.__name__.removeprefix('simlab.')}.{name}" in DOORS, name
+    for name in set(sl.__all__) - RESULTS - {"sweep"}:
+        assert not callable(getattr(sl, name)) or name in DOORS, name
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: sl.exact(SGD, PROBLEM), ["problem", "Method", "comes first"]),
+        (lambda: sl.exact(PROBLEM, RATE), ["method", "schedule", "methods.sgd"]),
+        (lambda: sl.exact(PROBLEM, None), ["method = None", "methods.sgd"]),
+        (lambda: sl.exact(PROBLEM, SGD, snapshots=3), ["snapshots = 3", "list"]),
+        (lambda: methods.sgd(RATE, batch_size=32), ["'batch_size'", "'batch'?"]),
+        (lambda: methods.sgd(), ["lr is missing", "lr="]),
+        (lambda: methods.sgd(RATE, 1, 2), ["sgd", "2", "place 3"]),
+        (lambda: methods.sgd(RATE, lr=RATE), ["lr", "twice"]),
+        (lambda: methods.merge(SGD, 5), ["steps = 5", "list"]),
+        (lambda: methods.generic("x", [0.1], [1.0], steps=5), ["M = 'x'", "floats"]),
+        (lambda: sl.LinearRegression.power_law(5, 1.5, 1.2, batch=32), ["'batch'", "capacity"]),
+        (lambda: sl.LinearRegression([1.0], 1.0, 10**400), ["noise_variance", "outside"]),
+        (lambda: sl.LinearRegression([1.0], 1e200, 0.0), ["initial_error", "1e+200", "scale"]),
+        (lambda: sl.LinearRegression.isotropic(dim=10**19), ["dim", "at most"]),
+        (lambda: sl.LinearRegression([1.0], 1.0, 0.0, multiplicity=[1e19]), ["multiplicity", "1e+19", "at most"]),
+        (lambda: sl.LinearRegression([1.0, -78.45], 1.0, 0.1), ["[1] = -78.45 is", "no minimum", "leave those"]),
+        (lambda: methods.momentum, ["momentum", "heavy_ball"]),
+        (lambda: methods.adam, ["adam", "no linear method"]),
+        (lambda: methods.nestrov, ["'nestrov'", "'nesterov'?"]),
+        (lambda: subspaces.log_bin, ["'log_bin'", "'log_bins'?"]),
+        (lambda: sl.exat, ["'exat'", "'exact'?"]),
+    ],
+)
+def test_refusals_say_what_to_give(call, words):
+    with pytest.raises(sl.InputError) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value), caught.value
+
+
+def test_unknown_names_of_modules_stay_attribute_errors():
+    assert not hasattr(methods, "adam")
+    assert not hasattr(methods, "__wrapped__")
+    with pytest.raises(ImportError):
+        exec("from simlab.methods import adam")
+
+
+def test_wrappers_are_bounded():
+    """Each adds a state coordinate and some frames of the stack; 500 of them were a RecursionError."""
+    method = SGD
+    for _ in range(64):
+        method = methods.ema(method, 0.5)
+    assert method.rescale(0.5).coefficients(0, 1).M.shape == (1, 65, 65)
+    with pytest.raises(sl.InputError, match="64 wrappers already"):
+        methods.average(method)

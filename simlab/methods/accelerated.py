@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_fraction, check_number
 from simlab.methods.base import (
     Coefficients,
@@ -92,6 +93,7 @@ def _following(lr: Schedule, peak: float) -> Schedule:
     return lr * (peak / top) if top > 0.0 else lr
 
 
+@door
 def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters:
     """ASGD parameters of Jain et al. 2018 (arXiv 1704.08227) for Gaussian data; constants reconstructed, not an oracle.
 
@@ -100,7 +102,8 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     sqrt(kappa kappa~)), beta = c3 r / sqrt(kappa kappa~), alpha = sqrt(kappa kappa~) / (c2 r + sqrt(kappa kappa~)), c1
     in (0, 1/2). The tests hold the resulting method stable by the exact operator; the paper's wording was not at hand.
     """
-    if not 0.0 < c1 < 0.5:
+    _check_problem(problem)
+    if not 0.0 < check_number("c1", c1) < 0.5:
         raise InputError(f"c1 = {brief(c1)} is outside (0, 1/2); the paper's range.")
     modes = problem.modes()
     smallest = float(modes.eigenvalues.min())
@@ -117,6 +120,12 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     )
 
 
+def _check_problem(problem: Any) -> None:
+    if not isinstance(problem, DiagonalProblem):
+        raise InputError(f"problem = {brief(problem)} has no independent coordinates; give a LinearRegression, say.")
+
+
+@door
 def li_2024_rule(
     problem: DiagonalProblem, effective_dim: int, delta: float | None = None, psi: float = 3.0
 ) -> AsgdParameters:
@@ -126,6 +135,7 @@ def li_2024_rule(
     1 / (2 psi tr H) and gamma to 1 / (2 psi sum_{i > k~} lam_i), not below delta. psi is the fourth-moment constant,
     3 for Gaussian data. The form of beta is the paper's, the constants 1/2 are reconstructed.
     """
+    _check_problem(problem)
     effective_dim = check_count("effective_dim", effective_dim, high=problem.dim - 1)
     psi = check_number("psi", psi, low=1.0)
     modes = problem.modes()

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
 from simlab.methods.base import (
     Coefficients,
@@ -182,6 +183,7 @@ def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None =
     return _averaged(inner, rho, "new", expression, lambda m: merge(m, taken, weights))
 
 
+@door
 def merge_weights(decay: npt.ArrayLike) -> FloatArray:
     """Checkpoint weights c_0 .. c_k whose tail sums are `decay` w_1 .. w_k, shape (k,) -> (k + 1,).
 

@@ -136,6 +136,7 @@ class Method:
             return self.batch.values(start, stop)
         return np.full(stop - start, self.batch)
 
+    @door
     def stability(self, problem: DiagonalProblem, step: int | None = None, period: int | None = None) -> Stability:
         """Mean-square stability on `problem` with all hyper-parameters frozen at `step` (default: at the peak lr).
 
@@ -215,7 +216,8 @@ def batch_of(value: Number, length: int) -> Schedule | float:
         return _whole(as_schedule(value, length, "batch"))
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise InputError(f"batch = {brief(value)} is not a number; give a whole number of at least 1.")
-    size = float(value)
+    remedy = "give a whole number of at least 1"
+    size = check_number("batch", value, low=1.0, remedy=remedy) if isinstance(value, int) else float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):
         raise InputError(
             f"batch = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient)."

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, brief, check_count
+from simlab.errors import InputError, brief, check_count, check_floats
 from simlab.methods.base import (
     Coefficients,
     Method,
@@ -235,8 +235,10 @@ def generic(
 
 def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -> FloatArray:
     """`value` of shape (k,)*rank or (steps, ...) as a finite (steps, ...) array, or an InputError."""
-    array = np.asarray(value, dtype=np.float64)
+    array = check_floats(field, value)
     finite = bool(np.all(np.isfinite(array)))
+    if np.ndim(value) == 0:
+        raise InputError(f"{field} = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.")
     if array.ndim == rank:
         array = np.broadcast_to(array, (steps, *array.shape))
     size = array.shape[-1] if k is None and array.ndim else k
