@@ -71,8 +71,8 @@ class Schedule:
             raise InputError(
                 f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}."
             )
-        if not math.isfinite(self.plan.bound):
-            raise InputError(f"{self.kind} reaches values beyond the range of a float; use smaller factors.")
+        if not math.isfinite(self.plan.bound * self.plan.length):
+            raise InputError(f"{self.kind} reaches values or a sum beyond the range of a float; use smaller factors.")
 
     def __copy__(self) -> Schedule:
         return self

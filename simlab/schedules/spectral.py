@@ -46,7 +46,7 @@ def eigencurve(
         raise InputError(
             f"eigenvalues: the least is {brief(spectrum.min())}; give positive numbers (cut the null space)."
         )
-    if spectrum.max() > 1e300 * spectrum.min():
+    if math.log(spectrum.max()) - math.log(spectrum.min()) > 690.0:
         raise InputError("eigenvalues: the largest is over 1e300 times the least; leave out the least ones.")
     spectrum.flags.writeable = False
     base = check_number("base", base, low=1.0, open_low=True)
