@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 
-from simlab.errors import InputError, brief, check_count, check_number
+from simlab.errors import MOST, InputError, brief, check_count, check_number
 
 __all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps"]
 
@@ -36,10 +37,14 @@ def check_phase(field: str, value: Any) -> int | float:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{field} = {brief(value)} is not a number; give a number of steps or a fraction of the run.")
-    if isinstance(value, Integral) or (value > 1 and value == value // 1):
-        return check_count(field, int(value) if value < LONGEST else value, low=0, high=LONGEST)
-    if 0 <= value <= 1:
-        return float(value) or 0
+    if isinstance(value, Integral):
+        return check_count(field, value, low=0, high=LONGEST)
+    real: Any = value
+    number = float(real) if abs(real) <= MOST else math.inf  # float of a fraction may overflow
+    if number > 1.0 and number.is_integer():
+        return check_count(field, number, low=0, high=LONGEST)
+    if 0.0 <= number <= 1.0:
+        return number or 0
     raise InputError(f"{field} = {brief(value)} is neither; give a whole number of steps or a fraction in [0, 1].")
 
 

@@ -67,7 +67,7 @@ def total(plan: nodes.Plan, start: int, stop: int) -> float:
             return math.fsum((np.diff(edges) * plan.values).tolist())
         case nodes.Array():
             return math.fsum(plan.values[start:stop].tolist())
-        case nodes.Piece("linear" | "rise"):
+        case nodes.Piece(shape="linear" | "rise"):
             first, last = plan.at(np.array([start, stop - 1]))
             return 0.5 * n * float(first + last)
     return _generic(plan, start, stop)
