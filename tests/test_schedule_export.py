@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import types
 import warnings
 from typing import Any
@@ -238,3 +239,33 @@ def test_long_tables_are_refused() -> None:
         assert export(sl.from_array(np.repeat(values[:100], 300)))  # few distinct stretches
     with pytest.raises(InputError, match=r"beyond JAX's int32 counts"):
         sl.to_optax(sl.constant(2**31, 0.1))
+
+
+class FakeOptimizer:
+    """What make_scheduler reads of an optimizer."""
+
+    def __init__(self, default: float, *groups: dict[str, Any]) -> None:
+        self.defaults, self.param_groups = {"lr": default}, list(groups)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        FakeOptimizer(9e-5, {"lr": 9e-5}),  # the peak is 3e-4 * 0.3 = 8.999999999999999e-05
+        FakeOptimizer(float(np.float32(9e-5)), {"lr": float(np.float32(9e-5))}),
+        FakeOptimizer(1e-3, {"lr": 9e-5}, {"lr": 9e-6}),  # an lr in every group
+        FakeOptimizer(1e-3, {"lr": 4e-5, "initial_lr": 9e-5}),  # resumed
+    ],
+)
+def test_torch_takes_a_rate_that_differs_by_rounding_and_rates_of_groups(optimizer: Any, monkeypatch: Any) -> None:
+    made: list[Any] = []
+    fake = types.ModuleType("torch.optim.lr_scheduler")
+    fake.LambdaLR = lambda *arguments: made.append(arguments)  # type: ignore[attr-defined]
+    for name in ("torch", "torch.optim"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    module = load(sl.to_torch(sl.cosine(10, 3e-4) * 0.3))
+    module["make_scheduler"](optimizer)
+    assert made == [(optimizer, module["factor"], -1)]
+    with pytest.raises(ValueError, match=r"the optimizer has lr=0\.1; make it with lr="):
+        module["make_scheduler"](FakeOptimizer(0.1, {"lr": 0.1}))

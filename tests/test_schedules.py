@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import importlib
 import inspect
@@ -11,6 +12,8 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,10 @@ from simlab.schedules import Schedule
 
 settings.register_profile("schedules", derandomize=True, deadline=None, max_examples=150)
 FAST = settings.get_profile("schedules")
+
+
+# Floors are drawn from all of [0, 1], learning rates among them.
+pytestmark = pytest.mark.filterwarnings("ignore:floor = .* is a fraction of the peak:UserWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -645,12 +652,17 @@ def test_csv_with_gaps_is_interpolated(tmp_path: Any) -> None:
         ("step,loss\n0,1\n", r"has no column 'lr'; its columns are step, loss"),
         ("", r"has no column 'step'; its columns are \(none\)"),
         ("step,lr\n", r"has a header and no rows"),
-        ("step,lr\n0,1\n0,1\n", r"line 3: step = 0 is out of order"),
-        ("step,lr\n5,1\n3,1\n", r"line 3: step = 3 is out of order"),
-        ("step,lr\n0.5,1\n", r"line 2: step = 0.5 is out of order"),
+        ("step,lr\n0.5,1\n", r"line 2: step = 0.5; give a whole number of steps"),
+        ("step,lr\n,1\n", r"line 2: step = nothing; give a whole number of steps"),
+        ("step,lr\n0,0,1\n19,0,05\n", r"line 2 has 3 cells where the first row has 2; write decimals with a point"),
+        ("step,lr\n1,0.1\n2,0.1\n3,0.1\n", r"its steps are 1 .. 3; give first_step = 1 if"),
+        ("step,lr\n0,0.1\n3e9,0.1\n", r"step reaches 3000000000, a run of more than 100,000,000 steps; give every ="),
+        ("step,lr\n0," + "1" * 200_000, r"line 2: field larger than field limit"),
+        ("step,lr\n0,\0\n", r"line 2: lr = .*; give a finite number"),
+        ("step,lr\n0,\n", r"has no value in its column 'lr'"),
         ("step,lr\n0,nan\n", r"line 2: lr = nan; give a finite number"),
         ("step,lr\n0,-1\n", r"line 2: lr = -1; give a finite number"),
-        ("step,lr\n0\n", r"line 2: lr = nothing; give a finite number"),
+        ("step,lr\n0\n", r"has no value in its column 'lr'"),
         ("step,lr\n0,fast\n", r"line 2: lr = fast; give a finite number"),
     ],
 )
@@ -659,6 +671,49 @@ def test_csv_refusals(tmp_path: Any, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         sl.from_csv(path)
+
+
+LOGS: list[tuple[str | bytes, dict[str, Any], list[float]]] = [
+    # Lightning: rows of the loss between those of the rate
+    ("epoch,lr,step,loss\n,0.4,0,\n0,,1,2.3\n,0.2,2,\n", {}, [0.4, 0.3, 0.2]),
+    # Excel: a mark, CRLF, semicolons, decimal commas
+    ("\ufeffstep;lr\r\n0;0,4\r\n1;0,2\r\n", {}, [0.4, 0.2]),
+    ('"step"\t"lr"\n"0"\t"0,4"\n'.encode("utf-16"), {}, [0.4]),
+    # wandb, TensorBoard
+    (
+        '"Step","r - lr","r - lr__MIN","q - lr"\n"0","0.4","0",""\n"1","0.2","0","1"\n',
+        {"lr_column": "r - lr"},
+        [0.4, 0.2],
+    ),
+    ("Wall time,Step,Value\n1.6e9,0,0.4\n1.6e9,1,2e-1\n", {"lr_column": "Value"}, [0.4, 0.2]),
+    # tokens, updates counted from 1, stairs, a comma at the end of each line
+    ("tokens,lr\n0,0.4\n4096,0.2\n", {"step_column": "tokens", "every": 2048}, [0.4, 0.3, 0.2]),
+    ("step,lr\n1,0.4\n2,0.2\n", {"first_step": 1}, [0.4, 0.2]),
+    ("step,lr\n1,0.4\n2,0.2\n", {"first_step": 0}, [0.4, 0.4, 0.2]),
+    ("step,lr,\n0,0.4,\n3,0.2,\n", {"between": "hold", "length": 5}, [0.4, 0.4, 0.4, 0.2, 0.2]),
+]
+
+
+@pytest.mark.parametrize(("text", "options", "values"), LOGS)
+def test_logs_are_read_as_trainers_write_them(tmp_path: Any, text: str | bytes, options: Any, values: Any) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    s = sl.from_csv(path, **options)
+    np.testing.assert_allclose(s.values(), values, rtol=1e-15)
+    assert sl.from_dict(s.to_dict()) == s
+
+
+def test_later_rows_of_a_resumed_run_win_with_a_notice(tmp_path: Any) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,lr\n0,0.4\n1,0.3\n2,0.2\n1,0.1\n2,0.1\n")
+    with pytest.warns(
+        UserWarning, match=r"2 rows name a step that an earlier row names \(the first is line 5\)"
+    ) as caught:
+        s = sl.from_csv(path)
+    assert caught[0].filename == __file__
+    assert s.values().tolist() == [0.4, 0.1, 0.1]
+    with pytest.raises(InputError, match="is not the name of a file"):
+        sl.from_csv("a\0.csv")
 
 
 def test_files_are_neither_lost_nor_made_up(tmp_path: Any) -> None:
@@ -734,9 +789,21 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: sl.make("wds", 10, peak=1.0), "schedule kind: 'wds' is not known; did you mean 'wsd'"),
     (
         lambda: sl.make("cosine", 10, peek=1.0),
-        "parameter of cosine: 'peek' is not known; did you mean 'peak'",
+        "argument of cosine: 'peek' is not known; did you mean 'peak'",
     ),
     (lambda: sl.make("cosine", 10), "peak is missing; cosine needs it"),
+    (lambda: sl.wsd(10, 0.1, cooldwn=0.1), "argument of wsd: 'cooldwn' is not known; did you mean 'cooldown'"),
+    (lambda: sl.linear(2**63, 1.0), "steps = 9223372036854775808 is out of range.* at most 9007199254740992"),
+    (lambda: sl.linear(10, 10**400), "peak = .* is outside"),
+    (lambda: sl.linear(10, 1.0, warmup=Fraction(10**400, 3)), "warmup = .* is neither"),
+    (lambda: sl.linear(2**52, 1.0).repeat(4), "repeat has 18014398509481984 steps; at most"),
+    (lambda: sl.step(10, 1.0, drops=sl.constant(10**12, 1.0)), "drops holds more than 100000 positions"),
+    (lambda: sl.step_decay(10**12, 1.0, stages=10**9), "stages = 1000000000 is out of range"),
+    (lambda: sl.repeat(None, 3), "schedule = None is not a schedule"),  # type: ignore[arg-type]
+    (lambda: sl.from_function(0.1, 3), "function = 0.1 cannot be called"),  # type: ignore[arg-type]
+    (lambda: sl.from_function(lambda t: "a", 3), r"function\(0\) gives no number"),
+    (lambda: sl.make("w" * 5000, 10), r"schedule kind: 'w{10,40}\.\.\."),
+    (lambda: nest(65), "more than 64 deep"),
     (lambda: sl.from_dict([1]), "is not a table"),  # type: ignore[arg-type]
     (lambda: sl.from_dict({"steps": 10}), "schedule has no kind"),
     (lambda: sl.from_dict({"kind": "cosin", "steps": 1}), "'cosin' is not known; did you mean 'cosine'"),
@@ -758,7 +825,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: S / 0, "divisor = 0 is outside"),
     (lambda: S / 1e-320, "divisor = inf"),
     (lambda: S * sl.linear(9, 1.0), "the schedules have 10 and 9 steps"),
-    (lambda: (S * 1e300) * 1e300, "reaches values beyond the range"),
+    (lambda: (S * 1e300) * 1e300, "reaches values or a sum beyond the range"),
     (lambda: S[3], r"\[3\] is not a range of steps"),  # type: ignore[index]
     (lambda: S[::2], "is not a range of steps"),
     (lambda: S[5:5], r"\[5:5\] holds no step"),
@@ -784,7 +851,68 @@ def test_foreign_operands_are_left_to_python() -> None:
             call()  # type: ignore[no-untyped-call]
 
 
+def nest(levels: int) -> Schedule:
+    s = sl.constant(3, 0.1)
+    for _ in range(levels):
+        s = sl.join(s, sl.constant(1, 0.1))[:3]  # two combinators
+        if s.depth >= levels:
+            return s
+    return s
+
+
+def test_deep_and_long_schedules_are_copied_and_pickled() -> None:
+    deep = nest(64)
+    assert deep.depth == 64
+    for s in (deep, sl.eigencurve(10**12, eigenvalues=[1.0, 0.5])):
+        assert copy.deepcopy(s) is copy.copy(s) is s
+        again = pickle.loads(pickle.dumps(s))
+        assert again == s
+        assert sl.from_dict(json.loads(json.dumps(s.to_dict()))) == s
+        assert again(2) == s(2)
+
+
+def test_a_floor_that_looks_like_a_learning_rate_gets_a_notice() -> None:
+    with pytest.warns(
+        UserWarning, match=r"floor = 3e-05 is a fraction of the peak.* ends near 9e-09; give floor = 0.1 if"
+    ):
+        sl.cosine(100, 3e-4, floor=3e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sl.cosine(100, 3e-4, floor=0.01)
+        sl.cosine(100, 1.0, floor=1e-3)
+
+
+ODD = [None, "x", math.nan, math.inf, -1, 0, 1e-320, 1e308, 10**30, 10**400, "9" * 5000, [], {}, True, 1j, [1e308, -1]]
+
+
+@pytest.mark.parametrize("kind", sorted(DRAWS))
+def test_odd_values_are_refused_in_our_words_or_work(kind: str) -> None:
+    good = {"steps": 50, **LONG.get(kind, {})} | ({} if kind in WITHOUT_PEAK else {"peak": 0.3})
+    said: list[str] = []
+    for name in inspect.signature(getattr(sl, kind)).parameters:
+        for odd in ODD:
+            try:
+                s = getattr(sl, kind)(**{**good, name: odd})
+                assert np.all(np.isfinite(s(np.array([0, len(s) // 2, len(s) - 1]))))
+                assert math.isfinite(s.total())
+            except InputError as refusal:
+                said.append(str(refusal))
+    assert said
+    assert max(map(len, said)) < 400
+    assert not any("ufunc" in text for text in said)
+
+
 @pytest.mark.parametrize("module", [m.name for m in pkgutil.iter_modules(sl.__path__)] + ["__init__"])
 def test_doctests(module: str) -> None:
     name = "simlab.schedules" + ("" if module == "__init__" else f".{module}")
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    loaded = importlib.import_module(name)
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    own = [value for value in vars(loaded).values() if getattr(value, "__module__", None) == name]
+    examples = [t for value in own for t in finder.find(value, globs=dict(vars(loaded)))]
+    examples += (
+        finder.find(loaded.__doc__ or "", name, module=False, globs=dict(vars(loaded))) if module == "__init__" else []
+    )
+    runner = doctest.DocTestRunner()
+    for example in examples:
+        runner.run(example)
+    assert runner.summarize().failed == 0

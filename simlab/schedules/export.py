@@ -49,8 +49,9 @@ def to_torch(schedule: Schedule) -> str:
     """Source of a module with `make_scheduler(optimizer)`, a torch.optim.lr_scheduler.LambdaLR.
 
     The scheduler reproduces lr[t] to 1e-12 relative at every step; PyTorch computes a learning rate as base
-    times factor, so the optimizer must be made with lr = peak (the module's BASE_LR; anything else is refused
-    by make_scheduler, while parameter groups with an lr of their own keep their ratio to it). Call
+    times factor, so the optimizer must be made with lr = peak (the module's BASE_LR, to 1e-6 relative: the lr of
+    the optimizer or of one of its parameter groups; anything else is refused by make_scheduler, while groups
+    with an lr of their own keep their ratio to it). Call
     scheduler.step() after each optimizer.step(): step t of training then uses lr[t]. After step T - 1 the
     last value is held. To resume, make the scheduler again and load its state_dict: the value depends on the
     step count alone. The module also has `learning_rate(step)`.
@@ -119,7 +120,7 @@ def to_optax(schedule: Schedule) -> str:
 def _torch_module(schedule: Schedule, maker: str, usage: tuple[str, ...]) -> str:
     source = MathSource()
     value = source.expression(schedule.plan).text
-    imports = "import math\n" if _uses(source, "math.") or "math." in value else ""
+    imports = "import math\n"
     imports += "from bisect import bisect_right\n" if _uses(source, "bisect_right") else ""
     base = schedule.peak() or 1.0
     parts = [
@@ -137,9 +138,11 @@ def _torch_module(schedule: Schedule, maker: str, usage: tuple[str, ...]) -> str
     return learning_rate(step) / BASE_LR
 ''',
         f'''def {maker}(optimizer, last_epoch=-1):
-    """The schedule as a LambdaLR; the optimizer must have been made with lr=BASE_LR."""
-    if float(optimizer.defaults["lr"]) != BASE_LR:
-        raise ValueError(f"the optimizer has lr={{optimizer.defaults['lr']}}; make it with lr={{BASE_LR}}")
+    """The schedule as a LambdaLR; the optimizer, or a group of it, must have been made with lr=BASE_LR."""
+    own = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    rates = [float(rate) for rate in [optimizer.defaults["lr"], *own]]
+    if not any(math.isclose(rate, BASE_LR, rel_tol=1e-6) for rate in rates):
+        raise ValueError(f"the optimizer has lr={{rates[0]}}; make it with lr={{BASE_LR}}")
     return LambdaLR(optimizer, factor, last_epoch)
 ''',
     ]
