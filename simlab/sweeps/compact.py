@@ -12,8 +12,9 @@ import numpy as np
 import zarr
 
 from simlab.errors import InputError
+from simlab.sweeps.answer import cells
 from simlab.sweeps.blocks import Blocks
-from simlab.sweeps.declare import seal
+from simlab.sweeps.declare import declare_group
 from simlab.sweeps.ledger import Ledger
 from simlab.sweeps.store import LEDGER, LOCK, Store
 
@@ -24,7 +25,7 @@ MOST_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Health:
-    """What `check` found: cells in good order, damaged, and not there yet; arrays whose declaration was changed."""
+    """What `check` found: cells in good order, damaged, and not there yet; files of the declaration that changed."""
 
     good: int
     damaged: int
@@ -34,16 +35,22 @@ class Health:
     def __str__(self) -> str:
         text = f"{self.good} cells verified, {self.damaged} damaged, {self.missing} not there yet"
         if self.altered:
-            text += f"; metadata of {', '.join(self.altered)} was altered"
+            text += f"; {', '.join(self.altered)} altered"
         return text if not (self.damaged or self.altered) else f"{text}: simlab sweep computes them again"
 
 
 def check(store: Store) -> Health:
-    """Compare every block with the digest that the ledger holds of it; nothing is changed."""
+    """Compare every file with the digest that the ledger holds of it; nothing is changed.
+
+    Raises InputError for a store that is in order by its digests and cannot be read all the same.
+    """
     good, bad = store.verified()
     sizes = [store.blocks.cells(block).size for block in sorted(good)]
     damaged = sum(store.blocks.cells(block).size for block in bad)
-    return Health(sum(sizes), damaged, store.size - sum(sizes) - damaged, tuple(store.altered()))
+    altered = store.altered()
+    if not damaged and not altered:
+        cells(store)
+    return Health(sum(sizes), damaged, store.size - sum(sizes) - damaged, tuple(altered))
 
 
 def compact(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -89,16 +96,13 @@ def _remake(store: Store, shape: tuple[int, ...]) -> None:
     stage.mkdir()
     try:
         (stage / LOCK).touch()
-        for name in store.attributes["metadata"]:
-            if name not in store.variables:
-                shutil.copytree(target / name, stage / name)
+        for name in store.labels:
+            shutil.copytree(target / name, stage / name)
         for name in store.variables:
             _rechunk(store.array(name), stage / name, shape)
-        attributes = {**store.attributes, "block_shape": list(shape)}
-        seal(stage, attributes, list(store.attributes["metadata"]))
+        declare_group(stage, {**store.attributes, "block_shape": list(shape)})
         shutil.copy(target / LEDGER, stage / LEDGER)
         with Store(stage, exclusive=True) as made:
-            assert made.ledger is not None
             _enter(made, made.ledger)
         target.rename(aside)
         try:
@@ -126,7 +130,8 @@ def _rechunk(array: zarr.Array[Any], path: Path, shape: tuple[int, ...]) -> None
 
 
 def _enter(made: Store, ledger: Ledger) -> None:
-    """The new blocks, with the rows that the ledger has of their cells."""
+    """The new declaration and the new blocks, with the rows that the ledger has of their cells."""
+    ledger.declare(made.declaration())
     ledger.replace_blocks(
         (block, made.digest(block), ledger.of(made.blocks.cells(block).tolist())) for block in range(len(made.blocks))
     )
