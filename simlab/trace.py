@@ -15,6 +15,7 @@ import xarray as xr
 from simlab._version import __version__
 from simlab.errors import InputError
 from simlab.methods.base import Method
+from simlab.reading import opened, understood
 from simlab.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -162,26 +163,22 @@ class RiskTrace:
         source = Path(path)
         if not source.exists():
             raise InputError(f"{source} does not exist; give the path of a saved trace.")
-        try:
-            if source.suffix == ".nc":
-                with xr.open_dataset(source, engine="h5netcdf") as opened:
-                    dataset = opened.load()
-            else:
-                with xr.open_zarr(source, zarr_format=3, consolidated=False, chunks=None) as opened:
-                    dataset = opened.load()
-        except ImportError:
-            raise InputError(f"{source} needs h5netcdf and h5py to be read; install them.") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"{source} cannot be read as a trace ({error}); give a path written by trace.save."
-            ) from None
+        with understood(f"{source}, taken for a trace,", "give a path written by trace.save"):
+            try:
+                dataset = _loaded(source)
+            except ImportError:
+                raise InputError(f"{source} needs h5netcdf and h5py to be read; install them.") from None
         if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
             raise InputError(
                 f"{source} has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version "
                 f"that wrote it "
                 f"({dataset.attrs.get('simlab_version', 'unknown')})."
             )
-        return cls(_with_strings(dataset, str))
+        trace = cls(_with_strings(dataset, str))
+        missing = {"final_risk", "status", "ended_at", "component", "subspace"} - set(dataset.variables)
+        if missing:
+            raise InputError(f"{source} holds no {min(missing)!r}; load a trace saved by simlab.")
+        return trace
 
     def __repr__(self) -> str:
         sizes = self.risk.sizes
@@ -258,6 +255,18 @@ def build_trace(
         **provenance,
     }
     return RiskTrace(xr.Dataset(variables, coordinates, attributes))
+
+
+def _loaded(source: Path) -> xr.Dataset:
+    """The dataset of a file or folder; what is no plain file in it is refused."""
+    if source.suffix == ".nc":
+        # A link to a trace is the caller's own way of naming it.
+        with opened(source.resolve()) as file, xr.open_dataset(file, engine="h5netcdf") as data:
+            return data.load()
+    from simlab.reading.arrays import FolderStore
+
+    with xr.open_zarr(FolderStore(source), zarr_format=3, consolidated=False, chunks=None) as data:
+        return data.load()
 
 
 def _without_runs(entries: dict[str, Any]) -> dict[str, Any]:

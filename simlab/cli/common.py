@@ -25,8 +25,9 @@ class _Simlab(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            complain("interrupted; nothing was written.")
+        except KeyboardInterrupt as error:
+            # What the interrupt met on its way has noted what became of its work.
+            complain("; ".join(["interrupted", *getattr(error, "__notes__", ["nothing was written"])]) + ".")
             raise typer.Exit(130) from None
         except MemoryError:
             complain("this does not fit into memory; use fewer modes, fewer records, or compress = true in [problem].")

@@ -38,13 +38,18 @@ def sweep(
     """
     from simlab.sweeps import run_sweep, sweep_of
 
+    target = output if output is not None else Path(f"{file.stem}.zarr")
     with notices():
         planned = sweep_of(file)
-    target = output if output is not None else Path(f"{file.stem}.zarr")
     if dry_run:
         _list(planned)
         return
-    report = run_sweep(planned, target, threads=threads, cluster=cluster, announce=typer.echo)
+    try:
+        report = run_sweep(planned, target, threads=threads, cluster=cluster, announce=typer.echo)
+    except KeyboardInterrupt as error:
+        if target.exists():
+            error.add_note(f"what is finished is in {target}, start the same command again to go on")
+        raise
     typer.echo(f"{target}: {report}")
     if report.left:
         complain("interrupted; start the same command again to go on.")

@@ -73,6 +73,8 @@ def check_cells(sizes: Mapping[str, int]) -> int:
 
 def axes_of(sweep: Mapping[str, Any]) -> list[Axis]:
     """The axes of a table [sweep], in the order in which they are given; InputError names the entry."""
+    if not isinstance(sweep, Mapping):
+        raise InputError(f"sweep = {shown(sweep)} is not a table; write [sweep] and parameters below it.")
     table: Table = plain(sweep, "sweep")
     axes: list[Axis] = []
     for path, entry in _leaves({key: value for key, value in table.items() if key not in ("zip", *SPACES)}):
