@@ -163,7 +163,7 @@ class RiskTrace:
         source = Path(path)
         if not source.exists():
             raise InputError(f"{source} does not exist; give the path of a saved trace.")
-        with understood(f"{source}, taken for a trace,", "give a path written by trace.save"):
+        with understood(source, "give a path written by trace.save", "a trace"):
             try:
                 dataset = _loaded(source)
             except ImportError:

@@ -124,18 +124,19 @@ def refuse_links(root: Path) -> list[Path]:
 
 
 @contextmanager
-def understood(what: object, remedy: str) -> Iterator[None]:
-    """A block that reads `what`: all that is thrown over its contents becomes an InputError with this remedy."""
+def understood(what: object, remedy: str, kind: str = "") -> Iterator[None]:
+    """A block that reads `what`, which is to be of a `kind`: all that is thrown over its contents becomes an InputError."""
+    as_kind = kind and f" as {kind}"
     try:
         yield
     except InputError:
         raise
     except MemoryError:
-        raise InputError(f"{what} cannot be read (it does not fit into memory); {remedy}.") from None
+        raise InputError(f"{what} cannot be read{as_kind} (it does not fit into memory); {remedy}.") from None
     except OSError as error:
-        raise InputError(f"{what} cannot be read ({error.strerror or _line(error)}); {remedy}.") from None
+        raise InputError(f"{what} cannot be read{as_kind} ({error.strerror or _line(error)}); {remedy}.") from None
     except Exception as error:  # zarr, numcodecs, zipfile, json, sqlite, pandas raise of every kind
-        raise InputError(f"{what} cannot be read ({_line(error)}); {remedy}.") from None
+        raise InputError(f"{what} cannot be read{as_kind} ({_line(error)}); {remedy}.") from None
 
 
 def _line(error: Exception) -> str:

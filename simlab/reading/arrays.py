@@ -41,6 +41,8 @@ class FolderStore(Store):
     def __str__(self) -> str:
         return str(self.root)
 
+    __repr__ = __str__
+
     def with_read_only(self, read_only: bool = False) -> FolderStore:
         """Itself: it is never written to."""
         return self

@@ -234,10 +234,10 @@ class Sweep:
         ]
         said += [[f"run={self.runs[where[-1]]}"]] if self.runs else []
         about: list[str] = []
-        for axis, size in enumerate(sizes):
+        for axis, size in enumerate(sizes):  # by number: the last may be that of the runs
             others = sorted({0, max(where[axis] - 1, 0), min(where[axis] + 1, size - 1), size - 1} - {where[axis]})
-            places = [tuple(other if k == axis else j for k, j in enumerate(where)) for other in others]
-            numbers = [int(np.ravel_multi_index(place, sizes)) for place in places]
+            moved = [tuple(other if k == axis else j for k, j in enumerate(where)) for other in others]
+            numbers = [int(np.ravel_multi_index(place, sizes)) for place in moved]
             if others and all(_refusal(make, other) == refusal for other in numbers):
                 continue
             words = [text.partition("=")[0].rpartition(".")[2] for text in said[axis]]

@@ -162,7 +162,7 @@ def test_heat_map_shows_multiples_of_the_best(store):
     answer = Answer(store, {"problem.capacity": 1.2, "method.batch": 1})
     axes, bar = draw.heat_map(answer, "schedule.peak", "run").axes
     values = axes.collections[0].get_array()
-    risk = answer.over(["run", "schedule.peak"]).values
+    risk, _ = answer.over(["run", "schedule.peak"])
     finite = np.isfinite(risk)
     np.testing.assert_allclose(np.asarray(values)[finite], (risk / risk[finite].min())[finite])
     assert np.ma.getmaskarray(values)[~finite].all()
