@@ -262,11 +262,13 @@ def _loaded(source: Path) -> xr.Dataset:
     if source.suffix == ".nc":
         # A link to a trace is the caller's own way of naming it.
         with opened(source.resolve()) as file, xr.open_dataset(file, engine="h5netcdf") as data:
-            return data.load()
+            of_file: xr.Dataset = data.load()
+            return of_file
     from simlab.reading.arrays import FolderStore
 
     with xr.open_zarr(FolderStore(source), zarr_format=3, consolidated=False, chunks=None) as data:
-        return data.load()
+        loaded: xr.Dataset = data.load()
+        return loaded
 
 
 def _without_runs(entries: dict[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def refuse_links(root: Path) -> list[Path]:
 
 @contextmanager
 def understood(what: object, remedy: str, kind: str = "") -> Iterator[None]:
-    """A block that reads `what`, which is to be of a `kind`: all that is thrown over its contents becomes an InputError."""
+    """A block that reads `what`, as a `kind`: all that is thrown over its contents becomes one InputError."""
     as_kind = kind and f" as {kind}"
     try:
         yield

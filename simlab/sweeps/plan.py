@@ -160,9 +160,8 @@ class Sweep:
             combination, run = divmod(number, max(len(self.runs), 1))
             if combination != last:
                 tree = self._named(number, lambda n: self.tree(self._combination(n)))
-                labelled = self._named(
-                    number, lambda n: self._methods(self._combination(n), tree if n == number else None)
-                )
+                made = {number: tree}  # once is enough, where nothing is refused
+                labelled = self._named(number, lambda n, m=made: self._methods(self._combination(n), m.get(n)))
                 if self.runs and list(labelled) != self.runs:
                     raise InputError(
                         f"[compare] has other labels ({', '.join(labelled)}) in the cell {self.spoken(number)}; give "
