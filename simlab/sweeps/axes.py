@@ -179,9 +179,10 @@ def _between(entry: Table, where: str, share: FloatArray) -> list[Any]:
     if kinds[0] == "log":
         if low <= 0.0 or high <= 0.0:
             raise InputError(f"{where}.log = {shown(ends)} reaches 0; give two positive ends, or a linear range.")
-        values = low * (high / low) ** share
-    else:
-        values = low + (high - low) * share
+    with np.errstate(all="ignore"):
+        values = low * (high / low) ** share if kinds[0] == "log" else low + (high - low) * share
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"{where}.{kinds[0]} = {shown(ends)} is wider than floating-point numbers; give nearer ends.")
     # The ends as they were written, and not as rounding leaves them.
     values = np.where(share == 0.0, low, np.where(share == 1.0, high, values))
     if entry.get("integer", False) is True:
