@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +14,7 @@ import xarray as xr
 from simlab._version import __version__
 from simlab.errors import InputError
 from simlab.methods.base import Method
+from simlab.replacing import replacing, settle
 from simlab.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -128,21 +128,21 @@ class RiskTrace:
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write a zarr v3 store, or NetCDF if the path ends in .nc; an existing path is refused unless `force`.
 
-        Written beside the target first and moved there whole, so that nothing half-written is left behind.
+        Written beside the target first and moved there whole: nothing half-written is left behind, and what is replaced
+        is there until its successor is.
         """
         target = Path(path)
+        settle(target)
         if target.exists() and not force:
             raise InputError(f"{target} exists; choose another path, or say force to replace it.")
-        partial = target.with_name(f".{target.name}.partial{'.nc' if target.suffix == '.nc' else ''}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _remove(partial)
-            if target.suffix == ".nc":
-                self.dataset.to_netcdf(partial, engine="h5netcdf")
-            else:
-                # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
-                _with_strings(self.dataset, object).to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
-            _replace(target, partial)
+            with replacing(target) as new:
+                if target.suffix == ".nc":
+                    self.dataset.to_netcdf(new, engine="h5netcdf")
+                else:
+                    # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
+                    _with_strings(self.dataset, object).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
         except OSError as error:
             raise InputError(
                 f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
@@ -151,15 +151,13 @@ class RiskTrace:
             raise InputError(
                 f"{target} needs h5netcdf; pip install 'sgd-simlab[netcdf]', or choose a zarr path (no .nc)."
             ) from None
-        finally:
-            with suppress(OSError):
-                _remove(partial)
         return target
 
     @classmethod
     def load(cls, path: str | Path) -> RiskTrace:
         """A trace that `save` wrote; opening one runs no code."""
         source = Path(path)
+        settle(source)
         if not source.exists():
             raise InputError(f"{source} does not exist; give the path of a saved trace.")
         try:
@@ -289,27 +287,3 @@ def _with_strings(dataset: xr.Dataset, kind: type) -> xr.Dataset:
     """The same dataset with its text coordinates stored as `kind`: str (fixed length) or object."""
     text = {name: c for name, c in dataset.coords.items() if c.dtype.kind in "UTO"}
     return dataset.assign_coords({name: (c.dims, c.values.astype(object).astype(kind)) for name, c in text.items()})
-
-
-def _replace(target: Path, new: Path) -> None:
-    """Move `new` to `target`; what was there is kept aside until the new one is in place."""
-    aside = target.with_name(f".{target.name}.replaced")
-    _remove(aside)
-    if target.exists():
-        target.rename(aside)
-    try:
-        new.rename(target)
-    except OSError:
-        if aside.exists():
-            aside.rename(target)
-        raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    import shutil
-
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()

@@ -24,6 +24,8 @@ import zarr
 
 from simlab._version import __version__
 from simlab.errors import InputError
+from simlab.locks import Taken, hold
+from simlab.replacing import settle
 from simlab.sweeps.blocks import Blocks
 from simlab.sweeps.compute import Computed
 from simlab.sweeps.declare import FORMAT, METADATA, attributes_of, declaration_digest, declare, intact, seal_of
@@ -32,6 +34,8 @@ from simlab.sweeps.plan import Schema, Sweep
 from simlab.sweeps.schema import STATUS
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from simlab.sweeps.ledger import Call, Row
 
 __all__ = ["FORMAT", "LEDGER", "LOCK", "Store"]
@@ -47,6 +51,7 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], exclusive: bool = False) -> None:
         self.path = Path(path)
+        settle(self.path)
         attributes = attributes_of(self.path)
         if attributes is None:
             raise InputError(f"{self.path} is no store of a sweep; give the folder that simlab sweep wrote.")
@@ -91,6 +96,7 @@ class Store:
         that writes.
         """
         target = Path(path)
+        settle(target)
         try:
             if not _usable(target):
                 raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
@@ -111,7 +117,7 @@ class Store:
             with cls(target, exclusive=True) as store:
                 yield store
         finally:
-            os.close(lock)
+            lock.release()
 
     @classmethod
     @contextmanager
@@ -124,7 +130,7 @@ class Store:
             with cls(target, exclusive=True) as store:
                 yield store
         finally:
-            os.close(lock)
+            lock.release()
 
     def put(self, block: int, computed: Computed) -> None:
         """Write the arrays of a block, then enter it in the ledger: from then on it counts as done."""
@@ -283,22 +289,12 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _locked(target: Path) -> int:
-    """A file descriptor that holds the lock of a store; the system gives it back when the process ends, however."""
-    descriptor = os.open(target / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+def _locked(target: Path) -> BaseFileLock:
+    """The lock of a store; the system gives it back when the process ends, however."""
     try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on this system: two writers then have to be kept apart by their user
-        return descriptor
-    except OSError:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
+        return hold(target / LOCK)
+    except Taken as taken:
         raise InputError(
-            f"{target} is being written by another process{f' ({holder})' if holder else ''}; wait for it, or choose "
-            f"another place with -o."
+            f"{target} is being written by another process{f' ({taken.holder})' if taken.holder else ''}; wait for it, "
+            f"or choose another place with -o."
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
