@@ -82,6 +82,22 @@ class ResultsFolder:
                     self.target.rmdir()
             raise
 
+    @contextmanager
+    def drawing(self, what: str) -> Iterator[None]:
+        """A block that makes pictures, `what`, of numbers that are committed: whatever befalls it, those stay.
+
+        A failure is an InputError that says where they are, an interrupt is told it.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            error.add_note(f"{what} not drawn, the results are in {self.target}")
+            raise
+        except Exception as error:  # of whatever kind Matplotlib's may be
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            reason = reason.rstrip(".").replace(str(self.stage), str(self.target))
+            raise InputError(f"{what} could not be drawn ({reason}); the results are in {self.target}.") from None
+
     def _existing(self) -> Path:
         """The nearest folder of the target that there is."""
         return next(path for path in (self.target.absolute(), *self.target.absolute().parents) if path.exists())

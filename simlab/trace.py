@@ -62,7 +62,10 @@ class RiskTrace:
 
     `dataset` holds the variable `risk` with dims ([run,] step, component, subspace), coordinates lr, batch, momentum
     (of the step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and ended_at, and
-    attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN.
+    attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN: where runs
+    are of different lengths or diverge, the risk in which each ended is `final()` (the variable `final_risk`). The last
+    step of `risk` is that of the longest run alone, and xarray's `risk.isel(step=-1).sum()`, which skips NaN, is 0 for
+    all others.
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
@@ -90,7 +93,10 @@ class RiskTrace:
         return self.risk.sel(component=parts).sum("subspace", skipna=False)
 
     def final(self) -> xr.DataArray:
-        """Risk by ([run,] component, subspace) at the last step that each run reached."""
+        """Risk by ([run,] component, subspace) at the last step that each run reached, whichever that was.
+
+        Its components add up but for "deterministic", which is a part of the bias.
+        """
         return self.dataset["final_risk"]
 
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, UNIT, WIDTH, new_figure, shades, style
 from simlab.plot.terrain import WATER
+from simlab.plot.words import literal
 from simlab.sweeps.answer import Answer, Best
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
             heights = lowest[panel].reshape(-1, lowest.shape[-1])
             _scales(top, answer.data[x].values.astype(float), heights, linear=answer.valley)
             top.set_title(_names(answer, problems, panel, long=True))
-            top.set_xlabel(NAMES.get(x, x))
+            top.set_xlabel(NAMES.get(x, literal(x)))
             bars = figure.add_subplot(grid[1, column])
             here = [best for best in found if all(best.where[d] == i for d, i in zip(problems, panel, strict=True))]
             draw = _splits if answer.valley else _bars
@@ -176,7 +177,7 @@ def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
         figure.legend(handles=parts, loc="outside lower center", ncols=2)
         return
     names = [str(name) for name in answer.data["subspace"].values]
-    patches = [Patch(color=colour, label=name) for colour, name in zip(shades(len(names)), names, strict=True)]
+    patches = [Patch(color=colour, label=literal(name)) for colour, name in zip(shades(len(names)), names, strict=True)]
     patches.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
     figure.legend(handles=patches, title="eigen-index", loc="outside lower center", ncols=min(len(patches), 8))
 
@@ -236,8 +237,8 @@ def _ticks(axis: Any, answer: Answer, name: str) -> None:
     size = answer.data.sizes[name]
     at = np.arange(0, size, -(-size // (7 if axis.axis_name == "x" else 14)))
     values = answer.data[name].values
-    axis.set_ticks(at + 0.5, labels=[f"{v:.3g}" if values.dtype.kind in "fiu" else str(v) for v in values[at]])
-    axis.set_label_text(NAMES.get(name, name))
+    axis.set_ticks(at + 0.5, labels=[f"{v:.3g}" if values.dtype.kind in "fiu" else literal(v) for v in values[at]])
+    axis.set_label_text(NAMES.get(name, literal(name)))
 
 
 def _names(answer: Answer, dims: list[str], index: tuple[int, ...], long: bool = False) -> str:
@@ -245,8 +246,8 @@ def _names(answer: Answer, dims: list[str], index: tuple[int, ...], long: bool =
     parts = []
     for dim, j in zip(dims, index, strict=True):
         for path, value in answer.labels(dim, j).items():
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            parts.append(f"{NAMES.get(path, path)} {text}" if long and path != "run" else text)
+            text = f"{value:.4g}" if isinstance(value, float) else literal(value)
+            parts.append(f"{NAMES.get(path, literal(path))} {text}" if long and path != "run" else text)
     return ("\n" if long else ", ").join(parts)
 
 
