@@ -183,7 +183,7 @@ def test_a_figure_that_fails_costs_nothing_but_itself(how, here, monkeypatch):
     simlab("run", "e.toml", "-o", "out")
     old = Path("out/trace.zarr").stat().st_ino
     monkeypatch.setattr("simlab.plot.save", how)
-    said = refused("run", "e.toml", "-o", "out", "--force")
+    said = simlab("run", "e.toml", "-o", "out", "--force", code=2)
     assert re.fullmatch(r"simlab: risk.png and risk.pdf could not be drawn \(.*\); the results are in out\.\n", said)
     assert sorted(p.name for p in Path("out").iterdir()) == ["experiment.toml", "trace.zarr"]
     assert Path("out/trace.zarr").stat().st_ino != old

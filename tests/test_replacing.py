@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+import simlab as sl
 from simlab import replacing as module
 from simlab.files import ResultsFolder, fresh_file
 from simlab.locks import Taken, hold
 from simlab.replacing import Stage, replacing, settle, settle_all
+from simlab.sweeps import Store, Sweep, run_sweep
+from simlab.sweeps.compact import check, compact
 
 CALLS = ["rename", "replace", "unlink", "rmdir", "mkdir"]
 
@@ -45,8 +48,16 @@ class Killed(BaseException):
 class Mortal:
     """File operations of which the n-th, and all after it, are not carried out."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, way: str, at: int) -> None:
-        self.count, self.at = 0, at
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, way: str, at: int, planned: bool = False) -> None:
+        """With `planned` those count that come after the plan of what goes where."""
+        self.count, self.at, self.counts = 0, at, not planned
+        write = module.Plan.write
+
+        def begin(*arguments):
+            write(*arguments)
+            self.counts = True
+
+        monkeypatch.setattr(module.Plan, "write", begin)
         for name in CALLS:
             monkeypatch.setattr(os, name, self._wrapped(getattr(os, name)))
         exchange = self._wrapped(module.exchange) if way == "exchange" else lambda one, other: False
@@ -54,7 +65,7 @@ class Mortal:
 
     def _wrapped(self, act):
         def call(*arguments, **options):
-            self.count += 1
+            self.count += self.counts
             if self.count > self.at:
                 raise Killed
             return act(*arguments, **options)
@@ -215,6 +226,64 @@ def test_what_fails_on_the_way_is_put_back(error, way, tmp_path, monkeypatch):
     assert at >= 3
 
 
+# -- those who replace something
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["t.zarr", "t.nc"])
+def test_a_forced_save_that_is_killed_loses_no_trace(name, way, tmp_path, monkeypatch):
+    problem = sl.LinearRegression([1.0, 0.5], 1.0, 0.1)
+    old, new = (sl.exact(problem, sl.methods.sgd(sl.schedules.constant(n, 0.1)), progress=False) for n in (5, 9))
+    target = tmp_path / name
+    for at in range(4):
+        old.save(target, force=True)
+        with monkeypatch.context() as patch:
+            Mortal(patch, way, at, planned=True)
+            with pytest.raises(Killed):
+                new.save(target, force=True)
+        assert sl.RiskTrace.load(target).risk.sizes["step"] in (6, 10)
+        assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_compacting_that_is_killed_loses_no_store(way, tmp_path, monkeypatch):
+    tree = {
+        "problem": {"kind": "power_law", "dim": 12, "capacity": 1.5, "source": 1.2},
+        "schedule": {"kind": "constant", "steps": 5, "peak": 0.1},
+        "sweep": {"schedule.peak": [0.1, 0.2, 0.3], "problem.capacity": [1.5, 2.0]},
+    }
+    sweep = Sweep(tree)
+    made = tmp_path / "made.zarr"
+    run_sweep(sweep, made, threads=1, progress=False)
+    for at in range(5):
+        home = tmp_path / str(at)
+        shutil.copytree(made, home / "s.zarr")
+        with monkeypatch.context() as patch:
+            Mortal(patch, way, at, planned=True)
+            with pytest.raises(Killed):
+                compact(home / "s.zarr")
+        with Store(home / "s.zarr") as store:
+            health = check(store)
+        assert (health.good, health.damaged, health.missing) == (6, 0, 0)
+        assert run_sweep(sweep, home / "s.zarr", threads=1, progress=False).reused == 6
+        assert hidden(home) == [".lock"]
+
+
+def test_a_schedule_that_replaces_one_is_whole(tmp_path, monkeypatch):
+    target = tmp_path / "lr.csv"
+    sl.schedules.to_csv(sl.schedules.constant(5, 0.1), target)
+    before = target.read_bytes()
+    longer = sl.schedules.constant(9, 0.1)
+    monkeypatch.setattr(type(longer), "chunks", lambda self: iter([longer.values()[:3], None]))
+    with pytest.raises(AttributeError):
+        sl.schedules.to_csv(longer, target, overwrite=True)
+    assert target.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["lr.csv"]
+
+
+# -- processes
+
+
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -224,6 +293,20 @@ stage = Stage(Path("s"))
 print("made", flush=True)
 time.sleep(60)
 """
+
+
+@pytest.mark.slow
+def test_validate_ends_with_sigterm_and_so_do_its_workers(tmp_path):
+    """Within seconds, not when what is under way is done."""
+    command = [sys.executable, "-m", "simlab", "validate", "-o", "v", "--processes", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    time.sleep(8.0)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert time.monotonic() - began < 10.0
+    assert (process.returncode, said) == (143, "simlab: interrupted; nothing was written.\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_stage_of_a_process_goes_with_it_and_not_before(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import ntpath
 import os
 import subprocess
@@ -69,7 +68,7 @@ def absent(name, *rest):
         raise ModuleNotFoundError(name)
     return real(name, *rest)
 builtins.__import__ = absent
-for name in ("sched_getaffinity", "umask", "pwrite", "fork", "geteuid", "getuid", "uname"):
+for name in ("sched_getaffinity", "umask", "pwrite", "fork", "geteuid", "getuid"):
     if hasattr(os, name):
         delattr(os, name)
 import simlab.replacing

@@ -13,6 +13,7 @@ from simlab import plot
 from simlab.cli import main
 from simlab.plot import animation, river
 from simlab.plot.words import BOX, literal
+from simlab.river.valleys import curved
 
 NASTY = [r"$\foo$", "$$", "$x$ of $", r"\$ \frac", "a\x07b\nc", "😀 余弦", "_hidden", "\ud800", "%$#&~{}^"]
 
@@ -60,7 +61,7 @@ def test_runs_subspaces_and_schedules(tmp_path):
 
 
 def test_rivers(tmp_path):
-    names = NASTY[:3] + ["😀\x07"]
+    names = [*NASTY[:3], "😀\x07"]
     steps = np.arange(6)
     rows = np.linspace(1.0, 0.1, 24).reshape(4, 6)
     values = {name: (("run", "step"), rows - shift) for name, shift in
@@ -69,18 +70,17 @@ def test_rivers(tmp_path):
     points = {name: (1.0 + j, 2.0) for j, name in enumerate(NASTY)}
     rates = {name: np.full(5, 0.1) for name in names}
     losses = {name: np.linspace(1.0, 0.5, 6) for name in names}
-    valley = sl.river.valleys.straight_landscape() if hasattr(sl.river.valleys, "straight_landscape") else None
+    valley = curved()
     for figure in (
         river.split(trace), river.crossing(trace, names[0], names[1], names[2], 2.0),
         river.bias_variance(points, family=points), river.decays({"": (rates, losses, 0.1)}),
     ):  # fmt: skip
         saved(figure, tmp_path)
-    if valley is not None and valley.dim == 2:
-        paths = {name: np.random.default_rng(0).normal(size=(6, 2)) for name in names}
-        saved(river.valley(valley, paths, rates=rates), tmp_path)
-        saved(river.surface(valley, paths), tmp_path)
-        clouds = {name: path[:, None, :] for name, path in paths.items()}
-        assert len(list(animation.frames_of(valley, clouds, rates, frames=2))) == 2
+    paths = {name: valley.start + np.random.default_rng(0).normal(size=(6, 2)) for name in names}
+    saved(river.valley(valley, paths, rates=rates), tmp_path)
+    saved(river.surface(valley, paths), tmp_path)
+    clouds = {name: path[:, None, :] for name, path in paths.items()}
+    assert len(list(animation.frames_of(valley, clouds, rates, frames=2))) == 2
 
 
 SWEPT = """
