@@ -241,7 +241,7 @@ def test_a_forced_save_that_is_killed_loses_no_trace(name, way, tmp_path, monkey
             Mortal(patch, way, at, planned=True)
             with pytest.raises(Killed):
                 new.save(target, force=True)
-        assert sl.RiskTrace.load(target).risk.sizes["step"] in (6, 10)
+        assert sl.RiskTrace.load(target).risk["step"].values[-1] in (5, 9)
         assert hidden(tmp_path) == []
 
 

@@ -62,11 +62,11 @@ def opens_as_utf8(call: ast.Call) -> bool:
 WITHOUT = """
 import builtins, os, sys
 real = builtins.__import__
-def absent(name, *rest):
-    caller = (rest[0] or {}).get("__name__", "") if rest else ""
+def absent(name, globals=None, *rest, **named):
+    caller = (globals or {}).get("__name__", "")
     if name in ("fcntl", "resource", "pwd", "grp", "termios") and caller.partition(".")[0] in ("simlab", "figures"):
         raise ModuleNotFoundError(name)
-    return real(name, *rest)
+    return real(name, globals, *rest, **named)
 builtins.__import__ = absent
 for name in ("sched_getaffinity", "umask", "pwrite", "fork", "geteuid", "getuid"):
     if hasattr(os, name):
@@ -135,4 +135,3 @@ def test_the_guard_finds_what_it_looks_for():
         n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "open"
     ]
     assert [opens_as_utf8(call) for call in calls] == [False]
-    assert builtins.open is open
