@@ -33,6 +33,7 @@ from figures.workers import Died, in_processes
 from simlab.engines.arguments import worker_count
 from simlab.errors import InputError, unknown_name
 from simlab.files import fresh_file
+from simlab.interrupts import whole
 from simlab.locks import Taken, hold
 from simlab.progress import ProgressBar
 from simlab.replacing import Stage, settle_all
@@ -175,7 +176,9 @@ def make(module: str, name: str, scale: Scale, stage: str, source: str | None) -
         figure = entries([module])[name].figure
         folder = Path(stage)
         if source is None:
-            kinds = write_tables(figure.compute(scale), folder)
+            with whole():
+                data = figure.compute(scale)
+            kinds = write_tables(data, folder)
         else:
             kinds = _record(Path(source))["kinds"]
             for table in kinds:

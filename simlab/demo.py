@@ -22,6 +22,7 @@ from simlab import plot, schedules
 from simlab.engines.exact import exact
 from simlab.errors import InputError, check_count
 from simlab.files import ResultsFolder, writing
+from simlab.interrupts import whole
 from simlab.methods import sgd
 from simlab.problems import LinearRegression
 from simlab.schedules import Schedule
@@ -185,7 +186,8 @@ def run(
     target = Path(output)
     with ResultsFolder(target, OUTPUTS, force) as results:
         with writing(results.stage, target):
-            comparison = compare(features, replicas, STEPS if steps is None else steps)
+            with whole():
+                comparison = compare(features, replicas, STEPS if steps is None else steps)
             comparison.gaussian.save(results.stage / "gaussian.zarr")
             if comparison.exact is not None:
                 comparison.exact.save(results.stage / "empirical.zarr")

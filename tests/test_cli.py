@@ -274,6 +274,25 @@ def test_every_command_hears_sigterm_once(command, here, monkeypatch):
     assert [p.name for p in here.iterdir()] == ["e.toml"]
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("command", ["demo", "river"])
+def test_no_figure_takes_a_part_for_the_whole(command, name, code, here, monkeypatch):
+    """Engines answer an interrupt with what they have; what is made of it would be wrong without a word."""
+    door = {"demo": "simlab.demo.compare", "river": "simlab.experiment.river.canonical_trace"}[command]
+
+    def partial(*arguments, **options):
+        try:
+            signal.raise_signal(getattr(signal, name))
+        except KeyboardInterrupt:
+            return None
+
+    monkeypatch.setattr(door, partial)
+    before = signal.getsignal(signal.SIGINT)
+    assert simlab(command, code=code) == "simlab: interrupted; nothing was written.\n"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert [p.name for p in here.iterdir()] == ["e.toml"]
+
+
 def test_the_library_and_other_threads_leave_signals_alone(here):
     code = (
         "import signal, threading, sys\nimport simlab, simlab.cli\n"

@@ -174,7 +174,7 @@ def test_a_law_that_is_not_the_exact_one_is_not_compared(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "problem", [BOTH["problem"], {"kind": "river-straight", "hills": [1.0, 0.5]}], ids=["risk", "river"]
+    "problem", [BOTH["problem"], {"kind": "river-straight", "hills": [1.0, 0.5], "slope": 0.1}], ids=["risk", "river"]
 )
 def test_the_sampled_leg_is_known_to_be_possible_before_the_exact_one(problem, tmp_path, monkeypatch):
     """Its device, and the folder of its state."""

@@ -231,7 +231,7 @@ def test_what_fails_on_the_way_is_put_back(error, way, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["t.zarr", "t.nc"])
-def test_a_forced_save_that_is_killed_loses_no_trace(name, way, tmp_path, monkeypatch):
+def test_a_forced_save_that_is_killed_loses_no_trace(name, way, tmp_path, monkeypatch, no_grace):
     problem = sl.LinearRegression([1.0, 0.5], 1.0, 0.1)
     old, new = (sl.exact(problem, sl.methods.sgd(sl.schedules.constant(n, 0.1)), progress=False) for n in (5, 9))
     target = tmp_path / name

@@ -100,7 +100,7 @@ def test_commands_do_without_what_windows_lacks(tmp_path):
     (tmp_path / "log.csv").write_bytes(b"step,lr\r\n0,0.1\r\n1,0.2\r\n2,0.1\r\n3,0.1\r\n")
     (tmp_path / "s.toml").write_bytes((text + '[sweep]\r\n"problem.capacity" = [1.5, 2.0]\r\n').encode())
     commands = ["run e.toml -o o", "run e.toml -o o --force", "sweep s.toml -o s.zarr", "store compact s.zarr",
-                "sweep s.toml -o s.zarr", "show s.zarr", "doctor"]  # fmt: skip
+                "sweep s.toml -o s.zarr", "store check s.zarr", "doctor"]  # fmt: skip
     program = WITHOUT.replace("COMMANDS", repr([command.split() for command in commands]))
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False

@@ -22,6 +22,7 @@ from simlab.conformance.check import Check
 from simlab.conformance.judge import ratios, violations
 from simlab.engines.arguments import worker_count
 from simlab.errors import InputError, unknown_name
+from simlab.interrupts import whole
 from simlab.progress import ProgressBar
 
 __all__ = ["Verdict", "checks", "table_of", "validate", "write_csv"]
@@ -124,7 +125,10 @@ def validate(
 
 def _judged(names: Sequence[str], seed: int, mode: str, workers: int) -> Iterable[tuple[str, Verdict]]:
     if workers == 1 or len(names) < 4:
-        yield from ((name, judge(name, seed, mode)) for name in names)
+        for name in names:
+            with whole():
+                verdict = judge(name, seed, mode)
+            yield name, verdict
         return
     others = active_children()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
