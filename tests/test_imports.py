@@ -18,7 +18,19 @@ FLOORS = {
     4: ["experiment", "sweeps", "conformance", "demo", "doctor", "files"],
     3: ["engines", "plot", "progress", "checkpoint"],
     2: ["problems", "methods", "trace", "river"],
-    1: ["spectra", "quadrature", "schedules", "subspaces", "kernels", "errors", "reading", "_version"],
+    1: [
+        "spectra",
+        "quadrature",
+        "schedules",
+        "subspaces",
+        "kernels",
+        "errors",
+        "_version",
+        "replacing",
+        "locks",
+        "reading",
+        "interrupts",
+    ],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 # trace.plot() is sugar that the user asked for; it is loaded when called and nothing else goes up.

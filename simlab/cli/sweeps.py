@@ -47,8 +47,8 @@ def sweep(
     try:
         report = run_sweep(planned, target, threads=threads, cluster=cluster, announce=typer.echo)
     except KeyboardInterrupt as error:
-        if target.exists():
-            error.add_note(f"what is finished is in {target}, start the same command again to go on")
+        kept = f"what is finished is in {target}, start the same command again to go on"
+        error.add_note(kept if target.exists() else "nothing was written")
         raise
     typer.echo(f"{target}: {report}")
     if report.left:

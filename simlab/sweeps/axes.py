@@ -176,9 +176,8 @@ def _between(entry: Table, where: str, share: FloatArray) -> list[Any]:
     if not isinstance(ends, list) or len(ends) != 2:
         raise InputError(f"{where}.{kinds[0]} = {shown(ends)} is not two numbers; give the two ends.")
     low, high = (check_number(f"{where}.{kinds[0]}[{j}]", end) for j, end in enumerate(ends))
-    if kinds[0] == "log":
-        if low <= 0.0 or high <= 0.0:
-            raise InputError(f"{where}.log = {shown(ends)} reaches 0; give two positive ends, or a linear range.")
+    if kinds[0] == "log" and (low <= 0.0 or high <= 0.0):
+        raise InputError(f"{where}.log = {shown(ends)} reaches 0; give two positive ends, or a linear range.")
     with np.errstate(all="ignore"):
         values = low * (high / low) ** share if kinds[0] == "log" else low + (high - low) * share
     if not np.all(np.isfinite(values)):

@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 
 from simlab.errors import InputError
+from simlab.replacing import replacing, settle
 from simlab.sweeps.answer import cells
 from simlab.sweeps.blocks import Blocks
 from simlab.sweeps.declare import declare_group
@@ -60,13 +61,16 @@ def compact(path: str | os.PathLike[str]) -> tuple[int, int]:
     finished or not in order.
     """
     target = Path(path)
+    settle(target)
     with Store.holding(target) as store:
         health = check(store)
         if health.good < store.size or health.altered:
             raise InputError(f"{target} is not finished or not in order ({health}); run simlab sweep first.")
-        before = _files(target)
-        _remake(store, _larger(store))
-        return before, _files(target)
+        before, shape = _files(target), _larger(store)
+    with replacing(target) as stage:
+        # Let go of again before it is moved: Windows moves no folder of which a file is open.
+        _remake(target, shape, stage)
+    return before, _files(target)
 
 
 def _files(folder: Path) -> int:
@@ -87,14 +91,10 @@ def _larger(store: Store) -> tuple[int, ...]:
     return tuple(reversed(shape))
 
 
-def _remake(store: Store, shape: tuple[int, ...]) -> None:
-    """The same store with blocks of another shape, made beside it and put in its place."""
-    target = store.path
-    stage, aside = (target.with_name(f".{target.name}.{word}") for word in ("compacting", "replaced"))
-    for left in (stage, aside):
-        shutil.rmtree(left, ignore_errors=True)
+def _remake(target: Path, shape: tuple[int, ...], stage: Path) -> None:
+    """The same store with blocks of another shape, made at `stage`."""
     stage.mkdir()
-    try:
+    with Store.holding(target) as store:
         (stage / LOCK).touch()
         for name in store.labels:
             shutil.copytree(target / name, stage / name)
@@ -104,15 +104,6 @@ def _remake(store: Store, shape: tuple[int, ...]) -> None:
         shutil.copy(target / LEDGER, stage / LEDGER)
         with Store(stage, exclusive=True) as made:
             _enter(made, made.ledger)
-        target.rename(aside)
-        try:
-            stage.rename(target)
-        except OSError:
-            aside.rename(target)
-            raise
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _rechunk(array: zarr.Array[Any], path: Path, shape: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, UNIT, WIDTH, new_figure, shades, style
 from simlab.plot.terrain import WATER
+from simlab.plot.words import literal
 from simlab.sweeps.answer import Along, Answer, Best
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
             heights = lowest[panel].reshape(-1, lowest.shape[-1])
             _scales(top, along, heights, linear=answer.differences)
             top.set_title(_names(answer, problems, panel, long=True))
-            top.set_xlabel(NAMES.get(along.path, along.path))
+            top.set_xlabel(NAMES.get(along.path, literal(along.path)))
             bars = figure.add_subplot(grid[1, column])
             here = [best for best in found if all(best.where[d] == i for d, i in zip(problems, panel, strict=True))]
             here, told = _shown(answer, here, compared, along)
@@ -149,7 +150,7 @@ def _scales(axes: Axes, along: Along, risk: FloatArray, linear: bool = False) ->
 def _word_ticks(axes: Axes, along: Along) -> None:
     """Some twelve words below an axis, turned where they would run into each other."""
     at = np.arange(0, along.values.size, -(-along.values.size // 12))
-    words = [str(word) for word in along.values[at]]
+    words = [literal(word) for word in along.values[at]]
     axes.set_xticks(at, words)
     if sum(map(len, words)) > 40:
         axes.tick_params(axis="x", labelrotation=20)
@@ -218,7 +219,7 @@ def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
         figure.legend(handles=parts, loc="outside lower center", ncols=2)
         return
     names = [str(name) for name in answer.data["subspace"].values]
-    patches = [Patch(color=colour, label=name) for colour, name in zip(shades(len(names)), names, strict=True)]
+    patches = [Patch(color=colour, label=literal(name)) for colour, name in zip(shades(len(names)), names, strict=True)]
     patches.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
     figure.legend(handles=patches, title="eigen-index", loc="outside lower center", ncols=min(len(patches), 8))
 
@@ -278,8 +279,8 @@ def _ticks(axis: Any, along: Along) -> None:
     """A few labels, equally spaced, at the middle of the cells."""
     size = along.values.size
     at = np.arange(0, size, -(-size // (7 if axis.axis_name == "x" else 14)))
-    axis.set_ticks(at + 0.5, labels=[f"{v:.3g}" if along.numeric else str(v) for v in along.values[at]])
-    axis.set_label_text(NAMES.get(along.path, along.path))
+    axis.set_ticks(at + 0.5, labels=[f"{v:.3g}" if along.numeric else literal(v) for v in along.values[at]])
+    axis.set_label_text(NAMES.get(along.path, literal(along.path)))
 
 
 def _names(answer: Answer, dims: list[str], index: tuple[int, ...], long: bool = False) -> str:
@@ -287,8 +288,8 @@ def _names(answer: Answer, dims: list[str], index: tuple[int, ...], long: bool =
     parts = []
     for dim, j in zip(dims, index, strict=True):
         for path, value in answer.labels(dim, j).items():
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            parts.append(f"{NAMES.get(path, path)} {text}" if long and path != "run" else text)
+            text = f"{value:.4g}" if isinstance(value, float) else literal(value)
+            parts.append(f"{NAMES.get(path, literal(path))} {text}" if long and path != "run" else text)
     return ("\n" if long else ", ").join(parts)
 
 

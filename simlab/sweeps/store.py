@@ -23,7 +23,9 @@ import zarr
 
 from simlab._version import __version__
 from simlab.errors import InputError
+from simlab.locks import Taken, hold
 from simlab.reading import ABSENT, Folder, check_component, digest_of_bytes, refuse_links, understood
+from simlab.replacing import settle
 from simlab.sweeps.blocks import Blocks
 from simlab.sweeps.compute import Computed
 from simlab.sweeps.declare import FORMAT, IDENTITY, METADATA, attributes_of, declaration, declare, identity, minor
@@ -33,6 +35,8 @@ from simlab.sweeps.plan import Schema, Sweep
 from simlab.sweeps.schema import STATUS
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from simlab.sweeps.ledger import Call, Row
 
 __all__ = ["FORMAT", "LEDGER", "LOCK", "REMEDY", "Store"]
@@ -53,6 +57,7 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], exclusive: bool = False) -> None:
         self.path = Path(path)
+        settle(self.path)
         self._folder = Folder(self.path)
         said = self._folder.read(METADATA)
         attributes = attributes_of(said)
@@ -112,6 +117,7 @@ class Store:
         that writes.
         """
         target = Path(path)
+        settle(target)
         try:
             if not _usable(target):
                 raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
@@ -133,7 +139,7 @@ class Store:
             with cls(target, exclusive=True) as store:
                 yield store
         finally:
-            os.close(lock)
+            lock.release()
 
     @classmethod
     @contextmanager
@@ -147,7 +153,7 @@ class Store:
             with cls(target, exclusive=True) as store:
                 yield store
         finally:
-            os.close(lock)
+            lock.release()
 
     def put(self, block: int, computed: Computed) -> None:
         """Write the arrays of a block, then enter it in the ledger: from then on it counts as done."""
@@ -366,22 +372,12 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _locked(target: Path) -> int:
-    """A file descriptor that holds the lock of a store; the system gives it back when the process ends, however."""
-    descriptor = os.open(target / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+def _locked(target: Path) -> BaseFileLock:
+    """The lock of a store; the system gives it back when the process ends, however."""
     try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on this system: two writers then have to be kept apart by their user
-        return descriptor
-    except OSError:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
+        return hold(target / LOCK)
+    except Taken as taken:
         raise InputError(
-            f"{target} is being written by another process{f' ({holder})' if holder else ''}; wait for it, or choose "
-            f"another place with -o."
+            f"{target} is being written by another process{f' ({taken.holder})' if taken.holder else ''}; wait for it, "
+            f"or choose another place with -o."
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
