@@ -1,6 +1,6 @@
 """Figures of the literature, computed afresh: one module for each paper, which computes, draws and judges.
 
-A module states its figures as `FIGURES`, a list of `figures.reproduction.Reproduction`; `catalogue()` lists them all.
+A module states its figures as `FIGURES`, a list of `reproduction.Reproduction`; `catalogue()` lists them all.
 `simlab reproduce` computes, draws and judges them.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from figures.reproduction import Claim, Data, Reproduction, Scale
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale
 
 __all__ = ["Claim", "Data", "Reproduction", "Scale", "catalogue"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first
+from simlab.figures.reproduction import Claim, Data, Table, column
 
-from figures._stack import first
-from figures.reproduction import Claim, Data, Table, column
 from simlab.plot.river import bias_variance
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.stationary import critical_lr
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.stationary import critical_lr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.chen2021 import ASSUMED, FLOOR, PAPER, Maker, race
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.chen2021 import ASSUMED, FLOOR, PAPER, Maker, race
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.defazio import defazio_refined, defazio_refined_lr, defazio_weighted, linear_decay
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
-from theory.defazio import defazio_refined, defazio_refined_lr, defazio_weighted, linear_decay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

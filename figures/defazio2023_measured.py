@@ -6,14 +6,14 @@ import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
+from simlab.figures._stack import first, stack
+from simlab.figures.defazio2023 import PAPER
+from simlab.figures.measurements import measured
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.defazio import defazio_refined_lr
 
-from figures._stack import first, stack
-from figures.defazio2023 import PAPER
-from figures.measurements import measured
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.errors import InputError
 from simlab.plot import PALETTE, WIDTH, new_figure, style
-from theory.defazio import defazio_refined_lr
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._cooldowns import ALPHAS, BEST, DEFINITION, PAPER, REST, SHAPES, draw_plane, order_claim
+from simlab.figures._stack import stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.river_decay import river_variance_lower
 
-from figures._cooldowns import ALPHAS, BEST, DEFINITION, PAPER, REST, SHAPES, draw_plane, order_claim
-from figures._stack import stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab import methods, river, schedules
 from simlab.engines.descent import descend
 from simlab.engines.valley import exact_valley
 from simlab.plot import DASHES, WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS
 from simlab.river.straight import StraightValley
-from theory.river_decay import river_variance_lower
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

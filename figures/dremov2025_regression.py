@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._cooldowns import ALPHAS, DEFINITION, PAPER, SHAPES, draw_plane, order_claim
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
-from figures._cooldowns import ALPHAS, DEFINITION, PAPER, SHAPES, draw_plane, order_claim
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab import river
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS

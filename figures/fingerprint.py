@@ -10,17 +10,18 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from simlab.figures.measurements import measured
+from simlab.figures.reproduction import Reproduction, Scale
+
 import simlab
-import theory
-from figures.measurements import measured
-from figures.reproduction import Reproduction, Scale
+from simlab import theory
 from simlab._version import __version__
 
 __all__ = ["digest_of_file", "fingerprints"]
 
 SHOWS = ("cli", "plot", "progress", "files", "demo", "doctor")
 """Parts of simlab on which no number depends."""
-MACHINERY = ("figures.gallery", "figures.page", "figures.workers", "figures.fingerprint")
+MACHINERY = ("simlab.figures.gallery", "simlab.figures.page", "simlab.figures.workers", "simlab.figures.fingerprint")
 """Modules of figures on which no figure depends."""
 
 

@@ -24,12 +24,13 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal
 
-import figures
-from figures.fingerprint import digest_of_file, fingerprints
-from figures.measurements import VARIABLE, measured
-from figures.reproduction import Claim, Reproduction, Scale, Verdict
-from figures.tables import Kinds, read_tables, write_tables
-from figures.workers import Died, in_processes
+from simlab.figures.fingerprint import digest_of_file, fingerprints
+from simlab.figures.measurements import VARIABLE, measured
+from simlab.figures.reproduction import Claim, Reproduction, Scale, Verdict
+from simlab.figures.tables import Kinds, read_tables, write_tables
+from simlab.figures.workers import Died, in_processes
+
+from simlab import figures
 from simlab.engines.arguments import worker_count
 from simlab.errors import InputError, unknown_name
 from simlab.files import fresh_file
@@ -87,7 +88,9 @@ class Outcome:
 
 def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
     """Identifier -> figure and module, in the order of the papers' years; by default of this package's modules."""
-    names = modules if modules is not None else [f"figures.{found.name}" for found in iter_modules(figures.__path__)]
+    names = (
+        modules if modules is not None else [f"simlab.figures.{found.name}" for found in iter_modules(figures.__path__)]
+    )
     listed = [Entry(figure, name) for name in names for figure in getattr(import_module(name), "FIGURES", [])]
     listed.sort(key=lambda entry: (entry.figure.year, entry.figure.id))
     out = {entry.figure.id: entry for entry in listed}
@@ -128,7 +131,7 @@ def reproduce(
     modules : where figures are listed, for tests.  Raises InputError for unknown names, for a folder that holds
     something else and for one that another run is writing to. A figure that fails is an outcome, not an exception.
     """
-    from figures.page import page
+    from simlab.figures.page import page
 
     catalogue = entries(modules)
     asked = chosen(catalogue, ids)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.last_iterate import schaipp_optimal_base_lr
 
 import simlab as sl
-from figures._stack import stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.last_iterate import schaipp_optimal_base_lr
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

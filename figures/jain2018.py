@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.jain2018 import jain_batch_threshold, jain_final_iterate_upper, jain_lr_max, jain_tail_average_upper
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
-from theory.jain2018 import jain_batch_threshold, jain_final_iterate_upper, jain_lr_max, jain_tail_average_upper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

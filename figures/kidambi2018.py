@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
+from simlab.theory.kidambi import kidambi_heavy_ball_rate_sharp
 
-from figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.kidambi import kidambi_heavy_ball_rate_sharp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

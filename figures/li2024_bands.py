@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.li2024 import ASSUMED, COLOURS, METHODS, PAPER, averaged, problem, rule
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.asgd import asgd_cutoffs, asgd_noise_amplification
+from simlab.theory.asgd_average import asgd_average_lower, asgd_average_upper
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.li2024 import ASSUMED, COLOURS, METHODS, PAPER, averaged, problem, rule
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import PALETTE, WIDTH, new_figure, style
-from theory.asgd import asgd_cutoffs, asgd_noise_amplification
-from theory.asgd_average import asgd_average_lower, asgd_average_upper
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

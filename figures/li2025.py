@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.ema import ema_cutoff_lower, ema_cutoff_upper, ema_mean_bias_upper
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
-from theory.ema import ema_cutoff_lower, ema_cutoff_upper, ema_mean_bias_upper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from figures.reproduction import Claim, Scale
+from simlab.figures.reproduction import Claim, Scale
+
 from simlab._version import __version__
 
 if TYPE_CHECKING:
-    from figures.gallery import Outcome
+    from simlab.figures.gallery import Outcome
 
 __all__ = ["page"]
 
@@ -61,7 +62,7 @@ ul { margin: .3rem 0; padding-left: 1.2rem; }
 
 def page(outcomes: Sequence[Outcome], scale: Scale) -> str:
     """The whole page: what was asked, a line for each figure, then each figure with its claims."""
-    from figures.gallery import counted
+    from simlab.figures.gallery import counted
 
     tally = "".join(_badge(verdict, f"{count} {verdict}") + " " for verdict, count in counted(outcomes).items())
     rows = "".join(_line(outcome) for outcome in outcomes)
@@ -100,7 +101,7 @@ def _badge(verdict: str, text: str) -> str:
 
 
 def _line(outcome: Outcome) -> str:
-    from figures.gallery import counted
+    from simlab.figures.gallery import counted
 
     figure = outcome.entry.figure
     tally = counted([outcome]).items()

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.measurements import measured
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.eigencurve import spectrum_bins
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.measurements import measured
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.eigencurve import spectrum_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

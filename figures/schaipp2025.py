@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.last_iterate import schaipp_last_iterate, schaipp_optimal_base_lr
+from simlab.theory.sharper_last_iterate import worst_case_last_iterate
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
-from theory.last_iterate import schaipp_last_iterate, schaipp_optimal_base_lr
-from theory.sharper_last_iterate import worst_case_last_iterate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

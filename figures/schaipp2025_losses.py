@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
+from simlab.figures._stack import first, stack
+from simlab.figures.measurements import measured
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.figures.schaipp2025 import PAPER, best, drop, profile
+from simlab.theory.last_iterate import schaipp_last_iterate
+from simlab.theory.sharper_last_iterate import worst_case_last_iterate
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.measurements import measured
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
-from figures.schaipp2025 import PAPER, best, drop, profile
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.last_iterate import schaipp_last_iterate
-from theory.sharper_last_iterate import worst_case_last_iterate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.figures.schaipp2025 import PAPER, best, profile
+from simlab.theory.last_iterate import schaipp_last_iterate, wsd_lr_transfer
 
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
-from figures.schaipp2025 import PAPER, best, profile
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
-from theory.last_iterate import schaipp_last_iterate, wsd_lr_transfer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures.reproduction import Data
 
-from figures.reproduction import Data
 from simlab.reading import check_component, opened, understood
 
 __all__ = ["Kinds", "read_tables", "write_tables"]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.merging import decay_to_merge, decayed_risk, merge_to_decay, merged_risk
 
 import simlab as sl
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.merging import decay_to_merge, decayed_risk, merge_to_decay, merged_risk
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

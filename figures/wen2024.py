@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.theory.river import river_hills_stationary, river_progress
 
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab import methods
 from simlab.engines.valley import exact_valley
 from simlab.experiment.river import CAVEAT, PEAK, STEPS, canonical_runs, canonical_trace, canonical_valley
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import WATER, line_of
-from theory.river import river_hills_stationary, river_progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.figures.wen2024 import PAPER
+from simlab.theory.river import bigram_hessian_trace
 
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
-from figures.wen2024 import PAPER
 from simlab import methods, river, schedules
 from simlab.engines.descent import descend
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 from simlab.river.tokens import DETERMINISTIC
-from theory.river import bigram_hessian_trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

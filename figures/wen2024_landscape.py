@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.figures.wen2024 import PAPER
+from simlab.theory.river import river_hills_stationary
 
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
-from figures.wen2024 import PAPER
 from simlab import methods, river, schedules
 from simlab.engines.descent import descend
 from simlab.experiment.river import wander
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import ACROSS, ALONG, RUNS, box_of, draw_terrain, line_of
-from theory.river import river_hills_stationary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from simlab.figures._stack import first, stack
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
+from simlab.figures.wen2024 import ASSUMED, CAP, PAPER, VALLEY
+from simlab.theory.river import river_segment_dip
 
-from figures._stack import first, stack
-from figures.reproduction import Claim, Data, Reproduction, Scale, column
-from figures.wen2024 import ASSUMED, CAP, PAPER, VALLEY
 from simlab import methods, river, schedules, subspaces
 from simlab.engines.descent import descend
 from simlab.engines.valley import exact_valley
 from simlab.experiment.river import FALL, PEAK, canonical_valley
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import line_of
-from theory.river import river_segment_dip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
+from simlab.theory.wu import default_block, wu_geometric_upper, wu_geometric_versus_polynomial
 
 import simlab as sl
-from figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 from simlab.methods import Method
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.wu import default_block, wu_geometric_upper, wu_geometric_versus_polynomial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import CubicSpline
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
+from simlab.theory.stationary import critical_lr
 
 import simlab as sl
-from figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 from simlab.methods import Method
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from theory.stationary import critical_lr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

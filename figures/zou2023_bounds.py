@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-import simlab as sl
-from figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
-from figures.zou2023 import CASES, panels, problem
-from simlab.plot import PALETTE, WIDTH, new_figure, style
-from theory.statement import Risk
-from theory.zou import (
+from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
+from simlab.figures.zou2023 import CASES, panels, problem
+from simlab.theory.statement import Risk
+from simlab.theory.zou import (
     zou_average_lower,
     zou_average_upper,
     zou_power_law_exponent,
     zou_tail_lower,
     zou_tail_upper,
 )
+
+import simlab as sl
+from simlab.plot import PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from IPython.display import Markdown, display
 from scipy.special import gamma
 
 import simlab as sl
-import theory
+from simlab import theory
 
 sl.plot.use_style()
 BLUE, ORANGE, GREEN, PINK = sl.plot.PALETTE[:4]

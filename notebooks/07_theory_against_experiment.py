@@ -16,7 +16,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 import simlab as sl
-import theory
+from simlab import theory
 from simlab.conformance.listing import entry_text
 from simlab.conformance.validate import table_of, validate
 

@@ -72,7 +72,9 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"simlab.{name}")
     else:
-        raise AttributeError(f"module 'simlab' has no attribute {name!r}")
+        from simlab.doors import unknown_attributes
+
+        unknown_attributes("simlab", __all__)(name)
     globals()[name] = value
     return value
 

@@ -6,28 +6,100 @@ Every public door of simlab raises `InputError`; the command line prints it as i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+import reprlib
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["InputError", "check_array", "check_count", "check_fraction", "check_number", "unknown_name"]
+__all__ = [
+    "InputError",
+    "UnknownAttribute",
+    "brief",
+    "check_array",
+    "check_count",
+    "check_entries",
+    "check_floats",
+    "check_fraction",
+    "check_kind",
+    "check_number",
+    "check_path",
+    "unknown_name",
+]
 
 FloatArray = npt.NDArray[np.float64]
+T = TypeVar("T")
+
+MOST = 2**63 - 1
+"""Largest count where nothing smaller is asked for: what arrays of int64 hold."""
+
+MOST_NAMES = 40
+"""Names that a refusal lists."""
 
 
 class InputError(ValueError):
     """Input that simlab refuses; the message names the field, the value and the remedy."""
 
 
+class UnknownAttribute(InputError, AttributeError):
+    """A name that a module of simlab does not have; an AttributeError too, so that hasattr and imports work as ever."""
+
+
+class _Brief(reprlib.Repr):
+    """Reprs of one line and at most about a hundred characters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring, self.maxother, self.maxlong = 60, 100, 40
+
+    def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, np.generic):
+            x = x.item()
+        try:
+            text = super().repr1(x, level)
+        except Exception:  # what a foreign __repr__ raises, and integers too long to be printed
+            text = f"<{type(x).__name__}>"
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(text.splitlines()))
+
+
+_BRIEF = _Brief()
+
+
+def brief(value: object) -> str:
+    """`value` as a message quotes it: its repr, on one line, abbreviated, without NumPy's types and addresses."""
+    return _BRIEF.repr(value)
+
+
 def unknown_name(field: str, value: object, choices: Iterable[str]) -> InputError:
     """The refusal of a name that is not among `choices`, with the nearest right one."""
     known = sorted(choices)
-    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
-    remedy = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}."
-    return InputError(f"{field}: {value!r} is not known; {remedy}")
+    near = difflib.get_close_matches(value, known, n=1, cutoff=0.5) if isinstance(value, str) else []
+    listed = ", ".join(brief(name)[1:-1] for name in known[:MOST_NAMES])
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    remedy = f"did you mean {brief(near[0])}?" if near else f"choose one of {listed}{more}."
+    return InputError(f"{field}: {brief(value)} is not known; {remedy}")
+
+
+def check_kind(field: str, value: Any, kind: type[T], what: str, remedy: str) -> T:
+    """`value` if it is of this kind, called `what` in the refusal ("a method"); else an InputError with the remedy."""
+    if isinstance(value, kind):
+        return value
+    raise InputError(f"{field} = {brief(value)} is not {what}; {remedy}.")
+
+
+def check_entries(field: str, values: Any, what: str = "numbers") -> list[Any]:
+    """The entries of a sequence of `what`, or an InputError; a word or a table is no sequence."""
+    try:
+        if not isinstance(values, str | bytes | Mapping):
+            return list(values)
+    except TypeError:
+        pass
+    raise InputError(f"{field} = {brief(values)} is not a sequence; give a list of {what}.")
 
 
 def check_number(
@@ -41,24 +113,27 @@ def check_number(
 ) -> float:
     """`value` as a finite float in [low, high] (low excluded if `open_low`), or an InputError."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{field} = {value!r} is not a number; give one number{remedy and ', ' + remedy}.")
-    number = float(value)
+        raise InputError(f"{field} = {brief(value)} is not a number; give one number{remedy and ', ' + remedy}.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf if value == abs(value) else -np.inf
     below = number <= low if open_low else number < low
     if not np.isfinite(number) or below or number > high:
         interval = f"{'(' if open_low else '['}{low:g}, {high:g}]".replace("inf]", "inf)")
-        raise InputError(f"{field} = {value!r} is outside {interval}; {remedy or 'give a finite number within'}.")
+        raise InputError(f"{field} = {brief(value)} is outside {interval}; {remedy or 'give a finite number within'}.")
     return number
 
 
-def check_count(field: str, value: Any, *, low: int = 1, high: int | None = None) -> int:
-    """`value` as a whole number >= low (and <= high), or an InputError; 1e5 is accepted for 100000."""
+def check_count(field: str, value: Any, *, low: int = 1, high: int = MOST) -> int:
+    """`value` as a whole number in [low, high], or an InputError; 1e5 is accepted for 100000."""
     whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
-        raise InputError(f"{field} = {value!r} is not a whole number; give an integer of at least {low}.")
+        raise InputError(f"{field} = {brief(value)} is not a whole number; give an integer of at least {low}.")
     count = int(value)
-    if count < low or (high is not None and count > high):
-        upper = "" if high is None else f" and at most {high}"
-        raise InputError(f"{field} = {value!r} is out of range; give an integer of at least {low}{upper}.")
+    if not low <= count <= high:
+        upper = "" if high == MOST and count < low else f" and at most {high}"
+        raise InputError(f"{field} = {brief(value)} is out of range; give an integer of at least {low}{upper}.")
     return count
 
 
@@ -67,11 +142,28 @@ def check_fraction(field: str, value: Any) -> float:
     return check_number(field, value, low=0.0, high=1.0)
 
 
+def check_floats(field: str, value: Any) -> FloatArray:
+    """`value` as a contiguous float64 array of whatever shape it has, or an InputError."""
+    try:
+        return np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{field} = {brief(value)} is not an array of numbers; give floats.") from None
+
+
+def check_path(field: str, value: Any) -> Path:
+    """`value` as a path, or an InputError for what is none and for text that no file can be called."""
+    if isinstance(value, str | PathLike):
+        text = fspath(value)
+        if isinstance(text, str) and "\0" not in text:
+            return Path(text)
+    raise InputError(f"{field} = {brief(value)} is not the name of a file; give a path.")
+
+
 def check_array(field: str, value: Any, *, length: int | None = None, low: float = -np.inf) -> FloatArray:
     """`value` as a finite, contiguous float64 vector (shape (n,)) with entries >= low, or an InputError."""
     try:
         array = np.ascontiguousarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{field} is not an array of numbers; give a one-dimensional sequence of floats.") from None
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"{field} has shape {array.shape}; give a one-dimensional array with at least one entry.")
@@ -81,5 +173,5 @@ def check_array(field: str, value: Any, *, length: int | None = None, low: float
     if bad.size:
         bound = "" if low == -np.inf else f" of at least {low:g}"
         first = int(bad[0])
-        raise InputError(f"{field}[{first}] = {array[first]!r} is refused; give finite numbers{bound}.")
+        raise InputError(f"{field}[{first}] = {brief(array[first])} is refused; give finite numbers{bound}.")
     return array

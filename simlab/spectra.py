@@ -12,15 +12,67 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError
+from simlab.errors import InputError, check_number
 
-__all__ = ["Family", "marchenko_pastur", "power_law_random_features"]
+__all__ = [
+    "Exponential",
+    "Family",
+    "Logarithmic",
+    "Power",
+    "Scaled",
+    "marchenko_pastur",
+    "power_law_random_features",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 IndexFunction = Callable[[FloatArray], FloatArray]
 
 MAX_MODES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Power:
+    """i^-exponent."""
+
+    exponent: float
+
+    def __call__(self, i: FloatArray) -> FloatArray:
+        out: FloatArray = i**-self.exponent
+        return out
+
+
+@dataclass(frozen=True)
+class Logarithmic:
+    """1 / (i log^power(i + 1)); log(2)^power divided out would make lam_1 = 1, but the literature leaves it in."""
+
+    power: float
+
+    def __call__(self, i: FloatArray) -> FloatArray:
+        out: FloatArray = 1.0 / (i * np.log1p(i) ** self.power)
+        return out
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """exp(-rate (i - 1))."""
+
+    rate: float
+
+    def __call__(self, i: FloatArray) -> FloatArray:
+        out: FloatArray = np.exp(-self.rate * (i - 1.0))
+        return out
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Another function of the index times a factor."""
+
+    function: IndexFunction
+    factor: float
+
+    def __call__(self, i: FloatArray) -> FloatArray:
+        return self.function(i) * self.factor
 
 
 @dataclass(frozen=True)
@@ -68,6 +120,7 @@ def marchenko_pastur(dim: int, ratio: float) -> FloatArray:
     With lam = 1 + ratio + 2 sqrt(ratio) cos(theta) it is 2 sin^2(theta) / (pi lam) d theta, smooth, and is summed in
     theta.
     """
+    ratio = check_number("ratio", ratio, remedy="dim / samples")
     if not 0.0 < ratio <= 1.0:
         raise InputError(
             f"ratio = {ratio!r} is outside (0, 1]; give dim / samples (above 1 there are null directions: drop them)."

@@ -10,17 +10,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
+from simlab.doors import door, unknown_attributes
+from simlab.errors import InputError, brief, check_count, check_entries
 
 __all__ = ["Subspaces", "effective", "from_spec", "head_tail", "index_sets", "log_bins", "modes", "whole"]
 
 IntArray = npt.NDArray[np.int64]
+MOST_BINS = 10_000
+"""Most subspaces that `log_bins` makes: each has a risk at every recorded step."""
+
 CountAtLeast = Callable[[float], int]
 """threshold -> number of modes with lam_i >= threshold."""
+Named = list[tuple[str, list[tuple[int, int]]]]
+"""Subspaces by name, each as 0-based half-open ranges of indices."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class Subspaces:
     """A partition still to be resolved: `expression` prints it, `sets` lists (name, 0-based half-open index ranges)."""
 
     expression: str
-    _ranges: Callable[[int, CountAtLeast, float], list[tuple[str, list[tuple[int, int]]]]]
+    _ranges: Callable[[int, CountAtLeast, float], Named]
 
     def __repr__(self) -> str:
         return self.expression
@@ -75,19 +83,14 @@ def _range_name(first: int, last: int) -> str:
 
 def whole() -> Subspaces:
     """One subspace: all modes."""
-    return Subspaces("whole()", lambda dim, count, time: [("all", [(0, dim)])])
+    return Subspaces("whole()", _whole)
 
 
+@door
 def head_tail(k: int) -> Subspaces:
     """The head {1 .. k} and the tail {k+1 .. d}; k = 0 or k = d leaves one of them empty."""
     k = check_count("k", k, low=0)
-
-    def ranges(dim: int, count: CountAtLeast, time: float) -> list[tuple[str, list[tuple[int, int]]]]:
-        if k > dim:
-            raise InputError(f"k = {k} is more than the {dim} modes of the problem; give k of at most {dim}.")
-        return _contiguous([("head", 0, k), ("tail", k, dim)])
-
-    return Subspaces(f"head_tail({k})", ranges)
+    return Subspaces(f"head_tail({k})", partial(_head_tail, k))
 
 
 def effective() -> Subspaces:
@@ -96,35 +99,23 @@ def effective() -> Subspaces:
     For a constant learning rate this is lam_i lr T >= 1: the modes that the run has had time to learn (Zou et al. 2021,
     arXiv 2103.12692, Theorem 2.1). Each run has its own k*.
     """
-
-    def ranges(dim: int, count: CountAtLeast, time: float) -> list[tuple[str, list[tuple[int, int]]]]:
-        k = count(1.0 / time) if time > 0.0 else 0
-        return _contiguous([("head", 0, k), ("tail", k, dim)])
-
-    return Subspaces("effective()", ranges)
+    return Subspaces("effective()", _effective)
 
 
+@door
 def log_bins(n: int) -> Subspaces:
     """At most n ranges of indices with edges equally spaced in log i; the first holds the leading eigenvalue."""
-    n = check_count("n", n)
-
-    def ranges(dim: int, count: CountAtLeast, time: float) -> list[tuple[str, list[tuple[int, int]]]]:
-        edges = np.unique(np.round(np.exp(np.linspace(0.0, np.log(dim), n + 1))).astype(np.int64))
-        edges[0] = 0
-        edges[-1] = dim
-        if edges.size == 1:
-            edges = np.array([0, dim], dtype=np.int64)
-        pairs = [(int(a), int(b)) for a, b in itertools.pairwise(edges) if b > a]
-        return [(_range_name(a, b), [(a, b)]) for a, b in pairs]
-
-    return Subspaces(f"log_bins({n})", ranges)
+    n = check_count("n", n, high=MOST_BINS)
+    return Subspaces(f"log_bins({n})", partial(_log_bins, n))
 
 
 def modes(*indices: int) -> Subspaces:
     """Single modes (1-based), each a subspace of its own; all others together are "rest"."""
-    return index_sets({str(i): [i] for i in indices}, _expression=f"modes({', '.join(map(str, indices))})")
+    named = {str(check_count("mode", i)): [i] for i in indices}
+    return index_sets(named, _expression=f"modes({', '.join(map(str, indices))})")
 
 
+@door
 def index_sets(
     sets: Mapping[str, Iterable[int]] | Sequence[Iterable[int]], *, _expression: str | None = None
 ) -> Subspaces:
@@ -132,26 +123,61 @@ def index_sets(
 
     Raises InputError for an index named twice, below 1, or (at the run) above d.
     """
-    named = dict(sets) if isinstance(sets, Mapping) else {f"set {j + 1}": s for j, s in enumerate(sets)}
+    if isinstance(sets, Mapping):
+        named: dict[Any, Any] = dict(sets)
+    else:
+        named = {f"set {j + 1}": s for j, s in enumerate(check_entries("subspaces", sets, "sets of indices"))}
     chosen: dict[str, list[int]] = {}
     owner: dict[int, str] = {}
     for name, members in named.items():
-        chosen[name] = sorted(check_count(f"subspaces[{name!r}]", i) for i in members)
+        field = f"subspaces[{brief(name)}]"
+        chosen[name] = sorted(check_count(field, i) for i in check_entries(field, members, "indices"))
         for i in chosen[name]:
             if i in owner:
-                raise InputError(f"index {i} is in subspaces {owner[i]!r} and {name!r}; give it to one of them.")
+                both = f"{brief(owner[i])} and {brief(name)}"
+                raise InputError(f"index {i} is in subspaces {both}; give it to one of them.")
             owner[i] = name
-
-    def ranges(dim: int, count: CountAtLeast, time: float) -> list[tuple[str, list[tuple[int, int]]]]:
-        if owner and max(owner) > dim:
-            raise InputError(f"index {max(owner)} is beyond the {dim} modes of the problem; leave it out.")
-        out = [(name, _runs(members)) for name, members in chosen.items()]
-        rest = _complement(sorted(owner), dim)
-        return out + ([("rest", rest)] if rest else [])
-
-    return Subspaces(_expression or f"index_sets({chosen})", ranges)
+    return Subspaces(_expression or f"index_sets({chosen})", partial(_index_sets, chosen))
 
 
+# What resolves a partition: functions of the module, so that a partition can be pickled.
+
+
+def _whole(dim: int, count: CountAtLeast, time: float) -> Named:
+    return [("all", [(0, dim)])]
+
+
+def _head_tail(k: int, dim: int, count: CountAtLeast, time: float) -> Named:
+    if k > dim:
+        raise InputError(f"k = {k} is more than the {dim} modes of the problem; give k of at most {dim}.")
+    return _contiguous([("head", 0, k), ("tail", k, dim)])
+
+
+def _effective(dim: int, count: CountAtLeast, time: float) -> Named:
+    k = count(1.0 / time) if time > 0.0 else 0
+    return _contiguous([("head", 0, k), ("tail", k, dim)])
+
+
+def _log_bins(n: int, dim: int, count: CountAtLeast, time: float) -> Named:
+    edges = np.unique(np.round(np.exp(np.linspace(0.0, np.log(dim), n + 1))).astype(np.int64))
+    edges[0] = 0
+    edges[-1] = dim
+    if edges.size == 1:
+        edges = np.array([0, dim], dtype=np.int64)
+    pairs = [(int(a), int(b)) for a, b in itertools.pairwise(edges) if b > a]
+    return [(_range_name(a, b), [(a, b)]) for a, b in pairs]
+
+
+def _index_sets(chosen: Mapping[str, list[int]], dim: int, count: CountAtLeast, time: float) -> Named:
+    owned = sorted(i for members in chosen.values() for i in members)
+    if owned and owned[-1] > dim:
+        raise InputError(f"index {owned[-1]} is beyond the {dim} modes of the problem; leave it out.")
+    out = [(name, _runs(members)) for name, members in chosen.items()]
+    rest = _complement(owned, dim)
+    return out + ([("rest", rest)] if rest else [])
+
+
+@door
 def from_spec(
     spec: str | Subspaces | Mapping[str, Iterable[int]] | Sequence[Iterable[int]] | None,
 ) -> Subspaces:
@@ -175,14 +201,13 @@ def from_spec(
     if name not in makers:
         raise unknown_name("subspaces", name, makers)
     if rest and not rest.endswith(")"):
-        raise InputError(f"subspaces = {spec!r} has no closing bracket; write log_bins(8), say.")
+        raise InputError(f"subspaces = {brief(spec)} has no closing bracket; write log_bins(8), say.")
     words = [word.strip() for word in rest[:-1].split(",") if word.strip()]
-    if not all(word.isdigit() for word in words):
-        raise InputError(f"subspaces = {spec!r} has an argument that is no whole number; write log_bins(8), say.")
-    try:
-        return makers[name](*(int(word) for word in words))
-    except TypeError:
-        raise InputError(f"subspaces = {spec!r} has {len(words)} arguments; write log_bins(8), say.") from None
+    if not all(word.isdecimal() and len(word) < 20 for word in words):
+        raise InputError(f"subspaces = {brief(spec)} has an argument that is no whole number; write log_bins(8), say.")
+    if name != "modes" and len(words) != int(name in ("head_tail", "log_bins")):
+        raise InputError(f"subspaces = {brief(spec)} has {len(words)} arguments; write log_bins(8), say.")
+    return makers[name](*(int(word) for word in words))
 
 
 def _contiguous(parts: list[tuple[str, int, int]]) -> list[tuple[str, list[tuple[int, int]]]]:
@@ -203,3 +228,6 @@ def _runs(members: list[int]) -> list[tuple[int, int]]:
 def _complement(members: list[int], dim: int) -> list[tuple[int, int]]:
     taken = [(-1, 0), *_runs(members), (dim, dim + 1)]
     return [(a[1], b[0]) for a, b in itertools.pairwise(taken) if b[0] > a[1]]
+
+
+__getattr__ = unknown_attributes(__name__, __all__)

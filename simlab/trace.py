@@ -12,7 +12,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from simlab._version import __version__
-from simlab.errors import InputError
+from simlab.doors import door
+from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
 from simlab.reading import opened, understood
 from simlab.replacing import replacing, settle
@@ -69,7 +70,9 @@ class RiskTrace:
     all others.
     """
 
+    @door
     def __init__(self, dataset: xr.Dataset) -> None:
+        check_kind("dataset", dataset, xr.Dataset, "an xarray.Dataset", "load a trace saved by simlab")
         if "risk" not in dataset or not {"step", "component", "subspace"} <= set(dataset["risk"].dims):
             raise InputError("dataset holds no 'risk' by step, component and subspace; load a trace saved by simlab.")
         self.dataset = dataset
@@ -100,6 +103,7 @@ class RiskTrace:
         """
         return self.dataset["final_risk"]
 
+    @door
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:
         """(sampled - exact) / standard error of this sampled trace, by ([run,] step, component, subspace).
 
@@ -107,6 +111,7 @@ class RiskTrace:
         1e-6 of the exact value (nothing was random there, as at the start), and where either trace did not get.
         Raises InputError for a trace that was not sampled.
         """
+        check_kind("exact", exact, RiskTrace, "a trace", "give what simlab.exact returns")
         if "standard_error" not in self.dataset:
             raise InputError("trace holds no standard_error; take z-scores of a trace by simlab.sample.")
         own, other = [set(t.risk["component"].values) & set(ADDITIVE) for t in (self, exact)]
@@ -161,9 +166,10 @@ class RiskTrace:
         return target
 
     @classmethod
+    @door
     def load(cls, path: str | Path) -> RiskTrace:
         """A trace that `save` wrote; opening one runs no code."""
-        source = Path(path)
+        source = check_path("path", path)
         settle(source)
         if not source.exists():
             raise InputError(f"{source} does not exist; give the path of a saved trace.")

@@ -17,7 +17,7 @@ ROWS = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 
 # what is wrong -> (the call, words of the message: field or value, and remedy)
 PROBLEMS = {
-    "negative eigenvalue": (lambda: LR([1.0, -0.5], 1.0, 0.1), ["eigenvalues[1]", "-0.5", "leave null directions out"]),
+    "negative eigenvalue": (lambda: LR([1.0, -0.5], 1.0, 0.1), ["eigenvalues[1]", "-0.5", "no minimum", "leave those"]),
     "zero eigenvalue": (lambda: LR([1.0, 0.0], 1.0, 0.1), ["eigenvalues[1]", "0.0", "leave null directions out"]),
     "NaN eigenvalue": (lambda: LR([1.0, np.nan], 1.0, 0.1), ["eigenvalues[1]", "nan", "give finite numbers"]),
     "infinite eigenvalue": (lambda: LR([np.inf, 1.0], 1.0, 0.1), ["eigenvalues[0]", "inf", "give finite numbers"]),

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ["numba", "xarray", "scipy", "matplotlib", "pydantic", "typer", "pandas", "zarr", "tqdm", "sklearn", "torch"]
 
 FLOORS = {
-    5: ["cli", "__main__"],
+    6: ["cli", "__main__"],
+    5: ["figures"],
     4: ["experiment", "sweeps", "conformance", "demo", "doctor", "files"],
     3: ["engines", "plot", "progress", "checkpoint"],
     2: ["problems", "methods", "trace", "river"],
@@ -25,7 +27,10 @@ FLOORS = {
         "subspaces",
         "kernels",
         "errors",
+        "doors",
+        "delimited",
         "_version",
+        "theory",
         "replacing",
         "locks",
         "reading",
@@ -35,7 +40,9 @@ FLOORS = {
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 # trace.plot() is sugar that the user asked for; it is loaded when called and nothing else goes up.
 SUGAR = {("simlab.trace", "simlab.plot")}
-EXTERNAL_OF_THEORY = {"numpy", "scipy", "theory", *sys.stdlib_module_names}
+EXTERNAL_OF_THEORY = {"numpy", "scipy", *sys.stdlib_module_names}
+PLACES = {"theory": "simlab.theory", "figures": "simlab.figures"}
+"""Folders of the checkout that are installed as packages of simlab."""
 
 
 def run(code: str) -> str:
@@ -82,8 +89,29 @@ def test_every_public_name_can_be_had():
 def test_unknown_names_are_attribute_errors():
     import simlab
 
-    with pytest.raises(AttributeError, match="no attribute 'exat'"):
+    with pytest.raises(AttributeError, match="'exat' is not known; did you mean 'exact'"):
         _ = simlab.exat
+
+
+def test_every_package_is_installed():
+    """The list in pyproject.toml is that of the folders; a package that is not in it would be left out of a wheel."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = {path.parent for folder in ("simlab", *PLACES) for path in (ROOT / folder).rglob("*.py")}
+    assert set(setuptools["packages"]) == {module_name(folder / "__init__.py") for folder in folders}
+    assert setuptools["package-dir"] == {package: folder for folder, package in PLACES.items()}
+
+
+def test_folders_of_a_researcher_hide_nothing(tmp_path):
+    """`python -m` looks into the working folder first: what lies there must not stand in the way of our own packages."""
+    for name in ("theory", "figures", "tests", "notebooks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('this is not simlab')\n")
+    command = [sys.executable, "-m", "simlab", "reproduce", "--list"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "simlab", "theory"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # -- floors -----------------------------------------------------------------------------------------------------------
@@ -91,6 +119,7 @@ def test_unknown_names_are_attribute_errors():
 
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = (PLACES.get(parts[0], parts[0]), *parts[1:])
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -116,11 +145,14 @@ def imports(tree: ast.AST, *, lazy: bool) -> list[str]:
 
 
 def is_module(name: str) -> bool:
+    for folder, package in PLACES.items():
+        if name == package or name.startswith(f"{package}."):
+            name = folder + name.removeprefix(package)
     base = ROOT.joinpath(*name.split("."))
     return base.with_suffix(".py").is_file() or (base / "__init__.py").is_file()
 
 
-SOURCES = sorted(p for package in ("simlab", "theory") for p in (ROOT / package).rglob("*.py"))
+SOURCES = sorted(p for package in ("simlab", *PLACES) for p in (ROOT / package).rglob("*.py"))
 TREES = {module_name(p): ast.parse(p.read_text(encoding="utf-8")) for p in SOURCES}
 
 
@@ -160,16 +192,17 @@ def test_imports_never_go_in_a_circle():
         visit(name, ())
 
 
-@pytest.mark.parametrize("module", sorted(name for name in TREES if name.split(".")[0] == "theory"))
+@pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.theory")))
 def test_theory_stands_on_its_own_ground(module):
     for target in imports(TREES[module], lazy=True):
-        assert target.split(".")[0] in EXTERNAL_OF_THEORY, f"{module} imports {target}"
+        own = target == "simlab" or target.startswith("simlab.theory")  # `simlab` alone is nothing but a name
+        assert own or target.split(".")[0] in EXTERNAL_OF_THEORY, f"{module} imports {target}"
 
 
 @pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.")))
 def test_theory_is_imported_in_conformance_alone(module):
-    if module.split(".")[1] != "conformance":
-        assert not [t for t in imports(TREES[module], lazy=True) if t.split(".")[0] == "theory"]
+    if module.split(".")[1] not in ("conformance", "figures", "theory"):
+        assert not [t for t in imports(TREES[module], lazy=True) if t.startswith("simlab.theory")]
 
 
 @pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.kernels.")))

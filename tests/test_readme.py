@@ -52,7 +52,7 @@ def test_the_theorem_is_called_as_shown():
     import numpy as np
 
     example = next(
-        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "import theory" in text
+        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "simlab import theory" in text
     )
     names = {"eigenvalues": 0.5 ** np.arange(1.0, 9.0), "initial_error": np.ones(8), "noise_variance": 0.1}
     exec(example, names)

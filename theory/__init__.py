@@ -1,10 +1,10 @@
 """Theorems of the SGD literature as executable statements: pure functions of NumPy arrays.
 
-This package stands on its own ground. It imports nothing of `simlab`, so that a bound and a simulation that agree have
-been computed by two independent codes. One module holds one paper or one family of theorems; every function declares
+This package stands on its own ground. It imports nothing else of `simlab`, so that a bound and a simulation that agree
+have been computed by two independent codes. One module holds one paper or one family of theorems; every function declares
 what it claims (exact, tight, upper, lower, asymptotic, scaling), under which assumptions, and its source.
 
-    import theory
+    from simlab import theory
     for entry in theory.catalog():
         print(entry.name, entry.kind, entry.source.short)
     print(theory.cite("zou_average_upper"))
@@ -17,7 +17,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from theory.statement import OutsideAssumptions, Risk, Theorem, registered
+from simlab.theory.statement import OutsideAssumptions, Risk, Theorem, registered
 
 __all__ = ["OutsideAssumptions", "Risk", "Theorem", "catalog", "cite", "find"]
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
-from theory.summation import suffix_sums
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import suffix_sums
 
 __all__ = ["adamw_coefficients", "adamw_effective_updates"]
 

@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
-
-from theory.statement import require, theorem
-from theory.summation import prefix_sums
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import prefix_sums
 
 __all__ = ["TISSUE_2024", "AnnealingConstants", "annealing_areas", "annealing_law"]
 

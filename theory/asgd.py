@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
-from theory.two_state import TwoState, spectrum, two_state_mass
+from simlab.theory.statement import require, theorem
+from simlab.theory.two_state import TwoState, spectrum, two_state_mass
 
 __all__ = [
     "AsgdParameters",

@@ -20,9 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import Risk, require, theorem
-from theory.two_state import TwoState, check_two_state, spectrum, two_state_response
+from simlab.theory.statement import Risk, require, theorem
+from simlab.theory.two_state import TwoState, check_two_state, spectrum, two_state_response
 
 __all__ = ["asgd_average_lower", "asgd_average_upper", "jain_asgd_upper"]
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
+from simlab.theory.statement import require, theorem
 
 __all__ = [
     "dual_schedule",

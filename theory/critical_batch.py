@@ -11,9 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
-from theory.two_state import spectrum
+from simlab.theory.statement import require, theorem
+from simlab.theory.two_state import spectrum
 
 __all__ = [
     "CriticalExponents",

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.last_iterate import RUN, check_run
-from theory.statement import require, theorem
-from theory.summation import suffix_sums
+from simlab.theory.last_iterate import RUN, check_run
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import suffix_sums
 
 __all__ = [
     "defazio_last_iterate",

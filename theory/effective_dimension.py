@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
+from simlab.theory.statement import require, theorem
 
 __all__ = [
     "complex_band_end",

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import Risk, require, theorem
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "eigencurve_lr",

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from theory._sums import power, two_rates
-from theory.sandwich import Response, check_kurtosis, sandwich_bounds, worst_mass
-from theory.statement import Risk, require, theorem
+from simlab.theory._sums import power, two_rates
+from simlab.theory.sandwich import Response, check_kurtosis, sandwich_bounds, worst_mass
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "critical_batch",

@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_banded
 from scipy.optimize import brentq
-
-from theory.last_iterate import RUN, check_run
-from theory.sharper_last_iterate import iterate_squares, minimise_last_square
-from theory.statement import require, theorem
+from simlab.theory.last_iterate import RUN, check_run
+from simlab.theory.sharper_last_iterate import iterate_squares, minimise_last_square
+from simlab.theory.statement import require, theorem
 
 __all__ = ["HardInstance", "hard_instance", "sharper_attained"]
 

@@ -11,8 +11,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import Risk, require, theorem
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "jain_batch_doubling_upper",

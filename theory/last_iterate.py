@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma
-
-from theory.statement import require, theorem
-from theory.summation import memory_sums, prefix_sums, suffix_sums
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import memory_sums, prefix_sums, suffix_sums
 
 __all__ = [
     "BaseLr",

@@ -12,8 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
+from simlab.theory.statement import require, theorem
 
 __all__ = [
     "dexter_coherence_upper",

@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
-
-from theory.statement import Risk, require, theorem
-from theory.summation import suffix_sums
+from simlab.theory.statement import Risk, require, theorem
+from simlab.theory.summation import suffix_sums
 
 __all__ = ["decay_to_merge", "decayed_risk", "merge_to_decay", "merged_risk"]
 

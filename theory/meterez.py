@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory._sums import one_minus_power, power, two_rates
-from theory.sandwich import Response, check_kurtosis, sandwich_bounds, worst_mass
-from theory.statement import Risk, require, theorem
+from simlab.theory._sums import one_minus_power, power, two_rates
+from simlab.theory.sandwich import Response, check_kurtosis, sandwich_bounds, worst_mass
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "tail_average_additive_noise_risk",

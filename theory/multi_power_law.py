@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
-from theory.summation import memory_sums, prefix_sums
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import memory_sums, prefix_sums
 
 __all__ = ["LUO_2025", "MultiPowerConstants", "multi_power_law"]
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import Risk, require, theorem
-from theory.two_state import spectrum
+from simlab.theory.statement import Risk, require, theorem
+from simlab.theory.two_state import spectrum
 
 __all__ = ["nqm_ema", "nqm_momentum"]
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import Risk, require, theorem
-from theory.two_state import spectrum
+from simlab.theory.statement import Risk, require, theorem
+from simlab.theory.two_state import spectrum
 
 __all__ = ["HeavyBallStages", "pan_heavy_ball_upper", "pan_stages"]
 

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import gamma as gamma_function
 from scipy.special import zeta
-
-from theory.statement import require, theorem
+from simlab.theory.statement import require, theorem
 
 __all__ = ["Phase", "compute_optimal", "f_ac", "f_pp", "k_pp", "sketch_risk"]
 

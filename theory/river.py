@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
-from theory.summation import prefix_sums, suffix_sums
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import prefix_sums, suffix_sums
 
 __all__ = [
     "bigram_hessian_trace",

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
+from simlab.theory.statement import require, theorem
 
 __all__ = [
     "Decay",

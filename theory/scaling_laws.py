@@ -15,10 +15,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import Risk, require, theorem
-from theory.two_state import TwoState, two_state_mass
-from theory.volterra import flow_weights, recur, volterra_inputs
+from simlab.theory.statement import Risk, require, theorem
+from simlab.theory.two_state import TwoState, two_state_mass
+from simlab.theory.volterra import flow_weights, recur, volterra_inputs
 
 __all__ = [
     "LawExponents",

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.last_iterate import RUN, check_run
-from theory.statement import require, theorem
-from theory.summation import suffix_sums
+from simlab.theory.last_iterate import RUN, check_run
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import suffix_sums
 
 __all__ = ["schedule_free_dual_lr", "schedule_free_edge", "schedule_free_last_iterate"]
 

@@ -65,10 +65,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.last_iterate import HORIZONS, RUN, BaseLr, check_run, wsd_limit
-from theory.statement import require, theorem
-from theory.summation import suffix_sums
+from simlab.theory.last_iterate import HORIZONS, RUN, BaseLr, check_run, wsd_limit
+from simlab.theory.statement import require, theorem
+from simlab.theory.summation import suffix_sums
 
 __all__ = [
     "sharper_last_iterate",

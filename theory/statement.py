@@ -18,8 +18,7 @@ from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.sources import SOURCES, Source
+from simlab.theory.sources import SOURCES, Source
 
 __all__ = ["Kind", "OutsideAssumptions", "Provenance", "Risk", "Theorem", "registered", "require", "theorem"]
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.statement import require, theorem
+from simlab.theory.statement import require, theorem
 
 __all__ = ["critical_lr", "mode_mass", "stability_mass", "stationary_risk"]
 

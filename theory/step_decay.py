@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from theory.sandwich import Response, sandwich_bounds, stage_response, worst_mass
-from theory.statement import Risk, require, theorem
+from simlab.theory.sandwich import Response, sandwich_bounds, stage_response, worst_mass
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "step_decay_lower",

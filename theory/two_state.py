@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
-
-from theory.statement import Risk, require, theorem
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "TwoState",

@@ -16,9 +16,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
-
-from theory.statement import Risk, require, theorem
-from theory.two_state import spectrum
+from simlab.theory.statement import Risk, require, theorem
+from simlab.theory.two_state import spectrum
 
 __all__ = ["homogenized_sgd", "sgd_isotropic", "sgd_spectral", "sgd_volterra", "sgd_volterra_constant"]
 

@@ -19,10 +19,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-
-from theory._sums import power
-from theory.sandwich import Response, sandwich_bounds, schedule_response, stage_response
-from theory.statement import Risk, require, theorem
+from simlab.theory._sums import power
+from simlab.theory.sandwich import Response, sandwich_bounds, schedule_response, stage_response
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "default_block",

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from theory._sums import one_minus_power, power
-from theory.statement import Risk, require, theorem
+from simlab.theory._sums import one_minus_power, power
+from simlab.theory.statement import Risk, require, theorem
 
 __all__ = [
     "zou_average_lower",

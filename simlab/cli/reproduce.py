@@ -10,7 +10,7 @@ import typer
 from simlab.cli.common import app, complain
 
 if TYPE_CHECKING:
-    from figures.reproduction import Scale
+    from simlab.figures.reproduction import Scale
 
 __all__ = ["reproduce_figures"]
 
@@ -30,8 +30,8 @@ def reproduce_figures(
 
     What the gallery holds already, made by the same code, is not made again: after Ctrl-C the same command goes on.
     """
-    from figures.gallery import listing, reproduce, summary
     from simlab.errors import InputError
+    from simlab.figures.gallery import listing, reproduce, summary
 
     if listed:
         typer.echo(listing())

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.conformance.check import Arguments
-from theory.hard_instance import HardInstance
+from simlab.theory.hard_instance import HardInstance
 
 __all__ = ["Pieces", "bad_runs", "draw_lr", "draw_norms", "fixed", "hard_pieces", "random_pieces", "run"]
 

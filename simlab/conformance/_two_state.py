@@ -13,7 +13,7 @@ from simlab.methods.base import Method
 from simlab.methods.stability import second_moment_radius
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule
-from theory.two_state import TwoState, two_state_critical_lr
+from simlab.theory.two_state import TwoState, two_state_critical_lr
 
 FloatArray = npt.NDArray[np.float64]
 BATCHES = (1.0, 1.0, 2.0, 8.0, 64.0)

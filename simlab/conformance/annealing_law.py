@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-import theory.annealing_law as own
+import simlab.theory.annealing_law as own
 from simlab.conformance._sgd import draw_lr
 from simlab.conformance.check import Arguments, Check, Comparison
 

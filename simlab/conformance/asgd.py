@@ -8,8 +8,8 @@ import numpy.typing as npt
 import simlab as sl
 from simlab.conformance._two_state import constant, draw_spectrum, lyapunov_response
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import asgd as t
-from theory.two_state import TwoState
+from simlab.theory import asgd as t
+from simlab.theory.two_state import TwoState
 
 FloatArray = npt.NDArray[np.float64]
 LONG = 60_000

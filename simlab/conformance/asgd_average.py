@@ -11,9 +11,9 @@ import numpy.typing as npt
 import simlab as sl
 from simlab.conformance._two_state import constant, draw_spectrum, mode_risks
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import asgd_average as t
-from theory.asgd import asgd_cutoffs, jain_2018_rule, li_2024_rule
-from theory.two_state import TwoState, two_state_mass
+from simlab.theory import asgd_average as t
+from simlab.theory.asgd import asgd_cutoffs, jain_2018_rule, li_2024_rule
+from simlab.theory.two_state import TwoState, two_state_mass
 
 FloatArray = npt.NDArray[np.float64]
 

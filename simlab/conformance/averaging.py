@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simlab import methods
 from simlab.conformance._sgd import averaged, draw_lr, draw_weights, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory.averaging import dual_schedule, ema_matching_tail, tail_by_ema_lower, tail_by_ema_upper
+from simlab.theory.averaging import dual_schedule, ema_matching_tail, tail_by_ema_lower, tail_by_ema_upper
 
 __all__ = ["CHECKS"]
 

@@ -12,8 +12,8 @@ import simlab as sl
 from simlab.conformance._two_state import constant, draw_spectrum, lyapunov_response
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.methods.base import Method
-from theory import critical_batch as t
-from theory.two_state import TwoState
+from simlab.theory import critical_batch as t
+from simlab.theory.two_state import TwoState
 
 FloatArray = npt.NDArray[np.float64]
 MODES = 4000

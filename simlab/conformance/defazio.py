@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-import theory.defazio as own
+import simlab.theory.defazio as own
 from simlab.conformance._convex import bad_runs, draw_lr, draw_norms, fixed, hard_pieces, random_pieces, run
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.conformance.sharper_last_iterate import worst_case
-from theory.hard_instance import hard_instance
+from simlab.theory.hard_instance import hard_instance
 
 __all__ = ["CHECKS"]
 

@@ -12,7 +12,7 @@ from simlab.conformance._sgd import draw_spectrum, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.engines.exact import exact
 from simlab.problems import LinearRegression
-from theory.effective_dimension import (
+from simlab.theory.effective_dimension import (
     complex_band_end,
     effective_dimension,
     k_dagger,

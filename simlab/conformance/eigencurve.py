@@ -9,13 +9,13 @@ import numpy as np
 from simlab import methods, schedules
 from simlab.conformance._sgd import draw_lr, draw_problem, draw_spectrum, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory.eigencurve import (
+from simlab.theory.eigencurve import (
     eigencurve_lr,
     eigencurve_similar_upper,
     eigencurve_variance_upper,
     last_iterate_upper,
 )
-from theory.statement import Risk
+from simlab.theory.statement import Risk
 
 __all__ = ["CHECKS"]
 

@@ -13,7 +13,7 @@ from simlab.conformance._sgd import draw_problem, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.methods import Method
 from simlab.problems import LinearRegression
-from theory.ema import (
+from simlab.theory.ema import (
     critical_batch,
     critical_lr_scaling,
     ema_additive_noise_risk,
@@ -24,7 +24,7 @@ from theory.ema import (
     ema_mean_bias_upper,
     ema_upper,
 )
-from theory.stationary import critical_lr
+from simlab.theory.stationary import critical_lr
 
 __all__ = ["CHECKS"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-import theory.hard_instance as own
+import simlab.theory.hard_instance as own
 from simlab.conformance._convex import bad_runs, draw_lr, hard_pieces, run
 from simlab.conformance.check import Arguments, Check, Comparison
 

@@ -11,7 +11,7 @@ from simlab import methods, schedules
 from simlab.conformance._sgd import draw_problem, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.problems import LinearRegression
-from theory.jain2018 import (
+from simlab.theory.jain2018 import (
     jain_batch_doubling_upper,
     jain_batch_threshold,
     jain_final_iterate_upper,
@@ -19,7 +19,7 @@ from theory.jain2018 import (
     jain_model_average_upper,
     jain_tail_average_upper,
 )
-from theory.statement import Risk
+from simlab.theory.statement import Risk
 
 __all__ = ["CHECKS"]
 

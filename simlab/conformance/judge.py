@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.conformance.check import Comparison
-from theory.statement import Kind
+from simlab.theory.statement import Kind
 
 __all__ = ["holds", "ratios", "violations"]
 

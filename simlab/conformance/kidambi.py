@@ -11,8 +11,8 @@ import numpy.typing as npt
 import simlab as sl
 from simlab.conformance._two_state import constant, matrices, mode_risks
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import kidambi as t
-from theory.two_state import TwoState
+from simlab.theory import kidambi as t
+from simlab.theory.two_state import TwoState
 
 FloatArray = npt.NDArray[np.float64]
 

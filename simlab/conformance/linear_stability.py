@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import linear_stability as t
+from simlab.theory import linear_stability as t
 
 FloatArray = npt.NDArray[np.float64]
 

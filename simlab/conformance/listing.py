@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import getdoc
 
-import theory
+from simlab import theory
 from simlab.errors import unknown_name
 
 __all__ = ["entry_text", "listing"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import theory.merging as own
+import simlab.theory.merging as own
 from simlab.conformance._sgd import averaged, draw_lr, draw_problem, draw_weights, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
 

@@ -10,14 +10,14 @@ from simlab import methods
 from simlab.conformance._sgd import draw_problem, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.methods import Method
-from theory.effective_dimension import k_star
-from theory.meterez import (
+from simlab.theory.effective_dimension import k_star
+from simlab.theory.meterez import (
     tail_average_additive_noise_risk,
     tail_average_cutoff_upper,
     tail_average_lower,
     tail_average_upper,
 )
-from theory.stationary import critical_lr
+from simlab.theory.stationary import critical_lr
 
 __all__ = ["CHECKS"]
 

@@ -10,8 +10,8 @@ import simlab as sl
 from simlab.conformance._two_state import constant, draw_spectrum, mode_risks
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.methods.base import Method
-from theory import noisy_quadratic as t
-from theory.statement import Risk, Theorem
+from simlab.theory import noisy_quadratic as t
+from simlab.theory.statement import Risk, Theorem
 
 LONG = 40_000
 

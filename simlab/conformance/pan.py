@@ -6,7 +6,7 @@ import numpy as np
 
 import simlab as sl
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import pan as t
+from simlab.theory import pan as t
 
 
 def _draw(rng: np.random.Generator) -> Arguments:

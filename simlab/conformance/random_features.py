@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 
 import simlab as sl
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import random_features as t
+from simlab.theory import random_features as t
 
 FloatArray = npt.NDArray[np.float64]
 MODES = 10**8

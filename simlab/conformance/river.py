@@ -15,7 +15,7 @@ from simlab.engines.valley import exact_valley
 from simlab.methods import Method
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import StraightValley
-from theory import river as t
+from simlab.theory import river as t
 
 __all__ = ["CHECKS", "draw_hills", "mode_losses"]
 

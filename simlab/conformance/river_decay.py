@@ -15,7 +15,7 @@ from simlab.engines.exact import exact
 from simlab.engines.valley import exact_valley
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import StraightValley
-from theory import river_decay as t
+from simlab.theory import river_decay as t
 
 __all__ = ["CHECKS", "final_losses"]
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from simlab.conformance._sgd import averaged, draw_lr, draw_problem, draw_weights, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory.sandwich import additive_noise_risk, risk_from_history, sandwich_lower, sandwich_upper
-from theory.statement import Risk
-from theory.stationary import critical_lr
+from simlab.theory.sandwich import additive_noise_risk, risk_from_history, sandwich_lower, sandwich_upper
+from simlab.theory.statement import Risk
+from simlab.theory.stationary import critical_lr
 
 __all__ = ["CHECKS"]
 

@@ -13,9 +13,9 @@ from simlab.conformance._two_state import BATCHES
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.conformance.random_features import gradient_risk
 from simlab.conformance.volterra import draw_problem, draw_schedule, engine
-from theory import scaling_laws as t
-from theory.random_features import sketch_risk
-from theory.two_state import two_state_critical_lr
+from simlab.theory import scaling_laws as t
+from simlab.theory.random_features import sketch_risk
+from simlab.theory.two_state import two_state_critical_lr
 
 FloatArray = npt.NDArray[np.float64]
 

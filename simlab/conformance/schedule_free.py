@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
-import theory.schedule_free as own
+import simlab.theory.schedule_free as own
 from simlab.conformance._convex import bad_runs, draw_lr, draw_norms, fixed, random_pieces
 from simlab.conformance.check import Arguments, Check, Comparison
 

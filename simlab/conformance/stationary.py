@@ -7,7 +7,7 @@ import numpy as np
 from simlab.conformance._sgd import draw_spectrum, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.problems import LinearRegression
-from theory.stationary import critical_lr, stability_mass, stationary_risk
+from simlab.theory.stationary import critical_lr, stability_mass, stationary_risk
 
 __all__ = ["CHECKS"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from simlab import methods, schedules
 from simlab.conformance._sgd import draw_problem, mode_risk
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory.statement import Risk
-from theory.stationary import critical_lr
-from theory.step_decay import step_decay_lower, step_decay_minimax_upper, step_decay_upper
+from simlab.theory.statement import Risk
+from simlab.theory.stationary import critical_lr
+from simlab.theory.step_decay import step_decay_lower, step_decay_minimax_upper, step_decay_upper
 
 __all__ = ["CHECKS"]
 

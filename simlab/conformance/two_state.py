@@ -19,8 +19,8 @@ from simlab.conformance._two_state import (
     radius,
 )
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import two_state as t
-from theory.two_state import TwoState
+from simlab.theory import two_state as t
+from simlab.theory.two_state import TwoState
 
 LONG = 60_000
 

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import theory
-from simlab import conformance
+from simlab import conformance, theory
 from simlab.conformance.check import Check
 from simlab.conformance.judge import ratios, violations
 from simlab.engines.arguments import worker_count

@@ -8,7 +8,7 @@ import simlab as sl
 from simlab.conformance._two_state import draw_spectrum
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.methods.base import Method
-from theory import varre as t
+from simlab.theory import varre as t
 
 
 def acsgd_average(beta: float, alpha: float, steps: int) -> Method:

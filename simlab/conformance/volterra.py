@@ -11,8 +11,8 @@ import numpy.typing as npt
 import simlab as sl
 from simlab.conformance._two_state import BATCHES, KURTOSES, draw_spectrum, mode_risks
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory import volterra as t
-from theory.two_state import two_state_critical_lr
+from simlab.theory import volterra as t
+from simlab.theory.two_state import two_state_critical_lr
 
 FloatArray = npt.NDArray[np.float64]
 

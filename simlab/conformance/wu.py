@@ -11,10 +11,10 @@ from simlab import methods, schedules
 from simlab.conformance._sgd import draw_problem, mode_risk
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.schedules import Schedule
-from theory.effective_dimension import k_star
-from theory.statement import Risk
-from theory.stationary import critical_lr
-from theory.wu import (
+from simlab.theory.effective_dimension import k_star
+from simlab.theory.statement import Risk
+from simlab.theory.stationary import critical_lr
+from simlab.theory.wu import (
     default_block,
     wu_geometric_lower,
     wu_geometric_sandwich_lower,

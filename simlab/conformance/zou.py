@@ -10,9 +10,9 @@ import numpy as np
 from simlab import methods
 from simlab.conformance._sgd import draw_problem, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
-from theory.effective_dimension import k_star
-from theory.statement import Risk
-from theory.zou import (
+from simlab.theory.effective_dimension import k_star
+from simlab.theory.statement import Risk
+from simlab.theory.zou import (
     zou_average_lower,
     zou_average_upper,
     zou_iterate_variance_upper,

@@ -1,14 +1,19 @@
-"""What the public doors of the engines accept alike: one method or several, and a number of threads."""
+"""What the public doors of the engines accept alike: a problem, methods, threads, and who hears of progress."""
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from simlab.errors import InputError, check_count
+import numpy as np
+
+from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Method
+from simlab.schedules import Schedule
 
-__all__ = ["MethodArgument", "Progress", "named_methods", "worker_count"]
+__all__ = ["MethodArgument", "Progress", "check_problem", "check_progress", "named_methods", "worker_count"]
 
 MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
 Progress = Callable[[int, int], None]
@@ -18,21 +23,51 @@ def named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | Non
     """The methods and their labels; no labels for a single method, which gets no run axis."""
     if isinstance(method, Method):
         return [method], None
-    pairs = list(method.items()) if isinstance(method, Mapping) else [(str(m), m) for m in method]
+    given: Any = method
+    if isinstance(given, Schedule):
+        raise InputError(f"method = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).")
+    if isinstance(method, Mapping):
+        pairs: list[tuple[Any, Any]] = list(method.items())
+    else:
+        pairs = [(None, m) for m in check_entries("method", method, "methods, such as methods.sgd(schedule)")]
     if not pairs:
         raise InputError("method is an empty list; give at least one method.")
-    for name, m in pairs:
+    for j, (name, m) in enumerate(pairs):
         if not isinstance(m, Method):
-            raise InputError(
-                f"method {name!r} is {type(m).__name__}, not a method; make one with methods.sgd(schedule)."
-            )
-    names = [name for name, _ in pairs]
+            which = f"method[{j}]" if name is None else f"method {brief(name)}"
+            raise InputError(f"{which} is {type(m).__name__}, not a method; make one with methods.sgd(schedule).")
+    names = [str(m) if name is None else name for name, m in pairs]
     seen: dict[str, int] = {}
     for j, name in enumerate(names):
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:
             names[j] = f"{name} #{seen[name]}"
     return [m for _, m in pairs], names
+
+
+def check_problem(problem: Any, allowed: type | tuple[type, ...], names: str) -> None:
+    """Refuse what is no problem of the `allowed` kinds, called `names`; a method in its place has its own remedy."""
+    if isinstance(problem, allowed):
+        return
+    order = "; the problem comes first, the method second" if isinstance(problem, Method) else ""
+    raise InputError(f"problem is {type(problem).__name__}, not a problem{order}; give {names}.")
+
+
+def check_progress(progress: Any) -> Progress | bool | None:
+    """None, true or false, or a function of two numbers, or an InputError."""
+    if progress is None or isinstance(progress, bool | np.bool_):
+        return None if progress is None else bool(progress)
+    remedy = "give True, False, or a function (done, total)"
+    if not callable(progress):
+        raise InputError(f"progress = {brief(progress)} is not a function; {remedy}.")
+    try:
+        inspect.signature(progress).bind(0, 1)
+    except TypeError:
+        raise InputError(f"progress = {brief(progress)} does not take two numbers; {remedy}.") from None
+    except ValueError:  # a builtin that does not say what it takes
+        pass
+    report: Progress = progress
+    return report
 
 
 def worker_count(threads: int | None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from simlab._version import __version__
 from simlab.checkpoint import Checkpoint
+from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.devices import choose
 from simlab.engines.recording import Record, Status, record_steps
@@ -26,7 +26,7 @@ from simlab.engines.sampling import (
     quantile_levels,
 )
 from simlab.engines.swarm import Kept, Plan, Swarm, run_swarm
-from simlab.errors import InputError, check_count, unknown_name
+from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.kernels.descent import Noisy
 from simlab.kernels.philox import LANES
 from simlab.methods.base import Method
@@ -51,6 +51,7 @@ class _River(Protocol):
     def split(self, points: FloatArray) -> Split: ...
 
 
+@door
 def descend(
     landscape: Landscape,
     method: MethodArgument,
@@ -106,10 +107,15 @@ def descend(
     """
     methods, runs = named_methods(method)
     if not isinstance(landscape, Landscape):
-        raise InputError(f"landscape = {landscape!r} is no landscape; make one with simlab.river.curved() or custom.")
+        raise InputError(
+            f"landscape = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom."
+        )
     given = noises.none() if noise is None else noise
     if not isinstance(given, noises.Noise):
-        raise InputError(f"noise = {noise!r} is not a noise; write simlab.river.noise.isotropic({noise!r}).")
+        raise InputError(f"noise = {brief(noise)} is not a noise; write simlab.river.noise.isotropic(1.0), say.")
+    course: Any = river
+    if course is not None and (isinstance(course, str) or not callable(getattr(course, "split", None))):
+        raise InputError(f"river = {brief(river)} is not a river; find one with simlab.river.find.river(landscape).")
     if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
         raise unknown_name("dtype", dtype, ["float64"])
     plan = Plan(
@@ -152,10 +158,9 @@ def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> Non
     steepest = landscape.sharpness()
     peak = max(each.learning_rate.peak() for each in methods)
     if steepest > 0.0 and peak > 2.0 / steepest:
-        warnings.warn(
+        notice(
             f"lr reaches {peak:g}, above 2 / lam_max = {2.0 / steepest:g} at the start, where gradient descent is "
-            f"unstable; run as asked.",
-            stacklevel=3,
+            f"unstable; run as asked."
         )
 
 

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.doors import door
+from simlab.engines.arguments import (
+    MethodArgument,
+    Progress,
+    check_problem,
+    check_progress,
+    named_methods,
+    worker_count,
+)
 from simlab.engines.devices import choose
 from simlab.engines.recording import Record, RunResult, Tick, record_steps
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, check_count, check_entries
 from simlab.methods.base import Method
-from simlab.problems import DiagonalProblem, EmpiricalRegression
+from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
 from simlab.progress import ProgressBar
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
+
+if TYPE_CHECKING:
+    from simlab.kernels.layout import NodeArrays
 
 __all__ = ["exact", "exact_results"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+PROBLEMS = "a LinearRegression, NoisyQuadratic, RandomFeatures or EmpiricalRegression"
 Job = Callable[[Tick], list[RunResult]]
 
 
+@door
 def exact(
     problem: DiagonalProblem | EmpiricalRegression,
     method: MethodArgument,
@@ -64,14 +77,12 @@ def exact(
     noise_variance / 2 if that is larger. Ctrl-C returns what has been computed, with status "interrupted". Raises
     InputError for bad input.
     """
+    check_problem(problem, (EmpiricalRegression, DiagonalProblem), PROBLEMS)
     methods, labels = named_methods(method)
+    progress = check_progress(progress)
     partition = from_spec(subspaces)
     workers = worker_count(threads)
     shots = _snapshot_steps(snapshots, methods)
-    if not isinstance(problem, (EmpiricalRegression, DiagonalProblem)):
-        raise InputError(
-            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic or RandomFeatures."
-        )
     simple = not (deterministic or shots is not None or isinstance(problem, EmpiricalRegression))
     if _on_gpu(device, simple):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
@@ -113,8 +124,8 @@ def exact_results(
 def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> IntArray | None:
     if snapshots is None:
         return None
-    shortest = min(m.length for m in methods)
-    return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in snapshots]).astype(np.int64)
+    shortest, steps = min(m.length for m in methods), check_entries("snapshots", snapshots, "steps")
+    return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in steps]).astype(np.int64)
 
 
 def _on_gpu(device: str, simple: bool) -> bool:
@@ -129,22 +140,45 @@ def _on_gpu(device: str, simple: bool) -> bool:
     return simple
 
 
+class _Labelled(NamedTuple):
+    """A method with what it runs on (None for a data set), the names of the subspaces and the label of every node."""
+
+    method: Method
+    nodes: NodeArrays | None
+    names: list[str]
+    labels: IntArray
+
+
 def _labelled(
-    problem: DiagonalProblem | EmpiricalRegression,
-    start: IntArray,
-    stop: IntArray,
-    methods: list[Method],
-    partition: Subspaces,
-) -> Iterator[tuple[Method, list[str], IntArray]]:
-    """Every method with the names of the subspaces and the label of every node."""
-    names, labels = None, None
-    for method in methods:
-        # Only `effective` reads the training time, and only it differs from run to run.
-        own = partition.expression == "effective()"
-        if names is None or labels is None or own:
-            training_time = method.learning_rate.total() if own else 0.0
-            names, labels = partition.labels(start, stop, problem.dim, problem.count_at_least, training_time)
-        yield method, names, labels
+    problem: DiagonalProblem | EmpiricalRegression, methods: list[Method], partition: Subspaces, together: bool = False
+) -> list[_Labelled]:
+    """Every method with its nodes and labels; nodes of equal modes are cut where a subspace ends within one.
+
+    Only `effective` reads the training time, and only it differs from run to run; `together` cuts the nodes of all runs
+    alike.
+    """
+    from simlab.kernels.layout import NodeArrays
+
+    own = partition.expression == "effective()"
+    times = [method.learning_rate.total() if own else 0.0 for method in methods]
+    facts = (problem.dim, problem.count_at_least)
+
+    def edges(*moments: float) -> list[int]:
+        divisible = isinstance(problem, LinearRegression) and not problem.compressed
+        return sorted({e for time in moments for e in partition.boundaries(*facts, time)}) if divisible else []
+
+    made: dict[float, tuple[NodeArrays | None, list[str], IntArray]] = {}
+    if isinstance(problem, EmpiricalRegression):
+        index = np.arange(problem.dim, dtype=np.int64)
+        made = {time: (None, *partition.labels(index, index + 1, *facts, time)) for time in set(times)}
+    else:
+        modes = problem.modes().cut(edges(*times) if together or not own else [])
+        shared = NodeArrays(modes)
+        for time in set(times):
+            cut = modes.cut(edges(time))
+            nodes = shared if cut is modes else NodeArrays(cut)
+            made[time] = (nodes, *partition.labels(cut.start, cut.stop, *facts, time))
+    return [_Labelled(method, *made[time]) for method, time in zip(methods, times, strict=True)]
 
 
 def _gpu_job(
@@ -152,16 +186,15 @@ def _gpu_job(
 ) -> tuple[list[Job], list[str], int]:
     """One job that takes all runs, the names of the subspaces, and the work of one step."""
     from simlab.engines.cuda_moments import MomentJob, run_moments_gpu
-    from simlab.kernels.layout import NodeArrays
 
-    assert isinstance(problem, DiagonalProblem)
-    modes = problem.modes()
-    nodes = NodeArrays(modes)
     runs: list[MomentJob] = []
     names: list[str] = []
-    for method, names, labels in _labelled(problem, modes.start, modes.stop, methods, partition):
+    size = 0
+    for method, nodes, names, labels in _labelled(problem, methods, partition):
+        assert nodes is not None
         runs.append(MomentJob(nodes, method, record_steps(record, method.length), labels, len(names)))
-    return [lambda tick: run_moments_gpu(runs, tick=tick)], names, nodes.size
+        size = max(size, nodes.size)
+    return [lambda tick: run_moments_gpu(runs, tick=tick)], names, size
 
 
 def _jobs(
@@ -174,25 +207,21 @@ def _jobs(
 ) -> tuple[list[Job], list[str], int]:
     """Runs that wait to be called with their tick, the names of the subspaces, and the work of one step."""
     options: dict[str, Any] = {"deterministic": deterministic, "snapshots": snapshots}
-    start: IntArray
     run: Callable[..., RunResult]
-    if isinstance(problem, EmpiricalRegression):
-        from simlab.engines.empirical import run_empirical
-
-        size = problem.dim
-        start = np.arange(size, dtype=np.int64)
-        stop, run = start + 1, partial(run_empirical, problem)
-    else:
-        from simlab.engines.diagonal import run_diagonal
-        from simlab.kernels.layout import NodeArrays
-
-        modes = problem.modes()
-        nodes = NodeArrays(modes)
-        start, stop, size, run = modes.start, modes.stop, nodes.lam.size, partial(run_diagonal, nodes)
     jobs: list[Job] = []
     names: list[str] = []
+    size = 0
     recorded = {length: record_steps(record, length) for length in {method.length for method in methods}}
-    for method, names, labels in _labelled(problem, start, stop, methods, partition):
+    for method, nodes, names, labels in _labelled(problem, methods, partition, together=snapshots is not None):
+        if isinstance(problem, EmpiricalRegression):
+            from simlab.engines.empirical import run_empirical
+
+            size, run = problem.dim, partial(run_empirical, problem)
+        else:
+            from simlab.engines.diagonal import run_diagonal
+
+            assert nodes is not None
+            size, run = max(size, nodes.lam.size), partial(run_diagonal, nodes)
         steps = recorded[method.length]
         jobs.append(partial(_start, run, method, steps, labels, len(names), options))
     return jobs, names, size

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count
 from simlab.schedules import Schedule
 
 __all__ = ["DEFAULT_RECORDS", "Record", "RunResult", "Status", "Tick", "record_steps", "training_time"]
@@ -61,15 +61,20 @@ def record_steps(record: Record, length: int) -> IntArray:
             return np.unique(np.round(np.linspace(0, length, DEFAULT_RECORDS)).astype(np.int64))
         if record != "all":
             raise InputError(
-                f"record = {record!r} is not known; give a number, 'linear', 'all', or the steps themselves."
+                f"record = {brief(record)} is not known; give a number, 'linear', 'all', or the steps themselves."
             )
         return np.arange(length + 1, dtype=np.int64)
     if record is None or isinstance(record, (int, float, np.integer)):
         count = check_count("record", DEFAULT_RECORDS if record is None else record, low=2)
         inner = np.geomspace(1.0, length, min(count, length + 1) - 1)
         return np.unique(np.concatenate([[0], np.round(inner), [length]]).astype(np.int64))
-    steps = np.asarray(record)
-    if steps.ndim != 1 or steps.size == 0 or not np.all(np.isfinite(steps)) or np.any(steps != np.round(steps)):
+    try:
+        steps = np.asarray(record)
+    except ValueError:  # a ragged list
+        steps = np.zeros((0, 0))
+    if steps.dtype.kind not in "iuf" or steps.ndim != 1 or steps.size == 0:
+        raise InputError(f"record = {brief(record)} is no list of steps; give a number, 'linear', 'all', or the steps.")
+    if not np.all(np.isfinite(steps)) or np.any(steps != np.round(steps)):
         raise InputError("record holds something that is no step; give whole numbers between 0 and the last step.")
     if steps.min() < 0 or steps.max() > length:
         raise InputError(f"record goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.")

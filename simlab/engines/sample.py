@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.checkpoint import Checkpoint
+from simlab.doors import door
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.devices import choose
 from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble
@@ -18,13 +19,12 @@ from simlab.engines.sampling import (
     MOST_STEPS,
     Ticker,
     check_counters,
-    entries,
     fingerprint,
     mean_and_error,
     order_statistics,
     quantile_levels,
 )
-from simlab.errors import check_count, unknown_name
+from simlab.errors import check_count, check_entries, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.problems.draws import Draws, draws_of
@@ -37,6 +37,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+@door
 def sample(
     problem: DiagonalProblem | EmpiricalRegression,
     method: MethodArgument,
@@ -165,7 +166,7 @@ def check_sampling(
 def _precision(dtype: Any) -> Precision:
     try:
         name = np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError):
         name = str(dtype)
     if name == "float32":
         return "float32"
@@ -176,7 +177,7 @@ def _precision(dtype: Any) -> Precision:
 
 def _watched(coordinates: Sequence[int] | None, dim: int) -> IntArray:
     """0-based indices of the coordinates whose trajectories are kept."""
-    wanted = [] if coordinates is None else entries("coordinates", coordinates)
+    wanted = [] if coordinates is None else check_entries("coordinates", coordinates)
     return np.array([check_count("coordinates", i, high=dim) for i in wanted], dtype=np.int64) - 1
 
 

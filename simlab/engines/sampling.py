@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
-from simlab.engines.arguments import Progress
-from simlab.errors import InputError, check_number
+from simlab.engines.arguments import Progress, check_progress
+from simlab.errors import InputError, check_entries, check_number
 from simlab.methods.base import Method
 from simlab.progress import ProgressBar
 
@@ -21,7 +21,6 @@ __all__ = [
     "MOST_STEPS",
     "Ticker",
     "check_counters",
-    "entries",
     "fingerprint",
     "mean_and_error",
     "order_statistics",
@@ -41,6 +40,7 @@ class Ticker:
     """Counts the steps of all replicas and shows them; called with those of a chunk, it says whether to go on."""
 
     def __init__(self, label: str, total: int, progress: Progress | bool | None) -> None:
+        progress = check_progress(progress)
         self.total, self.done = total, 0
         self.bar = ProgressBar(label, "steps", None if progress is None else bool(progress))
         self.report: Any = progress if callable(progress) else self.bar
@@ -58,17 +58,9 @@ class Ticker:
         self.bar.close()
 
 
-def entries(field: str, values: Any) -> list[Any]:
-    """The entries of a sequence, or an InputError."""
-    try:
-        return list(values)
-    except TypeError:
-        raise InputError(f"{field} = {values!r} is not a sequence; give a list of numbers.") from None
-
-
 def quantile_levels(quantiles: Any) -> FloatArray:
     """Levels within [0, 1], or an InputError."""
-    return np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in entries("quantiles", quantiles)])
+    return np.array([check_number("quantiles", q, low=0.0, high=1.0) for q in check_entries("quantiles", quantiles)])
 
 
 def check_counters(method: Method) -> None:

@@ -11,7 +11,6 @@ the recursion of every other coordinate but for the slope s, which makes it affi
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from simlab._version import __version__
+from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, named_methods
 from simlab.engines.exact import exact
 from simlab.engines.recording import Record, record_steps
@@ -37,6 +37,7 @@ IntArray = npt.NDArray[np.int64]
 CHUNK = 16_384
 
 
+@door
 def exact_valley(
     valley: StraightValley,
     method: MethodArgument,
@@ -167,8 +168,7 @@ def _warn_if_unstable(valley: StraightValley, method: Method) -> None:
     found = method.stability(steepest)
     if not found.stable and found.learning_rate > 0.0:
         name = method.expression if len(method.expression) <= 60 else f"{method.expression[:60]}.."
-        warnings.warn(
+        notice(
             f"the peak learning rate {found.learning_rate:g} of {name} is not below "
-            f"{found.critical_lr:.6g}, where curvature {steepest.eigenvalues[0]:g} becomes unstable; run as asked.",
-            stacklevel=3,
+            f"{found.critical_lr:.6g}, where curvature {steepest.eigenvalues[0]:g} becomes unstable; run as asked."
         )

@@ -11,8 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simlab.doors import door
 from simlab.engines.recording import record_steps
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count, check_path
 from simlab.experiment.compare import variants
 from simlab.experiment.engine import check_sampler, engine_table, sampling
 from simlab.experiment.method import METHODS, WRAPPERS, build_method, wrappers_of
@@ -41,8 +42,9 @@ class Experiment:
     are relative to. `engine` is "exact", "sample" or "both".
     """
 
+    @door
     def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
-        self.folder = Path(folder).resolve()
+        self.folder = check_path("folder", folder).resolve()
         self._tree = canonical(tree, self.folder)
         problem = self._tree["problem"]
         self._source = source = build_problem(problem, self.folder)
@@ -58,14 +60,17 @@ class Experiment:
         self.problem: Problem = compress(source, problem, self._record["subspaces"], list(self.runs.values()))
 
     @classmethod
+    @door
     def from_dict(cls, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> Experiment:
         """The experiment of tables {"problem": {...}, ...}, as `to_dict` gives them."""
         return cls(tree, folder)
 
     @classmethod
+    @door
     def from_file(cls, path: str | PathLike[str]) -> Experiment:
         """The experiment of a TOML file; paths in it are relative to its folder."""
-        return cls(read_toml(path), Path(path).resolve().parent)
+        source = check_path("path", path)
+        return cls(read_toml(source), source.resolve().parent)
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical tables, a fresh JSON-able copy: what was given, kinds by their own names, paths absolute.
@@ -75,6 +80,7 @@ class Experiment:
         copy: dict[str, Any] = plain(self._tree, "")
         return copy
 
+    @door
     def run(self, progress: Callable[[int, int], None] | bool | None = None, threads: int | None = None) -> RiskTrace:
         """The risk of all runs: exact (`simlab.exact`), or sampled where engine = "sample"; `sample` adds the other
         leg of engine = "both".
@@ -96,6 +102,7 @@ class Experiment:
         given = {**self._record, "device": device, "threads": threads, "progress": progress}
         return self._signed(exact(self.problem, self._methods, **given))
 
+    @door
     def sample(
         self, progress: Callable[[int, int], None] | bool | None = None, threads: int | None = None
     ) -> RiskTrace:
@@ -211,7 +218,7 @@ class Experiment:
 def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     """The tables of a TOML file; InputError names the line and column where it does not parse."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(check_path("path", path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror or error}); give the path of an experiment file."
@@ -219,7 +226,11 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8 (byte {error.start}); save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}; correct it there.") from None
+        raise InputError(f"{path} is not valid TOML: {' '.join(str(error).split())}; correct it there.") from None
+    except RecursionError:
+        raise InputError(f"{path} nests its tables and lists too deeply; write it flatter.") from None
+    except ValueError:  # Python does not read whole numbers of more than some thousand digits
+        raise InputError(f"{path} holds a whole number of thousands of digits; give one that can be used.") from None
 
 
 # -- the canonical form
@@ -244,10 +255,12 @@ def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tu
         copy["method"] = {"kind": "sgd"}
     problem = copy["problem"]
     if kinds == tuple(PROBLEMS) and str(problem.get("kind")).lower().startswith("river"):
-        raise InputError(f"problem.kind = {problem['kind']!r} is a river valley; give the file to simlab run or sweep.")
+        raise InputError(
+            f"problem.kind = {brief(problem['kind'])} is a river valley; give the file to simlab run or sweep."
+        )
     problem["kind"] = kind_of(problem, "problem", kinds)
     if problem["kind"] == "data" and isinstance(problem.get("path"), str):
-        problem["path"] = str((folder / problem["path"]).resolve())
+        problem["path"] = _absolute(folder, problem["path"], "problem.path")
     _canonical_schedule(copy.get("schedule"), "schedule", folder)
     _canonical_method(copy.get("method"), "method", folder)
     for part, canonical in (("schedules", _canonical_schedule), ("methods", _canonical_method)):
@@ -257,11 +270,15 @@ def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tu
     return {name: copy[name] for name in TABLES if name in copy}
 
 
+def _absolute(folder: Path, name: str, field: str) -> str:
+    return str((folder / check_path(field, name)).resolve())
+
+
 def _canonical_schedule(table: Any, path: str, folder: Path) -> None:
     if isinstance(table, dict) and "kind" in table:
         table["kind"] = kind_of(table, path, SCHEDULES)
         if table["kind"] == "csv" and isinstance(table.get("path"), str):
-            table["path"] = str((folder / table["path"]).resolve())
+            table["path"] = _absolute(folder, table["path"], f"{path}.path")
 
 
 def _canonical_method(table: Any, path: str, folder: Path) -> None:

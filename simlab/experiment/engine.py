@@ -8,7 +8,7 @@ from typing import Any
 
 from simlab.checkpoint import Checkpoint
 from simlab.engines.devices import choose
-from simlab.errors import InputError
+from simlab.errors import InputError, check_path
 from simlab.experiment.tables import Table, call, check_keys, kind_of, shown
 
 __all__ = ["ENGINES", "check_sampler", "engine_table", "sampling"]
@@ -58,5 +58,5 @@ def sampling(table: Table, folder: Path) -> dict[str, Any]:
     """The keyword arguments for `simlab.sample`; a checkpoint folder is relative to the experiment's."""
     arguments: dict[str, Any] = call(options, table, "engine", {})
     if arguments["checkpoint"] is not None:
-        arguments["checkpoint"] = folder / arguments["checkpoint"]
+        arguments["checkpoint"] = folder / check_path("engine.checkpoint", arguments["checkpoint"])
     return arguments

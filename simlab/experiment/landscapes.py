@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simlab.errors import InputError, check_count, check_number, unknown_name
+from simlab.errors import InputError, check_count, check_floats, check_number, unknown_name
 from simlab.experiment.tables import Table, call, kind_of, shown
 from simlab.river.straight import StraightValley
 
@@ -176,7 +176,7 @@ def _noise(table: Table, optimum: Any) -> Noise:
 
 def _spread(name: str, ends: Sequence[float], count: int | None) -> Any:
     """Curvatures as they are, or `count` of them in equal ratios between two, the largest first."""
-    lam = np.asarray(ends, dtype=np.float64)
+    lam = check_floats(name, ends)
     if count is None:
         return lam
     if lam.size != 2 or not np.all(lam > 0.0):

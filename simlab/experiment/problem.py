@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -13,7 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_number, unknown_name
+from simlab.delimited import Rows, read_rows
+from simlab.doors import notice
+from simlab.errors import InputError, brief, check_number, check_path, unknown_name
 from simlab.experiment.tables import Table, call, kind_of, shown, within
 from simlab.methods import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
@@ -44,18 +47,21 @@ def measured(
 ) -> Problem:
     """The regression on the rows of a file (see `LinearRegression.from_data`); `path` is relative to `folder`.
 
-    csv: a header and rows of numbers; npy: one matrix; npz: the matrix `features`. `target` is a column, by its number
-    from 0 (negative: from the end) or, in a csv, its name; or, in an npz, the name of the array that holds it.
+    csv: rows of numbers, under a header or not; npy: one matrix; npz: the matrix `features`. `target` is a column, by
+    its number from 0 (negative: from the end) or, in a csv, its name; or, in an npz, the name of the array that holds
+    it.
     """
     readers: dict[str, Callable[[Path, str | int], tuple[FloatArray, FloatArray]]] = {
         ".csv": _read_csv,
         ".npy": _read_npy,
         ".npz": partial(_read_npz, features=features),
     }
-    where = folder / path
+    where = folder / check_path("path", path)
     if where.suffix.lower() not in readers:
-        raise InputError(f"path = {path!r} ends in none of {', '.join(readers)}; give a file of such a kind.")
+        raise InputError(f"path = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.")
     try:
+        with where.open("rb"):
+            pass
         X, y = readers[where.suffix.lower()](where, target)
     except OSError as error:
         raise InputError(
@@ -69,36 +75,54 @@ def measured(
 
 
 def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
-    with path.open(encoding="utf-8") as lines:
-        header = [name.strip().strip('"') for name in lines.readline().split(",")]
-        if isinstance(target, str) and target not in header:
-            raise unknown_name(f"target (columns of {path.name})", target, header)
-        rows = [line for line in lines if line.strip()]
-    if not rows:
-        raise InputError(f"path = {str(path)!r} has a header and no rows; give at least one row of numbers.")
-    try:
-        matrix = np.loadtxt(rows, delimiter=",", ndmin=2)
-    except ValueError as error:
-        reason = str(error).rstrip(".")
-        raise InputError(f"path = {str(path)!r} is no table of numbers ({reason}); correct that row.") from None
-    if matrix.shape[1] != len(header):
+    table = read_rows(path)
+    if not table.rows:
+        raise InputError(f"path = {str(path)!r} is empty; give a file with rows of numbers.")
+    line, first = table.rows[0]
+    if isinstance(target, str) and target in first:
+        return _split(_numbers(table, table.rows[1:], first), first.index(target))
+    if not all(math.isfinite(table.number(cell)) for cell in first):
+        if isinstance(target, str):
+            raise unknown_name(f"target (columns of {path.name})", target, first)
+        return _split(_numbers(table, table.rows[1:], first), target)
+    if isinstance(target, str):
         raise InputError(
-            f"path = {str(path)!r} has {len(header)} names in its header and {matrix.shape[1]} columns; mend it."
+            f"target = {brief(target)} is no column of {path.name}, whose line {line} is no header but numbers; give "
+            f"the number of a column, such as -1 for the last."
         )
-    return _split(matrix, header.index(target) if isinstance(target, str) else target)
+    notice(f"{path.name} has no header: its line {line} is taken as a row of numbers.")
+    return _split(_numbers(table, table.rows, [str(j) for j in range(len(first))]), target)
+
+
+def _numbers(table: Rows, rows: list[tuple[int, list[str]]], header: list[str]) -> FloatArray:
+    """The cells as a matrix; InputError names the line of the first that is no finite number."""
+    if not rows:
+        raise InputError(f"path = {str(table.path)!r} has a header and no rows; give at least one row of numbers.")
+    matrix = np.empty((len(rows), len(header)))
+    for i, (line, cells) in enumerate(rows):
+        matrix[i] = [table.number(cell) for cell in cells]
+        if not np.all(np.isfinite(matrix[i])):
+            j = int(np.flatnonzero(~np.isfinite(matrix[i]))[0])
+            what = brief(cells[j]) if cells[j] else "nothing"
+            raise InputError(
+                f"{table.path.name} line {line} has {what} in its column {brief(header[j])}, which is no number; "
+                f"correct that row, or leave it out."
+            )
+    return matrix
 
 
 def _read_npy(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
     try:
         matrix = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"path = {str(path)!r} is no array ({error}); give one written by numpy.save.") from None
+    except (ValueError, EOFError, MemoryError):
+        raise InputError(f"path = {str(path)!r} is no array of numbers; give one written by numpy.save.") from None
     if isinstance(target, str):
-        raise InputError(f"target = {target!r} is a name, and an npy file has none; give the number of a column.")
+        raise InputError(f"target = {brief(target)} is a name, and an npy file has none; give the number of a column.")
     return _split(matrix, target)
 
 
 def _read_npz(path: Path, target: str | int, features: str) -> tuple[FloatArray, FloatArray]:
+    import zlib
     from zipfile import BadZipFile
 
     try:
@@ -110,19 +134,19 @@ def _read_npz(path: Path, target: str | int, features: str) -> tuple[FloatArray,
             return (matrix, archive[target]) if isinstance(target, str) else _split(matrix, target)
     except InputError:
         raise
-    except (ValueError, EOFError, BadZipFile, AttributeError) as error:
-        raise InputError(
-            f"path = {str(path)!r} is no npz archive ({error}); give one written by numpy.savez."
-        ) from None
+    except (ValueError, EOFError, BadZipFile, AttributeError, KeyError, NotImplementedError, MemoryError, zlib.error):
+        raise InputError(f"path = {str(path)!r} is no npz archive; give one written by numpy.savez.") from None
 
 
 def _split(matrix: FloatArray, column: int) -> tuple[FloatArray, FloatArray]:
     """(all other columns, the column) of a matrix, shapes (n, d) and (n,)."""
     if matrix.ndim != 2 or matrix.shape[1] < 2:
         raise InputError(f"path holds an array of shape {matrix.shape}; give a matrix of at least two columns.")
+    if matrix.dtype.kind not in "biuf":
+        raise InputError(f"path holds an array of {matrix.dtype}; give a matrix of real numbers.")
     if not -matrix.shape[1] <= column < matrix.shape[1]:
         raise InputError(f"target = {column} is no column; give one from 0 to {matrix.shape[1] - 1}.")
-    return np.delete(matrix, column, axis=1), matrix[:, column]
+    return np.delete(matrix, int(column), axis=1), matrix[:, int(column)]
 
 
 PROBLEMS: dict[str, Any] = {
@@ -165,7 +189,7 @@ def tolerance(table: Table) -> float | None:
         raise InputError(
             f"problem.compress = {shown(value)} is not understood; give true or a tolerance such as 1e-10."
         )
-    return float(value)
+    return check_number("problem.compress: tolerance", value, low=1e-13, high=0.1)
 
 
 def compress(problem: Problem, table: Table, subspaces: Subspaces, methods: Sequence[Method]) -> Problem:
@@ -181,9 +205,7 @@ def compress(problem: Problem, table: Table, subspaces: Subspaces, methods: Sequ
 
 def check_compressible(problem: Problem, table: Table) -> LinearRegression:
     """The problem, if nodes can stand for its modes and problem.compress is a tolerance; else an InputError."""
-    wanted = tolerance(table)
-    if wanted is not None:
-        check_number("problem.compress: tolerance", wanted, low=1e-13, high=0.1)
+    tolerance(table)
     if not isinstance(problem, LinearRegression):
         raise InputError(
             f"problem.compress: kind {table['kind']!r} has noise that differs between modes; leave it out."
@@ -213,7 +235,7 @@ class _AllRuns(Method):
     @classmethod
     def of(cls, methods: Sequence[Method]) -> _AllRuns:
         distinct = {method.expression: method for method in methods}
-        first = {f.name: getattr(methods[0], f.name) for f in fields(Method)}
+        first = {f.name: getattr(methods[0], f.name) for f in fields(Method) if f.init}
         return cls(**first, runs=tuple(distinct.values()))
 
     def test_functions(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,18 @@ Eigenvalues = Callable[[], npt.ArrayLike]
 
 
 def csv(
-    path: str, steps: int | None = None, lr_column: str = "lr", step_column: str = "step", *, folder: Path
+    path: str,
+    steps: int | None = None,
+    lr_column: str = "lr",
+    step_column: str = "step",
+    first_step: int | None = None,
+    every: float | None = None,
+    between: Literal["linear", "hold"] = "linear",
+    *,
+    folder: Path,
 ) -> Schedule:
-    """The schedule of a csv file with columns of steps and values; `path` is relative to `folder`."""
-    return from_csv(folder / path, lr_column, step_column, steps)
+    """The schedule of a csv file with columns of steps and values (see `from_csv`); `path` is relative to `folder`."""
+    return from_csv(folder / path, lr_column, step_column, steps, first_step, every, between)
 
 
 SCHEDULES: dict[str, Callable[..., Schedule]] = {**FAMILIES, "array": from_array, "csv": csv}

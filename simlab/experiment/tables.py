@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import reprlib
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -20,7 +19,7 @@ from typing import Any, Literal, Union
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count, unknown_name
+from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.schedules import Schedule
 from simlab.schedules.cooldowns import COOLDOWNS
 from simlab.schedules.registry import spelling
@@ -38,30 +37,45 @@ _WORDS = {
     Schedule: "a schedule table",
 }
 
+DEEPEST = 32
+"""Levels of tables and lists in a file."""
+
+LARGEST = 10**308
+"""Largest whole number that is a float, about."""
+
 _SHAPED = {name for _, names in COOLDOWNS.values() for name in names} | {"knots"}
 """Parameters of the shapes of a decline, which families with a shape pass on and refuse where they do not belong."""
 
 
 def shown(value: object) -> str:
     """The value as a refusal prints it: abbreviated, on one line, in TOML's words for truth."""
-    return str(value).lower() if isinstance(value, bool) else reprlib.repr(value)
+    return str(value).lower() if isinstance(value, bool) else brief(value)
 
 
-def plain(value: Any, path: str) -> Any:
+def plain(value: Any, path: str, depth: int = 0) -> Any:
     """A deep copy of `value` as TOML and JSON know it: dict, list, str, bool, int, float; or an InputError."""
+    if depth > DEEPEST:
+        raise InputError(f"{_short(path)} is nested more than {DEEPEST} levels deep; write it flatter.")
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+        names = {key: f"{path}.{key}" if path else str(key) for key in value}
+        return {str(key): plain(item, names[key], depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, np.generic):
-        return value.item()
+        return [plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"{_short(path)} = {shown(value)} is beyond the range of numbers; give a smaller one.")
     if isinstance(value, str | bool | int | float):
         return value
+    path = _short(path)
     raise InputError(
         f"{path} = {shown(value)} is a {type(value).__name__}; give a number, string, boolean, list or table."
     )
+
+
+def _short(path: str) -> str:
+    """A path of the tables as a refusal names it: its end, where it is long."""
+    return path if len(path) <= 80 else f"..{path[-78:]}"
 
 
 def table_at(tree: Mapping[str, Any], key: str, path: str) -> Table:
@@ -130,17 +144,22 @@ def call(
             given[key] = nested(value, where)
         else:
             _check_type(value, accepted, where)
-    with within(path, schema):
+    with within(path, schema, given):
         return function(**injected, **given)
 
 
 def _of_kind(table: Table, word: str = "") -> str:
-    return f"{word} kind {table['kind']!r}" if word else f" ({table['kind']})" if "kind" in table else ""
+    return (
+        f"{word} kind {brief(table['kind'])}" if word else f" ({brief(table['kind'])[1:-1]})" if "kind" in table else ""
+    )
 
 
 @contextmanager
-def within(path: str, names: Collection[str]) -> Iterator[None]:
-    """Refusals raised inside are located: prefixed by `path` where they begin with one of `names`, else "path: "."""
+def within(path: str, names: Collection[str], given: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Refusals raised inside are located: prefixed by `path` where they begin with one of `names`, else "path: ".
+
+    What a library raises about numbers (an overflow, a shape) is not quoted: the refusal names the values `given`.
+    """
     try:
         yield
     except InputError as error:
@@ -150,9 +169,10 @@ def within(path: str, names: Collection[str]) -> Iterator[None]:
         raise InputError(f"{path}{joint}{message}") from None
     except MemoryError:
         raise InputError(f"{path}: this does not fit into memory; make it smaller.") from None
-    except (TypeError, ValueError, ArithmeticError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: these values do not go together ({reason}); check shapes and ranges.") from None
+    except (ValueError, ArithmeticError):
+        values = [f"{name} = {shown(value)}" for name, value in (given or {}).items() if name != "kind"]
+        what = ", ".join(values[:6]) + (", .." if len(values) > 6 else "") or "these values"
+        raise InputError(f"{path}: {what} do not go together; check shapes and ranges.") from None
 
 
 # -- types
@@ -200,5 +220,9 @@ def _check_type(value: Any, accepted: frozenset[type], path: str) -> None:
     if not fits:
         what = "is a table" if isinstance(value, dict) else "is not of the right type"
         raise InputError(f"{path} = {shown(value)} {what}; give {_wanted(accepted)}.")
-    if isinstance(value, float) and accepted == {int}:
-        check_count(path, value, low=0)
+    if isinstance(value, float) and int in accepted and float not in accepted:
+        # A float passes for a whole number, 1e5 for 100000, if it is one.
+        if not value.is_integer():
+            raise InputError(f"{path} = {shown(value)} is not of the right type; give {_wanted(accepted)}.")
+        if accepted == {int}:
+            check_count(path, value, low=0)

@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from simlab.doors import door
 from simlab.engines.sampling import quantile_levels
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, check_count, check_path
 from simlab.experiment.document import RECORD, Experiment, canonical, read_toml
 from simlab.experiment.engine import check_sampler
 from simlab.experiment.landscapes import RIVERS, build_valley
@@ -53,7 +54,7 @@ def descending(table: Table, folder: Path) -> dict[str, Any]:
             if given[name] is not None:
                 check_count(name, given[name])
     if given["checkpoint"] is not None:
-        given["checkpoint"] = folder / given["checkpoint"]
+        given["checkpoint"] = folder / check_path("engine.checkpoint", given["checkpoint"])
     return given
 
 
@@ -71,8 +72,9 @@ class RiverExperiment(Experiment):
     and `sampled_split` replace `run` and `sample`.
     """
 
+    @door
     def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
-        self.folder = Path(folder).resolve()
+        self.folder = check_path("folder", folder).resolve()
         self._tree = canonical(tree, self.folder, RIVERS)
         table = self._tree["problem"]
         self._built = build_valley(table)
@@ -88,9 +90,19 @@ class RiverExperiment(Experiment):
         self._options = descending(engine, self.folder) if self.engine != "exact" else {}
 
     @classmethod
+    @door
     def from_file(cls, path: str | PathLike[str]) -> RiverExperiment:
         """The experiment of a TOML file; paths in it are relative to its folder."""
-        return cls(read_toml(path), Path(path).resolve().parent)
+        source = check_path("path", path)
+        return cls(read_toml(source), source.resolve().parent)
+
+    def run(self, progress: Any = None, threads: int | None = None) -> NoReturn:
+        """A valley has no trace of risks: refused, in favour of `split`."""
+        raise InputError("run gives the risk of a regression, which a river valley is not; call split() instead.")
+
+    def sample(self, progress: Any = None, threads: int | None = None) -> NoReturn:
+        """A valley has no trace of risks: refused, in favour of `sampled_split`."""
+        raise InputError("sample gives the risk of a regression, which a river is not; call sampled_split() instead.")
 
     def split(self, threads: int | None = None) -> xr.Dataset:
         """River and hills by (run, step): by the exact engine, or from samples where engine = "sample"."""

@@ -1,5 +1,6 @@
 """Methods in state-space form: z <- M_t z - b_t g(c_t . z), evaluated at o_t . z. Wrappers append a coordinate."""
 
+from simlab.doors import unknown_attributes
 from simlab.methods.accelerated import (
     AsgdParameters,
     acc_sgd,
@@ -43,3 +44,15 @@ __all__ = [
     "torch_momentum",
     "weight_decay",
 ]
+
+_ADAPTIVE = "it divides by a history of gradients, so it is no linear method; take heavy_ball or nesterov"
+ELSEWHERE = {
+    **dict.fromkeys(("adagrad", "adam", "adamw", "lion", "muon", "rmsprop", "signsgd"), _ADAPTIVE),
+    "momentum": "take heavy_ball, or torch_momentum for that of torch.optim.SGD",
+    "nag": "take nesterov",
+    "polyak": "take heavy_ball for his momentum, average for his averaging",
+    "swa": "take tail_average",
+}
+"""Names of other libraries, and what to take in their place."""
+
+__getattr__ = unknown_attributes(__name__, __all__, ELSEWHERE)

@@ -7,17 +7,20 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count, check_fraction, check_number
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_count, check_fraction, check_number
 from simlab.methods.base import (
     Coefficients,
     Method,
     Number,
     batch_of,
+    builder,
     constant_rows,
     fraction_schedule,
     label,
     lr_schedule,
 )
+from simlab.methods.weights import newest_share
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule, as_schedule
 
@@ -44,6 +47,7 @@ class AsgdParameters(TypedDict):
     beta: float
 
 
+@builder
 def asgd(lr: Schedule, gamma: Number, beta: float, alpha: float | None = None, batch: Number = 1) -> Method:
     """Accelerated SGD of Jain et al. 2018: y = alpha x + (1-alpha) v; x <- y - delta g(y); v <- beta y + (1-beta) v -
     gamma g(y).
@@ -89,6 +93,7 @@ def _following(lr: Schedule, peak: float) -> Schedule:
     return lr * (peak / top) if top > 0.0 else lr
 
 
+@door
 def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters:
     """ASGD parameters of Jain et al. 2018 (arXiv 1704.08227) for Gaussian data; constants reconstructed, not an oracle.
 
@@ -97,8 +102,9 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     sqrt(kappa kappa~)), beta = c3 r / sqrt(kappa kappa~), alpha = sqrt(kappa kappa~) / (c2 r + sqrt(kappa kappa~)), c1
     in (0, 1/2). The tests hold the resulting method stable by the exact operator; the paper's wording was not at hand.
     """
-    if not 0.0 < c1 < 0.5:
-        raise InputError(f"c1 = {c1!r} is outside (0, 1/2); the paper's range.")
+    _check_problem(problem)
+    if not 0.0 < check_number("c1", c1) < 0.5:
+        raise InputError(f"c1 = {brief(c1)} is outside (0, 1/2); the paper's range.")
     modes = problem.modes()
     smallest = float(modes.eigenvalues.min())
     r_square = float(modes.multiplicity @ modes.eigenvalues) + 2.0 * float(modes.eigenvalues.max())
@@ -114,6 +120,12 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     )
 
 
+def _check_problem(problem: Any) -> None:
+    if not isinstance(problem, DiagonalProblem):
+        raise InputError(f"problem = {brief(problem)} has no independent coordinates; give a LinearRegression, say.")
+
+
+@door
 def li_2024_rule(
     problem: DiagonalProblem, effective_dim: int, delta: float | None = None, psi: float = 3.0
 ) -> AsgdParameters:
@@ -123,6 +135,7 @@ def li_2024_rule(
     1 / (2 psi tr H) and gamma to 1 / (2 psi sum_{i > k~} lam_i), not below delta. psi is the fourth-moment constant,
     3 for Gaussian data. The form of beta is the paper's, the constants 1/2 are reconstructed.
     """
+    _check_problem(problem)
     effective_dim = check_count("effective_dim", effective_dim, high=problem.dim - 1)
     psi = check_number("psi", psi, low=1.0)
     modes = problem.modes()
@@ -136,6 +149,7 @@ def li_2024_rule(
     return AsgdParameters(delta=short, gamma=gamma, alpha=1.0 / (1.0 + beta), beta=beta)
 
 
+@builder
 def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_const: float = 0.7) -> Method:
     """AccSGD as its authors published it, in the state (w, wbar); output is the last iterate w.
 
@@ -174,6 +188,7 @@ def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_cons
     )
 
 
+@builder
 def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
     """AcSGD: y = (n x + z) / (n + 1); x <- y - lr g(y); z <- z - alpha (n + 1) g(y), n = 0, 1, ..; evaluated at x.
 
@@ -204,6 +219,7 @@ def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
     )
 
 
+@builder
 def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: float = 0.0) -> Method:
     """Schedule-Free SGD: y = (1-beta) z + beta x; z <- z - lr g(y); x <- (1-c) x + c z; evaluated at x, in the state
     (z, x).
@@ -214,13 +230,11 @@ def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: fl
     lr = lr_schedule(lr)
     mix = fraction_schedule(beta, lr.length, "beta")
     power = check_number("power", power, low=0.0)
-    weight = np.arange(1.0, lr.length + 1.0) ** power * np.maximum.accumulate(lr.values()) ** 2
-    total = np.cumsum(weight)
-    share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0.0)
+    share = newest_share(lr, power)
 
     def coefficients(start: int, stop: int) -> Coefficients:
         n = stop - start
-        rate, ck, m = lr.values(start, stop), share[start:stop], mix.values(start, stop)
+        rate, ck, m = lr.values(start, stop), share(start, stop), mix.values(start, stop)
         M = np.zeros((n, 2, 2))
         M[:, 0, 0], M[:, 1, 0], M[:, 1, 1] = 1.0, ck, 1.0 - ck
         return Coefficients(M, np.stack([rate, ck * rate], axis=1), np.stack([1.0 - m, m], axis=1))
@@ -237,6 +251,7 @@ def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: fl
     )
 
 
+@builder
 def dana(lr: Schedule, g3: float, decay: float = 0.0, delta: float = 8.0, g1: float = 1.0, batch: Number = 1) -> Method:
     """DANA: y <- (1 - D_t) y + g1 g(w); w <- w - lr_t g(w) - g3_t y, D_t = delta / (delta + t), in the state (w, y).
 

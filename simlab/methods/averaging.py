@@ -14,9 +14,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_count, check_number, unknown_name
-from simlab.methods.base import Coefficients, Method, Number, constant_rows, fraction_schedule, label
-from simlab.schedules import Schedule
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
+from simlab.methods.base import (
+    Coefficients,
+    Method,
+    Number,
+    builder,
+    check_inner,
+    constant_rows,
+    fraction_schedule,
+    label,
+)
+from simlab.methods.weights import corrected_weights
 
 __all__ = ["average", "ema", "merge", "merge_weights", "polynomial_average", "tail_average"]
 
@@ -32,8 +42,6 @@ def _averaged(
     remake: Callable[[Method], Method],
 ) -> Method:
     """`inner` with the coordinate a <- (1 - rho_t) a + rho_t w appended and read out."""
-    if not isinstance(inner, Method):
-        raise InputError(f"method = {inner!r} is not a method; wrap one, such as methods.sgd(schedule).")
     if form not in ("new", "old"):
         raise unknown_name("form", form, ["new", "old"])
     k = inner.state_size
@@ -67,6 +75,7 @@ def _averaged(
     )
 
 
+@builder
 def ema(inner: Method, decay: Number = 0.999, form: Form = "new", bias_corrected: bool = False) -> Method:
     """Exponential moving average of the iterates: a <- alpha a + (1 - alpha) w, from a = w_0.
 
@@ -74,41 +83,36 @@ def ema(inner: Method, decay: Number = 0.999, form: Form = "new", bias_corrected
     average starts from nothing and is divided by its total weight 1 - alpha^t, as Adam's moments are. Source of form
     "old": Li and Gu 2025, w_avg_t = alpha w_avg_(t-1) + (1 - alpha) w_(t-1).
     """
+    inner = check_inner(inner)
     alpha = fraction_schedule(decay, inner.length, "decay")
-    rho = _corrected_weights(alpha) if bias_corrected else lambda start, stop: 1.0 - alpha.values(start, stop)
+    if bias_corrected and alpha(0) == 1.0:
+        raise InputError("decay = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.")
+    rho = corrected_weights(alpha) if bias_corrected else lambda start, stop: 1.0 - alpha.values(start, stop)
     expression = label(
         "ema", inner, decay=decay, form=None if form == "new" else form, bias_corrected=bias_corrected or None
     )
     return _averaged(inner, rho, form, expression, lambda m: ema(m, decay, form, bias_corrected))
 
 
-def _corrected_weights(alpha: Schedule) -> Callable[[int, int], FloatArray]:
-    """rho_t = (1 - alpha_t) / (1 - alpha_0 .. alpha_t): the weight of the newest iterate in a normalised EMA."""
-    decay = alpha.values()
-    with np.errstate(divide="ignore"):
-        log_product = np.cumsum(np.log(decay))
-    kept = -np.expm1(log_product)
-    if kept[0] == 0.0:
-        raise InputError("decay = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.")
-    weights = (1.0 - decay) / kept
-    return lambda start, stop: weights[start:stop]
-
-
+@builder
 def average(inner: Method, start: int = 0, form: Form = "new") -> Method:
     """Uniform average of the iterates w_start .. w_t (form "new") or w_start .. w_(t-1) ("old"); before that, w itself.
 
     Polyak and Juditsky 1992; form "old" with start = 0 is the w_0 .. w_(N-1) average of Zou et al. 2021.
     """
+    inner = check_inner(inner)
     first = check_count("start", start, low=0, high=inner.length)
     expression = label("average", inner, start=start, form=None if form == "new" else form)
     return _averaged(inner, _uniform_weights(first, form), form, expression, lambda m: average(m, start, form))
 
 
+@builder
 def tail_average(inner: Method, window: float = 0.5, form: Form = "new") -> Method:
     """Uniform average of the last iterates of the run: `window` of them, a step count or a fraction of the run.
 
     Jain et al. 2018 (arXiv 1610.03774); "new" ends with w_T, "old" with w_(T-1).
     """
+    inner = check_inner(inner)
     if isinstance(window, float) and window <= 1.0:
         n = max(1, round(check_number("window", window, low=0.0) * inner.length))
     else:
@@ -129,11 +133,13 @@ def _uniform_weights(first: int, form: str) -> Callable[[int, int], FloatArray]:
     return rho
 
 
+@builder
 def polynomial_average(inner: Method, power: float = 3.0, form: Form = "new") -> Method:
     """Polynomial-decay average: rho_t = (power + 1) / (t + 1 + power); power 0 is the uniform average of w_1 ... w_t.
 
     Shamir and Zhang 2013 (arXiv 1212.1824), section 4.
     """
+    inner = check_inner(inner)
     p = check_number("power", power, low=0.0)
 
     def rho(begin: int, end: int) -> FloatArray:
@@ -144,6 +150,7 @@ def polynomial_average(inner: Method, power: float = 3.0, form: Form = "new") ->
     return _averaged(inner, rho, form, expression, lambda m: polynomial_average(m, power, form))
 
 
+@builder
 def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None = None) -> Method:
     """The merge sum_j weights_j w_(steps_j) / sum_j weights_j of checkpoints (default: equal weights).
 
@@ -151,9 +158,11 @@ def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None =
     and the iterate itself before the first. Weights may be negative as long as no partial sum is zero. Source: Tian et
     al. 2025 (arXiv 2507.17634); `merge_weights` gives the weights that stand for a decay.
     """
-    taken = [check_count(f"steps[{j}]", t, low=0, high=inner.length) for j, t in enumerate(steps)]
+    inner = check_inner(inner)
+    listed = enumerate(check_entries("steps", steps, "steps"))
+    taken = [check_count(f"steps[{j}]", t, low=0, high=inner.length) for j, t in listed]
     if not taken or any(b <= a for a, b in itertools.pairwise(taken)):
-        raise InputError(f"steps = {list(steps)!r} must hold increasing steps, at least one; sort them.")
+        raise InputError(f"steps = {brief(taken)} must hold increasing steps, at least one; sort them.")
     amount: FloatArray = np.ones(len(taken)) if weights is None else check_array("weights", weights, length=len(taken))
     partial = np.cumsum(amount)
     if np.any(np.abs(partial) <= 1e-12 * np.abs(amount).sum()):
@@ -170,12 +179,11 @@ def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None =
                 out[t - 1 - begin] = share
         return out
 
-    expression = label(
-        "merge", inner, steps=list(taken), weights=None if weights is None else [float(a) for a in amount]
-    )
-    return _averaged(inner, rho, "new", expression, lambda m: merge(m, steps, weights))
+    expression = label("merge", inner, steps=taken, weights=None if weights is None else [float(a) for a in amount])
+    return _averaged(inner, rho, "new", expression, lambda m: merge(m, taken, weights))
 
 
+@door
 def merge_weights(decay: npt.ArrayLike) -> FloatArray:
     """Checkpoint weights c_0 .. c_k whose tail sums are `decay` w_1 .. w_k, shape (k,) -> (k + 1,).
 

@@ -16,14 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_number
-from simlab.schedules import Schedule, as_schedule
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_kind, check_number
+from simlab.schedules import Schedule, as_schedule, from_array
+from simlab.schedules.extremes import shortened
 
 if TYPE_CHECKING:
     from simlab.methods.stability import Stability
@@ -34,14 +37,28 @@ __all__ = [
     "Method",
     "Number",
     "batch_of",
+    "builder",
+    "check_inner",
     "constant_rows",
     "fraction_schedule",
     "lr_schedule",
 ]
 
+P = ParamSpec("P")
+
 FloatArray = npt.NDArray[np.float64]
 Number = float | Schedule
 """What a hyper-parameter may be: one number, or a schedule as long as that of the learning rate."""
+
+MOST_WRAPPERS = 64
+"""Wrappers around one method: each adds a state coordinate, and a few frames to every call."""
+
+
+WALKED = 1 << 16
+"""Longest batch schedule whose values are looked at one by one; of longer ones, one for each constant stretch."""
+
+MOST_BATCHES = 10**8
+"""Most values of a batch schedule that are looked at."""
 
 
 class Coefficients(NamedTuple):
@@ -65,6 +82,7 @@ class Method:
     readout_of : (start, stop) -> o, shape (stop - start, k), for the iterates start .. stop - 1 <= T.
     learning_rate, batch, momentum : schedules, for the trace and the stability analysis (momentum may be None).
     rescale : factor -> the same method with every learning rate multiplied by it.
+    made_by : the call that made it, where `builder` did: what pickle and copy keep, for the rest is closures.
     """
 
     expression: str
@@ -76,6 +94,20 @@ class Method:
     batch: Schedule | float
     rescale: Callable[[float], Method]
     momentum: Schedule | None = None
+    made_by: partial[Method] | None = field(default=None, init=False, repr=False)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return super().__reduce_ex__(protocol) if self.made_by is None else (self.made_by, ())
+
+    @property
+    def wrappers(self) -> int:
+        """How many methods this one is wrapped around, one within the other."""
+        depth, made = 0, self.made_by
+        while made is not None:
+            inner = made.args[0] if made.args else made.keywords.get("inner")
+            made = inner.made_by if isinstance(inner, Method) else None
+            depth += isinstance(inner, Method)
+        return depth
 
     @property
     def state_size(self) -> int:
@@ -104,6 +136,7 @@ class Method:
             return self.batch.values(start, stop)
         return np.full(stop - start, self.batch)
 
+    @door
     def stability(self, problem: DiagonalProblem, step: int | None = None, period: int | None = None) -> Stability:
         """Mean-square stability on `problem` with all hyper-parameters frozen at `step` (default: at the peak lr).
 
@@ -135,14 +168,36 @@ class Method:
         return self.expression
 
 
+def builder(function: Callable[P, Method]) -> Callable[P, Method]:
+    """A public function that makes a method: a door (`simlab.doors`) that leaves its call on what it returns."""
+    make = door(function)
+
+    @wraps(function)
+    def build(*args: P.args, **kwargs: P.kwargs) -> Method:
+        method = make(*args, **kwargs)
+        object.__setattr__(method, "made_by", partial(build, *args, **kwargs))
+        return method
+
+    return build
+
+
+def check_inner(inner: Any) -> Method:
+    """The method that a wrapper is put around, or an InputError."""
+    method = check_kind("inner", inner, Method, "a method", "wrap one, such as methods.sgd(schedule)")
+    if method.wrappers >= MOST_WRAPPERS:
+        raise InputError(f"inner has {method.wrappers} wrappers already; wrap a method at most {MOST_WRAPPERS} times.")
+    return method
+
+
 def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
-    """The learning-rate schedule of a method; it must be a Schedule because it sets the length of the run."""
+    """The learning-rate schedule of a method, which sets the length of the run: a Schedule, or values for each step."""
     if isinstance(lr, Schedule):
         return lr
-    raise InputError(
-        f"{field} = {lr!r} is not a schedule, so the number of steps is unknown; write schedules.constant(steps, "
-        f"{lr!r})."
-    )
+    if isinstance(lr, list | tuple) or hasattr(lr, "__array__"):
+        return from_array(lr)
+    number = brief(lr) if isinstance(lr, int | float) else "0.1"
+    remedy = f"schedules.from_function({field}, steps)" if callable(lr) else f"schedules.constant(steps, {number})"
+    raise InputError(f"{field} = {brief(lr)} is not a schedule, so the number of steps is unknown; write {remedy}.")
 
 
 def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
@@ -150,7 +205,7 @@ def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
     if not isinstance(value, Schedule):
         check_number(field, value, low=0.0, high=1.0)
     schedule = as_schedule(value, length, field)
-    if schedule.peak() > 1.0:
+    if schedule.plan.bound > 1.0 and schedule.peak() > 1.0:
         raise InputError(f"{field} reaches {schedule.peak():g}, outside [0, 1]; scale the schedule down.")
     return schedule
 
@@ -158,23 +213,30 @@ def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
 def batch_of(value: Number, length: int) -> Schedule | float:
     """A batch size B >= 1: a whole number, math.inf for the full gradient, or a schedule of whole numbers."""
     if isinstance(value, Schedule):
-        schedule = as_schedule(value, length, "batch")
-        for first in range(0, length, 65536):
-            part = schedule.values(first, min(first + 65536, length))
-            bad = np.flatnonzero((part < 1.0) | (part != np.round(part)))
-            if bad.size:
-                raise InputError(
-                    f"batch at step {first + int(bad[0])} is {part[bad[0]]:g}; give whole numbers of at least 1."
-                )
-        return schedule
+        return _whole(as_schedule(value, length, "batch"))
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputError(f"batch = {value!r} is not a number; give a whole number of at least 1.")
-    size = float(value)
+        raise InputError(f"batch = {brief(value)} is not a number; give a whole number of at least 1.")
+    remedy = "give a whole number of at least 1"
+    size = check_number("batch", value, low=1.0, remedy=remedy) if isinstance(value, int) else float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):
         raise InputError(
-            f"batch = {value!r} is refused; give a whole number of at least 1 (or inf for the full gradient)."
+            f"batch = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient)."
         )
     return size
+
+
+def _whole(batch: Schedule) -> Schedule:
+    """A schedule of whole numbers >= 1, of which every constant stretch is looked at once, or an InputError."""
+    plan = shortened(batch.plan, 0, batch.length) if batch.length > WALKED else batch.plan
+    if plan.length > MOST_BATCHES:
+        raise InputError(f"batch takes more than {MOST_BATCHES} values; give it in stretches (join, step, hold).")
+    for first in range(0, plan.length, WALKED):
+        part = plan.at(np.arange(first, min(first + WALKED, plan.length), dtype=np.int64))
+        bad = np.flatnonzero((part < 1.0) | (part != np.round(part)))
+        if bad.size:
+            where = f" at step {first + int(bad[0])}" if plan is batch.plan else ""
+            raise InputError(f"batch{where} is {part[bad[0]]:g}; give whole numbers of at least 1.")
+    return batch
 
 
 def constant_rows(row: npt.ArrayLike) -> Callable[[int, int], FloatArray]:

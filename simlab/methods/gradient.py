@@ -8,24 +8,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count, check_floats
 from simlab.methods.base import (
     Coefficients,
     Method,
     Number,
     batch_of,
+    builder,
     constant_rows,
     fraction_schedule,
     label,
     lr_schedule,
 )
 from simlab.schedules import Schedule
+from simlab.schedules.arguments import LONGEST
 
 __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
+@builder
 def sgd(lr: Schedule, batch: Number = 1) -> Method:
     """Stochastic gradient descent: w <- w - lr_t g(w).
 
@@ -84,6 +87,7 @@ def _velocity_method(
     )
 
 
+@builder
 def heavy_ball(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
     """Polyak's heavy ball: v <- beta_t v - lr_t g(w); w <- w + v, from v = 0 (Polyak 1964).
 
@@ -92,6 +96,7 @@ def heavy_ball(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Metho
     return _velocity_method("heavy_ball", lr, momentum, batch, False, heavy_ball)
 
 
+@builder
 def nesterov(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
     """Nesterov's momentum: v <- beta_t v - lr_t g(w + beta_t v); w <- w + v (Sutskever et al. 2013, equations 3 and
     4).
@@ -99,6 +104,7 @@ def nesterov(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
     return _velocity_method("nesterov", lr, momentum, batch, True, nesterov)
 
 
+@builder
 def torch_momentum(
     lr: Schedule, momentum: Number = 0.9, batch: Number = 1, dampening: float = 0.0, nesterov: bool = False
 ) -> Method:
@@ -111,7 +117,7 @@ def torch_momentum(
     beta = fraction_schedule(momentum, lr.length, "momentum")
     tau = fraction_schedule(dampening, lr.length, "dampening")
     if nesterov and tau.peak() > 0.0:
-        raise InputError(f"dampening = {dampening!r} with nesterov is refused by PyTorch; set dampening to 0.")
+        raise InputError(f"dampening = {brief(dampening)} with nesterov is refused by PyTorch; set dampening to 0.")
 
     def coefficients(start: int, stop: int) -> Coefficients:
         rate, decay, damp = lr.values(start, stop), beta.values(start, stop), tau.values(start, stop).copy()
@@ -147,6 +153,7 @@ def torch_momentum(
     )
 
 
+@builder
 def qhm(lr: Schedule, momentum: Number = 0.999, nu: Number = 0.7, batch: Number = 1) -> Method:
     """Quasi-hyperbolic momentum: v <- beta v + (1 - beta) g; w <- w - lr [(1 - nu) g + nu v].
 
@@ -181,6 +188,7 @@ def qhm(lr: Schedule, momentum: Number = 0.999, nu: Number = 0.7, batch: Number 
     )
 
 
+@builder
 def generic(
     M: npt.ArrayLike,
     b: npt.ArrayLike,
@@ -200,7 +208,7 @@ def generic(
 
     The trace's learning rate is c . b, the step along the gradient at the point where it is taken.
     """
-    steps = check_count("steps", steps)
+    steps = check_count("steps", steps, high=LONGEST)
     b_rows = _rows("b", b, steps, 1)
     k = b_rows.shape[1]
     c_rows, M_rows = _rows("c", c, steps, 1, k), _rows("M", M, steps, 2, k)
@@ -209,7 +217,8 @@ def generic(
     origin = np.ones(k) if start is None else _rows("start", start, 1, 1, k)[0]
     from simlab.schedules import constant, from_array
 
-    step = np.einsum("tk,tk->t", b_rows, c_rows)
+    own = steps if np.ndim(b) == 2 or np.ndim(c) == 2 else 1  # steps with arrays of their own
+    step = np.einsum("tk,tk->t", b_rows[:own], c_rows[:own])
     uniform = bool(np.all(step == step[0]))
     lr = constant(steps, max(float(step[0]), 0.0)) if uniform else from_array(np.maximum(step, 0.0))
     return Method(
@@ -226,13 +235,16 @@ def generic(
 
 def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -> FloatArray:
     """`value` of shape (k,)*rank or (steps, ...) as a finite (steps, ...) array, or an InputError."""
-    array = np.asarray(value, dtype=np.float64)
+    array = check_floats(field, value)
+    finite = bool(np.all(np.isfinite(array)))
+    if np.ndim(value) == 0:
+        raise InputError(f"{field} = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.")
     if array.ndim == rank:
         array = np.broadcast_to(array, (steps, *array.shape))
     size = array.shape[-1] if k is None and array.ndim else k
     if array.shape != (steps, *([size] * rank)):
         shape = "(k, k)" if rank == 2 else "(k,)"
         raise InputError(f"{field} has shape {np.shape(value)}; give {shape} or one such per step, k = {size}.")
-    if not np.all(np.isfinite(array)):
+    if not finite:
         raise InputError(f"{field} holds a value that is not finite; give finite numbers.")
     return array

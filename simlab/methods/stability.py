@@ -63,7 +63,7 @@ def frozen_stability(method: Method, problem: DiagonalProblem, step: int | None 
         raise InputError(
             f"problem is {type(problem).__name__}; stability needs a problem with independent coordinates."
         )
-    at = _peak_step(method) if step is None else check_count("step", step, low=0, high=method.length - 1)
+    at = method.learning_rate.peak_step() if step is None else check_count("step", step, low=0, high=method.length - 1)
     modes = problem.modes()
     lr = float(method.learning_rate(at))
     mass, response = _mass(method, modes, at)
@@ -193,15 +193,6 @@ def _noise_floor(method: Method, modes: Modes, at: int, mass: float, share: Floa
     return float(0.5 * (power @ spread))
 
 
-def _peak_step(method: Method) -> int:
-    best, where = -1.0, 0
-    for start in range(0, method.length, 65536):
-        values = method.learning_rate.values(start, min(start + 65536, method.length))
-        if values.max() > best:
-            best, where = float(values.max()), start + int(values.argmax())
-    return where
-
-
 def _critical_factor(method: Method, modes: Modes, at: int) -> float:
     return _largest_stable(lambda factor: not _mass(method.rescale(factor), modes, at)[0] < 1.0, rtol=1e-12)
 
@@ -277,7 +268,7 @@ def response_tests(method: Method) -> Callable[[FloatArray], FloatArray]:
     (o^T A^n start)^2 and (c^T A^n b)^2 at n = 1, 1.5, 2, 3, 4, 6, .. <= T with the hyper-parameters frozen at the
     first, the middle, the peak and the last step, and exp(-2 tau lam) for tau up to the sum of all learning rates.
     """
-    peak = _peak_step(method)
+    peak = method.learning_rate.peak_step()
     frozen_at = sorted({0, method.length // 2, peak, method.length - 1})
     time = method.learning_rate.total()
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, check_count, check_fraction, check_number, unknown_name
-from simlab.methods.base import Coefficients, Method, Number, constant_rows, label
+from simlab.methods.base import Coefficients, Method, Number, builder, check_inner, constant_rows, label
 from simlab.schedules import as_schedule
 
 __all__ = ["lookahead", "weight_decay"]
@@ -16,6 +16,7 @@ __all__ = ["lookahead", "weight_decay"]
 FloatArray = npt.NDArray[np.float64]
 
 
+@builder
 def weight_decay(inner: Method, decay: Number, form: Literal["coupled", "decoupled"] = "coupled") -> Method:
     """Decay of the weights towards the origin, which is w_0 (runs start from w_0 = 0, so w* = -initial_error).
 
@@ -23,6 +24,7 @@ def weight_decay(inner: Method, decay: Number, form: Literal["coupled", "decoupl
     decoupled: w <- (1 - lr_t decay) w besides the step (Loshchilov and Hutter 2019, arXiv 1711.05101). The same for
     SGD. `decay` >= 0 may be a schedule. The bias then includes the shrinkage, since w = w* is no fixed point any more.
     """
+    inner = check_inner(inner)
     if not isinstance(decay, (int, float)) or isinstance(decay, bool):
         strength = as_schedule(decay, inner.length, "decay")
     else:
@@ -65,12 +67,14 @@ def weight_decay(inner: Method, decay: Number, form: Literal["coupled", "decoupl
     )
 
 
+@builder
 def lookahead(inner: Method, every: int = 5, alpha: float = 0.5) -> Method:
     """Lookahead: every k steps the slow weights move by alpha towards the fast ones, which are then set to them.
 
     slow <- slow + alpha (w - slow), w <- slow after the steps k, 2k, ..; momentum buffers are kept. The slow weights
     are evaluated. Source: Zhang, Lucas, Ba and Hinton 2019 (arXiv 1907.08610), algorithm 1.
     """
+    inner = check_inner(inner)
     every, alpha = check_count("every", every), check_fraction("alpha", alpha)
     fast = _iterate_coordinate(inner, "lookahead")
     k = inner.state_size

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, unknown_name
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_count, check_kind, check_number, check_path, unknown_name
 from simlab.plot.words import literal
 from simlab.trace import RiskTrace
 
@@ -27,6 +28,9 @@ FloatArray = npt.NDArray[np.float64]
 
 WIDTH = 6.75
 """Inches: the text width of the usual two-column paper."""
+
+LARGEST = 600.0
+"""Inches of a side of a figure: at 100 dots each, Matplotlib draws at most 65,536."""
 
 # Okabe and Ito 2008, black first for the total.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
@@ -80,25 +84,31 @@ def use_style() -> None:
     mpl.rcParams.update(_RC)
 
 
+@door
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of this size in inches."""
     # A Figure of its own, not pyplot's: no window, no global list of figures, any thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    width = check_number("width", width, low=0.0, high=LARGEST, open_low=True)
+    height = check_number("height", height, low=0.0, high=LARGEST, open_low=True)
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
+@door
 def shades(count: int) -> list[Any]:
     """Colours from head (dark) to tail (light) for ordered subspaces, readable in grey."""
     import matplotlib as mpl
 
+    count = check_count("count", count, low=0, high=10**6)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, max(count, 2)))
     return list(colours[:count])
 
 
+@door
 def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None, sampled: RiskTrace | None = None) -> Figure:
     """Where the risk comes from: over the steps by component and subspace, with the learning rate below.
 
@@ -107,6 +117,9 @@ def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None, sampled: R
     steps are equally spaced, else logarithmic). A trace by `simlab.sample` is drawn with a band of two standard errors;
     the `sampled` twin of an exact trace as points with bars of two standard errors.
     """
+    check_kind("trace", trace, RiskTrace, "a trace", "give what simlab.exact or simlab.sample returns")
+    if sampled is not None:
+        check_kind("sampled", sampled, RiskTrace, "a trace", "give what simlab.sample returns")
     if x is None:
         gaps = np.diff(trace.risk["step"].values)
         x = "linear" if gaps.size > 1 and gaps.max() <= gaps.min() + 1 else "log"
@@ -286,8 +299,17 @@ def _risk_scale(axes: Axes, values: FloatArray) -> None:
     axes.set_ylim(max(float(positive.min()) * 0.7, top * 1e-6), top * 1.6)
 
 
+@door
 def schedules(named: Mapping[str, Schedule], columns: int = 5) -> Figure:
     """Learning rate against step: up to six schedules in one panel, more of them in small multiples."""
+    from simlab.schedules import Schedule
+
+    check_kind("schedules", named, dict, "a dict", "give {name: schedule}")
+    for name, schedule in named.items():
+        check_kind(
+            f"schedules[{brief(name)}]", schedule, Schedule, "a schedule", "make one with schedules.constant, say"
+        )
+    columns = check_count("columns", columns, high=100)
     if not named:
         raise InputError("schedules is empty; give at least one schedule to draw.")
     with style():
@@ -325,9 +347,13 @@ def _curve(schedule: Schedule, points: int = 2000) -> tuple[FloatArray, FloatArr
     return steps.astype(np.float64), np.asarray(schedule(steps), dtype=np.float64)
 
 
+@door
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as the suffix of `path` says (png, pdf, svg); refused where the folder cannot be written."""
-    target = Path(path)
+    from matplotlib.figure import Figure
+
+    check_kind("figure", figure, Figure, "a figure", "give what simlab.plot.risk returns")
+    target = check_path("path", path)
     known = figure.canvas.get_supported_filetypes()
     if target.suffix.lstrip(".") not in known:
         raise InputError(f"{target} has no picture suffix; end the path in .png, .pdf or .svg.")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError
+from simlab.doors import notice
+from simlab.errors import InputError, brief, check_array, check_number
 
-__all__ = ["DiagonalProblem", "Modes", "frozen", "sort_descending"]
+__all__ = [
+    "DiagonalProblem",
+    "Immutable",
+    "Modes",
+    "check_signal",
+    "frozen",
+    "per_mode",
+    "positive_eigenvalues",
+    "sort_descending",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -36,6 +48,37 @@ class Modes(NamedTuple):
     multiplicity: FloatArray
     start: IntArray
     stop: IntArray
+
+    def cut(self, boundaries: Sequence[int]) -> Modes:
+        """The same modes with no node on both sides of one of these indices (0-based); itself, where none is.
+
+        Right where the modes of a node are equal, each with its share of signal and drive: not for nodes of a
+        compressed problem.
+        """
+        edges = np.asarray(boundaries, dtype=np.int64)
+        if edges.size == 0:
+            return self
+        first = np.searchsorted(edges, self.start, side="right")
+        pieces = np.maximum(np.searchsorted(edges, self.stop, side="left") - first, 0) + 1
+        if pieces.max() == 1:
+            return self
+        node = np.repeat(np.arange(pieces.size), pieces)
+        which = np.arange(node.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        padded = np.append(edges, 0)
+        start = np.where(which == 0, self.start[node], padded[first[node] + which - 1])
+        stop = np.where(which == pieces[node] - 1, self.stop[node], padded[np.minimum(first[node] + which, edges.size)])
+        share = np.where(pieces[node] == 1, 1.0, (stop - start) / np.maximum(self.stop - self.start, 1)[node])
+        return Modes(
+            self.eigenvalues[node],
+            self.signal[node] * share,
+            self.self_noise[node],
+            self.drive[node] * share,
+            self.noise,
+            self.coupling,
+            self.multiplicity[node] * share,
+            start,
+            stop,
+        )
 
     def reference_risk(self) -> float:
         """max(initial risk, noise / 2): the scale against which a run counts as diverging. Risk units."""
@@ -76,30 +119,61 @@ def frozen(array: FloatArray) -> FloatArray:
     return view
 
 
+class Immutable:
+    """Problems that come out of a pickle, or a deep copy, with arrays that are read-only again."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: _refrozen(value) for name, value in state.items()})
+
+
+def _refrozen(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return frozen(value)
+    return tuple(map(_refrozen, value)) if type(value) is tuple else value
+
+
 def sort_descending(eigenvalues: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
     """All arrays in the order of descending eigenvalues, with a notice if that changed anything."""
     if np.all(eigenvalues[:-1] >= eigenvalues[1:]):
         return (eigenvalues, *others)
-    import warnings
-
-    warnings.warn(
-        "eigenvalues were not in descending order; they and all that belongs to them were sorted.",
-        stacklevel=4,
-    )
+    notice("eigenvalues were not in descending order; they and all that belongs to them were sorted.")
     order = np.argsort(-eigenvalues, kind="stable")
     return tuple(array[order] for array in (eigenvalues, *others))
 
 
 def positive_eigenvalues(value: Any) -> FloatArray:
     """A float64 vector of positive, finite eigenvalues, or an InputError."""
-    from simlab.errors import check_array
-
     lam = check_array("eigenvalues", value)
-    bad = np.flatnonzero(lam <= 0.0)
-    if bad.size:
-        first = int(bad[0])
+    negative = np.flatnonzero(lam < 0.0)
+    if negative.size:
+        first, count = int(negative[0]), f"{negative.size} of {lam.size}"
         raise InputError(
-            f"eigenvalues[{first}] = {lam[first]!r} is not positive; leave null directions out (no gradient moves "
-            f"them)."
+            f"eigenvalues[{first}] = {brief(lam[first])} is negative, as {count} are, and the loss has no minimum "
+            f"along such a direction; leave those out (eigenvalues[eigenvalues > 0]), or take abs(eigenvalues)."
+        )
+    null = np.flatnonzero(lam == 0.0)
+    if null.size:
+        raise InputError(
+            f"eigenvalues[{int(null[0])}] = 0.0 is not positive; leave null directions out (no gradient moves them)."
         )
     return lam
+
+
+def per_mode(field: str, value: Any, length: int, low: float = -np.inf) -> FloatArray:
+    """One number for every mode, or an array of `length` numbers, all >= low; anything else is refused."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, Real):
+        return np.full(length, check_number(field, value, low=low))
+    return check_array(field, value, length=length, low=low)
+
+
+def check_signal(lam: FloatArray, error: FloatArray, count: FloatArray | float = 1.0) -> FloatArray:
+    """count * lam * error^2, twice the risk of every node at the start, or an InputError where it leaves float64."""
+    with np.errstate(over="ignore"):
+        signal: FloatArray = count * lam * error**2
+    if not np.isfinite(signal.sum()):
+        raise InputError(
+            f"initial_error reaches {np.abs(error).max():g}, whose risk is beyond the range of float64; scale it down."
+        )
+    return signal

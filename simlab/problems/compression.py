@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_number
+from simlab.errors import InputError, brief, check_number
 from simlab.problems.base import DiagonalProblem
 from simlab.quadrature import Nodes, compress_family, compress_measured
 from simlab.schedules import Schedule
@@ -20,6 +20,7 @@ __all__ = ["Dynamics", "compressed"]
 FloatArray = npt.NDArray[np.float64]
 
 
+@runtime_checkable
 class Dynamics(Protocol):
     """What a method has to say about the spectrum it will see: how long it trains, and which functions of lam it
     sums.
@@ -40,6 +41,8 @@ def compressed(
     """The nodes of `LinearRegression.compress`, whose docstring says what is refused, with eigen-indices as ranges."""
     tolerance = check_number("tolerance", tolerance, low=1e-13, high=0.1)
     wanted = from_spec(subspaces)
+    if method is not None and not isinstance(method, Dynamics):
+        raise InputError(f"method = {brief(method)} is not a method; give the one that will run, methods.sgd(lr), say.")
     if wanted.expression == "effective()" and method is None:
         raise InputError("subspaces = effective() depends on the schedule; give compress(method=...) as well.")
     training_time = method.learning_rate.total() if method is not None else 0.0

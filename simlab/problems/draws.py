@@ -59,6 +59,8 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
     deals them out by "epochs" (without). Raises InputError for a law that the problem does not have, and for compressed
     problems, whose nodes are no coordinates.
     """
+    if law is not None and not isinstance(law, str):
+        raise unknown_name("law", law, LAWS)
     if isinstance(problem, EmpiricalRegression):
         name = "rows" if law is None else law
         if name not in ("rows", "epochs"):

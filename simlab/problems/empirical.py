@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array
-from simlab.problems.base import frozen
+from simlab.doors import door
+from simlab.errors import InputError, check_array, check_number
+from simlab.problems.base import Immutable, frozen
 
 __all__ = ["EmpiricalRegression", "eigen_rows"]
 
@@ -25,9 +26,10 @@ def eigen_rows(
     the least-squares solution of minimal norm. No column of ones is added and nothing is centred: what is passed is
     learned.
     """
+    rank_tolerance = check_number("rank_tolerance", rank_tolerance, low=0.0, high=1.0)
     try:
         data = np.ascontiguousarray(X, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError("X is not a matrix of numbers; give an array of shape (rows, columns).") from None
     if data.ndim != 2 or data.size == 0:
         raise InputError(f"X has shape {data.shape}; give a matrix of shape (rows, columns).")
@@ -47,7 +49,7 @@ def eigen_rows(
     return lam, rows, w_star, target - rows @ w_star
 
 
-class EmpiricalRegression:
+class EmpiricalRegression(Immutable):
     """Least squares on n given rows, as SGD with replacement sees it: every moment is the data's own.
 
     Parameters
@@ -60,6 +62,7 @@ class EmpiricalRegression:
     of the two, which may be negative.
     """
 
+    @door
     def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float = 1e-10) -> None:
         lam, rows, w_star, residual = eigen_rows(X, y, rank_tolerance)
         self.eigenvalues: FloatArray = frozen(lam)

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
+from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_number
-from simlab.problems.base import Modes, frozen, positive_eigenvalues, sort_descending
-from simlab.spectra import Family, marchenko_pastur
+from simlab.problems.base import (
+    Immutable,
+    Modes,
+    check_signal,
+    frozen,
+    per_mode,
+    positive_eigenvalues,
+    sort_descending,
+)
+from simlab.spectra import MAX_MODES, Exponential, Family, IndexFunction, Logarithmic, Power, Scaled, marchenko_pastur
 
 if TYPE_CHECKING:
     from simlab.problems.compression import Dynamics
@@ -23,7 +32,11 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class LinearRegression:
+MOST_MODES = 10**18
+"""Modes of one problem: their indices, and the sum of two of these, are int64."""
+
+
+class LinearRegression(Immutable):
     """y = <w*, x> + eps with x = sum_i sqrt(lam_i) xi_i e_i, xi_i independent of mean 0, variance 1, fourth moment
     kurtosis.
 
@@ -39,6 +52,7 @@ class LinearRegression:
     Raises InputError for values that are refused. Instances are immutable.
     """
 
+    @door
     def __init__(
         self,
         eigenvalues: npt.ArrayLike,
@@ -49,19 +63,18 @@ class LinearRegression:
     ) -> None:
         lam = positive_eigenvalues(eigenvalues)
         n = lam.size
-        error = _spread("initial_error", initial_error, n)
+        error = per_mode("initial_error", initial_error, n)
         count = np.ones(n) if multiplicity is None else check_array("multiplicity", multiplicity, length=n, low=0.0)
         if np.any(count <= 0.0):
             raise InputError("multiplicity holds a zero; leave that eigenvalue out, or count it at least once.")
-        kurt = _spread("kurtosis", kurtosis, n)
+        kurt = per_mode("kurtosis", kurtosis, n)
         if np.any(kurt < 1.0):
             raise InputError(
                 f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3."
             )
         lam, error, count, kurt = sort_descending(lam, error, count, kurt)
         self._set(noise_variance, kurt if np.any(kurt != kurt[0]) else float(kurt[0]))
-        with np.errstate(over="raise"):
-            self._store(lam, count * lam * error**2, count)
+        self._store(lam, check_signal(lam, error, count), count)
         self._error: FloatArray | None = frozen(error)
 
     def _set(self, noise_variance: float, kurtosis: float | FloatArray, family: Family | None = None) -> None:
@@ -81,6 +94,8 @@ class LinearRegression:
         stop: IntArray | None = None,
     ) -> None:
         if start is None or stop is None:
+            if not count.sum() <= MOST_MODES:
+                raise InputError(f"multiplicity sums to {count.sum():g} modes; give at most {MOST_MODES:g}.")
             stop = np.round(np.cumsum(count)).astype(np.int64)
             start = np.concatenate([[0], stop[:-1]]).astype(np.int64)
         self._nodes = (frozen(lam), frozen(signal), frozen(count), start, stop)
@@ -146,6 +161,11 @@ class LinearRegression:
         """Whether coordinates share samples; False for one-hot data."""
         return self._coupled
 
+    @property
+    def compressed(self) -> bool:
+        """Whether a node may stand for modes that differ."""
+        return "compressed_to" in self._origin
+
     def count_at_least(self, threshold: float) -> int:
         """#{i : lam_i >= threshold}."""
         return int(self.counts_at_least(np.array([threshold]))[0])
@@ -183,6 +203,7 @@ class LinearRegression:
 
     # -- few nodes in place of many -----------------------------------------------------------------------------------
 
+    @door
     def compress(
         self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Dynamics | None = None
     ) -> LinearRegression:
@@ -212,6 +233,7 @@ class LinearRegression:
     # -- builders -----------------------------------------------------------------------------------------------------
 
     @classmethod
+    @door
     def power_law(
         cls, dim: int, capacity: float, source: float, noise_variance: float = 0.0, kurtosis: float = 3.0
     ) -> LinearRegression:
@@ -219,12 +241,13 @@ class LinearRegression:
 
         No array of length dim is made until one is asked for: dim = 10**12 is fine together with `compress`.
         """
-        dim = check_count("dim", dim)
+        dim = check_count("dim", dim, high=MOST_MODES)
         a, b = check_number("capacity", capacity, low=0.0), check_number("source", source)
-        family = Family(dim, lambda i: i**-a, lambda i: i**-b)
+        family = Family(dim, Power(a), Power(b))
         return cls._from_family(family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b})
 
     @classmethod
+    @door
     def logarithmic(
         cls,
         dim: int,
@@ -238,17 +261,14 @@ class LinearRegression:
 
         The signal is lam_i initial_error^2, or i^-source if `source` is given.
         """
-        dim, power = check_count("dim", dim), check_number("power", power)
-
-        def eigenvalue(i: FloatArray) -> FloatArray:
-            # log(2)^power divided out would make lam_1 = 1; the literature leaves it in.
-            return 1.0 / (i * np.log1p(i) ** power)
-
+        dim, power = check_count("dim", dim, high=MOST_MODES), check_number("power", power)
+        eigenvalue = Logarithmic(power)
         signal = _signal(eigenvalue, initial_error, source)
         origin = {"builder": "logarithmic", "power": power, "initial_error": initial_error, "source": source}
         return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
 
     @classmethod
+    @door
     def exponential(
         cls,
         dim: int,
@@ -259,21 +279,18 @@ class LinearRegression:
         kurtosis: float = 3.0,
     ) -> LinearRegression:
         """lam_i = exp(-rate (i - 1)), largest eigenvalue 1; the signal as in `logarithmic`."""
-        dim, rate = check_count("dim", dim), check_number("rate", rate, low=0.0, open_low=True)
+        dim, rate = check_count("dim", dim, high=MOST_MODES), check_number("rate", rate, low=0.0, open_low=True)
         if rate * (dim - 1) > 690.0:
             raise InputError(
                 f"dim = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}."
             )
-
-        def eigenvalue(i: FloatArray) -> FloatArray:
-            lam: FloatArray = np.exp(-rate * (i - 1.0))
-            return lam
-
+        eigenvalue = Exponential(rate)
         signal = _signal(eigenvalue, initial_error, source)
         origin = {"builder": "exponential", "rate": rate, "initial_error": initial_error, "source": source}
         return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
 
     @classmethod
+    @door
     def two_level(
         cls,
         head: int,
@@ -287,15 +304,16 @@ class LinearRegression:
 
         `initial_error`: one number, or (head's, tail's). `ratio` >= 1 is the condition number.
         """
-        head, tail = check_count("head", head), check_count("tail", tail)
+        head, tail = (check_count(field, n, high=MOST_MODES // 2) for field, n in (("head", head), ("tail", tail)))
         ratio = check_number("ratio", ratio, low=1.0)
         self = cls(
-            [1.0, 1.0 / ratio], _spread("initial_error", initial_error, 2), noise_variance, kurtosis, [head, tail]
+            [1.0, 1.0 / ratio], per_mode("initial_error", initial_error, 2), noise_variance, kurtosis, [head, tail]
         )
         self._origin = {"builder": "two_level", "head": head, "tail": tail, "ratio": ratio}
         return self
 
     @classmethod
+    @door
     def isotropic(
         cls,
         dim: int,
@@ -305,12 +323,13 @@ class LinearRegression:
         kurtosis: float = 3.0,
     ) -> LinearRegression:
         """`dim` equal eigenvalues: one node."""
-        dim = check_count("dim", dim)
+        dim = check_count("dim", dim, high=MOST_MODES)
         self = cls([eigenvalue], [initial_error], noise_variance, kurtosis, [dim])
         self._origin = {"builder": "isotropic", "eigenvalue": eigenvalue}
         return self
 
     @classmethod
+    @door
     def marchenko_pastur(
         cls,
         dim: int,
@@ -320,12 +339,13 @@ class LinearRegression:
         kurtosis: float = 3.0,
     ) -> LinearRegression:
         """Eigenvalues at the quantiles of the Marchenko-Pastur law of ratio = dim / samples <= 1 (white data)."""
-        dim = check_count("dim", dim)
+        dim = check_count("dim", dim, high=MAX_MODES)
         self = cls(marchenko_pastur(dim, ratio), initial_error, noise_variance, kurtosis)
         self._origin = {"builder": "marchenko_pastur", "ratio": ratio}
         return self
 
     @classmethod
+    @door
     def one_hot(
         cls,
         probabilities: npt.ArrayLike,
@@ -341,7 +361,7 @@ class LinearRegression:
         p = positive_eigenvalues(probabilities)
         if p.sum() > 1.0 + 1e-12:
             raise InputError(f"probabilities sum to {p.sum():g}; give probabilities that sum to at most 1.")
-        size, error = _spread("scale", scale, p.size), _spread("initial_error", initial_error, p.size)
+        size, error = per_mode("scale", scale, p.size), per_mode("initial_error", initial_error, p.size)
         order = np.argsort(-p * size**2, kind="stable")
         self = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])
         self._coupled = False
@@ -363,6 +383,7 @@ class LinearRegression:
         cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: Literal["empirical"], rank_tolerance: float = ...
     ) -> EmpiricalRegression: ...
     @classmethod
+    @door
     def from_data(
         cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: str = "gaussian", rank_tolerance: float = 1e-10
     ) -> LinearRegression | EmpiricalRegression:
@@ -391,15 +412,10 @@ class LinearRegression:
         return self
 
 
-def _spread(field: str, value: npt.ArrayLike, length: int) -> FloatArray:
-    """One number for every mode, or an array of `length` numbers; anything else is refused."""
-    return check_array(field, np.full(length, value) if np.ndim(value) == 0 else value, length=length)
-
-
-def _signal(eigenvalue: Any, initial_error: float, source: float | None) -> Any:
+def _signal(eigenvalue: IndexFunction, initial_error: float, source: float | None) -> IndexFunction:
     """lam_i e_i^2 as a function of the index, from a constant error or a source exponent."""
     if source is not None:
-        exponent = check_number("source", source)
-        return lambda i: i**-exponent
+        return Power(check_number("source", source))
     error = check_number("initial_error", initial_error)
-    return lambda i: eigenvalue(i) * error**2
+    check_signal(np.ones(1), np.array([error]))
+    return Scaled(eigenvalue, error**2)

@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import check_array
-from simlab.problems.base import Modes, frozen, positive_eigenvalues, sort_descending
+from simlab.doors import door
+from simlab.problems.base import (
+    Immutable,
+    Modes,
+    check_signal,
+    frozen,
+    per_mode,
+    positive_eigenvalues,
+    sort_descending,
+)
 
 __all__ = ["NoisyQuadratic"]
 
@@ -16,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class NoisyQuadratic:
+class NoisyQuadratic(Immutable):
     """L(w) = 1/2 sum_i lam_i (w - w*)_i^2 with gradient noise of variance c_i / B, independent of w.
 
     Parameters
@@ -29,14 +37,14 @@ class NoisyQuadratic:
     Source: Zhang et al. 2019 (arXiv 1907.04164), section 3. Raises InputError for values that are refused.
     """
 
+    @door
     def __init__(
         self, eigenvalues: npt.ArrayLike, initial_error: npt.ArrayLike, gradient_covariance: npt.ArrayLike
     ) -> None:
         lam = positive_eigenvalues(eigenvalues)
-        error, covariance = np.asarray(initial_error), np.asarray(gradient_covariance)
-        error = check_array("initial_error", np.full(lam.size, error) if error.ndim == 0 else error, length=lam.size)
-        full = np.full(lam.size, covariance) if covariance.ndim == 0 else covariance
-        covariance = check_array("gradient_covariance", full, length=lam.size, low=0.0)
+        error = per_mode("initial_error", initial_error, lam.size)
+        covariance = per_mode("gradient_covariance", gradient_covariance, lam.size, low=0.0)
+        check_signal(lam, error)
         lam, error, covariance = sort_descending(lam, error, covariance)
         self.eigenvalues: FloatArray = frozen(lam)
         self.initial_error: FloatArray = frozen(error)

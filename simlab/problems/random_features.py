@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from simlab.doors import door
 from simlab.errors import InputError, check_count, check_number
 from simlab.problems.linear_regression import LinearRegression
 from simlab.spectra import power_law_random_features
 
 __all__ = ["RandomFeatures"]
+
+MOST_ENTRIES = 10**9
+"""Numbers of a sketch: 8 GB."""
 
 
 class RandomFeatures(LinearRegression):
@@ -25,6 +29,7 @@ class RandomFeatures(LinearRegression):
     get the risk of Paquette, Paquette, Xiao and Pennington 2024 (arXiv 2405.15074), section 2.
     """
 
+    @door
     def __init__(self, alpha: float, beta: float, ambient_dim: int, features: int, seed: int = 0) -> None:
         alpha, beta = check_number("alpha", alpha, low=0.0), check_number("beta", beta)
         ambient_dim, features = check_count("ambient_dim", ambient_dim), check_count("features", features)
@@ -33,6 +38,11 @@ class RandomFeatures(LinearRegression):
             raise InputError(
                 f"features = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as "
                 f"dimensions."
+            )
+        if features * ambient_dim > MOST_ENTRIES:
+            raise InputError(
+                f"ambient_dim = {ambient_dim} with features = {features} is a matrix of more than {MOST_ENTRIES:g} "
+                f"numbers; make one of them smaller."
             )
         lam, target, irreducible = power_law_random_features(alpha, beta, ambient_dim, features, seed)
         super().__init__(lam, -target, 2.0 * irreducible)

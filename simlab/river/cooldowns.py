@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_number
+from simlab.doors import door
+from simlab.errors import InputError, check_floats, check_kind, check_number
 from simlab.river.landscapes import Landscape
 
 __all__ = ["BiasVariance", "bias_variance"]
@@ -29,6 +30,7 @@ class BiasVariance(NamedTuple):
     runs: int
 
 
+@door
 def bias_variance(landscape: Landscape, final: npt.ArrayLike, best: float = 0.0) -> BiasVariance:
     """Bias and variance of K final iterates of the same cooldown, final (K, dim), K >= 2.
 
@@ -37,7 +39,8 @@ def bias_variance(landscape: Landscape, final: npt.ArrayLike, best: float = 0.0)
     spread of the losses is what remains of the same expressions. The paper's definition of bias was read in part;
     L(m) - best is reconstructed. `best` : the loss to compare with.
     """
-    w = np.asarray(final, dtype=np.float64)
+    check_kind("landscape", landscape, Landscape, "a landscape", "make one with simlab.river.curved(), say")
+    w = check_floats("final", final)
     if w.ndim != 2 or w.shape[0] < 2 or w.shape[1] != landscape.dim:
         raise InputError(f"final has shape {w.shape}; give at least two final iterates, (runs, {landscape.dim}).")
     if not np.all(np.isfinite(w)):

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
+from simlab.doors import door
+from simlab.errors import InputError, check_count, check_floats, check_kind
 from simlab.river.landscapes import Landscape
 
 __all__ = ["Segments", "segments"]
@@ -47,13 +48,15 @@ class Segments(NamedTuple):
         return out
 
 
+@door
 def segments(landscape: Landscape, first: npt.ArrayLike, second: npt.ArrayLike, points: int = 33) -> Segments:
     """Loss along the segments from first (n, dim) to second (n, dim), at so many points with both ends."""
-    a, b = (np.atleast_2d(np.asarray(part, dtype=np.float64)) for part in (first, second))
+    check_kind("landscape", landscape, Landscape, "a landscape", "make one with simlab.river.curved(), say")
+    a, b = (np.atleast_2d(check_floats(name, part)) for name, part in (("first", first), ("second", second)))
     if a.shape != b.shape or a.shape[1] != landscape.dim:
         raise InputError(f"first has shape {a.shape} and second {b.shape}; give (n, {landscape.dim}) each.")
     # An odd number, so that the middle is one of them.
-    count = check_count("points", points, low=3) | 1
+    count = check_count("points", points, low=3, high=10**6) | 1
     share = np.linspace(0.0, 1.0, count)
     loss = landscape.value(a[:, None] + share[:, None] * (b - a)[:, None])
     middle, difference = 0.5 * (a + b), b - a

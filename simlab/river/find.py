@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_count, check_number
+from simlab.doors import door
+from simlab.errors import InputError, check_array, check_count, check_kind, check_number
 from simlab.river.landscapes import Landscape
 from simlab.river.projection import River
 
@@ -45,6 +46,7 @@ class _Node(NamedTuple):
         return self.vectors[:, 0]
 
 
+@door
 def river(
     landscape: Landscape,
     start: npt.ArrayLike | None = None,
@@ -68,11 +70,12 @@ def river(
 
     Raises InputError where the gap closes or no river is found, with the point.
     """
+    check_kind("landscape", landscape, Landscape, "a landscape", "make one with simlab.river.curved(), say")
     origin = landscape.start if start is None else check_array("start", start, length=landscape.dim)
     landscape.check_inside("start", origin)
     length = check_number("length", length, low=0.0, open_low=True)
     upstream = check_number("upstream", upstream, low=0.0)
-    spacing = (length + upstream) / (check_count("points", points, low=3) - 1)
+    spacing = (length + upstream) / (check_count("points", points, low=3, high=10**6) - 1)
     tracer = _Tracer(landscape, check_number("least_gap", least_gap, low=0.0), spacing)
     first = tracer.onto_river(origin)
     downhill = -np.sign(first.slope @ first.lowest) or 1.0

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_count
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_array, check_count, check_floats
 from simlab.kernels import strips
 
 __all__ = ["Landscape", "Lowest", "Split", "custom", "jitted", "nearby", "short"]
@@ -148,7 +149,7 @@ class Landscape:
 
     def starting_at(self, start: npt.ArrayLike) -> Landscape:
         """The same landscape with another start."""
-        return replace(self, start=np.array(start, dtype=np.float64))
+        return replace(self, start=check_floats("start", start).copy())
 
     def check_inside(self, name: str, point: FloatArray) -> None:
         """Refuse a point off the domain, or where the loss is not finite."""
@@ -170,7 +171,7 @@ class Landscape:
 
     def _flat(self, points: npt.ArrayLike) -> tuple[FloatArray, tuple[int, ...]]:
         """Points as the kernels take them, (dim, n), and the shape they came in."""
-        array = np.asarray(points, dtype=np.float64)
+        array = check_floats("points", points)
         if array.ndim == 0 or array.shape[-1] != self.dim:
             raise InputError(f"points have shape {array.shape}; give (..., {self.dim}) for {self.expression}.")
         return np.ascontiguousarray(array.reshape(-1, self.dim).T), array.shape[:-1]
@@ -186,6 +187,7 @@ class Landscape:
         return out
 
 
+@door
 def custom(
     loss: Callable[..., Any],
     gradient: Callable[..., Any],
@@ -218,11 +220,14 @@ def custom(
     differences of the loss at the start or at points near it. Only a run on a GPU compiles `cuda`, and refuses it where
     it disagrees with the other two at those points.
     """
-    dim = check_count("dim", dim)
-    numbers = np.ascontiguousarray(params, dtype=np.float64).ravel()
+    dim = check_count("dim", dim, high=10**7)
+    numbers = check_floats("params", params).ravel()
+    for field_, function in (("hessian", hessian), ("inside", inside), ("split", split)):
+        if function is not None and not callable(function):
+            raise InputError(f"{field_} = {brief(function)} is not a function; give one of points, or leave it out.")
     origin = np.zeros(dim) if start is None else check_array("start", start, length=dim)
     if cuda is not None and not (isinstance(cuda, str) and "loss" in cuda and "gradient" in cuda):
-        raise InputError(f"cuda = {str(cuda)[:60]!r} is not CUDA C++ of loss and gradient; see simlab.river.custom.")
+        raise InputError(f"cuda = {brief(cuda)} is not CUDA C++ of loss and gradient; see simlab.river.custom.")
     compiled = [_compiled(name, f) for name, f in (("loss", loss), ("gradient", gradient))]
     _try(compiled, origin, numbers)
     landscape = Landscape(
@@ -238,8 +243,8 @@ def _compiled(name: str, function: Any) -> Any:
 
     if isinstance(function, CPUDispatcher):
         return function
-    if not callable(function):
-        raise InputError(f"{name} = {function!r} is not a function; give one that Numba can compile.")
+    if not callable(function) or not hasattr(function, "__code__"):
+        raise InputError(f"{name} = {brief(function)} is not a function; give one that Numba can compile.")
     return jitted(function)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_number
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_array, check_floats, check_kind, check_number
 from simlab.kernels.across import Across
 from simlab.kernels.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
 from simlab.kernels.fields import CURVED
@@ -63,12 +64,14 @@ def none() -> Noise:
     return Noise("none()", lambda landscape: _noisy(NO_NOISE))
 
 
+@door
 def isotropic(sigma: float = 1.0) -> Noise:
     """Standard deviation sigma in every coordinate."""
     sigma = check_number("sigma", sigma, low=0.0)
     return Noise(f"isotropic({sigma:g})", lambda landscape: _noisy(DIAGONAL, np.full(landscape.dim, sigma)))
 
 
+@door
 def diagonal(sigma: npt.ArrayLike) -> Noise:
     """Standard deviation sigma_i in coordinate i; sigma (dim,)."""
     sizes = check_array("sigma", sigma, low=0.0)
@@ -81,6 +84,7 @@ def diagonal(sigma: npt.ArrayLike) -> Noise:
     return Noise(f"diagonal(sigma[{sizes.size}])", make)
 
 
+@door
 def like_hessian(scale: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
     """Covariance scale^2 H, H the Hessian at the point `at` (default: the start), its negative part left out.
 
@@ -95,6 +99,7 @@ def like_hessian(scale: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
     return Noise(f"like_hessian({scale:g})", make)
 
 
+@door
 def along_hills(sigma: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
     """Standard deviation sigma in every direction but one, that of the river: covariance sigma^2 (I - t t^T).
 
@@ -131,13 +136,14 @@ def along_hills(sigma: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
     return Noise(f"along_hills({sigma:g}{'' if at is None else ', at'})", make, known)
 
 
+@door
 def with_loss(scale: float = 1.0, floor: float = 0.0, of: Noise | None = None) -> Noise:
     """Variance scale^2 max(L(w) - floor, 0) times that of another noise (default: of variance 1 in every coordinate).
 
     Noise that dies out as the loss falls to `floor`, as in interpolation.
     """
     scale, floor = check_number("scale", scale, low=0.0), check_number("floor", floor)
-    base = isotropic(1.0) if of is None else of
+    base = isotropic(1.0) if of is None else check_kind("of", of, Noise, "a noise", "make one with isotropic(1.0), say")
 
     def make(landscape: Landscape) -> Noisy:
         return base.on(landscape)._replace(by_loss=scale**2, floor=floor) if scale > 0.0 else _noisy(NO_NOISE)
@@ -145,12 +151,15 @@ def with_loss(scale: float = 1.0, floor: float = 0.0, of: Noise | None = None) -
     return Noise(f"with_loss({scale:g}, floor={floor:g}, of={base.expression})", make, base.known)
 
 
+@door
 def custom(shape: Callable[..., Any], params: npt.ArrayLike = (), name: str = "custom") -> Noise:
     """State-dependent noise: shape(w, params, xi, out) writes it into out (dim,) from standard normals xi (dim,).
 
     `shape` is compiled by Numba, or such as Numba can compile.
     """
-    numbers = np.ascontiguousarray(params, dtype=np.float64).ravel()
+    numbers = check_floats("params", params).ravel()
+    if not callable(shape):
+        raise InputError(f"shape = {brief(shape)} is not a function; give one that Numba can compile.")
 
     def make(landscape: Landscape) -> Noisy:
         from numba.core.errors import NumbaError
@@ -180,9 +189,11 @@ def _noisy(kind: int, sizes: FloatArray | None = None, factor: FloatArray | None
     )
 
 
+@door
 def amplified(noisy: Noisy, factor: float) -> Noisy:
     """The same noise with its variance multiplied by `factor`."""
-    root = float(np.sqrt(factor))
+    check_kind("noisy", noisy, Noisy, "a noise on a landscape", "make one with noise.on(landscape)")
+    root = float(np.sqrt(check_number("factor", factor, low=0.0)))
     if noisy.kind == SHAPED and not callable(noisy.shape):
         # sigma, of what is built in.
         return noisy._replace(params=np.append(noisy.params[0] * root, noisy.params[1:]))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_number
-from simlab.problems.base import frozen, positive_eigenvalues, sort_descending
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_number
+from simlab.problems.base import frozen, per_mode, positive_eigenvalues, sort_descending
 from simlab.problems.noisy_quadratic import NoisyQuadratic
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class StraightValley:
     Raises InputError for values that are refused.
     """
 
+    @door
     def __init__(
         self,
         hills: npt.ArrayLike,
@@ -53,14 +55,14 @@ class StraightValley:
         river_start: float = 0.0,
     ) -> None:
         lam = _hills(hills)
-        c = _per_hill("noise", noise, lam.size, low=0.0)
-        start = _per_hill("hill_start", hill_start, lam.size)
+        c = per_mode("noise", noise, lam.size, low=0.0)
+        start = per_mode("hill_start", hill_start, lam.size)
         lam, c, start = sort_descending(lam, c, start)
         if (slope is None) == (curvature is None):
             given = "neither" if slope is None else "both"
             raise InputError(f"slope and curvature: {given} given; give slope (linear river) or curvature (quadratic).")
         if slope is not None and target is not None:
-            raise InputError(f"target = {target!r} belongs to a quadratic river; give curvature in place of slope.")
+            raise InputError(f"target = {brief(target)} belongs to a quadratic river; give curvature, not slope.")
         self.hills: FloatArray = frozen(lam)
         self.noise: FloatArray = frozen(c)
         self.hill_start: FloatArray = frozen(start)
@@ -150,8 +152,3 @@ def _hills(value: npt.ArrayLike) -> FloatArray:
         return positive_eigenvalues(value)
     except InputError as error:
         raise InputError(str(error).replace("eigenvalues", "hills")) from None
-
-
-def _per_hill(field: str, value: npt.ArrayLike, d: int, low: float = -np.inf) -> FloatArray:
-    array = np.asarray(value)
-    return check_array(field, np.full(d, array) if array.ndim == 0 else array, length=d, low=low)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_count
+from simlab.doors import door
+from simlab.errors import InputError, check_array, check_count, check_floats
 from simlab.kernels import fields
 from simlab.river.landscapes import Landscape, Split
 
@@ -62,6 +63,7 @@ class Bigram(NamedTuple):
         return out
 
 
+@door
 def bigram(
     determinism: npt.ArrayLike,
     vocabulary: int = 5,
@@ -87,7 +89,7 @@ def bigram(
     m = check_array("determinism", determinism, low=0.0)
     if np.any(m > 1.0):
         raise InputError(f"determinism = {m.max():g} is above 1; give numbers between 0 (uniform) and 1 (certain).")
-    V = check_count("vocabulary", vocabulary, low=2)
+    V = check_count("vocabulary", vocabulary, low=2, high=10**6)
     mass = np.ones(m.size) if weight is None else check_array("weight", weight, length=m.size, low=0.0)
     if not mass.sum() > 0.0:
         raise InputError("weight is 0 for every prefix; give at least one that occurs.")
@@ -116,7 +118,7 @@ def bigram(
         return Split(coordinate, each[:, river].sum(axis=1), z[:, ~river].reshape(len(z), -1))
 
     loss, gradient = fields.FUNCTIONS[fields.BIGRAM]
-    origin = np.zeros(m.size * V) if start is None else np.array(start, dtype=np.float64)
+    origin = np.zeros(m.size * V) if start is None else check_floats("start", start).copy()
     name = f"bigram(determinism[{m.size}], vocabulary={V})"
     made = Landscape(
         name, m.size * V, origin, loss, gradient, params, fields.BIGRAM, hessian_of=hessian, split_of=split

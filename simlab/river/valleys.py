@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_count, check_number
+from simlab.doors import door
+from simlab.errors import InputError, check_array, check_count, check_floats, check_kind, check_number
 from simlab.kernels import fields
 from simlab.river.landscapes import Landscape, Split
 
@@ -17,6 +18,7 @@ __all__ = ["curved", "embedded", "hyperbolic", "narrowing", "straight_landscape"
 FloatArray = npt.NDArray[np.float64]
 
 
+@door
 def straight_landscape(
     hills: npt.ArrayLike, slope: float = 0.0, mu: float = 0.0, target: float = 0.0, start: npt.ArrayLike | None = None
 ) -> Landscape:
@@ -43,6 +45,7 @@ def straight_landscape(
     return _built_in(name, fields.STRAIGHT, 1 + lam.size, start, params, hessian, split)
 
 
+@door
 def curved(
     mu: float = 0.1,
     lam: float = 10.0,
@@ -77,6 +80,7 @@ def curved(
     return _built_in(name, fields.CURVED, 2, start, params, hessian, split)
 
 
+@door
 def narrowing(
     first: npt.ArrayLike = 1.0,
     last: npt.ArrayLike = 20.0,
@@ -119,6 +123,7 @@ def narrowing(
     return _built_in(name, fields.TAPERED, 1 + before.size, start, params, hessian, split)
 
 
+@door
 def widening(
     first: npt.ArrayLike = 20.0,
     last: npt.ArrayLike = 1.0,
@@ -134,6 +139,7 @@ def widening(
     return replace(made, expression=made.expression.replace("narrowing", "widening"))
 
 
+@door
 def hyperbolic(start: npt.ArrayLike = (2.0, 2.0)) -> Landscape:
     """Hyperbolic river w1 w2 = 1: L = 1/2 (w1 w2 - 1)^2 + log(1 + exp(-w1)).
 
@@ -155,12 +161,14 @@ def hyperbolic(start: npt.ArrayLike = (2.0, 2.0)) -> Landscape:
     return made
 
 
+@door
 def embedded(landscape: Landscape, hills: npt.ArrayLike, seed: int = 0, rotate: bool = True) -> Landscape:
     """A landscape among more hills, turned at random: L(w) = inner(u) + 1/2 sum_i hills_i u_(dim + i)^2, w = Q u.
 
     Q is uniform over the orthogonal matrices (QR of a Gaussian matrix, Mezzadri 2007, math-ph/0609050), or the identity
     without `rotate`. The start is turned along; the hills that are added start at 0.
     """
+    check_kind("landscape", landscape, Landscape, "a landscape", "make one with simlab.river.curved(), say")
     if landscape.turned:
         raise InputError(f"landscape = {landscape.expression} is embedded already; give all hills at once.")
     lam = _curvatures("hills", hills)
@@ -179,7 +187,7 @@ def _built_in(
     name: str, field: int, dim: int, start: npt.ArrayLike | None, params: FloatArray, hessian: Any, split: Any
 ) -> Landscape:
     loss, gradient = fields.FUNCTIONS[field]
-    origin = np.zeros(dim) if start is None else np.array(start, dtype=np.float64)
+    origin = np.zeros(dim) if start is None else check_floats("start", start).copy()
     return Landscape(name, dim, origin, loss, gradient, params, field, hessian_of=hessian, split_of=split)
 
 
@@ -189,7 +197,7 @@ def _right_half(w: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _curvatures(name: str, values: npt.ArrayLike) -> FloatArray:
-    lam = check_array(name, np.atleast_1d(np.asarray(values, dtype=np.float64)), low=0.0)
+    lam = check_array(name, np.atleast_1d(check_floats(name, values)), low=0.0)
     if not np.all(lam > 0.0):
         raise InputError(f"{name} = 0 at {int(np.argmin(lam))}; give curvatures above 0: the river is the flat one.")
     return lam

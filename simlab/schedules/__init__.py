@@ -12,7 +12,7 @@ fraction of the peak. Any learning rate, momentum, batch size or weight decay ma
 """
 
 from simlab.schedules.base import Schedule
-from simlab.schedules.combinators import as_schedule, clip, from_array, join, repeat
+from simlab.schedules.combinators import as_schedule, clip, from_array, from_function, join, repeat
 from simlab.schedules.cooldowns import cooldown_shapes
 from simlab.schedules.cyclic import exp_range, one_cycle, sgdr, triangular, triangular2
 from simlab.schedules.decays import (
@@ -29,10 +29,11 @@ from simlab.schedules.decays import (
     rex,
 )
 from simlab.schedules.export import to_csv, to_json, to_optax, to_torch, to_transformers
+from simlab.schedules.logs import from_csv
 from simlab.schedules.phases import infinite, power_scheduler, trapezoid, wsd, wsd_s, wsdc
 from simlab.schedules.registry import make, named
 from simlab.schedules.sampling import sampled
-from simlab.schedules.serial import from_csv, from_dict, from_json
+from simlab.schedules.serial import from_dict, from_json
 from simlab.schedules.spectral import eigencurve
 from simlab.schedules.staircases import multi_step, step, step_decay, tail_geometric, tail_polynomial
 
@@ -49,6 +50,7 @@ __all__ = [
     "from_array",
     "from_csv",
     "from_dict",
+    "from_function",
     "from_json",
     "infinite",
     "inverse_sqrt",

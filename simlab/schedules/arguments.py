@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 
-from simlab.errors import InputError, check_count, check_number
+from simlab.errors import InputError, brief, check_count, check_number
 
-__all__ = ["Phases", "check_phase", "check_positions", "check_run", "in_steps"]
+__all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps"]
 
 SMALLEST_FLOOR = 1e-30
 """Least floor of a profile that tends to 0 only in the limit: below it float32 has no learning rate left."""
 
 
+MOST_PLACES = 10**5
+"""Most positions in one sequence."""
+
+LONGEST = 2**53
+"""Most steps of a run: beyond, float64 does not tell one step from the next."""
+
+
 def check_run(steps: Any, peak: Any) -> tuple[int, float]:
-    """The length of a run (>= 1) and its peak learning rate (finite, >= 0), or an InputError."""
-    return check_count("steps", steps), check_number("peak", peak, low=0.0)
+    """The length of a run (1 .. LONGEST) and its peak learning rate (finite, >= 0), or an InputError."""
+    return check_count("steps", steps, high=LONGEST), check_number("peak", peak, low=0.0)
 
 
 def check_phase(field: str, value: Any) -> int | float:
@@ -27,12 +35,12 @@ def check_phase(field: str, value: Any) -> int | float:
     int.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{field} = {value!r} is not a number; give a number of steps or a fraction of the run.")
-    if isinstance(value, Integral) or (float(value) > 1.0 and float(value).is_integer()):
-        return check_count(field, value, low=0)
-    if 0.0 <= float(value) <= 1.0:
+        raise InputError(f"{field} = {brief(value)} is not a number; give a number of steps or a fraction of the run.")
+    if isinstance(value, Integral) or (value > 1 and value == value // 1):
+        return check_count(field, int(value) if value < LONGEST else value, low=0, high=LONGEST)
+    if 0 <= value <= 1:
         return float(value) or 0
-    raise InputError(f"{field} = {value!r} is neither; give a whole number of steps or a fraction in [0, 1].")
+    raise InputError(f"{field} = {brief(value)} is neither; give a whole number of steps or a fraction in [0, 1].")
 
 
 def in_steps(phase: int | float, steps: int) -> int:
@@ -69,13 +77,19 @@ class Phases:
 
 def check_positions(field: str, values: Any, steps: int) -> tuple[tuple[int | float, ...], tuple[int, ...]]:
     """Increasing positions within [0, steps] as (canonical, in steps), or an InputError."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InputError(f"{field} = {values!r} is not a sequence; give positions such as (0.3, 0.6, 0.9).")
-    given = tuple(check_phase(f"{field}[{i}]", value) for i, value in enumerate(values))
+    try:
+        entries = None if isinstance(values, str | bytes) else list(islice(values, MOST_PLACES + 1))
+    except TypeError:
+        entries = None
+    if entries is None:
+        raise InputError(f"{field} = {brief(values)} is not a sequence; give positions such as (0.3, 0.6, 0.9).")
+    if len(entries) > MOST_PLACES:
+        raise InputError(f"{field} holds more than {MOST_PLACES} positions; give fewer, or the values by from_array.")
+    given = tuple(check_phase(f"{field}[{i}]", value) for i, value in enumerate(entries))
     places = tuple(in_steps(phase, steps) for phase in given)
     for i, place in enumerate(places):
         if place > steps:
-            raise InputError(f"{field}[{i}] = {given[i]!r} is beyond the run of {steps} steps; move it inside.")
+            raise InputError(f"{field}[{i}] = {brief(given[i])} is beyond the run of {steps} steps; move it inside.")
         if i and place < places[i - 1]:
-            raise InputError(f"{field}[{i}] = {given[i]!r} comes before the one ahead of it; give them in order.")
+            raise InputError(f"{field}[{i}] = {brief(given[i])} comes before the one ahead of it; give them in order.")
     return given, places

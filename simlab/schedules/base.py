@@ -13,10 +13,13 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count, check_number
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_count, check_number
 from simlab.schedules import plan as nodes
-from simlab.schedules.arguments import Phases
+from simlab.schedules.arguments import LONGEST, Phases
+from simlab.schedules.extremes import Extremes, extremes
 from simlab.schedules.registry import FAMILIES, defaults
+from simlab.schedules.sums import total
 
 __all__ = ["Schedule"]
 
@@ -25,6 +28,9 @@ Range = slice  # the builtin, by another name: the class has a method `slice`
 
 CHUNK = 1 << 16
 """Steps computed at a time where a whole schedule is walked: memory stays bounded for any length."""
+
+DEEPEST = 64
+"""Most combinators around one another."""
 
 SHOWN = 64
 """Longest sequence that a repr spells out."""
@@ -58,8 +64,21 @@ class Schedule:
     __array_ufunc__ = None
 
     def __post_init__(self) -> None:
+        if self.plan.length > LONGEST:
+            raise InputError(f"{self.kind} has {brief(self.plan.length)} steps; at most {LONGEST} are possible.")
+        if self.depth > DEEPEST:
+            remedy = "join many at once, join(a, b, c, ..), or write the values out by from_array(s.values())"
+            raise InputError(
+                f"{self.kind}: schedules within schedules, more than {DEEPEST} deep, are too many; {remedy}."
+            )
         if not math.isfinite(self.plan.bound):
             raise InputError(f"{self.kind} reaches values beyond the range of a float; use smaller factors.")
+
+    def __copy__(self) -> Schedule:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Schedule:
+        return self  # immutable
 
     # Values
 
@@ -67,6 +86,12 @@ class Schedule:
     def length(self) -> int:
         """Number of steps T >= 1."""
         return self.plan.length
+
+    @cached_property
+    def depth(self) -> int:
+        """How many combinators are around one another: 0 of a named family."""
+        inner = [*self._arguments.values(), *self._arguments.get("parts", ())]
+        return max((1 + item.depth for item in inner if isinstance(item, Schedule)), default=0)
 
     def __len__(self) -> int:
         return self.length
@@ -80,15 +105,19 @@ class Schedule:
 
         Raises `InputError` for anything but integers in 0 .. length - 1.
         """
-        steps = np.asarray(step)
+        try:
+            steps = np.asarray(step)
+        except ValueError:  # rows of different lengths
+            steps = np.asarray(None)
         if steps.size and steps.dtype.kind not in "iu":
-            raise InputError(f"step = {step!r} is not an integer; give whole steps from 0 to {self.length - 1}.")
+            raise InputError(f"step = {brief(step)} is not an integer; give whole steps from 0 to {self.length - 1}.")
         if steps.size and (steps.min() < 0 or steps.max() >= self.length):
             bad = steps.min() if steps.min() < 0 else steps.max()
             raise InputError(f"step = {bad} is outside the schedule; give steps from 0 to {self.length - 1}.")
         values = nodes.evaluate(self.plan, steps.astype(np.int64).ravel()).reshape(steps.shape)
         return values if steps.ndim else float(values)
 
+    @door
     def values(self, start: int = 0, stop: int | None = None) -> Floats:
         """Values at the steps start .. stop - 1 (default: all), float64, shape (stop - start,).
 
@@ -112,17 +141,24 @@ class Schedule:
         return np.asarray(self.values(), dtype=dtype)
 
     @cached_property
-    def _peak_and_total(self) -> tuple[float, float]:
-        sums = [(float(chunk.max()), float(chunk.sum())) for chunk in self.chunks()]
-        return max(peak for peak, _ in sums), math.fsum(total for _, total in sums)
+    def _extremes(self) -> Extremes:
+        return extremes(self.plan, 0, self.length)
+
+    @cached_property
+    def _total(self) -> float:
+        return total(self.plan, 0, self.length)
 
     def peak(self) -> float:
-        """The largest value; all steps are looked at, once."""
-        return self._peak_and_total[0]
+        """The largest value, told by the pieces: no walk over the steps (products of long profiles to about 1e-7)."""
+        return self._extremes.high
+
+    def peak_step(self) -> int:
+        """A step that has the largest value: the first of them, but for clips and products of thousands of steps."""
+        return self._extremes.peak
 
     def total(self) -> float:
-        """The sum of all values (of a learning rate: intrinsic time)."""
-        return self._peak_and_total[1]
+        """The sum of all values (of a learning rate: intrinsic time), to about 1e-12, without a walk over the steps."""
+        return self._total
 
     # Algebra
 
@@ -151,9 +187,12 @@ class Schedule:
     def __getitem__(self, steps: Range) -> Schedule:
         """The schedule of the steps a .. b - 1, counted from 0 again; both must lie within the run."""
         if not isinstance(steps, slice) or steps.step not in (None, 1):
-            raise InputError(f"[{steps!r}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value.")
+            raise InputError(
+                f"[{brief(steps)}] is not a range of steps; write s[a:b] for a schedule, s(step) for a value."
+            )
         return self.slice(0 if steps.start is None else steps.start, steps.stop)
 
+    @door
     def slice(self, start: int, stop: int | None = None) -> Schedule:
         """The schedule of the steps start .. stop - 1 (negative: from the end), as s[start:stop]."""
         last = self.length if stop is None else check_count("stop", stop, low=-self.length, high=self.length)
@@ -165,17 +204,20 @@ class Schedule:
         arguments = {"schedule": self, "start": first, "stop": last}
         return Schedule("slice", arguments, nodes.window(self.plan, first, last - first))
 
+    @door
     def repeat(self, times: int) -> Schedule:
         """The schedule `times` times over: length times * len(self)."""
         times = check_count("times", times)
         return Schedule("repeat", {"schedule": self, "times": times}, nodes.Repeat(self.plan, times))
 
+    @door
     def clip(self, low: float = 0.0, high: float | None = None) -> Schedule:
         """min(max(value, low), high); no upper limit where `high` is None."""
         low = check_number("low", low, low=0.0)
         high = None if high is None else check_number("high", high, low=low)
         return Schedule("clip", {"schedule": self, "low": low, "high": high}, nodes.Clip(self.plan, low, high))
 
+    @door
     def warmed(self, warmup: int | float) -> Schedule:
         """Linear warmup in place of the first w steps, the rest and the length unchanged.
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array
+from simlab.doors import door
+from simlab.errors import InputError, brief, check_array, check_count, check_kind, check_number
 from simlab.schedules import plan as nodes
 from simlab.schedules.base import Schedule
 from simlab.schedules.decays import constant
 
-__all__ = ["as_schedule", "clip", "from_array", "join", "repeat"]
+__all__ = ["as_schedule", "clip", "from_array", "from_function", "join", "repeat"]
+
+MOST_CALLS = 10**7
+"""Most steps of a schedule whose values are asked of a function one by one."""
+
+REMEDY = "make one, such as constant(steps, 0.1)"
 
 
+@door
 def join(*schedules: Schedule) -> Schedule:
     """The schedules one after the other; its length is the sum of theirs.
 
@@ -32,16 +41,19 @@ def join(*schedules: Schedule) -> Schedule:
     return Schedule("join", {"parts": schedules}, nodes.Join(tuple(schedule.plan for schedule in schedules)))
 
 
+@door
 def repeat(schedule: Schedule, times: int) -> Schedule:
     """The schedule `times` times over; the same as schedule.repeat(times)."""
-    return schedule.repeat(times)
+    return check_kind("schedule", schedule, Schedule, "a schedule", REMEDY).repeat(times)
 
 
+@door
 def clip(schedule: Schedule, low: float = 0.0, high: float | None = None) -> Schedule:
     """min(max(value, low), high); the same as schedule.clip(low, high)."""
-    return schedule.clip(low, high)
+    return check_kind("schedule", schedule, Schedule, "a schedule", REMEDY).clip(low, high)
 
 
+@door
 def from_array(values: npt.ArrayLike) -> Schedule:
     """The schedule with these values: shape (T,), finite, >= 0; they are copied.
 
@@ -53,6 +65,28 @@ def from_array(values: npt.ArrayLike) -> Schedule:
     return Schedule("array", {"values": array}, nodes.Array(array))
 
 
+@door
+def from_function(function: Callable[[int], Any], steps: int) -> Schedule:
+    """The schedule of a function step -> value (an Optax schedule, a lambda), which is asked once for each step, now.
+
+    >>> from_function(lambda t: 0.1 / (1 + t), 2).values()
+    array([0.1 , 0.05])
+    """
+    if not callable(function):
+        raise InputError(
+            f"function = {brief(function)} cannot be called; give a function of the step, or use from_array."
+        )
+    values = np.empty(check_count("steps", steps, high=MOST_CALLS))
+    for t in range(values.size):
+        try:
+            values[t] = float(function(t))
+        except (TypeError, ValueError, ArithmeticError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"function({t}) gives no number ({reason}); give a function of the step alone.") from None
+    return from_array(values)
+
+
+@door
 def as_schedule(value: Any, length: int, field: str) -> Schedule:
     """A number as a constant schedule of `length` steps; a schedule of that length as it is; else InputError.
 
@@ -64,7 +98,6 @@ def as_schedule(value: Any, length: int, field: str) -> Schedule:
             raise InputError(f"{field} has {value.length} steps where the run has {length}; make the lengths equal.")
         return value
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{field} = {value!r} is neither a number nor a schedule; wrap values in from_array.")
-    if not 0.0 <= float(value) < float("inf"):
-        raise InputError(f"{field} = {value!r} is outside [0, inf); give a finite number that is not negative.")
-    return constant(length, float(value))
+        remedy = "wrap values in from_array, a function in from_function"
+        raise InputError(f"{field} = {brief(value)} is neither a number nor a schedule; {remedy}.")
+    return constant(length, check_number(field, value, low=0.0))

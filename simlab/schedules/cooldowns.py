@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simlab.errors import InputError, check_number, unknown_name
+from simlab.errors import InputError, brief, check_number, unknown_name
 from simlab.schedules import plan as nodes
 from simlab.schedules.arguments import SMALLEST_FLOOR, check_phase, in_steps
 from simlab.schedules.registry import spelling
@@ -32,6 +32,9 @@ COOLDOWNS: dict[str, tuple[str, dict[str, float]]] = {
     "piecewise": ("straight lines between knots (u, f)", {}),
 }
 """Shape -> (formula on u in [0, 1], its parameters with their defaults)."""
+
+SHAPE_PARAMETERS = sorted({"knots", *(name for _, own in COOLDOWNS.values() for name in own)})
+"""What families with a shape take besides their own parameters."""
 
 NEVER_ZERO = ("exponential", "inverse-proportional")
 
@@ -69,7 +72,9 @@ class Decline:
         known: dict[str, Any] = {**COOLDOWNS[name][1], **({"knots": None} if name == "piecewise" else {})}
         for parameter in given:
             if not known:
-                raise InputError(f"{parameter} = {given[parameter]!r} is not a parameter of {field} {name!r}; omit it.")
+                raise InputError(
+                    f"{parameter} = {brief(given[parameter])} is not a parameter of {field} {brief(name)}; omit it."
+                )
             if parameter not in known:
                 raise unknown_name(f"parameter of {field} {name!r}", parameter, known)
         parameters = {**known, **given}
@@ -101,7 +106,9 @@ class Decline:
 def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, Any]:
     """The shape's parameters in canonical form."""
     if shape in NEVER_ZERO and floor < SMALLEST_FLOOR:
-        raise InputError(f"floor = {floor!r} cannot end the shape {shape!r}, which never reaches 0; give e.g. 0.1.")
+        raise InputError(
+            f"floor = {brief(floor)} cannot end the shape {brief(shape)}, which never reaches 0; give e.g. 0.1."
+        )
     if shape == "power":
         return {"power": check_number("power", parameters["power"], low=0.0, open_low=True)}
     if shape == "rex":
@@ -126,27 +133,31 @@ def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, An
 def check_knots(knots: Any) -> Knots:
     """Knots (position, value) in canonical form, values finite and >= 0; `interpolate` checks their order."""
     if isinstance(knots, str | bytes) or not isinstance(knots, Iterable):
-        raise InputError(f"knots = {knots!r} is not a sequence; give pairs such as ((0.0, 1.0), (1.0, 0.1)).")
+        raise InputError(f"knots = {brief(knots)} is not a sequence; give pairs such as ((0.0, 1.0), (1.0, 0.1)).")
     checked = []
     for i, knot in enumerate(knots):
         try:
             position, value = knot
         except (TypeError, ValueError):
-            raise InputError(f"knots[{i}] = {knot!r} is not a pair; give (step or fraction, value).") from None
+            raise InputError(f"knots[{i}] = {brief(knot)} is not a pair; give (step or fraction, value).") from None
         checked.append((check_phase(f"knots[{i}][0]", position), check_number(f"knots[{i}][1]", value, low=0.0)))
     if not checked:
         raise InputError("knots is empty; give at least one pair (step or fraction, value).")
     return tuple(checked)
 
 
-def interpolate(knots: Knots, n: int) -> nodes.Plan:
-    """Straight lines through the knots over n steps; the first and last values are held outside them."""
+def interpolate(knots: Knots, n: int, between: str = "linear") -> nodes.Plan:
+    """Straight lines through the knots over n steps, or stairs ("hold"); the end values are held outside the knots."""
+    if between not in ("linear", "hold"):
+        raise unknown_name("between", between, ["linear", "hold"])
     places = np.array([in_steps(position, n) for position, _ in knots], dtype=np.int64)
     values = np.array([value for _, value in knots], dtype=np.float64)
     for i in range(1, len(knots)):
         if places[i] <= places[i - 1]:
-            where = f"knots[{i}][0] = {knots[i][0]!r} falls on step {places[i]}, not after step {places[i - 1]}"
+            where = f"knots[{i}][0] = {brief(knots[i][0])} falls on step {places[i]}, not after step {places[i - 1]}"
             raise InputError(f"{where} of the knot before; increase them by at least one step.")
+    if between == "hold":
+        return nodes.Table(n, np.append(0, places[1:]), values)
     if places[0] > 0:
         places, values = np.insert(places, 0, 0), np.insert(values, 0, values[0])
     if places[-1] < n:

@@ -15,6 +15,9 @@ from simlab.schedules.registry import family
 
 __all__ = ["exp_range", "one_cycle", "sgdr", "triangular", "triangular2"]
 
+MULTIPLIED = 1000
+"""Largest multiplier of a period; the next period of the longest run is then an int64 still."""
+
 HALVINGS = 1080
 """After so many halvings a float64 is zero."""
 
@@ -40,7 +43,7 @@ def sgdr(
     steps, peak = check_run(steps, peak)
     phases = Phases.of(steps, warmup=warmup)
     (w,) = phases.lengths
-    first, multiplier = check_phase("period", period), check_count("multiplier", multiplier)
+    first, multiplier = check_phase("period", period), check_count("multiplier", multiplier, high=MULTIPLIED)
     decline = Decline.of("cosine", floor, {})
     remaining, n = steps - w, max(1, in_steps(first, steps))
     parts: list[nodes.Plan | None] = [nodes.ramp(w)]
@@ -105,7 +108,7 @@ def triangular2(steps: int, peak: float, half_cycle: int | float = 2000, floor: 
     """
     half, given = _check_cycle(steps, peak, half_cycle, floor)
     length = int(given["steps"])
-    starts = np.arange(0, length, 2 * half, dtype=np.int64)[:HALVINGS]
+    starts = np.arange(0, min(length, 2 * half * HALVINGS), 2 * half, dtype=np.int64)
     amplitude = nodes.Table(length, starts, np.ldexp(1.0, -np.arange(starts.size)))
     plan = nodes.Lift(nodes.Product(_triangles(length, half), amplitude), given["floor"])
     return Schedule("triangular2", given, nodes.Scale(plan, given["peak"]))

@@ -8,7 +8,7 @@ parameters outside their ranges.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from simlab.errors import check_number
 from simlab.schedules import plan as nodes
@@ -198,7 +198,7 @@ def inverse_time(steps: int, peak: float, decay: float, warmup: int | float = 0)
     array([1.    , 0.5   , 0.3333])
     """
     steps, peak = check_run(steps, peak)
-    decay = check_number("decay", decay, low=0.0)
+    decay = check_number("decay", decay, low=0.0, high=1e100)
     phases = Phases.of(steps, warmup=warmup)
     (w,) = phases.lengths
     tail = nodes.Piece(steps - w, "hyperbola", n=1, parameters=(decay,))
@@ -207,8 +207,10 @@ def inverse_time(steps: int, peak: float, decay: float, warmup: int | float = 0)
 
 
 @family
-def piecewise(steps: int, peak: float = 1.0, *, knots: Knots) -> Schedule:
-    """Straight lines between knots (position, value).
+def piecewise(
+    steps: int, peak: float = 1.0, *, knots: Knots, between: Literal["linear", "hold"] = "linear"
+) -> Schedule:
+    """Straight lines between knots (position, value), or with between = "hold" each value until the next knot.
 
     A position is a step (int) or a fraction of the run (float in [0, 1]; 1.0 is the step after the last), a
     value a multiple of the peak. Before the first knot and after the last their values are held.
@@ -218,5 +220,6 @@ def piecewise(steps: int, peak: float = 1.0, *, knots: Knots) -> Schedule:
     """
     steps, peak = check_run(steps, peak)
     knots = check_knots(knots)
-    plan = nodes.Scale(interpolate(knots, steps), peak)
-    return Schedule("piecewise", {"steps": steps, "peak": peak, "knots": knots}, plan)
+    plan = nodes.Scale(interpolate(knots, steps, between), peak)
+    own = {} if between == "linear" else {"between": between}
+    return Schedule("piecewise", {"steps": steps, "peak": peak, "knots": knots, **own}, plan)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simlab.errors import InputError, check_number
+from simlab.errors import InputError, brief, check_number
 from simlab.schedules import plan as nodes
 from simlab.schedules.arguments import (
     SMALLEST_FLOOR,
@@ -28,6 +28,9 @@ from simlab.schedules.cooldowns import Decline
 from simlab.schedules.registry import family
 
 __all__ = ["infinite", "power_scheduler", "trapezoid", "wsd", "wsd_s", "wsdc"]
+
+HIGHEST = 700.0
+"""Largest logarithm of a float64, about."""
 
 
 @family
@@ -212,12 +215,15 @@ def power_scheduler(
     steps, peak = check_run(steps, peak)
     check_number("peak", peak, low=1e-300)
     scale = check_number("scale", scale, low=1e-300)
-    exponent = check_number("exponent", exponent, high=0.0)
+    exponent = check_number("exponent", exponent, low=-1000.0, high=0.0)
     tokens = check_number("tokens_per_step", tokens_per_step, low=1e-300)
     floor = check_number("floor", floor, low=SMALLEST_FLOOR, high=1.0)
     phases = Phases.of(steps, warmup=warmup, cooldown=cooldown)
     w, c = phases.lengths
-    factor = math.exp(math.log(scale) - math.log(peak) + exponent * math.log(tokens))
+    height = math.log(scale) - math.log(peak) + exponent * math.log(tokens)
+    if height > HIGHEST:
+        raise InputError(f"scale = {brief(scale)} lifts the first value to e^{height:.4g} peaks; make it smaller.")
+    factor = math.exp(height)
     law = nodes.Piece(steps, "power-law", n=1, offset=1, parameters=(exponent,))
     whole = nodes.Clip(nodes.Scale(law, factor), 0.0, 1.0)
     after_warmup, before_cooldown = whole.at(np.array([min(w, steps - 1), min(steps - c, steps - 1)]))

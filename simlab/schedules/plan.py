@@ -191,9 +191,9 @@ class Join:
         """First step of each child, and the length of the whole: shape (children + 1,)."""
         return np.array([0, *accumulate(child.length for child in self.children)], dtype=np.int64)
 
-    @property
+    @cached_property
     def length(self) -> int:
-        return int(self.starts[-1])
+        return sum(child.length for child in self.children)
 
     @cached_property
     def bound(self) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from simlab.errors import InputError, unknown_name
+from simlab.doors import door, notice
+from simlab.errors import unknown_name
 
 if TYPE_CHECKING:
     from simlab.schedules.base import Schedule
@@ -18,11 +19,48 @@ P = ParamSpec("P")
 
 FAMILIES: dict[str, Callable[..., Schedule]] = {}
 
+ABSOLUTE = 0.01
+"""A floor below this that could be a learning rate next to a peak below `SMALL` gets a notice."""
+
+SMALL = 0.1
+
 
 def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
-    """Register a function (steps, ...) -> Schedule under its name; its first docstring line describes it."""
-    FAMILIES[function.__name__] = function
-    return function
+    """Register a function (steps, ...) -> Schedule under its name; its first docstring line describes it.
+
+    It becomes a door: arguments that it does not take are refused with the nearest that it does.
+    """
+    opened = door(function)
+    named = inspect.signature(function).parameters
+    shaped = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in named.values())
+
+    @wraps(function)
+    def build(*args: P.args, **kwargs: P.kwargs) -> Schedule:
+        if shaped and not named.keys() >= kwargs.keys():
+            from simlab.schedules.cooldowns import SHAPE_PARAMETERS
+
+            known = [
+                *(name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD),
+                *SHAPE_PARAMETERS,
+            ]
+            for key in kwargs:
+                if key not in known:
+                    raise unknown_name(f"argument of {function.__name__}", key, known)
+        schedule = opened(*args, **kwargs)
+        _notice_floor(schedule._arguments.get("floor", 0.0), schedule._arguments.get("peak", 0.0))
+        return schedule
+
+    FAMILIES[function.__name__] = build
+    return build
+
+
+def _notice_floor(floor: float, peak: float) -> None:
+    """Say that a floor is a fraction of the peak, where it looks as if a learning rate were meant."""
+    if 1e-3 * peak <= floor <= peak <= SMALL and 0.0 < floor < ABSOLUTE:
+        notice(
+            f"floor = {floor!r} is a fraction of the peak, so the schedule ends near {floor * peak:.3g}; give "
+            f"floor = {floor / peak:.6g} if it shall end near {floor:g}."
+        )
 
 
 def spelling(name: object) -> str:
@@ -39,6 +77,7 @@ def named() -> dict[str, str]:
     return {name: (FAMILIES[name].__doc__ or "").partition("\n")[0] for name in sorted(FAMILIES)}
 
 
+@door
 def make(kind: str, steps: int, **parameters: Any) -> Schedule:
     """The schedule of family `kind` (hyphens, underscores and case are equivalent) with these parameters.
 
@@ -52,16 +91,6 @@ def make(kind: str, steps: int, **parameters: Any) -> Schedule:
     if spelling(kind) not in known:
         raise unknown_name("schedule kind", kind, FAMILIES)
     name = known[spelling(kind)]
-    signature = inspect.signature(FAMILIES[name]).parameters
-    taken = {p.name for p in signature.values() if p.kind is not inspect.Parameter.VAR_KEYWORD}
-    if len(taken) == len(signature):  # a family with **shape_parameters refuses what it does not know itself
-        for parameter in parameters:
-            if parameter not in taken:
-                raise unknown_name(f"parameter of {name}", parameter, taken)
-    for p in signature.values():
-        required = p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_KEYWORD
-        if required and p.name != "steps" and p.name not in parameters:
-            raise InputError(f"{p.name} is missing; {name} needs it: give {p.name}=....")
     return FAMILIES[name](steps, **parameters)
 
 

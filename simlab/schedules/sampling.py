@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count
 from simlab.schedules import plan as nodes
-from simlab.schedules.arguments import Phases, check_run
+from simlab.schedules.arguments import LONGEST, Phases, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.cooldowns import Decline
 from simlab.schedules.registry import family
@@ -55,13 +55,13 @@ def _held(profile: nodes.Plan | None, rate: Any) -> tuple[int | str, nodes.Plan 
     if isinstance(rate, str) and rate.strip().lower() == "every":
         return "every", profile
     if not isinstance(rate, str):
-        every = check_count("rate", rate)
+        every = check_count("rate", rate, high=LONGEST)
         return every, None if profile is None else nodes.Hold(profile, every)
     numbers = rate.replace("_", "-").split("-")
-    percents = [int(number) for number in numbers if number.strip().isdecimal()]
+    percents = [int(number) for number in numbers if number.strip().isdecimal() and len(number) < 9]
     rising = all(a < b for a, b in zip([0, *percents], [*percents, 100], strict=True))
     if len(percents) < len(numbers) or not rising:
-        message = f"rate = {rate!r} is not a sampling rate; give 'every', a number of steps, or rising percentages"
+        message = f"rate = {brief(rate)} is not a sampling rate; give 'every', a number of steps, or rising percentages"
         raise InputError(f"{message} such as '30-60-90'.")
     canonical = "-".join(map(str, percents))
     if profile is None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_array, check_number
+from simlab.errors import InputError, brief, check_array, check_number
 from simlab.schedules import plan as nodes
 from simlab.schedules.arguments import Phases, check_run
 from simlab.schedules.base import Schedule
@@ -43,7 +43,11 @@ def eigencurve(
     steps, _ = check_run(steps, 1.0)
     spectrum = check_array("eigenvalues", eigenvalues).copy()
     if spectrum.min() <= 0.0:
-        raise InputError(f"eigenvalues: the least is {spectrum.min()!r}; give positive numbers (cut the null space).")
+        raise InputError(
+            f"eigenvalues: the least is {brief(spectrum.min())}; give positive numbers (cut the null space)."
+        )
+    if spectrum.max() > 1e300 * spectrum.min():
+        raise InputError("eigenvalues: the largest is over 1e300 times the least; leave out the least ones.")
     spectrum.flags.writeable = False
     base = check_number("base", base, low=1.0, open_low=True)
     phases = Phases.of(steps, warmup=warmup)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simlab.errors import InputError, check_count, check_number
+from simlab.errors import InputError, brief, check_count, check_number
 from simlab.schedules import plan as nodes
-from simlab.schedules.arguments import Phases, check_positions, check_run
+from simlab.schedules.arguments import MOST_PLACES, Phases, check_positions, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.registry import family
 
@@ -66,7 +66,7 @@ def _drops(
     (w,) = phases.lengths
     given, places = check_positions("drops", drops, steps)
     if places and places[0] < w:
-        raise InputError(f"drops[0] = {given[0]!r} lies inside the warmup of {w} steps; let it come later.")
+        raise InputError(f"drops[0] = {brief(given[0])} lies inside the warmup of {w} steps; let it come later.")
     plan = nodes.chain(nodes.ramp(w), _stairs(steps - w, [place - w for place in places], factor))
     arguments = {"steps": steps, "peak": peak, "drops": given, "factor": factor, **phases.given}
     return Schedule(kind, arguments, nodes.Scale(plan, peak))
@@ -105,7 +105,7 @@ def step_decay(
     (w,) = phases.lengths
     n = steps - w
     usual = max(1, n.bit_length() - 1)
-    count = usual if stages is None else check_count("stages", stages, high=steps)
+    count = usual if stages is None else check_count("stages", stages, high=min(steps, MOST_PLACES))
     places = [-(-k * n // count) for k in range(1, count)]  # the first j with floor(j count / n) = k
     plan = nodes.chain(nodes.ramp(w), _stairs(n, places, factor))
     arguments = {"steps": steps, "peak": peak, "stages": count, "factor": factor, **phases.given}

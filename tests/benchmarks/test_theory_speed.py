@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory.last_iterate import schaipp_last_iterate
 
 from simlab.conformance.last_iterate import double_sum, wsd_profile
-from theory.last_iterate import schaipp_last_iterate
 
 pytestmark = pytest.mark.benchmark_suite
 STEPS = 20_000

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from simlab.figures.reproduction import Claim, Reproduction
 
-from figures.reproduction import Claim, Reproduction
 from simlab.plot import new_figure, style
 
 

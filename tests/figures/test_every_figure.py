@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from figures import catalogue
-from figures.measurements import measured
+from simlab.figures import catalogue
+from simlab.figures.measurements import measured
 
 
 @pytest.mark.parametrize("figure", catalogue().values(), ids=lambda figure: figure.id)

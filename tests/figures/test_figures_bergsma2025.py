@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from figures import bergsma2025
-from figures.reproduction import column
+from simlab.figures import bergsma2025
+from simlab.figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in bergsma2025.FIGURES}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.figures import chen2021, chen2021_sampling
+from simlab.figures.reproduction import column
 
 import simlab as sl
-from figures import chen2021, chen2021_sampling
-from figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in [*chen2021.FIGURES, *chen2021_sampling.FIGURES]}
 RANKS, SAMPLING = "chen2021-ranks", "chen2021-sampling"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.figures import defazio2023, defazio2023_measured
+from simlab.figures.reproduction import column
 
-from figures import defazio2023, defazio2023_measured
-from figures.reproduction import column
 from simlab.errors import InputError
 
 FIGURES = {figure.id: figure for figure in (*defazio2023.FIGURES, *defazio2023_measured.FIGURES)}

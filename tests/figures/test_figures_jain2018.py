@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from figures import jain2018
-from figures.reproduction import column
+from simlab.figures import jain2018
+from simlab.figures.reproduction import column
 
 (FIGURE,) = jain2018.FIGURES
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.figures import kidambi2018 as k
+from simlab.figures.reproduction import column
+from simlab.theory.kidambi import one_hot_sgd
 
 import simlab as sl
-from figures import kidambi2018 as k
-from figures.reproduction import column
 from simlab.methods.stability import second_moment_radius
-from theory.kidambi import one_hot_sgd
 
 
 @pytest.fixture(scope="module")

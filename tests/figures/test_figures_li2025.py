@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from figures import li2025
-from figures.reproduction import column
+from simlab.figures import li2025
+from simlab.figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in li2025.FIGURES}
 

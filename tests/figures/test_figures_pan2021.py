@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.figures import pan2021
 
-from figures import pan2021
 from simlab.errors import InputError
 
 FIGURES = {figure.id: figure for figure in pan2021.FIGURES}

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from simlab.figures import schaipp2025, schaipp2025_limits, schaipp2025_losses, schaipp2025_transfer
+from simlab.figures.measurements import measured
+from simlab.figures.reproduction import column
 
-from figures import schaipp2025, schaipp2025_limits, schaipp2025_losses, schaipp2025_transfer
-from figures.measurements import measured
-from figures.reproduction import column
 from simlab.errors import InputError
 
 MODULES = (schaipp2025, schaipp2025_limits, schaipp2025_losses, schaipp2025_transfer)

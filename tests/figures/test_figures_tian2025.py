@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from figures import tian2025
-from figures.reproduction import column
+from simlab.figures import tian2025
+from simlab.figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in tian2025.FIGURES}
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from figures import wen2024, wen2024_bigram, wen2024_landscape, wen2024_wsds
-from figures.reproduction import column, rows
+from simlab.figures import wen2024, wen2024_bigram, wen2024_landscape, wen2024_wsds
+from simlab.figures.reproduction import column, rows
 
 MODULES = (wen2024, wen2024_wsds, wen2024_landscape, wen2024_bigram)
 FIGURES = {figure.id: figure for module in MODULES for figure in module.FIGURES}

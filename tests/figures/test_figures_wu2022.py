@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from figures import wu2022 as wu
-from figures.reproduction import column
-from theory.wu import default_block, wu_geometric_upper
+from simlab.figures import wu2022 as wu
+from simlab.figures.reproduction import column
+from simlab.theory.wu import default_block, wu_geometric_upper
 
 
 @pytest.fixture(scope="module")

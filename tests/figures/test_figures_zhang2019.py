@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.figures import zhang2019, zhang2019_schedules
+from simlab.figures.reproduction import column
+from simlab.theory.noisy_quadratic import nqm_momentum
 
 import simlab as sl
-from figures import zhang2019, zhang2019_schedules
-from figures.reproduction import column
-from theory.noisy_quadratic import nqm_momentum
 
 FIGURES = {figure.id: figure for figure in [*zhang2019.FIGURES, *zhang2019_schedules.FIGURES]}
 STEPS, SCHEDULES = "zhang2019-steps", "zhang2019-schedules"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from figures import zou2023 as zou
-from figures import zou2023_bounds as bounds
-from figures.reproduction import column
+from simlab.figures import zou2023 as zou
+from simlab.figures import zou2023_bounds as bounds
+from simlab.figures.reproduction import column
 
 
 @pytest.fixture(scope="module")

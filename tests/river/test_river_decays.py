@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import theory
-from simlab import InputError, plot
+from simlab import InputError, plot, theory
 from simlab.experiment.decays import OPTIMAL, best_rates, decays
 from simlab.plot import river as draw
 

@@ -257,3 +257,16 @@ def test_other_doors_say_where_a_river_is_run():
         Experiment.from_dict(tree)
     tree["schedule"] = {"kind": "constant", "steps": 5, "peak": 0.1}
     assert "StraightValley" in repr(RiverExperiment.from_dict(tree))
+
+
+def test_run_and_sample_refuse_in_favour_of_the_split():
+    """They are those of regressions, whose trace a valley does not have."""
+    tree = {
+        "problem": {"kind": "river-straight", "hills": [2.0, 1.0], "slope": 0.1},
+        "schedule": {"kind": "constant", "steps": 5, "peak": 0.1},
+    }
+    experiment = RiverExperiment.from_dict(tree)
+    with pytest.raises(InputError, match=r"call split\(\)"):
+        experiment.run()
+    with pytest.raises(InputError, match=r"call sampled_split\(\)"):
+        experiment.sample()

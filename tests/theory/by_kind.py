@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-import theory
+from simlab import theory
 from simlab.conformance.check import Check, Comparison
 from simlab.conformance.judge import ratios, violations
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from simlab.theory import statement
 from typer.testing import CliRunner
 
-import theory
+from simlab import theory
 from simlab.cli import app
 from simlab.conformance import validate as running
 from simlab.conformance.check import Check, Comparison
 from simlab.conformance.judge import violations
 from simlab.conformance.validate import checks, judge, table_of, validate, write_csv
 from simlab.errors import InputError
-from theory import statement
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"exact", "tight", "upper", "lower", "asymptotic", "scaling"}
@@ -56,13 +56,14 @@ def test_theory_needs_numpy_and_scipy_alone(tmp_path):
         for folder in packages:
             if (folder / name).exists() and not (tmp_path / name).exists():
                 (tmp_path / name).symlink_to(folder / name)
-    (tmp_path / "theory").symlink_to(ROOT / "theory")
+    (tmp_path / "simlab").mkdir()  # a namespace, and nothing of simlab in it
+    (tmp_path / "simlab/theory").symlink_to(ROOT / "theory")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "import theory\n"
+        "from simlab import theory\n"
         "print(len(theory.catalog()))\n"
         "import importlib.util\n"
-        "assert importlib.util.find_spec('numba') is None and importlib.util.find_spec('simlab') is None\n"
+        "assert importlib.util.find_spec('numba') is None and importlib.util.find_spec('simlab.errors') is None\n"
     )
     command = [sys.executable, "-I", "-S", "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from simlab.theory import adamw_ema as own
+from simlab.theory.merging import decayed_risk
 
 from simlab.conformance.adamw_ema import CHECKS
 from tests.theory.by_kind import caught, check_all
-from theory import adamw_ema as own
-from theory.merging import decayed_risk
 
 
 def test_every_claim():

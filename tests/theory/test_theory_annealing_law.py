@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from simlab.theory import annealing_law as own
 
 from simlab.conformance.annealing_law import CHECKS
 from tests.theory.by_kind import caught, check_all
 from tests.theory.real_curves import HELD_OUT, TRAINED_ON, curves
-from theory import annealing_law as own
 
 
 def test_every_claim():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.asgd as t
+from simlab.theory.two_state import TwoState
 
 import simlab as sl
-import theory.asgd as t
 from simlab.conformance._two_state import lyapunov_response
 from simlab.conformance.asgd import CHECKS
 from tests.theory.by_kind import caught, check_all, control
-from theory.two_state import TwoState
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 

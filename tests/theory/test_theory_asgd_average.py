@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.asgd_average as t
+from simlab.theory.asgd import jain_2018_rule, li_2024_rule
 
 import simlab as sl
-import theory.asgd_average as t
 from simlab.conformance._two_state import draw_spectrum, radius
 from simlab.conformance.asgd_average import CHECKS
 from tests.theory.by_kind import caught, check_all, control, tightness
-from theory.asgd import jain_2018_rule, li_2024_rule
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 LAM = np.arange(1.0, 2001.0) ** -2.0

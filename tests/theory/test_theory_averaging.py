@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import averaging
+from simlab.theory.meterez import tail_response
 
 from simlab.conformance import averaging as conformance
 from simlab.conformance._sgd import averaged, mode_risk, sgd
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import averaging
-from theory.meterez import tail_response
 
 
 def test_every_theorem_has_a_check() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.critical_batch as t
+from simlab.theory.two_state import TwoState, two_state_critical_lr, two_state_mass
 
-import theory.critical_batch as t
 from simlab.conformance.critical_batch import CHECKS
 from tests.theory.by_kind import caught, check_all, control
-from theory.two_state import TwoState, two_state_critical_lr, two_state_mass
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 SEEDS = range(6)

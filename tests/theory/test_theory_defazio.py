@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import defazio as own
+from simlab.theory.hard_instance import hard_instance
+from simlab.theory.last_iterate import schaipp_last_iterate
+from simlab.theory.sharper_last_iterate import sharper_last_iterate
 
 from simlab.conformance.defazio import CHECKS
 from tests.theory.by_kind import caught, check_all, control
-from theory import defazio as own
-from theory.hard_instance import hard_instance
-from theory.last_iterate import schaipp_last_iterate
-from theory.sharper_last_iterate import sharper_last_iterate
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import effective_dimension as module
 
 from simlab.conformance import effective_dimension as conformance
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import effective_dimension as module
 
 
 def test_every_theorem_has_a_check() -> None:

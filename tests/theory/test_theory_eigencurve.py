@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import eigencurve
+from simlab.theory.sandwich import schedule_response
 
 from simlab.conformance import eigencurve as conformance
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import eigencurve
-from theory.sandwich import schedule_response
 
 
 def test_every_theorem_has_a_check() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from simlab.theory import ema
+from simlab.theory.jain2018 import jain_batch_threshold
+from simlab.theory.sandwich import schedule_response
 
 from simlab.conformance import ema as conformance
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import ema
-from theory.jain2018 import jain_batch_threshold
-from theory.sandwich import schedule_response
 
 
 def test_every_theorem_has_a_check() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import OutsideAssumptions, jain2018
 
 from simlab.conformance import jain2018 as conformance
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of, tightness
-from theory import OutsideAssumptions, jain2018
 
 CHECKS = {check.theorem: check for check in conformance.CHECKS}
 

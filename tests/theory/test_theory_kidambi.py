@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.kidambi as t
+from simlab.theory.two_state import TwoState
 
-import theory.kidambi as t
 from simlab.conformance.kidambi import CHECKS, best_rate, radius
 from tests.theory.by_kind import caught, check_all, check_by_kind, control
-from theory.two_state import TwoState
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 

@@ -9,11 +9,11 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from simlab.theory import last_iterate as own
+from simlab.theory.summation import memory_sums, prefix_sums, suffix_sums
 
 from simlab.conformance.last_iterate import CHECKS, double_sum, wsd_profile
 from tests.theory.by_kind import caught, check_all, control
-from theory import last_iterate as own
-from theory.summation import memory_sums, prefix_sums, suffix_sums
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 

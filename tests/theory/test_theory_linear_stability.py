@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.linear_stability as t
 
 import simlab as sl
-import theory.linear_stability as t
 from simlab.conformance.linear_stability import CHECKS, critical, draw_hessians
 from tests.theory.by_kind import caught, check_all, control
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import OutsideAssumptions
+from simlab.theory import merging as own
 
 from simlab.conformance.merging import CHECKS
 from tests.theory.by_kind import caught, check_all
-from theory import OutsideAssumptions
-from theory import merging as own
 
 
 def test_every_claim():

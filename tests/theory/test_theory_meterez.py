@@ -5,12 +5,12 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from simlab.theory import meterez
+from simlab.theory.effective_dimension import effective_dimension
 
 from simlab.conformance import meterez as conformance
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import meterez
-from theory.effective_dimension import effective_dimension
 
 
 def test_every_theorem_has_a_check() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import multi_power_law as own
 
 from simlab.conformance.multi_power_law import CHECKS, double_sum
 from tests.theory.by_kind import caught, check_all
 from tests.theory.real_curves import HELD_OUT, TRAINED_ON, curves
-from theory import multi_power_law as own
 
 
 def test_every_claim():

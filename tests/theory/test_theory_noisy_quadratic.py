@@ -5,8 +5,8 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+import simlab.theory.noisy_quadratic as t
 
-import theory.noisy_quadratic as t
 from simlab.conformance.noisy_quadratic import CHECKS
 from tests.theory.by_kind import caught, check_all
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.pan as t
 
 import simlab as sl
-import theory.pan as t
 from simlab.conformance.pan import CHECKS
 from tests.theory.by_kind import check_all, control, tightness
 

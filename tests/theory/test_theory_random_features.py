@@ -5,9 +5,9 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+import simlab.theory.random_features as t
 
 import simlab as sl
-import theory.random_features as t
 from simlab.conformance.random_features import CHECKS, loss_exponents
 from tests.theory.by_kind import caught, check_all, check_by_kind
 

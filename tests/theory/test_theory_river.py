@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from simlab.theory import river, river_decay
 
 from simlab import methods, schedules
 from simlab.conformance import river as conformance
@@ -12,7 +13,6 @@ from simlab.conformance import river_decay as conformance_decay
 from simlab.conformance.check import Check
 from simlab.conformance.river_decay import final_losses
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import river, river_decay
 
 CHECKS = [*conformance.CHECKS, *conformance_decay.CHECKS]
 

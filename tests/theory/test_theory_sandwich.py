@@ -5,13 +5,13 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from simlab.theory import sandwich
+from simlab.theory._sums import power, suffix_scan, two_rates
 
 from simlab.conformance import sandwich as conformance
 from simlab.conformance._sgd import draw_weights
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of, tightness
-from theory import sandwich
-from theory._sums import power, suffix_scan, two_rates
 
 BOUNDS = {check.theorem: check for check in conformance.CHECKS}
 

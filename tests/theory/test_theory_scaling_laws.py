@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.scaling_laws as t
 
 import simlab as sl
-import theory.scaling_laws as t
 from simlab.conformance.scaling_laws import CHECKS
 from simlab.schedules import constant, cosine, exponential, linear
 from tests.theory.by_kind import caught, check_all, check_by_kind, control

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import schedule_free as own
+from simlab.theory.defazio import linear_decay
 
 import simlab as sl
 from simlab.conformance.schedule_free import CHECKS
 from tests.theory.by_kind import caught, check_all, control
-from theory import schedule_free as own
-from theory.defazio import linear_decay
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 

@@ -8,14 +8,14 @@ import warnings
 
 import numpy as np
 import pytest
+from simlab.theory import hard_instance as hard
+from simlab.theory import sharper_last_iterate as own
+from simlab.theory.last_iterate import schaipp_last_iterate, schaipp_optimal_base_lr
 
 from simlab.conformance import hard_instance as hard_checks
 from simlab.conformance.last_iterate import wsd_profile
 from simlab.conformance.sharper_last_iterate import CHECKS, worst_case
 from tests.theory.by_kind import caught, check_all, control
-from theory import hard_instance as hard
-from theory import sharper_last_iterate as own
-from theory.last_iterate import schaipp_last_iterate, schaipp_optimal_base_lr
 
 BY_NAME = {check.theorem: check for check in CHECKS}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import stationary
+from simlab.theory.jain2018 import jain_lr_max
 
 from simlab.conformance import stationary as conformance
 from simlab.conformance._sgd import draw_spectrum
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import stationary
-from theory.jain2018 import jain_lr_max
 
 
 def test_every_theorem_has_a_check() -> None:

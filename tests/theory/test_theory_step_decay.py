@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simlab.theory import step_decay
+from simlab.theory.sandwich import schedule_response
 
 from simlab import schedules
 from simlab.conformance import step_decay as conformance
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import step_decay
-from theory.sandwich import schedule_response
 
 
 def test_every_theorem_has_a_check() -> None:

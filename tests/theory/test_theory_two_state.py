@@ -5,13 +5,13 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+import simlab.theory.two_state as t
+from simlab.theory.two_state import TwoState
 
 import simlab as sl
-import theory.two_state as t
 from simlab.conformance import _two_state as tools
 from simlab.conformance.two_state import CHECKS
 from tests.theory.by_kind import caught, check_all
-from theory.two_state import TwoState
 
 LAM = np.arange(1.0, 9.0) ** -1.5
 FLAT = sl.schedules.constant(60, 0.1)

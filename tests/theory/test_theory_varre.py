@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import simlab.theory.varre as t
 
 import simlab as sl
-import theory.varre as t
 from simlab.conformance.varre import CHECKS, acsgd_average
 from tests.theory.by_kind import check_all, control
 

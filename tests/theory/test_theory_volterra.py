@@ -5,8 +5,8 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+import simlab.theory.volterra as t
 
-import theory.volterra as t
 from simlab.conformance.check import Comparison
 from simlab.conformance.volterra import CHECKS
 from tests.theory.by_kind import caught, check_by_kind, check_refusals, instance, violations

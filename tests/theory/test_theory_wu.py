@@ -5,14 +5,14 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from simlab.theory import wu
+from simlab.theory.sandwich import schedule_response
 
 from simlab import methods, schedules
 from simlab.conformance import wu as conformance
 from simlab.conformance._sgd import mode_risk
 from simlab.conformance.check import Check
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import wu
-from theory.sandwich import schedule_response
 
 
 def test_every_theorem_has_a_check() -> None:

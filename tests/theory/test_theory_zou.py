@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from simlab.theory import zou
+from simlab.theory.stationary import critical_lr
 
 from simlab import methods, schedules
 from simlab.conformance import zou as conformance
@@ -13,8 +15,6 @@ from simlab.conformance._sgd import mode_risk, sgd
 from simlab.conformance.check import Check
 from simlab.methods import Method
 from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-from theory import zou
-from theory.stationary import critical_lr
 
 
 def test_every_theorem_has_a_check() -> None:

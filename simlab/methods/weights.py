@@ -1,0 +1,121 @@
+"""Weights of averages that depend on all steps before: held as arrays for runs that fit, told step by step beyond."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.schedules import Schedule
+from simlab.schedules.extremes import extremes
+from simlab.schedules.plan import Plan
+from simlab.schedules.sums import smooth_total
+
+__all__ = ["HELD", "corrected_weights", "newest_share"]
+
+FloatArray = npt.NDArray[np.float64]
+Steps = npt.NDArray[np.int64]
+Weights = Callable[[int, int], FloatArray]
+"""(start, stop) -> the weights of the newest iterate at the steps start .. stop - 1."""
+
+HELD = 1 << 24
+"""Longest run whose weights are held; of longer ones sums up to a step are told by `smooth_total`."""
+
+GRID = 1 << 16
+"""Steps between those at which a long run's sums are told anew: bits do not depend on the slices asked for."""
+
+
+def newest_share(lr: Schedule, power: float) -> Weights:
+    """c_t = weight_t / (weight_0 + .. + weight_t), weight_t = (t + 1)^power max_(s <= t) lr_s^2, 0 while all are 0."""
+    weight = _LargestSoFar(lr.plan, power)
+
+    def share(steps: Steps, before: float) -> FloatArray:
+        newest = weight.at(steps)
+        total = before + np.cumsum(newest)
+        return np.divide(newest, total, out=np.zeros_like(newest), where=total > 0.0)
+
+    return _weights(lr, weight, share)
+
+
+def corrected_weights(alpha: Schedule) -> Weights:
+    """rho_t = (1 - alpha_t) / (1 - alpha_0 .. alpha_t): the weight of the newest iterate in a normalised EMA."""
+    logarithm = _Logarithm(alpha.plan)
+
+    def corrected(steps: Steps, before: float) -> FloatArray:
+        kept = -np.expm1(before + np.cumsum(logarithm.at(steps)))
+        weights: FloatArray = (1.0 - alpha.plan.at(steps)) / kept
+        return weights
+
+    return _weights(alpha, logarithm, corrected)
+
+
+def _weights(schedule: Schedule, summand: Plan, weights_of: Callable[[Steps, float], FloatArray]) -> Weights:
+    """The weights of a run of any length, of `weights_of`: (a range of steps, the sum before it) -> weights."""
+    if schedule.length <= HELD:
+        held = weights_of(np.arange(schedule.length, dtype=np.int64), 0.0)
+        return lambda start, stop: held[start:stop]
+
+    @lru_cache(maxsize=2)
+    def chunk(number: int) -> FloatArray:
+        start, stop = number * GRID, min((number + 1) * GRID, schedule.length)
+        before = smooth_total(summand, 0, start, kinks_of=schedule.plan)
+        return weights_of(np.arange(start, stop, dtype=np.int64), before)
+
+    def weights(start: int, stop: int) -> FloatArray:
+        numbers = range(start // GRID, -(-stop // GRID))
+        parts = [chunk(i)[max(start - i * GRID, 0) : max(stop - i * GRID, 0)] for i in numbers]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    return weights
+
+
+@dataclass(frozen=True, eq=False)
+class _LargestSoFar:
+    """(t + 1)^power max_(s <= t) lr_s^2 as a plan, of the plan of lr."""
+
+    child: Plan
+    power: float
+
+    @property
+    def length(self) -> int:
+        return self.child.length
+
+    @property
+    def bound(self) -> float:
+        return math.inf
+
+    def at(self, steps: Steps) -> FloatArray:
+        values = self.child.at(steps)
+        if steps[-1] - steps[0] == steps.size - 1:  # every step of a range
+            if steps[0]:
+                values[0] = max(values[0], extremes(self.child, 0, int(steps[0])).high)
+        else:
+            edges = pairwise([0, *(steps + 1).tolist()])
+            values = np.array([extremes(self.child, a, b).high if a < b else 0.0 for a, b in edges])
+        largest: FloatArray = (steps + 1.0) ** self.power * np.maximum.accumulate(values) ** 2
+        return largest
+
+
+@dataclass(frozen=True, eq=False)
+class _Logarithm:
+    """log of a plan, -inf where it is 0."""
+
+    child: Plan
+
+    @property
+    def length(self) -> int:
+        return self.child.length
+
+    @property
+    def bound(self) -> float:
+        return math.inf
+
+    def at(self, steps: Steps) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            logarithm: FloatArray = np.log(self.child.at(steps))
+        return logarithm
