@@ -1,4 +1,4 @@
-"""What `simlab show` answers of sweeps of every shape: words alone, a best risk of 0, seeds, the best for each value."""
+"""What `simlab show` answers of any sweep: of words alone, with a best risk of 0, of seeds, for each value."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_seeds_are_averaged_with_their_standard_error(seeds):
     assert "8 done" in text
     assert f"{best.risk:.5e} +- {best.error:.1e}" in text
     assert "(means over engine.seed)" in text
-    with pytest.raises(sl.InputError, match="engine.seed tells repeats apart, which are averaged"):
+    with pytest.raises(sl.InputError, match=r"engine\.seed tells repeats apart, which are averaged"):
         Answer(seeds, by=["engine.seed"])
 
 
@@ -139,7 +139,9 @@ def test_by_names_the_best_for_each_value(tmp_path):
         assert [best.leads for best in found].count(True) == 1
         assert list(curves(draw.lines(answer))) == ["1", "4", "16"]
         assert len(Answer(store, by=list(axes)).best()) == 12
-        with pytest.raises(sl.InputError, match="parameter: 'method.bach' is not known; did you mean 'method.batch'"):
+        with pytest.raises(
+            sl.InputError, match=r"parameter: 'method\.bach' is not known; did you mean 'method\.batch'"
+        ):
             Answer(store, by=["method.bach"])
 
 
