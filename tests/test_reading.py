@@ -19,7 +19,7 @@ NAMES = ["", ".", "..", "a/b", "/etc", "a\\b", "C:x", "a\0b", "x" * 256, 3, None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_are_no_component(name):
-    with pytest.raises(sl.InputError, match="which is no file in it"):
+    with pytest.raises(sl.InputError, match="which is no name of a file in it"):
         check_component(name, "store")
     assert check_component("method.wrap[0].decay", "store") == "method.wrap[0].decay"
 
@@ -60,7 +60,7 @@ def test_a_folder_is_read_and_left_by_no_link(tmp_path):
     )
     with pytest.raises(sl.InputError, match="is a link, and links are not followed"):
         folder.read("b/x")
-    with pytest.raises(sl.InputError, match="no file in it"):
+    with pytest.raises(sl.InputError, match="no name of a file in it"):
         folder.read("a/../a/x")
     (tmp_path / "c").symlink_to(tmp_path / "a")
     assert Folder(tmp_path / "c").read("x") == b"1", "a folder that the caller names by a link is the caller's"
@@ -152,7 +152,7 @@ def test_flipped_bytes_of_a_checkpoint_are_seen(tmp_path):
 def test_tables_of_a_kept_figure(tmp_path):
     kinds = write_tables({"t": {"x": np.arange(3)}}, tmp_path)
     assert read_tables(tmp_path, kinds)["t"]["x"].tolist() == [0, 1, 2]
-    with pytest.raises(sl.InputError, match="no file in it"):
+    with pytest.raises(sl.InputError, match="no name of a file in it"):
         read_tables(tmp_path, {"../t": kinds["t"]})
     (tmp_path / "t.csv").write_text("x\nhello\n", encoding="utf-8")
     with pytest.raises(sl.InputError, match=r"t\.csv cannot be read .*; make the figure again"):
