@@ -12,9 +12,7 @@ A figure whose record carries the fingerprint of the present code is not made ag
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +34,10 @@ from simlab import figures
 from simlab.engines.arguments import worker_count
 from simlab.errors import InputError, unknown_name
 from simlab.files import fresh_file
+from simlab.interrupts import whole
+from simlab.locks import Taken, hold
 from simlab.progress import ProgressBar
+from simlab.replacing import Stage, settle_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -139,8 +140,7 @@ def reproduce(
     with _gallery(folder) as root:
         place = root / scale
         place.mkdir(exist_ok=True)
-        for left in place.glob(".*.partial-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        settle_all(place)
         found: dict[str, Outcome] = {}
         waiting: list[Entry] = []
         for entry in asked:
@@ -179,7 +179,9 @@ def make(module: str, name: str, scale: Scale, stage: str, source: str | None) -
         figure = entries([module])[name].figure
         folder = Path(stage)
         if source is None:
-            kinds = write_tables(figure.compute(scale), folder)
+            with whole():
+                data = figure.compute(scale)
+            kinds = write_tables(data, folder)
         else:
             kinds = _record(Path(source))["kinds"]
             for table in kinds:
@@ -221,7 +223,7 @@ def _made(
     stages = [_stage(place, entry) for entry in order]
     sources = [_drawable(entry, scale, place) for entry in order]
     tasks = [
-        (entry.module, entry.figure.id, scale, str(stage), source)
+        (entry.module, entry.figure.id, scale, str(stage.path / entry.figure.id), source)
         for entry, stage, source in zip(order, stages, sources, strict=True)
     ]
     done = 0.0
@@ -242,10 +244,10 @@ def _made(
             report(done, sum(cost))
     finally:
         for stage in stages:
-            shutil.rmtree(stage, ignore_errors=True)
+            stage.close()
 
 
-def _settled(entry: Entry, scale: Scale, place: Path, stage: Path, source: str | None, result: Any) -> Outcome:
+def _settled(entry: Entry, scale: Scale, place: Path, stage: Stage, source: str | None, result: Any) -> Outcome:
     """Move what was made to its place, or say why nothing was."""
     target = place / entry.figure.id
     if isinstance(result, Died):
@@ -255,11 +257,8 @@ def _settled(entry: Entry, scale: Scale, place: Path, stage: Path, source: str |
         return Outcome(entry, scale, "failed", target, why=result["why"], details=result["details"])
     data, picture = fingerprints(entry.figure, entry.module, scale)
     record = {"id": entry.figure.id, "scale": scale, "data": data, "picture": picture, **result}
-    (stage / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-    if target.exists():
-        target.replace(stage.with_name(f"{stage.name}.old"))
-    stage.replace(target)
-    shutil.rmtree(stage.with_name(f"{stage.name}.old"), ignore_errors=True)
+    (stage.path / target.name / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    stage.commit()
     return _outcome(entry, scale, "made" if source is None else "drawn", target, record)
 
 
@@ -308,9 +307,10 @@ def _record(folder: Path) -> dict[str, Any]:
     return {**record, "kinds": kinds}
 
 
-def _stage(place: Path, entry: Entry) -> Path:
-    stage = Path(tempfile.mkdtemp(prefix=f".{entry.figure.id}.partial-", dir=place))
-    stage.chmod(0o755)
+def _stage(place: Path, entry: Entry) -> Stage:
+    """Where a figure is made, in a folder of its name."""
+    stage = Stage(place / entry.figure.id)
+    (stage.path / entry.figure.id).mkdir()
     return stage
 
 
@@ -323,25 +323,17 @@ def _gallery(folder: Path) -> Iterator[Path]:
         raise InputError(f"{folder} holds something other than a gallery; choose another folder with -o.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / MARK, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = hold(folder / MARK)
     except OSError as error:
         raise InputError(f"{folder} cannot be written to ({error.strerror}); choose another folder with -o.") from None
+    except Taken:
+        raise InputError(f"{folder} is being written by another run; wait for it, or choose another with -o.") from None
     try:
-        _hold(lock, folder)
         yield folder
     finally:
-        os.close(lock)
-
-
-def _hold(lock: int, folder: Path) -> None:
-    try:
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on this system: two runs then have to be kept apart by their user
-        return
-    except OSError:
-        raise InputError(f"{folder} is being written by another run; wait for it, or choose another with -o.") from None
+        lock.release()
+        # Where the file of a lock goes with it (Windows): it also says that this is a gallery.
+        (folder / MARK).touch()
 
 
 # -- what is printed ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from simlab.figures.reproduction import Data
+
+from simlab.reading import check_component, opened, understood
 
 __all__ = ["Kinds", "read_tables", "write_tables"]
 
@@ -37,12 +40,14 @@ def write_tables(data: Data, folder: Path) -> Kinds:
 
 
 def read_tables(folder: Path, kinds: Kinds) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
-    """What `write_tables` wrote there."""
+    """What `write_tables` wrote there; InputError for what is no such table."""
     out: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
     for name, columns in kinds.items():
-        with (folder / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-            _, *rows = list(csv.reader(file))
-        out[name] = {title: _column([row[j] for row in rows], kind) for j, (title, kind) in enumerate(columns.items())}
+        check_component(f"{name}.csv", folder)
+        path = folder / f"{name}.csv"
+        with understood(path, "make the figure again"), opened(path) as file:
+            _, *rows = list(csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
+            out[name] = {t: _column([row[j] for row in rows], kind) for j, (t, kind) in enumerate(columns.items())}
     return out
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError
+from simlab.reading import opened
 
 __all__ = ["Checkpoint"]
 
@@ -39,10 +40,12 @@ class Checkpoint:
         """The arrays saved last, or None where there are none yet."""
         try:
             # Opened here: NumPy leaves a file that it cannot read open.
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with opened(self.path) as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             return None
+        except InputError as error:
+            raise InputError(f"checkpoint {error}") from None
         except Exception as error:  # zipfile and NumPy raise of every kind over a damaged file
             raise self._damage(error) from None
         whose, *names = np.atleast_1d(arrays.pop("fingerprint", np.array(""))).tolist()

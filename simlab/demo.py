@@ -22,6 +22,7 @@ from simlab import plot, schedules
 from simlab.engines.exact import exact
 from simlab.errors import InputError, check_count
 from simlab.files import ResultsFolder, writing
+from simlab.interrupts import whole
 from simlab.methods import sgd
 from simlab.problems import LinearRegression
 from simlab.schedules import Schedule
@@ -183,16 +184,20 @@ def run(
     replaced. Nothing is left behind half-written.
     """
     target = Path(output)
-    with ResultsFolder(target, OUTPUTS, force) as results, writing(results.stage, target):
-        comparison = compare(features, replicas, STEPS if steps is None else steps)
-        figure = draw(comparison)
-        for suffix in (".png", ".pdf"):
-            plot.save(figure, results.stage / f"digits{suffix}")
-        comparison.gaussian.save(results.stage / "gaussian.zarr")
-        if comparison.exact is not None:
-            comparison.exact.save(results.stage / "empirical.zarr")
-        _write_table(comparison, results.stage / "comparison.csv")
-        results.commit()
+    with ResultsFolder(target, OUTPUTS, force) as results:
+        with writing(results.stage, target):
+            with whole():
+                comparison = compare(features, replicas, STEPS if steps is None else steps)
+            comparison.gaussian.save(results.stage / "gaussian.zarr")
+            if comparison.exact is not None:
+                comparison.exact.save(results.stage / "empirical.zarr")
+            _write_table(comparison, results.stage / "comparison.csv")
+            results.commit()
+        with results.drawing("digits.png and digits.pdf"):
+            figure = draw(comparison)
+            for suffix in (".png", ".pdf"):
+                plot.save(figure, results.stage / f"digits{suffix}")
+            results.commit()
     for line in table(comparison, replicas):
         report(line)
     report(f"figure, traces and table: {target}")
@@ -223,7 +228,7 @@ def _final_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _write_table(comparison: Comparison, path: Path) -> None:
     rows = _final_rows(comparison)
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

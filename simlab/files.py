@@ -2,89 +2,119 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from simlab.errors import InputError
+from simlab.replacing import Stage, replacing, settle
 
 __all__ = ["ResultsFolder", "fresh_file", "writing"]
 
 
 @contextmanager
 def fresh_file(path: Path, force: bool) -> Iterator[Path]:
-    """A path beside `path` to write to, of the same suffix, moved there when the block ends without an error."""
+    """A path beside `path` to write to, of the same name, moved there when the block ends without an error."""
+    settle(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file.")
     if path.exists() and not force:
         raise InputError(f"{path} exists; choose another name, or replace it with --force.")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is not a folder; create it first.")
-    folder = _stage(path.parent, path.stem)
     try:
-        partial = folder / path.name
-        with writing(folder, path.parent):
+        with replacing(path) as partial, writing(partial.parent, path.parent):
             yield partial
-            partial.replace(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:  # of the move
+        raise _refusal(path.parent, error) from None
 
 
 class ResultsFolder:
     """The folder of a run: opened before the run, so that what cannot be written is refused before any work.
 
-    Everything is made in the hidden folder `stage` beside the target and moved there by `commit`. A target that exists
-    and is not empty is refused unless `force`; even then only the names in `owned` are replaced, whatever else it holds
-    stays.
+    Everything is made in the hidden folder `stage` and moved to the target by `commit`. A target that exists and is not
+    empty is refused unless `force`; even then only the names in `owned` are replaced, whatever else it holds stays.
     """
 
     def __init__(self, target: Path, owned: tuple[str, ...], force: bool) -> None:
+        settle(target, owned)
         if target.exists() and not target.is_dir():
             raise InputError(f"{target} is a file; give the name of a folder.")
         if not force and target.is_dir() and any(target.iterdir()):
             raise InputError(f"{target} exists; choose another folder with -o, or replace its results with --force.")
         self.target = target
         self.owned = owned
-        ancestor = target.absolute()
-        while not ancestor.exists():
-            ancestor = ancestor.parent
-        if not ancestor.is_dir():
-            raise InputError(f"{ancestor} is a file, so {target} cannot be a folder in it; choose another with -o.")
-        self.stage = _stage(ancestor, target.name)
+        self._made_parents: list[Path] = []
+        try:
+            self._make_parents()
+            self._stage = Stage(target, owned)
+        except BaseException as error:
+            self._remove_parents()
+            if not isinstance(error, OSError):
+                raise
+            raise _refusal(self._existing(), error) from None
+
+    @property
+    def stage(self) -> Path:
+        """Where everything is made."""
+        return self._stage.path
 
     def __enter__(self) -> ResultsFolder:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self.stage, ignore_errors=True)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._stage.__exit__(kind, error, trace)
+        if not self._stage.committed:
+            self._remove_parents()
 
     def commit(self) -> list[str]:
-        """Move everything to the target, in the place of what an earlier run left there. Returns the names.
+        """Move everything made so far to the target. Returns the names.
 
-        If that fails half-way, the target is put back as it was.
+        The first time what an earlier run left there goes. If a move fails, the target is put back as it was.
         """
-        self.target.mkdir(parents=True, exist_ok=True)
-        made = [name for name in self.owned if (self.stage / name).exists()]
-        undo: list[tuple[Path, Path]] = []
+        new = not self.target.exists()
+        self.target.mkdir(exist_ok=True)
         try:
-            for name in self.owned:
-                if (self.target / name).exists():
-                    _move(self.target / name, self.stage / f"old-{name}", undo)
-            for name in made:
-                _move(self.stage / name, self.target / name, undo)
+            return self._stage.commit(() if self._stage.committed else self.owned)
         except BaseException:
-            for source, destination in reversed(undo):
-                destination.replace(source)
+            if new:
+                with suppress(OSError):
+                    self.target.rmdir()
             raise
-        return made
 
+    @contextmanager
+    def drawing(self, what: str) -> Iterator[None]:
+        """A block that makes pictures, `what`, of numbers that are committed: whatever befalls it, those stay.
 
-def _move(source: Path, destination: Path, undo: list[tuple[Path, Path]]) -> None:
-    source.replace(destination)
-    undo.append((source, destination))
+        A failure is an InputError that says where they are, an interrupt is told it.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            error.add_note(f"{what} not drawn, the results are in {self.target}")
+            raise
+        except Exception as error:  # of whatever kind Matplotlib's may be
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            reason = reason.rstrip(".").replace(str(self.stage), str(self.target))
+            raise InputError(f"{what} could not be drawn ({reason}); the results are in {self.target}.") from None
+
+    def _existing(self) -> Path:
+        """The nearest folder of the target that there is."""
+        return next(path for path in (self.target.absolute(), *self.target.absolute().parents) if path.exists())
+
+    def _make_parents(self) -> None:
+        nearest = self._existing()
+        if not nearest.is_dir():
+            raise InputError(f"{nearest} is a file, so {self.target} cannot be a folder in it; choose another with -o.")
+        missing = [path for path in self.target.absolute().parents if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir()
+            self._made_parents.append(path)
+
+    def _remove_parents(self) -> None:
+        with suppress(OSError):
+            for path in reversed(self._made_parents):
+                path.rmdir()
 
 
 @contextmanager
@@ -95,22 +125,8 @@ def writing(stage: Path, target: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(str(error).replace(str(stage), str(target))) from None
     except OSError as error:
-        what = error.strerror or str(error)
-        raise InputError(f"{target} cannot be written to ({what}); choose another folder with -o.") from None
+        raise _refusal(target, error) from None
 
 
-def _stage(parent: Path, name: str) -> Path:
-    """A new hidden folder for half-written things; InputError where nothing can be written."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}.partial-", dir=parent))
-    except OSError as error:
-        raise InputError(f"{parent} cannot be written to ({error.strerror}); choose another folder with -o.") from None
-    # mkdtemp makes folders that only their owner may read; what is moved out of here must not inherit that.
-    folder.chmod(0o777 & ~_umask())
-    return folder
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _refusal(target: Path, error: OSError) -> InputError:
+    return InputError(f"{target} cannot be written to ({error.strerror or error}); choose another folder with -o.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +15,8 @@ from simlab._version import __version__
 from simlab.doors import door
 from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
+from simlab.reading import opened, understood
+from simlab.replacing import replacing, settle
 from simlab.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ class RiskTrace:
 
     `dataset` holds the variable `risk` with dims ([run,] step, component, subspace), coordinates lr, batch, momentum
     (of the step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and ended_at, and
-    attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN.
+    attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN: where runs
+    are of different lengths or diverge, the risk in which each ended is `final()` (the variable `final_risk`). The last
+    step of `risk` is that of the longest run alone, and xarray's `risk.isel(step=-1).sum()`, which skips NaN, is 0 for
+    all others.
     """
 
     @door
@@ -93,7 +97,10 @@ class RiskTrace:
         return self.risk.sel(component=parts).sum("subspace", skipna=False)
 
     def final(self) -> xr.DataArray:
-        """Risk by ([run,] component, subspace) at the last step that each run reached."""
+        """Risk by ([run,] component, subspace) at the last step that each run reached, whichever that was.
+
+        Its components add up but for "deterministic", which is a part of the bias.
+        """
         return self.dataset["final_risk"]
 
     @door
@@ -133,21 +140,21 @@ class RiskTrace:
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write a zarr v3 store, or NetCDF if the path ends in .nc; an existing path is refused unless `force`.
 
-        Written beside the target first and moved there whole, so that nothing half-written is left behind.
+        Written beside the target first and moved there whole: nothing half-written is left behind, and what is replaced
+        is there until its successor is.
         """
         target = Path(path)
+        settle(target)
         if target.exists() and not force:
             raise InputError(f"{target} exists; choose another path, or say force to replace it.")
-        partial = target.with_name(f".{target.name}.partial{'.nc' if target.suffix == '.nc' else ''}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _remove(partial)
-            if target.suffix == ".nc":
-                self.dataset.to_netcdf(partial, engine="h5netcdf")
-            else:
-                # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
-                _with_strings(self.dataset, object).to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
-            _replace(target, partial)
+            with replacing(target) as new:
+                if target.suffix == ".nc":
+                    self.dataset.to_netcdf(new, engine="h5netcdf")
+                else:
+                    # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
+                    _with_strings(self.dataset, object).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
         except OSError as error:
             raise InputError(
                 f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
@@ -156,9 +163,6 @@ class RiskTrace:
             raise InputError(
                 f"{target} needs h5netcdf; pip install 'sgd-simlab[netcdf]', or choose a zarr path (no .nc)."
             ) from None
-        finally:
-            with suppress(OSError):
-                _remove(partial)
         return target
 
     @classmethod
@@ -166,28 +170,25 @@ class RiskTrace:
     def load(cls, path: str | Path) -> RiskTrace:
         """A trace that `save` wrote; opening one runs no code."""
         source = check_path("path", path)
+        settle(source)
         if not source.exists():
             raise InputError(f"{source} does not exist; give the path of a saved trace.")
-        try:
-            if source.suffix == ".nc":
-                with xr.open_dataset(source, engine="h5netcdf") as opened:
-                    dataset = opened.load()
-            else:
-                with xr.open_zarr(source, zarr_format=3, consolidated=False, chunks=None) as opened:
-                    dataset = opened.load()
-        except ImportError:
-            raise InputError(f"{source} needs h5netcdf and h5py to be read; install them.") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"{source} cannot be read as a trace ({error}); give a path written by trace.save."
-            ) from None
+        with understood(source, "give a path written by trace.save", "a trace"):
+            try:
+                dataset = _loaded(source)
+            except ImportError:
+                raise InputError(f"{source} needs h5netcdf and h5py to be read; install them.") from None
         if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
             raise InputError(
                 f"{source} has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version "
                 f"that wrote it "
                 f"({dataset.attrs.get('simlab_version', 'unknown')})."
             )
-        return cls(_with_strings(dataset, str))
+        trace = cls(_with_strings(dataset, str))
+        missing = {"final_risk", "status", "ended_at", "component", "subspace"} - set(dataset.variables)
+        if missing:
+            raise InputError(f"{source} holds no {min(missing)!r}; load a trace saved by simlab.")
+        return trace
 
     def __repr__(self) -> str:
         sizes = self.risk.sizes
@@ -266,6 +267,20 @@ def build_trace(
     return RiskTrace(xr.Dataset(variables, coordinates, attributes))
 
 
+def _loaded(source: Path) -> xr.Dataset:
+    """The dataset of a file or folder; what is no plain file in it is refused."""
+    if source.suffix == ".nc":
+        # A link to a trace is the caller's own way of naming it.
+        with opened(source.resolve()) as file, xr.open_dataset(file, engine="h5netcdf") as data:
+            of_file: xr.Dataset = data.load()
+            return of_file
+    from simlab.reading.arrays import FolderStore
+
+    with xr.open_zarr(FolderStore(source), zarr_format=3, consolidated=False, chunks=None) as data:
+        loaded: xr.Dataset = data.load()
+        return loaded
+
+
 def _without_runs(entries: dict[str, Any]) -> dict[str, Any]:
     """The same xarray entries for the one run there is, without the leading axis."""
     return {name: (dims[1:], values[0], *rest) for name, (dims, values, *rest) in entries.items()}
@@ -295,27 +310,3 @@ def _with_strings(dataset: xr.Dataset, kind: type) -> xr.Dataset:
     """The same dataset with its text coordinates stored as `kind`: str (fixed length) or object."""
     text = {name: c for name, c in dataset.coords.items() if c.dtype.kind in "UTO"}
     return dataset.assign_coords({name: (c.dims, c.values.astype(object).astype(kind)) for name, c in text.items()})
-
-
-def _replace(target: Path, new: Path) -> None:
-    """Move `new` to `target`; what was there is kept aside until the new one is in place."""
-    aside = target.with_name(f".{target.name}.replaced")
-    _remove(aside)
-    if target.exists():
-        target.rename(aside)
-    try:
-        new.rename(target)
-    except OSError:
-        if aside.exists():
-            aside.rename(target)
-        raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    import shutil
-
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import platform
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -165,27 +167,37 @@ def test_init_writes_an_example_that_runs(here):
     assert Path("experiment.toml").read_bytes() == Path("new.toml").read_bytes()
 
 
-@pytest.mark.parametrize("figure", [True, False])
-def test_what_fails_late_leaves_nothing(here, monkeypatch, figure):
-    def full(*arguments, **options):
-        raise OSError(28, "No space left on device", "somewhere")
+def full(*arguments, **options):
+    raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr("simlab.plot.save" if figure else "simlab.trace.RiskTrace.save", full)
+
+def test_what_cannot_be_written_leaves_nothing(here, monkeypatch):
+    monkeypatch.setattr("simlab.trace.RiskTrace.save", full)
     assert "No space left on device" in refused("run", "e.toml")
     assert [p.name for p in here.iterdir()] == ["e.toml"]
 
 
-def test_a_move_that_fails_half_way_is_undone(here, monkeypatch):
+@pytest.mark.parametrize("how", [full, lambda *a, **k: 1 / 0], ids=["disk", "bug"])
+def test_a_figure_that_fails_costs_nothing_but_itself(how, here, monkeypatch):
+    """The trace is on the disk before it is drawn; of an earlier run nothing stands beside it."""
     simlab("run", "e.toml", "-o", "out")
-    replace = Path.replace
+    old = Path("out/trace.zarr").stat().st_ino
+    monkeypatch.setattr("simlab.plot.save", how)
+    said = simlab("run", "e.toml", "-o", "out", "--force", code=2)
+    assert re.fullmatch(r"simlab: risk.png and risk.pdf could not be drawn \(.*\); the results are in out\.\n", said)
+    assert sorted(p.name for p in Path("out").iterdir()) == ["experiment.toml", "trace.zarr"]
+    assert Path("out/trace.zarr").stat().st_ino != old
+    assert sl.RiskTrace.load("out/trace.zarr").status.item() == "done"
 
-    def fail(self, target):
-        if self.name == "risk.pdf" and ".partial-" in str(self.parent):
-            raise PermissionError(13, "Permission denied", str(target))
-        return replace(self, target)
 
-    monkeypatch.setattr(Path, "replace", fail)
-    assert "Permission denied" in refused("run", "e.toml", "-o", "out", "--force")
+def test_an_interrupt_at_the_figure_says_where_the_trace_is(here, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simlab.plot.save", interrupt)
+    said = simlab("run", "e.toml", "-o", "out", code=130)
+    assert said == "simlab: interrupted; risk.png and risk.pdf not drawn, the results are in out.\n"
+    assert sorted(p.name for p in Path("out").iterdir()) == ["experiment.toml", "trace.zarr"]
 
 
 def test_a_fresh_file_keeps_the_old_one_on_failure(tmp_path):
@@ -205,30 +217,90 @@ def test_a_fresh_file_keeps_the_old_one_on_failure(tmp_path):
 
 # -- interruption
 
-INTERRUPTED = """
+STOPPED = """
 import os, signal
 from simlab.progress import ProgressBar
 sent = []
 def interrupt(self, done, total):
     if done and not sent:
         sent.append(1)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGNAL)
 ProgressBar.__call__ = interrupt
 from simlab.cli import main
 main()
 """
 
 
-def test_ctrl_c_keeps_the_trace_so_far(here):
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_keeps_the_trace_so_far(name, code, here):
+    """Ctrl-C, and what a scheduler sends before it kills."""
     text = EXPERIMENT.replace("steps = 40", "steps = 200_000_000").replace("dim = 12", "dim = 500")
     Path("e.toml").write_text(text, encoding="utf-8")
-    done = shell("run", "e.toml", "-o", "out", program=INTERRUPTED)
-    assert done.returncode == 130, done.stderr
+    done = shell("run", "e.toml", "-o", "out", program=STOPPED.replace("SIGNAL", name))
+    assert done.returncode == code, done.stderr
     assert done.stderr == "simlab: interrupted; the trace up to there is in out.\n"
     trace = sl.RiskTrace.load("out/trace.zarr")
     assert trace.status.item() == "interrupted"
     assert 0 < int(trace.dataset["ended_at"]) < 200_000_000
     assert f"): interrupted at step {int(trace.dataset['ended_at'])}" in done.stdout
+    assert [p.name for p in here.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("command", ["run", "river", "demo", "sweep", "reproduce", "validate", "doctor"])
+def test_every_command_hears_sigterm_once(command, here, monkeypatch):
+    """As Ctrl-C, with an exit code of its own; a second one does not disturb what is being written."""
+    heard = []
+
+    def terminated(*arguments, **options):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5.0)
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), signal.SIGTERM)
+            heard.append(1)
+            raise
+
+    where = {
+        "run": "simlab.experiment.Experiment.run", "river": "simlab.experiment.river.canonical_trace",
+        "demo": "simlab.demo.compare", "sweep": "simlab.sweeps.sweep_of", "reproduce": "figures.gallery.reproduce",
+        "validate": "simlab.conformance.validate.validate", "doctor": "simlab.doctor.report",
+    }  # fmt: skip
+    monkeypatch.setattr(where[command], terminated)
+    said = simlab(command, *(["e.toml"] if command in ("run", "sweep") else []), code=143)
+    assert said.startswith("simlab: interrupted")
+    assert ("nothing was written" in said) == (command in ("run", "river", "demo"))
+    assert heard == [1]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert [p.name for p in here.iterdir()] == ["e.toml"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("command", ["demo", "river"])
+def test_no_figure_takes_a_part_for_the_whole(command, name, code, here, monkeypatch):
+    """Engines answer an interrupt with what they have; what is made of it would be wrong without a word."""
+    door = {"demo": "simlab.demo.compare", "river": "simlab.experiment.river.canonical_trace"}[command]
+
+    def partial(*arguments, **options):
+        try:
+            signal.raise_signal(getattr(signal, name))
+        except KeyboardInterrupt:
+            return None
+
+    monkeypatch.setattr(door, partial)
+    before = signal.getsignal(signal.SIGINT)
+    assert simlab(command, code=code) == "simlab: interrupted; nothing was written.\n"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert [p.name for p in here.iterdir()] == ["e.toml"]
+
+
+def test_the_library_and_other_threads_leave_signals_alone(here):
+    code = (
+        "import signal, threading, sys\nimport simlab, simlab.cli\n"
+        "assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
+        "def run():\n    try: simlab.cli.main(['--version'])\n    except SystemExit as left: codes.append(left.code)\n"
+        "codes = []; t = threading.Thread(target=run); t.start(); t.join(); assert codes == [0], codes\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_ctrl_c_before_there_is_a_trace(here, monkeypatch):
@@ -414,6 +486,6 @@ def test_an_unwritable_folder_is_refused_before_the_run(here, monkeypatch):
     def denied(*arguments, **options):
         raise PermissionError(13, "Permission denied", "x")
 
-    monkeypatch.setattr("tempfile.mkdtemp", denied)
+    monkeypatch.setattr("simlab.files.Stage", denied)
     monkeypatch.setattr(Experiment, "run", lambda *a, **k: pytest.fail("it ran"))
     assert "cannot be written to (Permission denied)" in refused("run", "e.toml")

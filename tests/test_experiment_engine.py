@@ -134,3 +134,58 @@ def test_refusals(engine, sentence):
 def test_refusals_of_the_sampler(options, sentence):
     with pytest.raises(InputError, match=sentence):
         with_engine({"kind": "sample", **options}).run()
+
+
+# -- refused before the exact leg
+
+
+BOTH = {
+    "problem": {"kind": "power_law", "dim": 12, "capacity": 1.5, "source": 1.2},
+    "schedule": {"kind": "constant", "steps": 5, "peak": 0.1},
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"law": "epochs"}, "law"),
+        ({"law": "rademacher"}, "has kurtosis 1, the problem 3"),
+        ({"replicas": 0}, "replicas = 0"),
+        ({"coordinates": [13]}, "coordinates = 13"),
+        ({"quantiles": [2.0]}, "quantiles"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["sample", "both"])
+def test_what_the_sampler_would_refuse_is_refused_with_the_file(kind, options, words):
+    with pytest.raises(InputError, match=words):
+        Experiment.from_dict({**BOTH, "engine": {"kind": kind, **options}})
+
+
+def test_a_law_that_is_not_the_exact_one_is_not_compared(tmp_path):
+    """Rows dealt out by epochs against rows drawn with replacement: z-scores of thousands, and nothing is wrong."""
+    (tmp_path / "d.csv").write_text("x,z,y\n1,2,1\n0.5,-1,0\n1,1,2\n0,3,1\n", encoding="utf-8")
+    data = {"kind": "data", "path": "d.csv", "target": "y", "moments": "empirical"}
+    tree = {**BOTH, "problem": data, "engine": {"kind": "both", "law": "epochs"}}
+    with pytest.raises(InputError, match=r"engine.law = 'epochs' .* take law = 'rows', or kind = 'sample'"):
+        Experiment.from_dict(tree, tmp_path)
+    for kind, law in (("sample", "epochs"), ("both", "rows"), ("both", None)):
+        engine = {"kind": kind, **({} if law is None else {"law": law})}
+        Experiment.from_dict({**tree, "engine": engine}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "problem", [BOTH["problem"], {"kind": "river-straight", "hills": [1.0, 0.5], "slope": 0.1}], ids=["risk", "river"]
+)
+def test_the_sampled_leg_is_known_to_be_possible_before_the_exact_one(problem, tmp_path, monkeypatch):
+    """Its device, and the folder of its state."""
+    from simlab.experiment.valley import RiverExperiment, is_river
+
+    (tmp_path / "plain").touch()
+    for door in ("simlab.engines.exact.exact", "simlab.engines.valley.exact_valley"):
+        monkeypatch.setattr(door, lambda *a, **k: pytest.fail("it ran"))
+    monkeypatch.setattr("simlab.engines.devices.missing", lambda: "CuPy is not installed")
+    for options, words in (({"checkpoint": "plain/c"}, "cannot be written"), ({"device": "gpu"}, "CuPy is not")):
+        tree = {**BOTH, "problem": problem, "engine": {"kind": "both", **options}}
+        made = (RiverExperiment if is_river(tree) else Experiment).from_dict(tree, tmp_path)
+        with pytest.raises(InputError, match=words):
+            made.split() if isinstance(made, RiverExperiment) else made.run()

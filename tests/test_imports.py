@@ -31,6 +31,10 @@ FLOORS = {
         "delimited",
         "_version",
         "theory",
+        "replacing",
+        "locks",
+        "reading",
+        "interrupts",
     ],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

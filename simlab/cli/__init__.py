@@ -59,8 +59,7 @@ def run(
         if both and "interrupted" not in trace.status.values:
             sampled = experiment.sample(threads=threads)
             typer.echo(f"sampled\n\n{final_table(sampled)}\n\n{z_table(sampled, trace)}\n")
-        write_results(results.stage, target, trace, source, figure, sampled)
-        written = results.commit()
+        written = write_results(results, trace, source, figure, sampled)
     typer.echo(f"{target}: {', '.join(written)}")
     if any("interrupted" in each.status.values for each in (trace, sampled) if each is not None):
         complain(f"interrupted; the trace up to there is in {target}.")

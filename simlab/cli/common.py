@@ -1,7 +1,8 @@
 """What all commands share: the root, which makes a line of every refusal, and common options.
 
-Bad input and files that cannot be read or written end with exit code 2 and one line on standard error; Ctrl-C with 130.
-A diverged run is a result: exit code 0.
+Bad input and files that cannot be read or written end with exit code 2 and one line on standard error; Ctrl-C with 130;
+SIGTERM, which SLURM, docker and systemd send before they kill, does what Ctrl-C does and ends with 143. A diverged run
+is a result: exit code 0.
 """
 
 from __future__ import annotations
@@ -18,16 +19,29 @@ from typer.core import TyperGroup
 
 __all__ = ["File", "Force", "app", "assignment", "complain", "notices"]
 
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM, as a shell has them: 128 + the number of the signal."""
+
 
 class _Simlab(TyperGroup):
     """The root command: the one place where refusals become a line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        with _terminable() as stopped:
+            try:
+                return self._answered(ctx)
+            except typer.Exit as left:
+                if left.exit_code != INTERRUPTED:
+                    raise
+                raise typer.Exit(stopped.code) from None
+
+    def _answered(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            complain("interrupted; nothing was written.")
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as error:
+            # What the interrupt met on its way has noted what became of its work.
+            complain("; ".join(["interrupted", *getattr(error, "__notes__", [])]) + ".")
+            raise typer.Exit(INTERRUPTED) from None
         except MemoryError:
             complain("this does not fit into memory; use fewer modes, fewer records, or compress = true in [problem].")
             raise typer.Exit(2) from None
@@ -43,6 +57,39 @@ class _Simlab(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(2) from None
+
+
+class _Stopped:
+    """The exit code of an interrupted command."""
+
+    code = INTERRUPTED
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[_Stopped]:
+    """A block in which SIGTERM is heard as Ctrl-C is: once, so that what is being written then is finished.
+
+    In the main thread only, as Python wants it, and where nobody has said otherwise.
+    """
+    import signal
+    import threading
+
+    stopped = _Stopped()
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield stopped
+        return
+
+    def interrupt(*_: object) -> None:
+        if stopped.code == INTERRUPTED:
+            stopped.code = TERMINATED
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 app = typer.Typer(

@@ -39,15 +39,20 @@ def draw_river(
     from simlab import plot
     from simlab.experiment import river
     from simlab.files import ResultsFolder, writing
+    from simlab.interrupts import whole
     from simlab.plot import animation as moving
 
     with ResultsFolder(output, FILES, force) as results:
-        trace = river.canonical_trace("all")
+        with whole():
+            trace = river.canonical_trace("all")
         text = river.table(trace)
         typer.echo(f"{river.canonical_valley()!r}\n\n{text}\n")
-        wandering = river.wander()
         with writing(results.stage, output):
             (results.stage / "river.txt").write_text(f"{text}\n", encoding="utf-8")
+            written = results.commit()
+        with results.drawing("the figures"):
+            with whole():
+                wandering = river.wander()
             for name, figure in _figures(trace, wandering).items():
                 for suffix in ("png", "pdf"):
                     plot.save(figure, results.stage / f"{name}.{suffix}")
@@ -56,7 +61,7 @@ def draw_river(
                 rates = {name: wandering.rates[name] for name in clouds}
                 targets = [results.stage / "valley.gif", results.stage / "valley.html"]
                 moving.animate(wandering.landscape, clouds, rates, targets, river=wandering.river)
-        written = results.commit()
+            written += results.commit()
     typer.echo(f"{output}: {', '.join(written)}")
 
 

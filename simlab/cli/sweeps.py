@@ -38,13 +38,18 @@ def sweep(
     """
     from simlab.sweeps import run_sweep, sweep_of
 
+    target = output if output is not None else Path(f"{file.stem}.zarr")
     with notices():
         planned = sweep_of(file)
-    target = output if output is not None else Path(f"{file.stem}.zarr")
     if dry_run:
         _list(planned)
         return
-    report = run_sweep(planned, target, threads=threads, cluster=cluster, announce=typer.echo)
+    try:
+        report = run_sweep(planned, target, threads=threads, cluster=cluster, announce=typer.echo)
+    except KeyboardInterrupt as error:
+        kept = f"what is finished is in {target}, start the same command again to go on"
+        error.add_note(kept if target.exists() else "nothing was written")
+        raise
     typer.echo(f"{target}: {report}")
     if report.left:
         complain("interrupted; start the same command again to go on.")
@@ -69,21 +74,28 @@ def show(
     store: Stored,
     x: Annotated[str | None, typer.Option("-x", help="Parameter along the figure [the peak learning rate].")] = None,
     y: Annotated[str | None, typer.Option("-y", help="Draw a map of the risk over x and this.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", metavar="PATH", help="The best for each value of this; repeatable.")
+    ] = None,
     where: Annotated[
         list[str] | None, typer.Option("--where", metavar="PATH=VALUE", help="Only cells at (or nearest to) this.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Draw to this picture.")] = None,
     force: Force = False,
 ) -> None:
-    """Print the best cell of each schedule, its neighbourhood and what it is made of; draw the sweep with -o."""
+    """Print the best cell of each schedule, its neighbourhood and what it is made of; draw the sweep with -o.
+
+    Seeds are repeats: what is compared is their mean, with its standard error.
+    """
     from simlab import plot
     from simlab.files import fresh_file
     from simlab.sweeps import Store, draw
-    from simlab.sweeps.answer import Answer, table_of
+    from simlab.sweeps.answer import Answer
+    from simlab.sweeps.table import table_of
 
     chosen = dict(assignment(text, "--where", "schedule.kind=wsd") for text in where or [])
     with Store(store) as opened:
-        answer = Answer(opened, chosen)
+        answer = Answer(opened, chosen, by or [])
         typer.echo(table_of(answer))
         if output is None:
             return

@@ -51,10 +51,12 @@ def validate_theorems(
             typer.echo(table_of(verdicts))
             with writing(results.stage, output):
                 write_csv(verdicts, results.stage / files[0])
+                written = results.commit()
+            with results.drawing(" and ".join(files[1:])):
                 drawn = page(verdicts)
                 for name in files[1:]:
                     plot.save(drawn, results.stage / name)
-            written = results.commit()
+                written += results.commit()
         typer.echo(f"{output}: {', '.join(written)}")
     if not all(verdict.sound for verdict in verdicts):
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
@@ -21,6 +21,7 @@ from simlab.conformance.check import Check
 from simlab.conformance.judge import ratios, violations
 from simlab.engines.arguments import worker_count
 from simlab.errors import InputError, unknown_name
+from simlab.interrupts import whole
 from simlab.progress import ProgressBar
 
 __all__ = ["Verdict", "checks", "table_of", "validate", "write_csv"]
@@ -123,12 +124,24 @@ def validate(
 
 def _judged(names: Sequence[str], seed: int, mode: str, workers: int) -> Iterable[tuple[str, Verdict]]:
     if workers == 1 or len(names) < 4:
-        yield from ((name, judge(name, seed, mode)) for name in names)
+        for name in names:
+            with whole():
+                verdict = judge(name, seed, mode)
+            yield name, verdict
         return
+    others = active_children()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(judge, name, seed, mode): name for name in names}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            futures = {pool.submit(judge, name, seed, mode): name for name in names}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            # Or the pool would wait for what is under way, which an interrupted command does not.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                if process not in others:
+                    process.terminate()
+            raise
 
 
 def _instances(check: Check, mode: str) -> int:

@@ -158,7 +158,9 @@ def check_sampling(
         None if block is None else check_count("block", block),
         None if every is None else check_count("every", every),
     )
-    return draws_of(problem, law), plan, quantile_levels(quantiles)
+    draws = draws_of(problem, law)
+    _watched(others.get("coordinates"), draws.eigenvalues.size)
+    return draws, plan, quantile_levels(quantiles)
 
 
 def _precision(dtype: Any) -> Precision:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from unicodedata import category
 
 from simlab.errors import InputError
 from simlab.experiment.method import METHODS, method_parameters
@@ -24,6 +25,10 @@ KINDS: dict[str, tuple[Callable[[str], set[str]], Any]] = {
     "schedule": (schedule_parameters, SCHEDULES),
     "method": (method_parameters, METHODS),
 }
+
+
+UNPRINTED = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of characters that no label has: control characters, halves of surrogates, ends of lines."""
 
 
 class Variant:
@@ -74,8 +79,8 @@ def _labels(entries: Sequence[Table], merged: Sequence[Table], path: str) -> lis
     labels: list[str] = []
     for j, (entry, kind) in enumerate(zip(entries, kinds, strict=True)):
         label = entry.get("label", kind)
-        if not isinstance(label, str) or not label.strip() or "\n" in label:
-            raise InputError(f"{path}[{j}].label = {shown(label)} is no label; give a string of one line.")
+        if not isinstance(label, str) or not label.strip() or any(category(c) in UNPRINTED for c in label):
+            raise InputError(f"{path}[{j}].label = {shown(label)} is no label; give one line of text that prints.")
         if "label" not in entry and kinds.count(kind) > 1:
             changed = [f"{key}={_brief(value)}" for key, value in entry.items() if key != "kind"]
             label = " ".join([kind, *changed])

@@ -15,7 +15,7 @@ from simlab.doors import door
 from simlab.engines.recording import record_steps
 from simlab.errors import InputError, brief, check_count, check_path
 from simlab.experiment.compare import variants
-from simlab.experiment.engine import engine_table, sampling
+from simlab.experiment.engine import check_sampler, engine_table, sampling
 from simlab.experiment.method import METHODS, WRAPPERS, build_method, wrappers_of
 from simlab.experiment.problem import PROBLEMS, Problem, build_problem, compress
 from simlab.experiment.schedule import SCHEDULES, build_schedule
@@ -55,6 +55,8 @@ class Experiment:
         self._record: dict[str, Any] = self._build_record()
         self.engine: str = self._tree["engine"]["kind"] if "engine" in self._tree else "exact"
         self._sampling = sampling(self._tree["engine"], self.folder) if self.engine != "exact" else {}
+        if self._sampling:
+            self._check_sampling()
         self.problem: Problem = compress(source, problem, self._record["subspaces"], list(self.runs.values()))
 
     @classmethod
@@ -89,6 +91,9 @@ class Experiment:
         if self.engine == "sample":
             return self.sample(progress, threads)
         from simlab.engines.exact import exact
+
+        if self.engine == "both":
+            check_sampler(self._sampling)
 
         # Of engine = "both", `device` is the sampler's.
         device = (
@@ -174,6 +179,21 @@ class Experiment:
             "deterministic": deterministic,
             "snapshots": self._build_snapshots(table.get("snapshots")),
         }
+
+    def _check_sampling(self) -> None:
+        """The arguments of the sampler against the problem and all runs, before anything is computed."""
+        from simlab.engines.sample import check_sampling
+        from simlab.engines.sampling import check_counters
+
+        with within("engine", self._sampling):
+            draws, _, _ = check_sampling(self._source, **self._sampling)
+            for method in self.runs.values():
+                check_counters(method)
+        if self.engine == "both" and draws.law == "epochs":
+            raise InputError(
+                "engine.law = 'epochs' has no exact engine to be held against, which is that of rows drawn with "
+                "replacement; take law = 'rows', or kind = 'sample'."
+            )
 
     def _build_subspaces(self, value: Any) -> Subspaces:
         """The partition, resolved once for every run so that it is refused here if it does not fit."""

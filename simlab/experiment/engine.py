@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simlab.checkpoint import Checkpoint
+from simlab.engines.devices import choose
 from simlab.errors import InputError, check_path
 from simlab.experiment.tables import Table, call, check_keys, kind_of, shown
 
-__all__ = ["ENGINES", "engine_table", "sampling"]
+__all__ = ["ENGINES", "check_sampler", "engine_table", "sampling"]
 
 ENGINES = ("exact", "sample", "both")
 
@@ -43,6 +45,13 @@ def engine_table(value: Any) -> Table:
     if table["kind"] == "exact":
         check_keys(table, "engine", ("kind", "device"))
     return table
+
+
+def check_sampler(options: Mapping[str, Any]) -> None:
+    """Refuse what would stop the sampled leg of a run only after the exact one: its device, the folder of its state."""
+    choose(options["device"])
+    if options["checkpoint"] is not None:
+        Checkpoint(options["checkpoint"], "run-0", "")
 
 
 def sampling(table: Table, folder: Path) -> dict[str, Any]:

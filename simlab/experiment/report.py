@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.files import writing
+from simlab.files import ResultsFolder, writing
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from simlab.trace import RiskTrace
 
-__all__ = ["OUTPUTS", "final_table", "write_results", "z_table"]
+__all__ = ["OUTPUTS", "final_table", "write_figure", "write_results", "z_table"]
 
-OUTPUTS = ("trace.zarr", "sampled.zarr", "risk.png", "risk.pdf", "experiment.toml")
+PICTURES = ("risk.png", "risk.pdf")
+OUTPUTS = ("trace.zarr", "sampled.zarr", *PICTURES, "experiment.toml")
 """What a run leaves in its folder."""
 
 WIDTH = 13
 
 
 def write_results(
-    stage: Path, target: Path, trace: RiskTrace, source: str, figure: bool, sampled: RiskTrace | None = None
-) -> None:
-    """Write the traces, the experiment file and, if wanted, the figure to `stage`; refusals speak of `target`."""
-    with writing(stage, target):
+    results: ResultsFolder, trace: RiskTrace, source: str, figure: bool, sampled: RiskTrace | None = None
+) -> list[str]:
+    """Write the traces and the experiment file; then, if wanted, the figure of what is there. Returns the names."""
+    stage = results.stage
+    with writing(stage, results.target):
         trace.save(stage / "trace.zarr")
         if sampled is not None:
             sampled.save(stage / "sampled.zarr")
         (stage / "experiment.toml").write_text(source, encoding="utf-8")
-        if figure:
-            from simlab import plot
+        written = results.commit()
+    if figure:
+        from simlab import plot
 
-            drawn = plot.risk(trace, sampled=sampled)
-            for name in ("risk.png", "risk.pdf"):
-                plot.save(drawn, stage / name)
+        written += write_figure(results, lambda: plot.risk(trace, sampled=sampled))
+    return written
+
+
+def write_figure(results: ResultsFolder, draw: Callable[[], Figure]) -> list[str]:
+    """Draw risk.png and risk.pdf beside what is committed already. Returns the names."""
+    from simlab import plot
+
+    with results.drawing(" and ".join(PICTURES)):
+        drawn = draw()
+        for name in PICTURES:
+            plot.save(drawn, results.stage / name)
+        return results.commit()
 
 
 def final_table(trace: RiskTrace) -> str:

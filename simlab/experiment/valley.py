@@ -18,6 +18,7 @@ from simlab.doors import door
 from simlab.engines.sampling import quantile_levels
 from simlab.errors import InputError, check_count, check_path
 from simlab.experiment.document import RECORD, Experiment, canonical, read_toml
+from simlab.experiment.engine import check_sampler
 from simlab.experiment.landscapes import RIVERS, build_valley
 from simlab.experiment.tables import Table, call, check_keys, table_at, within
 from simlab.schedules.registry import spelling
@@ -110,6 +111,8 @@ class RiverExperiment(Experiment):
         from simlab.engines.valley import exact_valley
 
         assert self._built.straight is not None
+        if self.engine == "both":
+            check_sampler(self._options)
         return self._stamped(exact_valley(self._built.straight, self.runs, **self._record, threads=threads))
 
     def sampled_split(self, threads: int | None = None) -> xr.Dataset:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simlab.experiment.report import OUTPUTS
+from simlab.experiment.report import OUTPUTS, write_figure
 from simlab.experiment.valley import RiverExperiment, final_table, z_table
 from simlab.files import ResultsFolder, writing
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
 __all__ = ["run_valley"]
 
@@ -40,24 +41,21 @@ def run_valley(
             for name, trace in traces.items():
                 _plain(trace).to_zarr(results.stage / f"{name}.zarr", mode="w", zarr_format=3, consolidated=False)
             (results.stage / "experiment.toml").write_text(source, encoding="utf-8")
-            if figure:
-                _draw(experiment, traces["trace"], results.stage)
-        written = results.commit()
+            written = results.commit()
+        if figure:
+            written += write_figure(results, lambda: _drawn(experiment, traces["trace"]))
     say(f"{target}: {', '.join(written)}")
     return not any("interrupted" in trace["status"].values for trace in traces.values())
 
 
-def _draw(experiment: RiverExperiment, trace: xr.Dataset, stage: Path) -> None:
-    from simlab import plot
+def _drawn(experiment: RiverExperiment, trace: xr.Dataset) -> Figure:
     from simlab.plot import river
     from simlab.river.straight import StraightValley
 
     valley = experiment.valley
     cap = valley.critical_lr if isinstance(valley, StraightValley) else 2.0 / valley.sharpness()
     where = "" if isinstance(valley, StraightValley) else " at the start"
-    drawn = river.split(trace, note=f"cap on the peak of SGD, 2/λ$_{{max}}${where}: {cap:.4g}")
-    for name in ("risk.png", "risk.pdf"):
-        plot.save(drawn, stage / name)
+    return river.split(trace, note=f"cap on the peak of SGD, 2/λ$_{{max}}${where}: {cap:.4g}")
 
 
 def _plain(trace: xr.Dataset) -> xr.Dataset:

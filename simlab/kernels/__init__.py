@@ -19,12 +19,12 @@ def _forget_stale_kernels() -> None:
     sources = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     stamp = _HERE / "__pycache__" / "sources.txt"
     with contextlib.suppress(OSError):
-        if stamp.exists() and stamp.read_text() == sources:
+        if stamp.exists() and stamp.read_text(encoding="utf-8") == sources:
             return
         for index in stamp.parent.glob("*.nbi"):
             index.unlink(missing_ok=True)
         stamp.parent.mkdir(exist_ok=True)
-        stamp.write_text(sources)
+        stamp.write_text(sources, encoding="utf-8")
 
 
 _forget_stale_kernels()

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_kind, check_number, check_path, unknown_name
+from simlab.plot.words import literal
 from simlab.trace import RiskTrace
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _one(trace: RiskTrace, x: str, sampled: RiskTrace | None) -> Figure:
         top, bottom = axes[0, column], axes[1, column]
         part = trace.risk.sel(component=name).transpose("step", "subspace").values
         for j, label in enumerate(subspaces):
-            top.plot(steps[shown], np.abs(part[shown, j]), color=colours[j], label=label)
+            top.plot(steps[shown], np.abs(part[shown, j]), color=colours[j], label=literal(label))
             if "standard_error" in trace.dataset:
                 error = trace.dataset["standard_error"].sel(component=name).transpose("step", "subspace").values
                 _band(top, steps[shown], np.abs(part[shown, j]), error[shown, j], colours[j])
@@ -211,7 +212,7 @@ def _several(trace: RiskTrace, x: str, sampled: RiskTrace | None) -> Figure:
     runs = [str(r) for r in trace.risk["run"].values]
     for j, name in enumerate(runs):
         colour, dashes = PALETTE[j % len(PALETTE)], DASHES[(j // len(PALETTE)) % len(DASHES)]
-        top.plot(steps[shown], total[j, shown], label=_short(name), color=colour, linestyle=dashes)
+        top.plot(steps[shown], total[j, shown], label=literal(name, 34), color=colour, linestyle=dashes)
         if "total_error" in trace.dataset:
             error = trace.dataset["total_error"].transpose("run", "step").values
             _band(top, steps[shown], total[j, shown], error[j, shown], colour)
@@ -255,11 +256,11 @@ def _final_bars(figure: Figure, axes: Axes, trace: RiskTrace) -> None:
             left += values[:, j]
     for row in np.flatnonzero(~sound):
         axes.text(0.0, float(row), " diverged", va="center", fontsize=7)
-    axes.set_yticks(rows, [_short(r) for r in runs])
+    axes.set_yticks(rows, [literal(r, 34) for r in runs])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"final {UNIT}")
-    handles = [Patch(color=colour, label=name) for colour, name in zip(colours, subspaces, strict=True)]
+    handles = [Patch(color=colour, label=literal(name)) for colour, name in zip(colours, subspaces, strict=True)]
     if len(subspaces) == 1:
         handles = [Patch(facecolor=colours[0], label="bias")]
     handles.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
@@ -298,10 +299,6 @@ def _risk_scale(axes: Axes, values: FloatArray) -> None:
     axes.set_ylim(max(float(positive.min()) * 0.7, top * 1e-6), top * 1.6)
 
 
-def _short(label: str, limit: int = 34) -> str:
-    return label if len(label) <= limit else f"{label[: limit - 1]}…"
-
-
 @door
 def schedules(named: Mapping[str, Schedule], columns: int = 5) -> Figure:
     """Learning rate against step: up to six schedules in one panel, more of them in small multiples."""
@@ -320,7 +317,9 @@ def schedules(named: Mapping[str, Schedule], columns: int = 5) -> Figure:
             figure = new_figure(0.6 * WIDTH, 2.2)
             axes = figure.subplots()
             for j, (name, schedule) in enumerate(named.items()):
-                axes.plot(*_curve(schedule), color=PALETTE[j], linestyle=DASHES[j % len(DASHES)], label=_short(name))
+                axes.plot(
+                    *_curve(schedule), color=PALETTE[j], linestyle=DASHES[j % len(DASHES)], label=literal(name, 34)
+                )
             axes.set_xlabel("step")
             axes.set_ylabel("learning rate")
             axes.set_ylim(bottom=0.0)
@@ -331,7 +330,7 @@ def schedules(named: Mapping[str, Schedule], columns: int = 5) -> Figure:
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, (name, schedule) in zip(panels, named.items(), strict=False):
             panel.plot(*_curve(schedule), color=PALETTE[0])
-            panel.set_title(_short(name, 22), fontsize=7, pad=2)
+            panel.set_title(literal(name, 22), fontsize=7, pad=2)
             panel.set_ylim(bottom=0.0)
             panel.set_xticks([])
             panel.set_yticks([])

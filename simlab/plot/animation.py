@@ -19,6 +19,7 @@ import numpy.typing as npt
 from simlab.errors import InputError, check_count, check_number
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import ACROSS, ALONG, RUNS, Box, box_of, draw_terrain
+from simlab.plot.words import literal
 
 if TYPE_CHECKING:
     from simlab.river.landscapes import Landscape
@@ -126,7 +127,7 @@ class _Stage:
             panel = self.figure.add_subplot(grid[j, :])
             draw_terrain(panel, landscape, river, box)
             colour = RUNS[j % len(RUNS)]
-            panel.set_title(name, loc="left", color=colour, fontweight="bold", pad=3)
+            panel.set_title(literal(name), loc="left", color=colour, fontweight="bold", pad=3)
             panel.set_ylabel(ACROSS)
             panel.tick_params(labelbottom=j == count - 1)
             (dots,) = panel.plot([], [], "o", color=colour, ms=2.6, alpha=0.45, mec="none", animated=True, zorder=3)

@@ -15,6 +15,7 @@ import xarray as xr
 from simlab.errors import InputError
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS, WATER, draw_rates, draw_terrain, line_of, surface, valley
+from simlab.plot.words import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def split(trace: xr.Dataset, note: str = "") -> Figure:
         for column, (title, values) in enumerate(panels.items()):
             for j, run in enumerate(trace["run"].values):
                 own = values.sel(run=run)
-                axes[0, column].plot(trace["step"], own, label=run, **line_of(j))
+                axes[0, column].plot(trace["step"], own, label=literal(run), **line_of(j))
             axes[0, column].set_title(title)
             rates = {str(run): trace["lr"].sel(run=run).values for run in trace["run"].values}
             draw_rates(axes[1, column], rates, trace["step"].values)
@@ -71,7 +72,7 @@ def crossing(trace: xr.Dataset, first: str, second: str, caveat: str | None = No
         curve, bars = figure.subplots(1, 2, width_ratios=[1.15, 1.0])
         for j, run in enumerate(run for run in (first, second, caveat) if run is not None):
             options = line_of(j) if run != caveat else {"color": "0.45", "ls": ":", "lw": 1.3}
-            curve.plot(steps, trace["total"].sel(run=run), label=run, **options)
+            curve.plot(steps, trace["total"].sel(run=run), label=literal(run), **options)
         if late.size and late[-1] + 1 < steps.size:
             at = late[-1] + 1
             height = float(trace["total"].sel(run=first)[at])
@@ -113,7 +114,7 @@ def _final_split(axes: Axes, trace: xr.Dataset, caveat: str | None) -> None:
     axes.barh(
         rows, hills, left=river, color="#ad9f86", hatch="////", edgecolor="white", lw=0.3, label="hills", height=0.3
     )
-    names = [f"{run} *" if run == caveat else str(run) for run in end["run"].values]
+    names = [literal(f"{run} *" if run == caveat else run) for run in end["run"].values]
     for row, total in zip(rows, end["total"].values, strict=True):
         axes.plot([total, total], [row - 0.36, row + 0.36], color="black", lw=1.6)
         axes.text(0.04, float(row), f"{total:.2f}".replace("-", "−"), va="center", fontsize=7)
@@ -149,10 +150,12 @@ def bias_variance(
         if family:
             panel.plot(*np.array(list(family.values())).T, "-", color="0.55", lw=0.9, marker="o", ms=3, zorder=3)
             for name, point in family.items():
-                panel.annotate(name, point, (-4, -8), textcoords="offset points", fontsize=6, color="0.4", ha="right")
+                panel.annotate(
+                    literal(name), point, (-4, -8), textcoords="offset points", fontsize=6, color="0.4", ha="right"
+                )
         for j, (name, point) in enumerate(points.items()):
             options: dict[str, Any] = {"color": RUNS[j % len(RUNS)], "ms": 6, "mec": "white", "mew": 0.6, "zorder": 4}
-            panel.plot(*point, MARKERS[j % len(MARKERS)], label=name, **options)
+            panel.plot(*point, MARKERS[j % len(MARKERS)], label=literal(name), **options)
         best = both[np.argmin(both.sum(axis=1))]
         panel.plot(*best, "o", mfc="none", mec="black", ms=11, zorder=5)
         white = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8}
@@ -213,7 +216,9 @@ def _decay_rates(axes: Axes, rates: Mapping[str, FloatArray], peak: float, lowes
     """The stable phase, then the steps of each; what goes far below the `lowest` of the best ones is cut off."""
     for j, (name, rate) in enumerate(rates.items()):
         steps = np.concatenate([[-0.12 * rate.size, 0.0], np.arange(rate.size)])
-        axes.plot(steps, np.append([peak, peak], rate), label=name, zorder=4 if j == 0 else 3, **_decay_line(j))
+        axes.plot(
+            steps, np.append([peak, peak], rate), label=literal(name), zorder=4 if j == 0 else 3, **_decay_line(j)
+        )
     axes.axvline(0.0, color="0.6", lw=0.6, ls=":")
     _plain_log(axes)
     axes.set_ylim(0.3 * lowest, 1.4 * peak)

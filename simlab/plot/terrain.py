@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simlab.errors import InputError
 from simlab.plot import DASHES, WIDTH, new_figure, style
+from simlab.plot.words import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def valley(
             panel.plot(path[:, 0], path[:, 1], color=RUNS[j % len(RUNS)], lw=0.5, alpha=0.9, zorder=3)
             _mark(panel, landscape.start, "s", "black", 4.5)
             _mark(panel, path[-1], "o", RUNS[j % len(RUNS)], 6.0)
-            panel.set_title(name, loc="left", color=RUNS[j % len(RUNS)], fontweight="bold", pad=3)
+            panel.set_title(literal(name), loc="left", color=RUNS[j % len(RUNS)], fontweight="bold", pad=3)
             panel.set_title(f"reaches x = {path[-1, 0]:.1f}", loc="right", pad=3)
             panel.set_ylabel(ACROSS)
             panel.tick_params(labelbottom=j == count - 1)
@@ -118,7 +119,7 @@ def surface(
             axes.plot(*inside.T, landscape.value(inside) + lift, color=WATER, lw=3.0, zorder=2, label="river")
         for j, (name, path) in enumerate(paths.items()):
             z = landscape.value(path) + lift
-            axes.plot(*path.T, z, color=RUNS[j % len(RUNS)], lw=0.6, alpha=0.85, zorder=3 + j, label=name)
+            axes.plot(*path.T, z, color=RUNS[j % len(RUNS)], lw=0.6, alpha=0.85, zorder=3 + j, label=literal(name))
             axes.plot(*path[-1:].T, z[-1:] + lift, "o", color=RUNS[j % len(RUNS)], ms=6, mec="black", zorder=20 + j)
         axes.set(ylabel=ACROSS, zlabel="loss", xlim=box[:2], ylim=box[2:])
         axes.set_xlabel(ALONG, labelpad=14)
@@ -140,7 +141,7 @@ def line_of(j: int) -> dict[str, Any]:
 def draw_rates(axes: Axes, rates: Mapping[str, FloatArray], steps: FloatArray | None = None) -> None:
     """Learning rates against steps, one line for each run."""
     for j, (name, rate) in enumerate(rates.items()):
-        axes.plot(np.arange(rate.size) if steps is None else steps, rate, label=name, **line_of(j))
+        axes.plot(np.arange(rate.size) if steps is None else steps, rate, label=literal(name), **line_of(j))
     axes.set(xlabel="step", ylabel="learning rate")
     axes.set_ylim(bottom=0.0)
 

@@ -10,11 +10,14 @@ lr[0], and after the last step the last value is held.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
 from simlab.errors import InputError
+from simlab.replacing import replacing, settle
 from simlab.schedules.base import Schedule
 from simlab.schedules.codegen import JaxSource, MathSource, Source
 
@@ -28,7 +31,7 @@ def to_csv(schedule: Schedule, path: str | PathLike[str], *, overwrite: bool = F
 
     `from_csv` reads it back to the same values. An existing file is refused unless `overwrite` is true.
     """
-    with _create(path, overwrite).open("w", encoding="utf-8", newline="") as file:
+    with _created(path, overwrite) as new, new.open("w", encoding="utf-8", newline="") as file:
         file.write("step,lr\n")
         step = 0
         for chunk in schedule.chunks():
@@ -42,7 +45,8 @@ def to_json(schedule: Schedule, path: str | PathLike[str], *, overwrite: bool = 
     An existing file is refused unless `overwrite` is true.
     """
     text = json.dumps(schedule.to_dict(), indent=2) + "\n"
-    _create(path, overwrite).write_text(text, encoding="utf-8")
+    with _created(path, overwrite) as new:
+        new.write_text(text, encoding="utf-8")
 
 
 def to_torch(schedule: Schedule) -> str:
@@ -170,11 +174,19 @@ def _assemble(parts: list[str]) -> str:
     return text
 
 
-def _create(path: str | PathLike[str], overwrite: bool) -> Path:
-    """The path, if it may be written."""
+@contextmanager
+def _created(path: str | PathLike[str], overwrite: bool) -> Iterator[Path]:
+    """Where to write what is to stand at `path`, if that may be written; it appears there whole or not at all."""
     target = Path(path)
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists; choose another name or pass overwrite=True.")
     if not target.parent.is_dir():
         raise InputError(f"{target.parent} is not a folder; create it first.")
-    return target
+    settle(target)
+    try:
+        with replacing(target) as new:
+            yield new
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
+        ) from None

@@ -67,7 +67,7 @@ def sweep_of(
     else:
         tree, folder = read_toml(experiment), Path(experiment).resolve().parent
     if axes is not None:
-        tree["sweep"] = dict(axes)
+        tree["sweep"] = axes
     if not tree.get("sweep"):
         raise InputError('[sweep] is missing; add it with a parameter, such as "schedule.peak" = [0.1, 0.2].')
     return Sweep(tree, folder)

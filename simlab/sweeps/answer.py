@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,59 +12,98 @@ import xarray as xr
 
 from simlab.errors import InputError, unknown_name
 from simlab.plot import UNIT
+from simlab.sweeps.repeats import averaged, is_repeat, risk_of
 from simlab.sweeps.store import Store
 from simlab.sweeps.valleys import PARTS
-from simlab.trace import ADDITIVE
 
-__all__ = ["Answer", "Best", "table_of"]
+__all__ = ["Along", "Answer", "Best", "cells"]
 
 FloatArray = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
-MOST_GROUPS = 15
-"""Of more than these only the best on each problem is taken apart."""
+NOTHING = 1e-300
+"""A best risk below this is zero: nothing is a multiple of it."""
+MOST_VALUES = 1000
+"""Of a parameter by whose values cells are told apart."""
+
+
+def cells(store: Store) -> xr.Dataset:
+    """What a store says of its cells, loaded and verified: labels, status, ended_at, and all final_ variables.
+
+    Raises InputError where something is not as it was written.
+    """
+    with store.reading():
+        data = store.dataset()
+        kept = ("status", "ended_at")
+        return data.drop_vars([n for n in data.data_vars if n not in kept and not str(n).startswith("final_")]).load()
 
 
 @dataclass(frozen=True)
 class Best:
     """The best cell of a group of cells.
 
-    group, at : labels of the group, and of the cell within it.  where : its index on every dimension.  ratio : its risk
-    over that of the best group on the same problem; of a valley, whose loss may be negative, how far above it.  leads :
-    whether it is that best.  diverged : share of the group's finished cells.  edge : parameters whose best value is the
-    first or last one that was tried.
+    group, at : labels of the group, and of the cell within it.  where : its index on every dimension, and among the
+    values of what groups are told apart by.  risk, error : of the cell, and of averaged repeats the standard error
+    (NaN without).  ratio : its risk over that of the best group on the same problem; where `Answer.differences`, how
+    far above it.  leads : whether it is that best.  diverged : share of the group's finished cells.  edge : parameters
+    whose best value is the first or last one that was tried.
     """
 
     group: dict[str, Any]
     at: dict[str, Any]
     where: dict[str, int]
     risk: float
+    error: float
     ratio: float
     leads: bool
     diverged: float
     edge: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Along:
+    """A parameter to look along: the dimension (or the values of a parameter) that it is, its path, its values."""
+
+    name: str
+    path: str
+    values: Array
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers; else they are words."""
+        return self.values.dtype.kind in "fiu"
+
+
 class Answer:
     """A store, read as an answer.
 
     `risk` is the final risk of every cell, of a river valley its loss (infinite where it diverged, NaN where there is
-    none); `valley` says which of the two, and so whether cells are compared by ratio or difference. `groups` are the
-    dimensions that tell apart what is compared: problems, runs, kinds, anything that is no number. The best is sought
-    over all other dimensions.
+    none), `error` its standard error over repeats (a dimension of seeds is averaged, never chosen from; NaN without);
+    `valley` says which of the two risks, and `differences` whether cells are compared by difference or ratio: losses
+    are, and risks where the best is 0. `groups` are the dimensions that tell apart what is compared: problems, runs,
+    kinds, anything that is no number, and parameters `by` whose value the best is wanted. The best is sought over all
+    other dimensions.
     """
 
-    def __init__(self, store: Store, where: Mapping[str, Any] | None = None) -> None:
-        self.data = _selected(store.dataset(), where or {})
+    def __init__(self, store: Store, where: Mapping[str, Any] | None = None, by: Sequence[str] = ()) -> None:
+        data = _selected(cells(store), where or {})
         self.fields: dict[str, list[str]] = {axis["name"]: list(axis["fields"]) for axis in store.document["axes"]}
-        self.dims: list[str] = [name for name in store.dims if name in self.data["status"].dims]
-        self.groups = [name for name in self.dims if self._tells_apart(name)]
-        self.others = [name for name in self.dims if name not in self.groups]
-        self.valley = "final_total" in self.data
+        states, numbers = np.unique(data["status"].values, return_counts=True)
+        self.counts = {str(name): int(count) for name, count in zip(states, numbers, strict=True)}
+        self.valley = "final_total" in data
         self.unit = "loss" if self.valley else UNIT
-        whole = self.data["final_total"] if self.valley else _sum_of_parts(self.data["final_risk"])
-        status = self.data["status"]
-        # Infinite where it diverged, whatever the value it ended with.
-        self.risk: xr.DataArray = whole.where(status != "diverged", np.inf).where(status.isin(["done", "diverged"]))
+        self.repeats = [name for name in store.dims if is_repeat(self.fields.get(name, []))]
+        self.risk, self.error, self.data = risk_of(data), xr.full_like(data["ended_at"], np.nan, dtype=float), data
+        for dim in self.repeats:
+            self.risk, self.error, self.data = averaged(self.risk, self.data, dim)
+        self.dims: list[str] = [name for name in store.dims if name in self.risk.dims]
+        self._values: dict[str, tuple[str, Array]] = {}
+        asked = [self.along(path).name for path in by]
+        apart = [name for name in self.dims if name in asked or self._tells_apart(name)]
+        self.groups = [*apart, *(name for name in dict.fromkeys(asked) if name not in self.dims)]
+        self.others = [name for name in self.dims if name not in self.groups]
+        lowest = self.risk.min([dim for dim in self.dims if not self.on_problem(dim)], skipna=True)
+        self.differences = self.valley or bool((lowest < NOTHING).any())
 
     def _tells_apart(self, dim: str) -> bool:
         paths = self.fields.get(dim, [dim])
@@ -73,33 +111,64 @@ class Answer:
             return True
         return any(self.data[path].dtype.kind not in "fiu" for path in paths if path in self.data.coords)
 
-    def relative(self, risk: Any, best: float) -> Any:
-        """A risk as a multiple of the best; a loss, how far above it."""
-        return risk - best if self.valley else risk / best
+    def along(self, path: str) -> Along:
+        """A parameter, by the name of its dimension or its own; InputError where it is none, or averaged over."""
+        if path in self.dims:
+            return Along(path, path, self.data[path].values)
+        found = [dim for dim in self.dims if path in self.fields.get(dim, [])]
+        if not found:
+            if path in self.repeats:
+                raise InputError(f"{path} tells repeats apart, which are averaged; choose one with --where {path}=0.")
+            raise unknown_name(
+                "parameter", path, [*self.dims, *(p for dim in self.dims for p in self.fields.get(dim, []))]
+            )
+        values = self.data[path].values
+        distinct = np.unique(values)
+        if distinct.size == values.size:
+            return Along(found[0], path, values)
+        if distinct.size > MOST_VALUES:
+            raise InputError(f"{path} has {distinct.size} values, too many to tell apart; choose some with --where.")
+        self._values[path] = found[0], distinct
+        return Along(path, path, distinct)
 
-    def labels(self, dim: str, index: int) -> dict[str, Any]:
-        """Parameter -> value at a place of a dimension."""
-        paths = self.fields.get(dim, [dim])
+    def _told_apart(self, array: xr.DataArray, names: Sequence[str]) -> xr.DataArray:
+        """The array with a dimension of its own for each of `names` that is no dimension but a parameter's values."""
+        for name in names:
+            if name in self._values:
+                dim, distinct = self._values[name]
+                codes = xr.DataArray(np.searchsorted(distinct, self.data[name].values), dims=dim)
+                array = array.drop_vars(name, errors="ignore")
+                array = xr.concat([array.where(codes == j) for j in range(distinct.size)], name)
+        return array
+
+    def relative(self, risk: Any, best: float) -> Any:
+        """A risk as a multiple of the best; where `differences`, how far above it."""
+        return risk - best if self.differences else risk / best
+
+    def labels(self, name: str, index: int) -> dict[str, Any]:
+        """Parameter -> value at a place of a dimension, or among the values of a parameter."""
+        if name in self._values:
+            return {name: self._values[name][1][index : index + 1].tolist()[0]}
+        paths = self.fields.get(name, [name])
         return {path: self.data[path].values[index : index + 1].tolist()[0] for path in paths}
 
     def on_problem(self, dim: str) -> bool:
         """Whether a dimension changes the problem: risks are not compared across it."""
-        return any(path.startswith("problem.") for path in self.fields.get(dim, [dim]))
+        paths = [dim] if dim in self._values else self.fields.get(dim, [dim])
+        return any(path.startswith("problem.") for path in paths)
 
     def best(self) -> list[Best]:
         """The best cell of every group that has one, in the order of the groups."""
-        risk = self.risk.transpose(*self.groups, *self.others).values
-        status = self.data["status"].transpose(*self.groups, *self.others).values
-        lead = risk.shape[: len(self.groups)]
+        risk = self._told_apart(self.risk, self.groups).transpose(*self.groups, *self.others).values
         found: list[tuple[tuple[int, ...], tuple[int, ...], float, float]] = []
-        for group in np.ndindex(*lead):
-            values, states = risk[group], status[group]
-            finished = np.isin(states, ("done", "diverged"))
-            if not finished.any() or not np.isfinite(values[finished]).any():
+        for group in np.ndindex(*risk.shape[: len(self.groups)]):
+            values = np.asarray(risk[group])
+            finished = ~np.isnan(values)
+            if not np.isfinite(values[finished]).any():
                 continue
             at = np.unravel_index(int(np.nanargmin(values)), values.shape)
             place = tuple(int(j) for j in at)
-            found.append((group, place, float(values[place]), float((states == "diverged").sum() / finished.sum())))
+            found.append((group, place, float(values[place]), float(np.isinf(values).sum() / finished.sum())))
         problems = [j for j, dim in enumerate(self.groups) if self.on_problem(dim)]
         lowest: dict[tuple[int, ...], float] = {}
         for group, _, value, _ in found:
@@ -115,65 +184,69 @@ class Answer:
         at: dict[str, Any] = {}
         for target, dims, indices in ((names, self.groups, group), (at, self.others, place)):
             for dim, j in zip(dims, indices, strict=True):
-                target.update(self.labels(dim, j))
+                target.update({path: value for path, value in self.labels(dim, j).items() if path not in names})
         edge = tuple(
             dim
             for dim, j in zip(self.others, place, strict=True)
             if dim in self.fields.get(dim, []) and self.data.sizes[dim] > 2 and j in (0, self.data.sizes[dim] - 1)
         )
         where = dict(zip([*self.groups, *self.others], [*group, *place], strict=True))
-        return Best(names, at, where, risk, float(self.relative(risk, lowest)), risk == lowest, diverged, edge)
+        error = float(self.error.isel({dim: where[dim] for dim in self.dims}))
+        return Best(names, at, where, risk, error, float(self.relative(risk, lowest)), risk == lowest, diverged, edge)
+
+    def _cell(self, best: Best) -> dict[str, int]:
+        """Its index on every dimension."""
+        return {dim: best.where[dim] for dim in self.dims}
 
     def neighbourhood(self, best: Best) -> Iterator[tuple[str, float, float]]:
         """(parameter, risk one value lower, and one higher, `relative` to the best); NaN where there is none."""
         for dim in self.others:
             if dim not in self.fields.get(dim, []):
                 continue
-            line = self.risk.isel({name: j for name, j in best.where.items() if name != dim}).values
+            line = self.risk.isel({name: j for name, j in self._cell(best).items() if name != dim}).values
             line = self.relative(line, best.risk)
             j = best.where[dim]
             yield dim, line[j - 1] if j > 0 else np.nan, line[j + 1] if j + 1 < line.size else np.nan
 
     def composition(self, best: Best) -> xr.DataArray:
         """The final risk of a cell by (component, subspace)."""
-        return self.data["final_risk"].isel(best.where).transpose("component", "subspace")
+        return self.data["final_risk"].isel(self._cell(best)).transpose("component", "subspace")
 
     def split(self, best: Best) -> dict[str, tuple[float, float]]:
         """Of a valley: loss, river loss, hill loss and river coordinate of a cell, each with its standard error (0 of
         exact ones).
         """
-        out = {}
+        out, cell = {}, self._cell(best)
         for name in PARTS:
-            values, error = self.data[f"final_{name}"].isel(best.where), self.data.get(f"final_{name}_error")
-            out[name] = float(values.sum()), 0.0 if error is None else float(error.isel(best.where))
+            values, error = self.data[f"final_{name}"].isel(cell), self.data.get(f"final_{name}_error")
+            out[name] = float(values.sum()), 0.0 if error is None else float(error.isel(cell))
         return out
 
-    def experiment(self, store: Store, best: Best) -> dict[str, Any]:
-        """Parameter -> value of a cell, with its run: what to write into the experiment file to run it alone."""
-        return {**best.group, **best.at}
-
-    def over(self, dims: Sequence[str]) -> xr.DataArray:
-        """The lowest risk at every value of some dimensions, over all others."""
-        for dim in dims:
-            if dim not in self.dims:
-                raise unknown_name("parameter", dim, self.dims)
-        rest = [dim for dim in self.dims if dim not in dims]
-        lowest: xr.DataArray = self.risk.min(rest, skipna=True)
-        return lowest.transpose(*dims)
+    def over(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """(the lowest risk at every value of these, over all else, its standard error), dimensions in that order."""
+        risk = self._told_apart(self.risk, names)
+        rest = [dim for dim in self.dims if dim not in names]
+        lead = [risk.sizes[name] for name in names]
+        flat = risk.transpose(*names, *rest).values.reshape(*lead, -1)
+        error = self._told_apart(self.error, names).transpose(*names, *rest).values.reshape(*lead, -1)
+        at = np.argmin(np.where(np.isnan(flat), np.inf, flat), axis=-1)[..., None]
+        # Of what is all infinite the first one may be one that is not there.
+        lowest: FloatArray = np.fmin.reduce(flat, axis=-1)
+        return lowest, np.take_along_axis(error, at, axis=-1)[..., 0]
 
     def default_x(self) -> str:
-        """The parameter that lines are drawn over: the peak learning rate, or the number with the most values."""
-        numbers = [dim for dim in self.others if dim in self.fields.get(dim, [])]
-        if not numbers:
-            raise InputError("the sweep varies no number by itself; there is nothing to draw lines over.")
-        rates = [dim for dim in numbers if dim.endswith(".peak")]
-        return rates[0] if rates else max(numbers, key=lambda dim: self.data.sizes[dim])
-
-
-def _sum_of_parts(final: xr.DataArray) -> xr.DataArray:
-    parts = [name for name in final["component"].values if name in ADDITIVE]
-    whole: xr.DataArray = final.sel(component=parts).sum(["component", "subspace"], skipna=True)
-    return whole
+        """The parameter that lines are drawn over: the peak learning rate, or the number with the most values; words
+        where no number is swept.
+        """
+        numbers = [path for dim in self.others for path in self.fields.get(dim, [dim]) if self.along(path).numeric]
+        rates = [path for path in numbers if path.endswith(".peak")]
+        if numbers:
+            return (
+                rates[0] if rates else max(numbers, key=lambda path: (path in self.dims, self.along(path).values.size))
+            )
+        if not self.dims:
+            raise InputError("the sweep varies nothing but seeds; there is nothing to draw lines over.")
+        return max(self.groups, key=lambda dim: (not self.on_problem(dim), self.data.sizes.get(dim, 0)))
 
 
 def _selected(data: xr.Dataset, where: Mapping[str, Any]) -> xr.Dataset:
@@ -194,90 +267,3 @@ def _selected(data: xr.Dataset, where: Mapping[str, Any]) -> xr.Dataset:
             j = words.index(str(value))
         data = data.isel({str(coordinate.dims[0]): slice(j, j + 1)})
     return data
-
-
-def table_of(answer: Answer) -> str:
-    """The best of every group, its neighbourhood and composition, as plain text."""
-    found = answer.best()
-    states, numbers = np.unique(answer.data["status"].values, return_counts=True)
-    counts = {str(name): int(count) for name, count in zip(states, numbers, strict=True)}
-    lines = [", ".join(f"{count} {name}" for name, count in sorted(counts.items()))]
-    if not found:
-        return "\n".join([*lines, "no cell is finished with a finite risk"])
-    measure = ["loss", "above best"] if answer.valley else ["risk", "x best"]
-    heads = [*found[0].group, *found[0].at, *measure, "diverged", "at the edge of"]
-    rows = [
-        [
-            *map(_text, [*best.group.values(), *best.at.values()]),
-            f"{best.risk:.5e}",
-            f"{best.ratio:.4g}",
-            f"{100.0 * best.diverged:.0f} %",
-            ", ".join(best.edge),
-        ]
-        for best in found
-    ]
-    lines += ["", "best of each, over all else:", *_aligned(heads, rows)]
-    rest = _splits(answer, found) if answer.valley else _compositions(answer, found)
-    lines += ["", *_neighbours(answer, found), "", *rest]
-    return "\n".join(lines)
-
-
-def _neighbours(answer: Answer, found: list[Best]) -> list[str]:
-    """How much is lost one value off the best, parameter by parameter, of the best of all on each problem."""
-    rows = []
-    for best in found:
-        if best.leads:
-            for name, low, high in answer.neighbourhood(best):
-                rows.append([_group(best), name, _text(best.at[name]), _times(low), _times(high)])
-    if not rows:
-        return []
-    heads = ["of", "parameter", "best at", "one lower", "one higher"]
-    how = "loss above it" if answer.valley else "risk as a multiple of it"
-    return [f"around the best ({how}):", *_aligned(heads, rows)]
-
-
-def _compositions(answer: Answer, found: list[Best]) -> list[str]:
-    rows, names = [], [str(name) for name in answer.data["subspace"].values]
-    for best in _few(found):
-        parts = answer.composition(best)
-        for component in parts["component"].values:
-            values = [f"{value:.3e}" for value in parts.sel(component=component).values]
-            rows.append([_group(best), str(component), *values])
-    return ["what the best are made of, by eigen-index:", *_aligned(["of", "component", *names], rows)]
-
-
-def _splits(answer: Answer, found: list[Best]) -> list[str]:
-    rows = []
-    for best in _few(found):
-        cells = [
-            f"{value:.5g}" + (f" +- {error:.1e}" if error > 1e-9 * abs(value) else "")
-            for value, error in answer.split(best).values()
-        ]
-        rows.append([_group(best), *cells])
-    heads = ["of", "loss", "river", "hills", "coordinate"]
-    return ["what the loss of the best is made of, and how far they got:", *_aligned(heads, rows)]
-
-
-def _few(found: list[Best]) -> list[Best]:
-    return found if len(found) <= MOST_GROUPS else [best for best in found if best.leads]
-
-
-def _group(best: Best) -> str:
-    return ", ".join(_text(value) for value in best.group.values()) or "all"
-
-
-def _times(ratio: float) -> str:
-    return "-" if np.isnan(ratio) else "diverged" if np.isinf(ratio) else f"{ratio:.3g}"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[j]) for row in [list(heads), *rows]) for j in range(len(heads))]
-    return [
-        "  " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]
-    ]

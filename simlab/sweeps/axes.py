@@ -13,6 +13,7 @@ A parameter is addressed by its path in the experiment file: "schedule.peak", "m
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from simlab.errors import InputError, check_count, check_number, unknown_name
 from simlab.experiment.tables import Table, check_keys, plain, shown
 
-__all__ = ["Axis", "Path", "assign", "axes_of", "parse_path", "refuse_twice", "spoken"]
+__all__ = ["Axis", "Path", "assign", "axes_of", "check_cells", "parse_path", "refuse_twice", "spoken"]
 
 FloatArray = npt.NDArray[np.float64]
 Path = tuple[str | int, ...]
@@ -35,6 +36,10 @@ ROOTS = ("problem", "schedule", "method", "compare", "engine")
 OF_ENGINE = ("seed", "replicas", "law", "dtype")
 """What may vary of [engine]: with anything else the cells would not have the same variables."""
 SPACES = ("random", "sobol")
+MOST_POINTS = 1_000_000
+"""Of one axis."""
+MOST_CELLS = 10_000_000
+"""Of a sweep: each is checked before anything runs, at some 10^5 a second."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,22 @@ class Axis:
         return {"name": self.name, "fields": dict(self.fields)}
 
 
+def check_cells(sizes: Mapping[str, int]) -> int:
+    """The number of cells of dimensions of these sizes, or an InputError where they are too many."""
+    cells = math.prod(sizes.values())
+    if cells > MOST_CELLS:
+        said = " x ".join(f"{size} {name}" for name, size in sizes.items())
+        raise InputError(
+            f"[sweep] makes {cells} cells ({said}), and at most {MOST_CELLS} can be; give fewer values, or samples of "
+            f"the space with [sweep.sobol]."
+        )
+    return cells
+
+
 def axes_of(sweep: Mapping[str, Any]) -> list[Axis]:
     """The axes of a table [sweep], in the order in which they are given; InputError names the entry."""
+    if not isinstance(sweep, Mapping):
+        raise InputError(f"sweep = {shown(sweep)} is not a table; write [sweep] and parameters below it.")
     table: Table = plain(sweep, "sweep")
     axes: list[Axis] = []
     for path, entry in _leaves({key: value for key, value in table.items() if key not in ("zip", *SPACES)}):
@@ -140,7 +159,7 @@ def _values(entry: Any, where: str, distinct: bool = True) -> list[Any]:
         check_keys(entry, where, ("log", "linear", "points", "integer"))
         if "points" not in entry:
             raise InputError(f"{where}.points is missing; say of how many points the range is.")
-        count = check_count(f"{where}.points", entry["points"])
+        count = check_count(f"{where}.points", entry["points"], high=MOST_POINTS)
         values = _between(entry, where, np.linspace(0.0, 1.0, count))
         return _distinct(values) if distinct else values
     raise InputError(
@@ -157,12 +176,12 @@ def _between(entry: Table, where: str, share: FloatArray) -> list[Any]:
     if not isinstance(ends, list) or len(ends) != 2:
         raise InputError(f"{where}.{kinds[0]} = {shown(ends)} is not two numbers; give the two ends.")
     low, high = (check_number(f"{where}.{kinds[0]}[{j}]", end) for j, end in enumerate(ends))
-    if kinds[0] == "log":
-        if low <= 0.0 or high <= 0.0:
-            raise InputError(f"{where}.log = {shown(ends)} reaches 0; give two positive ends, or a linear range.")
-        values = low * (high / low) ** share
-    else:
-        values = low + (high - low) * share
+    if kinds[0] == "log" and (low <= 0.0 or high <= 0.0):
+        raise InputError(f"{where}.log = {shown(ends)} reaches 0; give two positive ends, or a linear range.")
+    with np.errstate(all="ignore"):
+        values = low * (high / low) ** share if kinds[0] == "log" else low + (high - low) * share
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"{where}.{kinds[0]} = {shown(ends)} is wider than floating-point numbers; give nearer ends.")
     # The ends as they were written, and not as rounding leaves them.
     values = np.where(share == 0.0, low, np.where(share == 1.0, high, values))
     if entry.get("integer", False) is True:
@@ -197,7 +216,7 @@ def _space(table: Any, name: str) -> Axis:
     leaves = dict(_leaves(rest))
     if "samples" not in table or not leaves:
         raise InputError(f"[sweep.{name}] needs samples = .. and at least one range; add what is missing.")
-    count = check_count(f"sweep.{name}.samples", table["samples"])
+    count = check_count(f"sweep.{name}.samples", table["samples"], high=MOST_POINTS)
     seed = check_count(f"sweep.{name}.seed", table.get("seed", 0), low=0)
     share = _shares(name, count, len(leaves), seed)
     fields: dict[str, list[Any]] = {}

@@ -12,8 +12,10 @@ import numpy as np
 import zarr
 
 from simlab.errors import InputError
+from simlab.replacing import replacing, settle
+from simlab.sweeps.answer import cells
 from simlab.sweeps.blocks import Blocks
-from simlab.sweeps.declare import seal
+from simlab.sweeps.declare import declare_group
 from simlab.sweeps.ledger import Ledger
 from simlab.sweeps.store import LEDGER, LOCK, Store
 
@@ -24,7 +26,7 @@ MOST_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Health:
-    """What `check` found: cells in good order, damaged, and not there yet; arrays whose declaration was changed."""
+    """What `check` found: cells in good order, damaged, and not there yet; files of the declaration that changed."""
 
     good: int
     damaged: int
@@ -34,16 +36,22 @@ class Health:
     def __str__(self) -> str:
         text = f"{self.good} cells verified, {self.damaged} damaged, {self.missing} not there yet"
         if self.altered:
-            text += f"; metadata of {', '.join(self.altered)} was altered"
+            text += f"; {', '.join(self.altered)} altered"
         return text if not (self.damaged or self.altered) else f"{text}: simlab sweep computes them again"
 
 
 def check(store: Store) -> Health:
-    """Compare every block with the digest that the ledger holds of it; nothing is changed."""
+    """Compare every file with the digest that the ledger holds of it; nothing is changed.
+
+    Raises InputError for a store that is in order by its digests and cannot be read all the same.
+    """
     good, bad = store.verified()
     sizes = [store.blocks.cells(block).size for block in sorted(good)]
     damaged = sum(store.blocks.cells(block).size for block in bad)
-    return Health(sum(sizes), damaged, store.size - sum(sizes) - damaged, tuple(store.altered()))
+    altered = store.altered()
+    if not damaged and not altered:
+        cells(store)
+    return Health(sum(sizes), damaged, store.size - sum(sizes) - damaged, tuple(altered))
 
 
 def compact(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -53,13 +61,16 @@ def compact(path: str | os.PathLike[str]) -> tuple[int, int]:
     finished or not in order.
     """
     target = Path(path)
+    settle(target)
     with Store.holding(target) as store:
         health = check(store)
         if health.good < store.size or health.altered:
             raise InputError(f"{target} is not finished or not in order ({health}); run simlab sweep first.")
-        before = _files(target)
-        _remake(store, _larger(store))
-        return before, _files(target)
+        before, shape = _files(target), _larger(store)
+    with replacing(target) as stage:
+        # Let go of again before it is moved: Windows moves no folder of which a file is open.
+        _remake(target, shape, stage)
+    return before, _files(target)
 
 
 def _files(folder: Path) -> int:
@@ -80,35 +91,19 @@ def _larger(store: Store) -> tuple[int, ...]:
     return tuple(reversed(shape))
 
 
-def _remake(store: Store, shape: tuple[int, ...]) -> None:
-    """The same store with blocks of another shape, made beside it and put in its place."""
-    target = store.path
-    stage, aside = (target.with_name(f".{target.name}.{word}") for word in ("compacting", "replaced"))
-    for left in (stage, aside):
-        shutil.rmtree(left, ignore_errors=True)
+def _remake(target: Path, shape: tuple[int, ...], stage: Path) -> None:
+    """The same store with blocks of another shape, made at `stage`."""
     stage.mkdir()
-    try:
+    with Store.holding(target) as store:
         (stage / LOCK).touch()
-        for name in store.attributes["metadata"]:
-            if name not in store.variables:
-                shutil.copytree(target / name, stage / name)
+        for name in store.labels:
+            shutil.copytree(target / name, stage / name)
         for name in store.variables:
             _rechunk(store.array(name), stage / name, shape)
-        attributes = {**store.attributes, "block_shape": list(shape)}
-        seal(stage, attributes, list(store.attributes["metadata"]))
+        declare_group(stage, {**store.attributes, "block_shape": list(shape)})
         shutil.copy(target / LEDGER, stage / LEDGER)
         with Store(stage, exclusive=True) as made:
-            assert made.ledger is not None
             _enter(made, made.ledger)
-        target.rename(aside)
-        try:
-            stage.rename(target)
-        except OSError:
-            aside.rename(target)
-            raise
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _rechunk(array: zarr.Array[Any], path: Path, shape: tuple[int, ...]) -> None:
@@ -126,7 +121,8 @@ def _rechunk(array: zarr.Array[Any], path: Path, shape: tuple[int, ...]) -> None
 
 
 def _enter(made: Store, ledger: Ledger) -> None:
-    """The new blocks, with the rows that the ledger has of their cells."""
+    """The new declaration and the new blocks, with the rows that the ledger has of their cells."""
+    ledger.declare(made.declaration())
     ledger.replace_blocks(
         (block, made.digest(block), ledger.of(made.blocks.cells(block).tolist())) for block in range(len(made.blocks))
     )

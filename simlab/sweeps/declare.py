@@ -1,11 +1,11 @@
-"""How a store is declared: its arrays and labels, and the seal that tells whether they are as they were made."""
+"""How a store is declared: its arrays and labels, and the digests that tell whether they are as they were made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import warnings
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,28 @@ import numpy as np
 import zarr
 
 from simlab._version import __version__
+from simlab.reading import Folder, digest_of_bytes
 from simlab.sweeps.blocks import block_shape
 from simlab.sweeps.compute import variables
 from simlab.sweeps.estimate import bytes_per_cell
 from simlab.sweeps.plan import Schema, Sweep
 from simlab.sweeps.schema import STATUS, Array
 
-__all__ = ["FORMAT", "METADATA", "attributes_of", "declaration_digest", "declare", "intact", "seal", "seal_of"]
+__all__ = [
+    "FORMAT",
+    "IDENTITY",
+    "METADATA",
+    "attributes_of",
+    "declaration",
+    "declare",
+    "declare_group",
+    "identity",
+    "minor",
+]
 
-FORMAT = 1
+FORMAT = 2
 METADATA = "zarr.json"
+IDENTITY = "sweep"
 FILL: dict[str, Any] = {"float64": float("nan"), "int64": -1, "uint8": 0}
 
 
@@ -58,7 +70,7 @@ def declare(target: Path, sweep: Sweep, schema: Schema) -> None:
             dtype=str if values.dtype.kind == "O" else values.dtype, dimension_names=[dim], zarr_format=3,
         )  # fmt: skip
         array[:] = values
-    seal(
+    declare_group(
         target,
         {
             "simlab_format": FORMAT,
@@ -66,54 +78,44 @@ def declare(target: Path, sweep: Sweep, schema: Schema) -> None:
             "dims": [[name, size] for name, size in dims.items()],
             "block_shape": list(shape),
             "variables": list(declared),
+            "labels": list(coordinates),
             "sweep": json.dumps(sweep.document, sort_keys=True),
         },
-        [*declared, *coordinates],
     )
 
 
-def seal(target: Path, attributes: dict[str, Any], names: list[str]) -> None:
-    """Write the group over the arrays of these names: from then on the folder is a store."""
+def declare_group(target: Path, attributes: Mapping[str, Any]) -> None:
+    """Write the group over the arrays that are there: from then on the folder is a store."""
     zarr.create_group(target, zarr_format=3)
     with warnings.catch_warnings():
         # Consolidated metadata is zarr's own, not the specification's; without it readers would list the folder, and
         # remark upon the ledger. The ledger is not theirs, either way.
         warnings.simplefilter("ignore")
         group = zarr.consolidate_metadata(target, zarr_format=3)
-    digests = {name: declaration_digest(target, name, attributes["variables"]) for name in names}
-    group.update_attributes({**attributes, "metadata": digests})
-    group.update_attributes({"seal": seal_of(target)})
+    group.update_attributes(dict(attributes))
 
 
-def seal_of(target: Path) -> str:
-    """A digest of all that the group's own file says, the seal apart; empty where it cannot be read."""
-    try:
-        said = json.loads((target / METADATA).read_text(encoding="utf-8"))
-        said["attributes"].pop("seal", None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ""
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def declaration(folder: Folder, attributes: Mapping[str, Any]) -> dict[str, str]:
+    """File -> digest of all that declares a store: the group, its arrays, and labels with their values.
+
+    And under `IDENTITY` a digest of what the sweep is.
+    """
+    labels: list[str] = attributes["labels"]
+    names = [METADATA, *(f"{name}/{METADATA}" for name in [*attributes["variables"], *labels])]
+    names += [f"{name}/c/0" for name in labels]
+    digests = {name: digest_of_bytes(folder.read(name)) for name in names}
+    return {**digests, IDENTITY: identity(json.loads(attributes["sweep"]), attributes["simlab_version"])}
 
 
-def declaration_digest(target: Path, name: str, variables: list[str]) -> str:
-    """Of the declaration of an array; of one that is no variable (whose chunks the ledger knows), all of it."""
-    folder = target / name
-    digest = hashlib.sha256()
-    for path in [folder / METADATA] if name in variables else sorted(folder.rglob("*")):
-        with suppress(OSError):
-            digest.update(path.read_bytes())
-        digest.update(b"|")
-    return digest.hexdigest()
+def identity(document: Mapping[str, Any], version: str) -> str:
+    """A digest of what a sweep was asked for, and of the minor version that computes it."""
+    facts = json.dumps([document, minor(version)], sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()
 
 
-def intact(target: Path) -> bool:
-    """Whether the store is declared in whole, and as it was made."""
-    attributes = attributes_of(target)
-    return (
-        attributes is not None
-        and attributes["seal"] == seal_of(target)
-        and all(declaration_digest(target, n, attributes["variables"]) == d for n, d in attributes["metadata"].items())
-    )
+def minor(version: str) -> list[str]:
+    """Numbers may differ between minor versions; within one they do not."""
+    return version.split(".")[:2]
 
 
 def _coordinates(sweep: Sweep, schema: Schema) -> dict[str, tuple[str, Array]]:
@@ -146,11 +148,11 @@ def _labels(values: list[Any]) -> Array:
     return np.array(words, dtype=object)
 
 
-def attributes_of(target: Path) -> dict[str, Any] | None:
-    """The attributes of the group, or None where there is no store."""
+def attributes_of(content: bytes | None) -> dict[str, Any] | None:
+    """The attributes of the group, from its file; None where that is no store's."""
     try:
-        attributes = json.loads((target / METADATA).read_text(encoding="utf-8"))["attributes"]
-    except (OSError, ValueError, KeyError, TypeError):
+        attributes = json.loads(content or b"")["attributes"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables", "metadata", "seal"}
+    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables"}
     return attributes if isinstance(attributes, dict) and known <= attributes.keys() else None

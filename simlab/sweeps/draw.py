@@ -10,7 +10,8 @@ import numpy.typing as npt
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, UNIT, WIDTH, new_figure, shades, style
 from simlab.plot.terrain import WATER
-from simlab.sweeps.answer import Answer, Best
+from simlab.plot.words import literal
+from simlab.sweeps.answer import Along, Answer, Best
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,16 +41,17 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
     """Lowest risk over `x` (default: the peak learning rate), a line for each schedule, a panel for each problem.
 
     Below, what the best of each is made of, by eigen-subspace: bias filled, variance hatched; of a valley, river and
-    hills. Over all parameters but x
-    and those of the groups the lowest value is taken. A star marks the best; a line ends where runs diverge.
+    hills. Over all parameters but x and those of the groups the lowest value is taken. A star marks the best; a line
+    ends where runs diverge, and bars are standard errors of averaged repeats. Where x is a word there are no lines, but
+    points above the words.
     """
-    x = answer.default_x() if x is None else x
+    along = answer.along(answer.default_x() if x is None else x)
     found = answer.best()
     if not found:
         raise InputError("no cell of the sweep is finished with a finite risk; there is nothing to draw.")
-    problems = [dim for dim in answer.groups if answer.on_problem(dim) and dim != x]
-    compared = [dim for dim in answer.groups if dim not in problems and dim != x]
-    lowest = answer.over([*problems, *compared, x]).values
+    problems = [name for name in answer.groups if answer.on_problem(name) and name != along.name]
+    compared = [name for name in answer.groups if name not in problems and name != along.name]
+    lowest, error = answer.over([*problems, *compared, along.name])
     panels = list(np.ndindex(*lowest.shape[: len(problems)]))
     kinds = list(np.ndindex(*lowest.shape[len(problems) : -1]))
     if len(kinds) > MOST_LINES or len(panels) > 6:
@@ -65,26 +67,51 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
             top = figure.add_subplot(grid[0, column], sharex=tops[0] if tops else None)
             tops.append(top)
             for j, kind in enumerate(kinds):
-                _line(top, answer, x, lowest[(*panel, *kind)], j, _names(answer, compared, kind))
+                at = (*panel, *kind)
+                _line(top, along, lowest[at], error[at], j, _names(answer, compared, kind))
             heights = lowest[panel].reshape(-1, lowest.shape[-1])
-            _scales(top, answer.data[x].values.astype(float), heights, linear=answer.valley)
+            _scales(top, along, heights, linear=answer.differences)
             top.set_title(_names(answer, problems, panel, long=True))
-            top.set_xlabel(NAMES.get(x, x))
+            top.set_xlabel(NAMES.get(along.path, literal(along.path)))
             bars = figure.add_subplot(grid[1, column])
             here = [best for best in found if all(best.where[d] == i for d, i in zip(problems, panel, strict=True))]
+            here, told = _shown(answer, here, compared, along)
             draw = _splits if answer.valley else _bars
-            draw(bars, answer, here, [_best_name(answer, best, compared) for best in here], column == 0)
+            draw(bars, answer, here, [_best_name(answer, best, told) for best in here], column == 0)
         tops[0].set_ylabel(answer.unit)
         _legends(figure, answer, tops[0], len(kinds) > 1)
     return figure
 
 
-def _line(axes: Axes, answer: Answer, x: str, risk: FloatArray, j: int, name: str) -> None:
-    values = answer.data[x].values.astype(float)
+def _shown(answer: Answer, found: list[Best], compared: list[str], along: Along) -> tuple[list[Best], list[str]]:
+    """(the best of which the parts are drawn, what tells them apart): along x as well, where it is a word, if few."""
+    if along.name not in answer.groups:
+        return found, compared
+    if len(found) <= MOST_LINES:
+        return found, [*compared, along.name]
+    lowest: dict[tuple[int, ...], Best] = {}
+    for best in found:
+        key = tuple(best.where[name] for name in compared)
+        if key not in lowest or best.risk < lowest[key].risk:
+            lowest[key] = best
+    return list(lowest.values()), compared
+
+
+def _places(along: Along) -> FloatArray:
+    """Where the values of x stand on its axis: words in a row."""
+    return along.values.astype(float) if along.numeric else np.arange(along.values.size, dtype=np.float64)
+
+
+def _line(axes: Axes, along: Along, risk: FloatArray, error: FloatArray, j: int, name: str) -> None:
+    values = _places(along)
     order = np.argsort(values)
     shown = order[np.isfinite(risk[order])]
-    colour, dashes = PALETTE[j % len(PALETTE)], DASHES[(j // len(PALETTE)) % len(DASHES)]
+    colour, dashes = PALETTE[j % len(PALETTE)], DASHES[(j // len(PALETTE)) % len(DASHES)] if along.numeric else "none"
     axes.plot(values[shown], risk[shown], color=colour, linestyle=dashes, marker="o", markersize=2.2, label=name)
+    spread = shown[np.isfinite(error[shown])]
+    if spread.size:
+        low = np.maximum(risk[spread] - error[spread], 0.1 * risk[spread])
+        axes.vlines(values[spread], low, risk[spread] + error[spread], color=colour, linewidth=0.8)
     if shown.size:
         at = shown[np.argmin(risk[shown])]
         axes.plot(
@@ -92,26 +119,42 @@ def _line(axes: Axes, answer: Answer, x: str, risk: FloatArray, j: int, name: st
         )
 
 
-def _scales(axes: Axes, values: FloatArray, risk: FloatArray, linear: bool = False) -> None:
+def _scales(axes: Axes, along: Along, risk: FloatArray, linear: bool = False) -> None:
     """Logarithmic axes with few and plain numbers; what is far above the best of every line is cut off.
 
-    linear : for losses, which may be negative.
+    linear : for losses, which may be negative, and where the best risk is 0.
     """
-    if np.all(values > 0.0) and values.max() > 8.0 * values.min():
+    values = _places(along)
+    if not along.numeric:
+        _word_ticks(axes, along)
+    elif np.all(values > 0.0) and values.max() > 8.0 * values.min():
         axes.set_xscale("log")
         _plain(axes.xaxis, (1.0, 3.0) if values.max() > 30.0 * values.min() else (1.0, 2.0, 5.0))
+    finite = risk[np.isfinite(risk)]
+    if not finite.size:
+        return
     if linear:
-        finite = risk[np.isfinite(risk)]
         low, high = float(finite.min()), float(np.quantile(finite, 0.9))
         room = 0.08 * (high - low) if high > low else 0.1 * abs(low) + 1e-12
         axes.set_ylim(low - room, high + room)
         return
     axes.set_yscale("log")
-    minima = np.nanmin(np.where(np.isfinite(risk), risk, np.nan), axis=1)
-    low, high = float(np.nanmin(minima)), float(np.nanmax(np.where(np.isfinite(risk), risk, 0.0)))
-    high = min(high, 3.0 * float(np.nanmax(minima)))
+    minima = np.fmin.reduce(np.where(np.isfinite(risk), risk, np.nan), axis=1)
+    low, high = float(finite.min()), float(finite.max())
+    # A line of one point has no height of its own.
+    high = max(min(high, 3.0 * float(np.fmax.reduce(minima))), low * (1.0 + 1e-9))
     axes.set_ylim(low * (low / high) ** 0.06, high * (high / low) ** 0.04)
     _plain(axes.yaxis, (1.0, 2.0, 5.0) if high < 30.0 * low else (1.0,))
+
+
+def _word_ticks(axes: Axes, along: Along) -> None:
+    """Some twelve words below an axis, turned where they would run into each other."""
+    at = np.arange(0, along.values.size, -(-along.values.size // 12))
+    words = [literal(word) for word in along.values[at]]
+    axes.set_xticks(at, words)
+    if sum(map(len, words)) > 40:
+        axes.tick_params(axis="x", labelrotation=20)
+    axes.set_xlim(-0.5, along.values.size - 0.5)
 
 
 def _plain(axis: Any, subs: tuple[float, ...]) -> None:
@@ -176,22 +219,23 @@ def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
         figure.legend(handles=parts, loc="outside lower center", ncols=2)
         return
     names = [str(name) for name in answer.data["subspace"].values]
-    patches = [Patch(color=colour, label=name) for colour, name in zip(shades(len(names)), names, strict=True)]
+    patches = [Patch(color=colour, label=literal(name)) for colour, name in zip(shades(len(names)), names, strict=True)]
     patches.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
     figure.legend(handles=patches, title="eigen-index", loc="outside lower center", ncols=min(len(patches), 8))
 
 
 def heat_map(answer: Answer, x: str, y: str) -> Figure:
     """Risk over two parameters, the lowest over all others, as multiples of the best, which a star marks; of a valley,
-    how far the loss is above it.
+    or where the best is 0, how far it is above that.
 
     Hatched cells diverged, white ones are not finished.
     """
     from matplotlib.colors import LogNorm, Normalize
 
-    if x == y:
-        raise InputError(f"x and y are both {x!r}; give two parameters.")
-    risk = answer.over([y, x]).values
+    across, up = answer.along(x), answer.along(y)
+    if across.name == up.name:
+        raise InputError(f"x and y are both {across.name!r}; give two parameters.")
+    risk, _ = answer.over([up.name, across.name])
     if not np.isfinite(risk).any():
         raise InputError("no cell of the sweep is finished with a finite risk; there is nothing to draw.")
     best = float(np.nanmin(risk))
@@ -201,7 +245,7 @@ def heat_map(answer: Answer, x: str, y: str) -> Figure:
         ratio = np.ma.masked_invalid(answer.relative(risk, best))
         high = float(np.clip(ratio.max(), 1.01, 100.0))
         norm: Normalize = LogNorm(1.0, high)
-        if answer.valley:
+        if answer.differences:
             high = max(float(np.quantile(ratio.compressed(), 0.9)), 1e-12)
             norm = Normalize(0.0, high)
         image = axes.pcolormesh(
@@ -211,12 +255,12 @@ def heat_map(answer: Answer, x: str, y: str) -> Figure:
             axes.add_patch(_hatched(float(j), float(i)))
         i, j = np.unravel_index(int(np.nanargmin(risk)), risk.shape)
         axes.plot(j + 0.5, i + 0.5, marker="*", markersize=11, color="white", markeredgecolor="black")
-        for axis, name in ((axes.xaxis, x), (axes.yaxis, y)):
-            _ticks(axis, answer, name)
+        for axis, along in ((axes.xaxis, across), (axes.yaxis, up)):
+            _ticks(axis, along)
         axes.grid(visible=False)
         bar = figure.colorbar(image, ax=axes, extend="max" if ratio.max() > high else "neither")
-        if answer.valley:
-            bar.set_label(f"loss above the best ({best:.3g})")
+        if answer.differences:
+            bar.set_label(f"{answer.unit} above the best ({best:.3g})")
             return figure
         bar.set_label(f"{UNIT} / best ({best:.3g})")
         ticks = [t for t in (1.0, 1.1, 1.3, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0) if t <= high]
@@ -231,13 +275,12 @@ def _hatched(left: float, low: float) -> Any:
     return Rectangle((left, low), 1.0, 1.0, facecolor="#eeeeee", edgecolor="#999999", hatch="xxx", linewidth=0.0)
 
 
-def _ticks(axis: Any, answer: Answer, name: str) -> None:
+def _ticks(axis: Any, along: Along) -> None:
     """A few labels, equally spaced, at the middle of the cells."""
-    size = answer.data.sizes[name]
+    size = along.values.size
     at = np.arange(0, size, -(-size // (7 if axis.axis_name == "x" else 14)))
-    values = answer.data[name].values
-    axis.set_ticks(at + 0.5, labels=[f"{v:.3g}" if values.dtype.kind in "fiu" else str(v) for v in values[at]])
-    axis.set_label_text(NAMES.get(name, name))
+    axis.set_ticks(at + 0.5, labels=[f"{v:.3g}" if along.numeric else literal(v) for v in along.values[at]])
+    axis.set_label_text(NAMES.get(along.path, literal(along.path)))
 
 
 def _names(answer: Answer, dims: list[str], index: tuple[int, ...], long: bool = False) -> str:
@@ -245,8 +288,8 @@ def _names(answer: Answer, dims: list[str], index: tuple[int, ...], long: bool =
     parts = []
     for dim, j in zip(dims, index, strict=True):
         for path, value in answer.labels(dim, j).items():
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            parts.append(f"{NAMES.get(path, path)} {text}" if long and path != "run" else text)
+            text = f"{value:.4g}" if isinstance(value, float) else literal(value)
+            parts.append(f"{NAMES.get(path, literal(path))} {text}" if long and path != "run" else text)
     return ("\n" if long else ", ").join(parts)
 
 

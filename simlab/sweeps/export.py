@@ -9,7 +9,8 @@ import numpy as np
 
 from simlab.errors import InputError, unknown_name
 from simlab.files import fresh_file
-from simlab.sweeps.answer import Answer
+from simlab.sweeps.answer import cells
+from simlab.sweeps.repeats import risk_of
 from simlab.sweeps.store import Store
 from simlab.sweeps.valleys import PARTS
 
@@ -30,17 +31,18 @@ def frame(store: Store) -> pd.DataFrame:
     """
     import pandas as pd
 
-    answer = Answer(store)
-    data = answer.data
+    data = cells(store)
+    fields = {axis["name"]: list(axis["fields"]) for axis in store.document["axes"]}
     where = np.unravel_index(np.arange(store.size), list(store.dims.values()))
     columns: dict[str, object] = {}
     for dim, indices in zip(store.dims, where, strict=True):
-        for path in answer.fields.get(dim, [dim]):
+        for path in fields.get(dim, [dim]):
             columns[path] = data[path].values[indices]
     for name in ("status", "ended_at"):
         columns[name] = data[name].transpose(*store.dims).values.ravel()
-    columns["loss" if answer.valley else "risk"] = answer.risk.transpose(*store.dims).values.ravel()
-    if answer.valley:
+    valley = "final_total" in data
+    columns["loss" if valley else "risk"] = risk_of(data).transpose(*store.dims).values.ravel()
+    if valley:
         return pd.DataFrame(columns | _splits(data, list(store.dims)))
     final = data["final_risk"].transpose(*store.dims, "component", "subspace")
     for i, component in enumerate(final["component"].values):
@@ -74,7 +76,8 @@ def export(store: Store, path: Path, force: bool = False) -> None:
     with fresh_file(path, force) as partial:
         try:
             if path.suffix == ".nc":
-                data = store.dataset()
+                with store.reading():
+                    data = store.dataset().load()
                 text = [name for name, c in data.variables.items() if c.dtype.kind not in "fiub"]
                 data = data.assign_coords({n: data[n].astype(object) for n in text if n in data.coords})
                 data = data.assign({n: data[n].astype(object) for n in text if n not in data.coords})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -23,7 +23,7 @@ from simlab.experiment.schedule import SCHEDULES
 from simlab.experiment.tables import Table, kind_of, plain, within
 from simlab.experiment.valley import is_river
 from simlab.methods import Method
-from simlab.sweeps.axes import Axis, assign, axes_of, parse_path, refuse_twice
+from simlab.sweeps.axes import Axis, assign, axes_of, check_cells, parse_path, refuse_twice
 from simlab.sweeps.axes import Path as Path_
 from simlab.sweeps.build import Builder, Extremes, carried
 from simlab.sweeps.risks import Risks
@@ -70,13 +70,15 @@ class Sweep:
         self.kinds: dict[int, tuple[int, float]] = {}
         self._work = 0.0
         self.runs: list[str] = []
-        first = self._named(0, lambda: self.family.experiment(self.tree(0), self.folder))
+        check_cells({axis.name: axis.size for axis in self.axes})
+        first = self._named(0, lambda number: self.family.experiment(self.tree(number), self.folder))
         if first.engine == "both":
             raise InputError('engine = "both" is for one run; a sweep takes "exact" or "sample".')
         self.engine = first.engine
         self.device = str(self.base.get("engine", {}).get("device", self.family.device(self.engine)))
         if not first.single:
             self.runs = list(first.runs)
+            check_cells(self.dims)
         record = self.base.get("record", {})
         if record.get("snapshots"):
             raise InputError("record.snapshots is not kept by a sweep; leave it out, and run the best cell by itself.")
@@ -157,10 +159,9 @@ class Sweep:
         for number in numbers:
             combination, run = divmod(number, max(len(self.runs), 1))
             if combination != last:
-                tree = self._named(number, lambda c=combination: self.tree(c))
-                roots = ROOTS_OF_METHODS if self._spectral else METHODS_ONLY
-                key = self._key(combination, roots)
-                labelled = self._named(number, lambda t=tree, k=key: self.builder.methods(t, k))
+                tree = self._named(number, lambda n: self.tree(self._combination(n)))
+                made = {number: tree}  # once is enough, where nothing is refused
+                labelled = self._named(number, lambda n, m=made: self._methods(self._combination(n), m.get(n)))
                 if self.runs and list(labelled) != self.runs:
                     raise InputError(
                         f"[compare] has other labels ({', '.join(labelled)}) in the cell {self.spoken(number)}; give "
@@ -169,6 +170,15 @@ class Sweep:
                 built, problem, last = list(labelled.values()), self._key(combination, PROBLEM_ONLY), combination
                 engine = self._key(combination, ENGINE_ONLY)
             yield Cell(number, tree, run, problem, engine, built[run])
+
+    def _combination(self, number: int) -> int:
+        """The combination of the axes of a cell."""
+        return number // max(len(self.runs), 1)
+
+    def _methods(self, combination: int, tree: Table | None) -> dict[str, Method]:
+        """The labelled methods of a combination; `tree` saves making its tables."""
+        roots = ROOTS_OF_METHODS if self._spectral else METHODS_ONLY
+        return self.builder.methods(tree or self.tree(combination), self._key(combination, roots))
 
     def problem(self, cell: Cell) -> Any:
         """What the engine runs the cell on; compressed, if its table says so, for all cells with this problem."""
@@ -199,11 +209,40 @@ class Sweep:
         """Whether a schedule may be made from the eigenvalues of the problem."""
         return "eigencurve" in json.dumps(self.document)
 
-    def _named(self, number: int, make: Any) -> Any:
+    def _named(self, number: int, make: Callable[[int], Any]) -> Any:
+        """make(number); of a refusal, which of the parameters of that cell it is about."""
         try:
-            return make()
+            return make(number)
         except InputError as error:
-            raise InputError(f"{error} (in the cell {self.spoken(number)})") from None
+            about = self._about(number, make, str(error))
+            raise InputError(f"{error} (in the cell {', '.join(about)})" if about else str(error)) from None
+
+    def _checked(self, cell: Cell, make: Callable[[Cell], Any]) -> Any:
+        """make(cell), named as by `_named`."""
+        return self._named(cell.number, lambda n: make(cell if n == cell.number else next(self.cells([n]))))
+
+    def _about(self, number: int, make: Callable[[int], Any], refusal: str) -> list[str]:
+        """The parameters of a cell without whose values it would not be refused with these words.
+
+        Some other values of each are tried in their place; of an axis of one value there is none, and the words decide.
+        """
+        sizes = list(self.dims.values())
+        where = [int(j) for j in np.unravel_index(number, sizes)]
+        said = [
+            [f"{path}={values[j]}" for path, values in a.fields.items()] for a, j in zip(self.axes, where, strict=False)
+        ]
+        said += [[f"run={self.runs[where[-1]]}"]] if self.runs else []
+        about: list[str] = []
+        for axis, size in enumerate(sizes):  # by number: the last may be that of the runs
+            others = sorted({0, max(where[axis] - 1, 0), min(where[axis] + 1, size - 1), size - 1} - {where[axis]})
+            moved = [tuple(other if k == axis else j for k, j in enumerate(where)) for other in others]
+            numbers = [int(np.ravel_multi_index(place, sizes)) for place in moved]
+            if others and all(_refusal(make, other) == refusal for other in numbers):
+                continue
+            words = [text.partition("=")[0].rpartition(".")[2] for text in said[axis]]
+            if others or any(word in refusal for word in words):
+                about += said[axis]
+        return about
 
     def validate(self) -> Schema:
         """Build every cell; the labels of what will be kept. InputError names the first cell that is refused."""
@@ -215,22 +254,22 @@ class Sweep:
         for cell in self.cells(range(self.size)):
             length = cell.method.length
             if (cell.problem, cell.engine) not in checked:
-                source = self._named(cell.number, lambda c=cell: self.family.checked(self, c))
+                source = self._checked(cell, lambda c: self.family.checked(self, c))
                 components.add(self.family.components(self, source))
                 checked.add((cell.problem, cell.engine))
             if length not in steps:
                 with within("record.steps", ()):
-                    steps[length] = self._named(cell.number, lambda n=length: record_steps(self.record, n))
+                    steps[length] = self._checked(cell, lambda c: record_steps(self.record, c.method.length))
             if self.engine == "sample":
-                self._named(cell.number, lambda m=cell.method: check_counters(m))
+                self._checked(cell, lambda c: check_counters(c.method))
             self.extremes.note(cell.problem, cell.number, cell.method)
             work = self.family.work(self, cell)
             self._work = max(self._work, work)
             example, before = self.kinds.get(cell.method.state_size, (cell.number, 0.0))
             self.kinds[cell.method.state_size] = (example, before + work)
-            time = cell.method.learning_rate.total() if self.partition.expression == "effective()" else 0.0
+            time = self._time(cell)
             if (cell.problem, time) not in names:
-                ranges = self._named(cell.number, lambda c=cell, t=time: self._ranges(c, t))
+                ranges = self._checked(cell, self._ranges)
                 names[cell.problem, time] = [name for name, _ in ranges]
                 self.extremes.divide(cell.problem, cell.number, str(ranges))
         if len(components) > 1:
@@ -238,8 +277,13 @@ class Sweep:
         steps = dict(sorted(steps.items()))
         return Schema(components.pop(), _common(list(names.values())), steps, self.engine == "sample")
 
-    def _ranges(self, cell: Cell, time: float) -> Any:
+    def _time(self, cell: Cell) -> float:
+        """Sum of the learning rates, where the subspaces depend on it."""
+        return cell.method.learning_rate.total() if self.partition.expression == "effective()" else 0.0
+
+    def _ranges(self, cell: Cell) -> Any:
         """Subspaces of a cell with their ranges of modes."""
+        time = self._time(cell)
         modes = self.family.modes(self, self.builder.source(cell.tree, cell.problem))
         return [] if modes is None else self.partition.ranges(modes.dim, modes.count_at_least, time)
 
@@ -261,6 +305,15 @@ class Sweep:
         named = {str(path) for path in _named_paths([self.base, *(dict(axis.fields) for axis in self.axes)])}
         found = {path: self.folder / path for path in sorted(named) if (self.folder / path).is_file()}
         return {path: hashlib.sha256(file.read_bytes()).hexdigest() for path, file in found.items()}
+
+
+def _refusal(make: Callable[[int], Any], number: int) -> str:
+    """The words with which a cell is refused; empty where it is not."""
+    try:
+        make(number)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _rank(axis: Axis) -> int:

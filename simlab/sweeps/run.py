@@ -91,9 +91,9 @@ def run_sweep(
     try:
         with Store.writing(path, sweep, schema) as store:
             good, bad = store.verified(sweep)
-            assert store.ledger is not None
+            struck = ((block, store.blocks.cells(block).tolist()) for block in sorted(bad))
             try:
-                store.ledger.forget((block, store.blocks.cells(block).tolist()) for block in sorted(bad))
+                store.ledger.forget(struck, len(store.blocks), sweep.size)
             except OSError as error:
                 raise _full(store, error, 0) from None
             blocks = [block for block in range(len(store.blocks)) if block not in good]

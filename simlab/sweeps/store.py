@@ -10,11 +10,10 @@ no pickle in it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,50 +23,77 @@ import zarr
 
 from simlab._version import __version__
 from simlab.errors import InputError
+from simlab.locks import Taken, hold
+from simlab.reading import ABSENT, Folder, check_component, digest_of_bytes, refuse_links, understood
+from simlab.replacing import settle
 from simlab.sweeps.blocks import Blocks
 from simlab.sweeps.compute import Computed
-from simlab.sweeps.declare import FORMAT, METADATA, attributes_of, declaration_digest, declare, intact, seal_of
+from simlab.sweeps.declare import FORMAT, IDENTITY, METADATA, attributes_of, declaration, declare, identity, minor
+from simlab.sweeps.labelled import check_labelled, consolidated, sizes
 from simlab.sweeps.ledger import Ledger, digest_of
 from simlab.sweeps.plan import Schema, Sweep
 from simlab.sweeps.schema import STATUS
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from simlab.sweeps.ledger import Call, Row
 
-__all__ = ["FORMAT", "LEDGER", "LOCK", "Store"]
+__all__ = ["FORMAT", "LEDGER", "LOCK", "REMEDY", "Store"]
 
 LEDGER, LOCK = "ledger.sqlite", ".lock"
+REMEDY = "see what simlab store check says, and mend it with simlab sweep"
 
 
 class Store:
     """A store open for reading, or (by `Store.writing`) for writing.
 
-    `document` is what the sweep was asked for, `dims` its dimensions, `blocks` how its cells are cut into chunks.
+    `document` is what the sweep was asked for, `dims` its dimensions, `blocks` how its cells are cut into chunks,
+    `variables` what is kept of a cell, `labels` the arrays that are none.
+
+    Whatever is read is compared with the digests that the ledger has, and refused with an InputError that names the
+    file; a cell whose block the ledger does not have is not there yet.
     """
 
     def __init__(self, path: str | os.PathLike[str], exclusive: bool = False) -> None:
         self.path = Path(path)
-        attributes = attributes_of(self.path)
+        settle(self.path)
+        self._folder = Folder(self.path)
+        said = self._folder.read(METADATA)
+        attributes = attributes_of(said)
         if attributes is None:
+            if (self.path / LOCK).exists() or (self.path / LEDGER).exists():
+                raise self._damage(METADATA)
             raise InputError(f"{self.path} is no store of a sweep; give the folder that simlab sweep wrote.")
         _refuse_format(self.path, attributes)
         self.attributes: dict[str, Any] = attributes
+        self.ledger = Ledger(self.path / LEDGER, mend=exclusive)
         try:
-            self.version: str = attributes["simlab_version"]
-            self.document: dict[str, Any] = json.loads(attributes["sweep"])
-            self.dims: dict[str, int] = dict(attributes["dims"])
-            self.blocks = Blocks(list(self.dims.values()), attributes["block_shape"])
-            self.variables: list[str] = list(attributes["variables"])
-        except (TypeError, ValueError):
-            raise InputError(f"{self.path} is damaged ({METADATA}); run simlab sweep again to mend it.") from None
+            self._declared = self.ledger.declared()
+            # A writer has declared it just now, or found it in order.
+            if not exclusive and self._declared.get(METADATA) != digest_of_bytes(said):
+                raise self._damage(METADATA)
+            self._parse(said or b"")
+        except BaseException:
+            self.ledger.close()
+            raise
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        there = (self.path / LEDGER).exists()
-        self.ledger = Ledger(self.path / LEDGER, mend=exclusive) if exclusive or there else None
+
+    def _parse(self, said: bytes) -> None:
+        """What the group's file says, checked: a stranger may have written both it and its digest."""
+        attributes = self.attributes
+        with understood(self.path / METADATA, "run simlab sweep again to mend it"):
+            self.version: str = str(attributes["simlab_version"])
+            self.document: dict[str, Any] = json.loads(attributes["sweep"])
+            self.dims, shape = sizes(attributes["dims"], attributes["block_shape"])
+            self.blocks = Blocks(list(self.dims.values()), shape)
+            self.variables: list[str] = [check_component(name, self.path) for name in attributes["variables"]]
+            self.labels: list[str] = [check_component(name, self.path) for name in attributes["labels"]]
+            self._metadata = consolidated(said, [*self.variables, *self.labels])
 
     def close(self) -> None:
         """Close the ledger."""
-        if self.ledger is not None:
-            self.ledger.close()
+        self.ledger.close()
 
     def __enter__(self) -> Store:
         return self
@@ -91,6 +117,7 @@ class Store:
         that writes.
         """
         target = Path(path)
+        settle(target)
         try:
             if not _usable(target):
                 raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
@@ -102,16 +129,17 @@ class Store:
             _refuse_others(target, sweep)
             try:
                 # What a process that was killed within a write has left.
-                for left in target.rglob("*.partial"):
-                    left.unlink()
-                if not intact(target):
-                    declare(target, sweep, schema)
+                for left in refuse_links(target):
+                    if left.name.endswith(".partial"):
+                        left.unlink()
+                if not _intact(target):
+                    _declare(target, sweep, schema)
             except OSError as error:
                 raise _unwritable(target, error) from None
             with cls(target, exclusive=True) as store:
                 yield store
         finally:
-            os.close(lock)
+            lock.release()
 
     @classmethod
     @contextmanager
@@ -121,14 +149,14 @@ class Store:
         cls(target).close()
         lock = _locked(target)
         try:
+            refuse_links(target)
             with cls(target, exclusive=True) as store:
                 yield store
         finally:
-            os.close(lock)
+            lock.release()
 
     def put(self, block: int, computed: Computed) -> None:
         """Write the arrays of a block, then enter it in the ledger: from then on it counts as done."""
-        assert self.ledger is not None
         region = self.blocks.region(block)
         shape = tuple(part.stop - part.start for part in region)
         for name, values in computed.arrays.items():
@@ -137,50 +165,49 @@ class Store:
 
     def note(self, rows: list[Row], calls: list[Call]) -> None:
         """Enter cells that were not finished."""
-        assert self.ledger is not None
         self.ledger.keep(-1, "", rows, calls)
 
     def array(self, name: str) -> zarr.Array[Any]:
-        """A variable as a zarr array."""
+        """A variable as a zarr array that can be written to."""
         if name not in self._arrays:
             self._arrays[name] = zarr.open_array(self.path / name, mode="r+", zarr_format=3)
         return self._arrays[name]
 
     # -- verifying
 
+    def _damage(self, file: str) -> InputError:
+        return InputError(
+            f"{self.path} is damaged ({file} is not as it was written); see what simlab store check says, and mend it "
+            f"with simlab sweep."
+        )
+
     def chunks(self, block: int) -> list[Path]:
         """The files of a block, one for each variable."""
-        place = self.blocks.place(block)
-        out = []
-        for name in self.variables:
-            array = self.array(name)
-            key = array.metadata.encode_chunk_key((*place, *(0,) * (array.ndim - len(place))))
-            out.append(self.path / name / key)
-        return out
+        return [self.path / key for key in self._keys(block)]
+
+    def _keys(self, block: int) -> list[str]:
+        place = "/".join(str(j) for j in self.blocks.place(block))
+        beyond = {name: len(self._metadata[name]["shape"]) - len(self.dims) for name in self.variables}
+        return [f"{name}/c/{place}{'/0' * beyond[name]}" for name in self.variables]
 
     def digest(self, block: int) -> str:
-        """SHA-256 of the chunks of a block; one that is not there (it would hold nothing but NaN) is empty."""
-        digest = hashlib.sha256()
-        for path in self.chunks(block):
-            with suppress(FileNotFoundError):
-                digest.update(path.read_bytes())
-            digest.update(b"|")
-        return digest.hexdigest()
+        """SHA-256 of the chunks of a block, one after the other; of one that holds nothing but NaN there is no file."""
+        return " ".join(digest_of_bytes(self._folder.read(key)) for key in self._keys(block))
+
+    def declaration(self) -> dict[str, str]:
+        """File -> digest of all that declares the store, as it is now."""
+        return declaration(self._folder, self.attributes)
 
     def altered(self) -> list[str]:
-        """Arrays that are not declared as the store was made, and the group's own file if it is not as it was."""
-        digests = self.attributes["metadata"]
-        names = [
-            name for name, digest in digests.items() if declaration_digest(self.path, name, self.variables) != digest
-        ]
-        return names if self.attributes["seal"] == seal_of(self.path) else [*names, METADATA]
+        """Files that declare the store and are not as they were made."""
+        now = self.declaration()
+        return sorted(name for name in now.keys() | self._declared.keys() if now.get(name) != self._declared.get(name))
 
     def verified(self, sweep: Sweep | None = None) -> tuple[set[int], set[int]]:
         """(blocks whose data and ledger entries agree with their digests, blocks of the ledger that do not).
 
         With `sweep` they have to be those of its cells as well.
         """
-        assert self.ledger is not None
         good: set[int] = set()
         entered = {block: digests for block, digests in self.ledger.blocks().items() if 0 <= block < len(self.blocks)}
         for block, (data, digest) in entered.items():
@@ -192,12 +219,56 @@ class Store:
 
     # -- reading
 
+    def reading(self) -> AbstractContextManager[None]:
+        """A block that loads data of this store: whatever is thrown over it becomes one refusal with the remedy."""
+        return understood(self.path, REMEDY)
+
     def dataset(self) -> xr.Dataset:
-        """All of it as xarray sees it, loaded when used; `status` as words."""
-        data = xr.open_zarr(self.path, zarr_format=3, chunks=None)
-        words = np.array(STATUS)[data["status"].values]
-        out: xr.Dataset = data.assign(status=(data["status"].dims, words))
-        return out
+        """All of it as xarray sees it, loaded and verified when used; `status` as words.
+
+        Raises InputError that names the file where something is not as it was written, also when it is loaded.
+        """
+        from simlab.reading.arrays import FolderStore
+
+        with self.reading():
+            files = self._verified_files()
+            for name, said in self._metadata.items():
+                if json.loads(files(f"{name}/{METADATA}") or b"") != said:
+                    raise self._damage(f"{name}/{METADATA}")
+            source = FolderStore(self.path, files, self._metadata)
+            data: xr.Dataset = xr.open_zarr(source, zarr_format=3, chunks=None, consolidated=True)
+            check_labelled(data, self.document, self.dims, self.variables)
+            words = np.array(STATUS)[data["status"].values]
+            return data.assign(status=(data["status"].dims, words))
+
+    def _verified_files(self) -> Callable[[str], bytes | None]:
+        """A reader of files of this store, key -> contents, which compares each with its digest as it is now."""
+        blocks, grid = self.ledger.blocks(), self.blocks.grid
+        if any(not 0 <= block < len(self.blocks) for block in blocks):
+            raise self._damage(LEDGER)
+        entered = {block: data.split(" ") for block, (data, _) in blocks.items()}
+        if any(len(digests) != len(self.variables) for digests in entered.values()):
+            raise self._damage(LEDGER)
+        order = {name: j for j, name in enumerate(self.variables)}
+
+        def wanted(key: str) -> str:
+            """The digest of a file; that of one which is not there, for those that the ledger does not know."""
+            if key in self._declared:
+                return self._declared[key]
+            name, _, place = key.partition("/c/")
+            if name not in order or not place:
+                return ABSENT
+            block = int(np.ravel_multi_index([int(j) for j in place.split("/")[: len(grid)]], grid))
+            return entered[block][order[name]] if block in entered else ABSENT
+
+        def read(key: str) -> bytes | None:
+            digest = wanted(key)
+            content = None if digest == ABSENT else self._folder.read(key)
+            if digest_of_bytes(content) != digest:
+                raise self._damage(key)
+            return content
+
+        return read
 
 
 # -- identity
@@ -207,41 +278,63 @@ def _usable(target: Path) -> bool:
     """Whether there is nothing at this place, or a store."""
     if not target.exists():
         return True
-    there = (target / LOCK).exists() or attributes_of(target) is not None
-    return target.is_dir() and (there or not any(target.iterdir()))
+    if not target.is_dir():
+        return False
+    there = (target / LOCK).exists() or attributes_of(Folder(target).read(METADATA)) is not None
+    return there or not any(target.iterdir())
 
 
 def _refuse_others(target: Path, sweep: Sweep) -> None:
     """Never mix two sweeps, or what two versions have computed. Raises InputError, and changes nothing."""
-    attributes = attributes_of(target)
+    attributes = attributes_of(Folder(target).read(METADATA))
     if attributes is not None:
         _refuse_format(target, attributes)
-    if attributes is not None and attributes["seal"] == seal_of(target):
-        difference = _first_difference(json.loads(attributes["sweep"]), sweep.document)
+    known, ours = _known(target).get(IDENTITY), identity(sweep.document, __version__)
+    if known == ours:
+        return
+    if attributes is not None:
+        with understood(target / METADATA, "choose another place with -o"):
+            asked = json.loads(attributes["sweep"])
+        difference = _first_difference(asked, sweep.document)
         if difference:
             raise InputError(f"{target} holds another sweep: {difference}; choose another place with -o.")
-        version = attributes["simlab_version"]
-        if _minor(version) != _minor(__version__):
+        version = str(attributes["simlab_version"])
+        if minor(version) != minor(__version__):
             raise InputError(
                 f"{target} was written by simlab {version}, this is {__version__}; choose another place with -o, or "
                 f"use that version."
             )
-    elif not _has_cells_of(target / LEDGER, sweep):
+    elif known is not None:
         raise InputError(
             f"{target} is damaged ({METADATA}) and its ledger is that of another sweep; choose another place with -o."
         )
 
 
-def _has_cells_of(ledger: Path, sweep: Sweep) -> bool:
-    """Whether a ledger is of this sweep, as far as it can be read: of a damaged declaration it has to say."""
-    if not ledger.exists():
-        return True
+def _known(target: Path) -> dict[str, str]:
+    """What a ledger says of the declaration, as far as it can be read."""
+    with suppress(InputError), closing(Ledger(target / LEDGER, mend=False)) as ledger:
+        return ledger.declared()
+    return {}
+
+
+def _intact(target: Path) -> bool:
+    """Whether the store is declared in whole, as it was made, and can be read so."""
     try:
-        with closing(Ledger(ledger, mend=False)) as there:
-            rows = there.rows()
+        with Store(target) as store:
+            store.dataset()
+            return not store.altered()
     except InputError:
-        return True
-    return not rows or any(row.fingerprint == sweep.fingerprint(row.cell) for row in rows if row.cell < sweep.size)
+        return False
+
+
+def _declare(target: Path, sweep: Sweep, schema: Schema) -> None:
+    """Declare the arrays of a sweep, then enter the digests of what was written in the ledger."""
+    declare(target, sweep, schema)
+    folder = Folder(target)
+    attributes = attributes_of(folder.read(METADATA))
+    assert attributes is not None
+    with closing(Ledger(target / LEDGER)) as ledger:
+        ledger.declare(declaration(folder, attributes))
 
 
 def _refuse_format(target: Path, attributes: Mapping[str, Any]) -> None:
@@ -279,26 +372,12 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _minor(version: str) -> list[str]:
-    return version.split(".")[:2]
-
-
-def _locked(target: Path) -> int:
-    """A file descriptor that holds the lock of a store; the system gives it back when the process ends, however."""
-    descriptor = os.open(target / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+def _locked(target: Path) -> BaseFileLock:
+    """The lock of a store; the system gives it back when the process ends, however."""
     try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on this system: two writers then have to be kept apart by their user
-        return descriptor
-    except OSError:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
+        return hold(target / LOCK)
+    except Taken as taken:
         raise InputError(
-            f"{target} is being written by another process{f' ({holder})' if holder else ''}; wait for it, or choose "
-            f"another place with -o."
+            f"{target} is being written by another process{f' ({taken.holder})' if taken.holder else ''}; wait for it, "
+            f"or choose another place with -o."
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor

@@ -263,8 +263,8 @@ REFUSALS = [
     (PEAK, {"engine": "both"}, 'engine = "both" is for one run'),
     (PEAK, {"record": {"snapshots": [0]}}, "record.snapshots is not kept by a sweep"),
     # values that are refused, by cell and before anything runs
-    ({"problem.dim": [5, 0]}, {}, "problem.dim = 0 is out of range; give an integer of at least 1. (in the cell prob"),
-    ({**PEAK, "problem.dim": [5, 1.5]}, {}, "(in the cell problem.dim=1.5, schedule.peak=0.1)"),
+    ({"problem.dim": [5, 0]}, {}, "at most 1000000000000000000. (in the cell problem.dim=0)"),
+    ({**PEAK, "problem.dim": [5, 1.5]}, {}, "(in the cell problem.dim=1.5)"),
     ({"schedule.peak": [0.1, "high"]}, {}, "(in the cell schedule.peak=high)"),
     ({"schedule.peak": [0.1, -0.1]}, {}, "(in the cell schedule.peak=-0.1)"),
     ({"schedule.peak": [0.1, float("nan")]}, {}, "(in the cell schedule.peak=nan)"),

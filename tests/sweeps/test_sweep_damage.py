@@ -95,8 +95,8 @@ DECLARED = {
     "group's blocks": lambda s: edit_group(s, block_shape=[2, 1, 1]),
     "group's dimensions": lambda s: edit_group(s, dims=[["problem.capacity", 24]]),
     "group's variables": lambda s: edit_group(s, variables=["risk"]),
-    "group's metadata": lambda s: edit_group(s, metadata={}),
-    "group's seal": lambda s: edit_group(s, seal=""),
+    "group's labels": lambda s: edit_group(s, labels=[]),
+    "group's version": lambda s: edit_group(s, simlab_version="0"),
     "consolidated metadata": lambda s: edit_consolidated(s),
 }
 

@@ -104,9 +104,9 @@ def test_a_store_of_another_version(version, refused, store, monkeypatch):
 
 
 def test_a_store_of_another_format(store):
-    edit_group(store, simlab_format=2)
+    edit_group(store, simlab_format=9)
     before = everything(store)
-    assert "has format 2, this simlab reads 1; use the version that wrote it" in refusal(store)
+    assert "has format 9, this simlab reads 2; use the version that wrote it" in refusal(store)
     assert everything(store) == before
 
 

@@ -17,8 +17,9 @@ from simlab.cli import app
 from simlab.engines.recording import record_steps
 from simlab.experiment.valley import RiverExperiment
 from simlab.sweeps import Store, draw, run_sweep, sweep_of
-from simlab.sweeps.answer import Answer, table_of
+from simlab.sweeps.answer import Answer
 from simlab.sweeps.export import frame
+from simlab.sweeps.table import table_of
 from simlab.sweeps.valleys import PARTS
 from tests.sweeps.store_bytes import assert_same_store, refusal, swept
 
