@@ -73,8 +73,20 @@ def test_ordinary_runs_stay_in_single_precision(problem, method):
         (sl.NoisyQuadratic([1e-6], 1.0, [1e-6]), methods.sgd(constant(10**4, 0.1))),
         (BENIGN, methods.average(methods.sgd(constant(10**6, 0.1)))),
         (SLOW, methods.sgd(constant(2**32 - 1, 1e-8))),
+        (sl.LinearRegression([1e-45], 1.0, 0.0), methods.sgd(constant(100, 1e44))),
     ],
-    ids=["long", "momentum", "still", "full gradient", "ema", "weight decay", "additive", "average", "longest"],
+    ids=[
+        "long",
+        "momentum",
+        "still",
+        "full gradient",
+        "ema",
+        "weight decay",
+        "additive",
+        "average",
+        "longest",
+        "out of range",
+    ],
 )
 def test_runs_that_rounding_would_stop_take_double(problem, method):
     """A few dozen steps and modes are looked at, however long the run."""

@@ -42,6 +42,10 @@ FEWEST_REPLICAS = 1024
 number."""
 SPENT = 10.0
 """A mode that has decayed by exp(-SPENT) is what later noise makes of it: what was lost before is forgotten."""
+WILD = 1e3
+"""A step that multiplies a mode by this lets the run diverge, in any precision."""
+RANGE = 1e30
+"""float32 ends at 3e38 and 1e-38; products of two numbers must stay within."""
 STILL = 1e-14
 """An eigenvalue as close to 1 as this is a coordinate that does not move."""
 
@@ -65,9 +69,10 @@ class Loss(NamedTuple):
 
 
 class _Modes(NamedTuple):
-    """Groups of modes, each by its slowest, the last: index and lam of it; their number, largest start and sum of squares, (n,).
+    """Groups of modes, each by its slowest, the last: index and lam of it, (n,).
 
-    Starts are whitened: sqrt(lam) times the initial error.
+    Beside these their number, and the largest and the sum of squares of their whitened starts, sqrt(lam) times the
+    initial error.
     """
 
     last: npt.NDArray[np.int64]
@@ -79,30 +84,38 @@ class _Modes(NamedTuple):
 
 def rounding_loss(draws: Draws, method: Method, whole: bool, replicas: int) -> Loss:
     """What single precision takes away in a run of `method`; `whole`: the noise is in the trajectory of the start."""
+    with np.errstate(all="ignore"):
+        return _loss(draws, method, whole, replicas)
+
+
+def _loss(draws: Draws, method: Method, whole: bool, replicas: int) -> Loss:
     weight, at = _stretches(method.length)
     parts = [method.coefficients(t, t + 1) for t in at]
     double = Coefficients(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     single = _rounded(double)
     mask = np.any([active_states(*step) for step in zip(*double, strict=True)], axis=0)
     modes = _groups(draws, float(np.abs(method.start).max()))
+    nothing = Loss(0.0, 1, 0.0, LEAST)
     if not mask.any() or not modes.last.size:
-        return Loss(0.0, 1, 0.0, LEAST)
-    with np.errstate(all="ignore"):
-        rate, radius, shift = _motion(_active(double, mask), _active(single, mask), modes.lam)
-        if not np.all(np.isfinite(radius)):
-            return Loss(0.0, 1, 0.0, LEAST)  # it diverges, in any precision
-        decay = np.maximum(-np.log(np.maximum(radius, 1e-300)), 0.0)
-        age = np.cumsum(weight[:, None] * decay, axis=0) - weight[:, None] * decay
-        steps = np.clip((SPENT - age) / np.maximum(decay, 1e-300), 0.0, weight[:, None])
-        noise, kick = _random_part(draws, modes, age, whole)
-        inverse_batch = np.array([method.inverse_batch(t, t + 1)[0] for t in at])[:, None]
-        jump = rate * noise * np.sqrt(inverse_batch)
-        lost = steps * (rate * _part_lost(jump, rate * kick, steps.sum(axis=0)) + shift)
-        error = np.sqrt(2.0 * np.sum(steps * jump**2, axis=0) / max(replicas, FEWEST_REPLICAS))
-        moved = np.sum(steps * rate, axis=0)
-        sway = np.sqrt(0.5 * rate) * noise * np.sqrt(inverse_batch)
-        loss = lost.sum(axis=0) + np.minimum(_lost_by_averages(double, single, mask, weight, decay, sway), moved)
-        allowed = np.maximum(LEAST, 0.5 * error / np.sqrt(modes.number))
+        return nothing
+    rate, radius, shift = _motion(_active(double, mask), _active(single, mask), modes.lam)
+    if not np.all(radius < WILD):
+        return nothing
+    largest = [draws.eigenvalues[0], modes.start.max(), *(np.abs(part).max() for part in double)]
+    if not all(1.0 / RANGE < value < RANGE for value in largest):
+        return Loss(1.0, 1, float(rate.min()), LEAST)
+    decay = np.maximum(-np.log(np.maximum(radius, 1e-300)), 0.0)
+    age = np.cumsum(weight[:, None] * decay, axis=0) - weight[:, None] * decay
+    steps = np.clip((SPENT - age) / np.maximum(decay, 1e-300), 0.0, weight[:, None])
+    noise, kick = _random_part(draws, modes, age, whole)
+    inverse_batch = np.array([method.inverse_batch(t, t + 1)[0] for t in at])[:, None]
+    jump = rate * noise * np.sqrt(inverse_batch)
+    lost = steps * (rate * _part_lost(jump, rate * kick, steps.sum(axis=0)) + shift)
+    error = np.sqrt(2.0 * np.sum(steps * jump**2, axis=0) / max(replicas, FEWEST_REPLICAS))
+    moved = np.sum(steps * rate, axis=0)
+    sway = np.sqrt(0.5 * rate) * noise * np.sqrt(inverse_batch)
+    loss = lost.sum(axis=0) + np.minimum(_lost_by_averages(double, single, mask, weight, decay, sway), moved)
+    allowed = np.maximum(LEAST, 0.5 * error / np.sqrt(modes.number))
     worst = int(np.argmax(loss / allowed))
     slowest = float(rate[int(np.argmax(lost[:, worst])), worst])
     return Loss(float(2.0 * loss[worst]), int(modes.last[worst]) + 1, slowest, float(2.0 * allowed[worst]))
