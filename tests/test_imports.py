@@ -102,7 +102,7 @@ def test_every_package_is_installed():
 
 
 def test_folders_of_a_researcher_hide_nothing(tmp_path):
-    """`python -m` looks into the working folder first: what lies there must not stand in the way of our own packages."""
+    """`python -m` looks into the working folder first: what lies there must not stand in the way of our packages."""
     for name in ("theory", "figures", "tests", "notebooks"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('this is not simlab')\n")

@@ -209,8 +209,29 @@ def test_test_loss_at_the_start_is_the_mean_square_of_the_targets(measured):
 def test_from_data_drops_what_is_below_the_tolerance(measured):
     X, y = measured
     lam = LR.from_data(X, y).eigenvalues
-    kept = LR.from_data(X, y, rank_tolerance=0.5 * (lam[-1] + lam[-2]) / lam[0])
+    with pytest.warns(
+        UserWarning, match=r"2 of 7 directions of X were dropped, below rank_tolerance; .* % of the mean"
+    ):
+        kept = LR.from_data(X, y, rank_tolerance=0.5 * (lam[-1] + lam[-2]) / lam[0])
     np.testing.assert_array_equal(kept.eigenvalues, lam[:-1])
+
+
+@pytest.mark.parametrize("moments", ["gaussian", "empirical"])
+def test_from_data_keeps_the_small_directions_that_least_squares_keeps(moments):
+    """One column in units of a millionth, and no noise at all: nothing is dropped, and nothing is left for noise."""
+    X = np.array([[1, 1e-6], [1, -1e-6], [-1, 1e-6], [-1, -1e-6]])
+    y = X @ [1.0, 1e6]
+    problem = LR.from_data(X, y, moments)
+    assert problem.dim == np.linalg.matrix_rank(X) == 2
+    assert problem.noise_variance == 0.0
+    assert 0.5 * problem.eigenvalues @ problem.initial_error**2 == pytest.approx(0.5 * np.mean(y**2), rel=1e-12)
+
+
+def test_a_column_too_small_for_least_squares_is_named():
+    X = np.array([[1, 1e-20], [1, -1e-20], [-1, 1e-20], [-1, -1e-20]])
+    with pytest.warns(UserWarning, match=r"1 of 2 directions .* column 1 is too small beside the others; 50 % of the"):
+        problem = LR.from_data(X, X @ [1.0, 1e20])
+    assert problem.dim == 1
 
 
 def test_gaussian_moments_are_exact_for_a_full_gradient(measured):

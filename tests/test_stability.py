@@ -354,3 +354,58 @@ def test_dependent_data_has_no_closed_form():
     problem = sl.EmpiricalRegression(rows, rows[:, 0] + 1.0)
     with pytest.raises(sl.InputError, match="independent coordinates"):
         methods.sgd(constant(2, 0.1)).stability(problem)
+
+
+# -- the step that is looked at ---------------------------------------------------------------------------------------
+
+DELAY = np.array([[1.0, 0.0], [1.0, 0.0]])
+
+
+def delayed(rate, steps=400, **more):
+    """SGD with the gradient of the weights one step ago; r^2 - r + lr lam = 0, so that 1 / lam is critical."""
+    return methods.generic(DELAY, [rate, 0.0], [0.0, 1.0], [1.0, 0.0], steps=steps, start=[1.0, 1.0], **more)
+
+
+def test_a_gradient_that_arrives_late():
+    problem = sl.LinearRegression([1.0, 0.3], [1.0, 2.0], 0.2)
+    for rate, stable in ((0.9, True), (1.1, False)):
+        found = delayed(rate, batch=np.inf).stability(problem)
+        assert found.stable is stable
+        assert found.learning_rate == rate
+        assert found.critical_lr == pytest.approx(1.0, rel=1e-9)
+    assert delayed(0.1).learning_rate.total() == pytest.approx(40.0)
+    assert delayed(0.1, lr=0.3).rescale(2.0).learning_rate(7) == 0.6
+
+
+def test_a_late_gradient_that_changes_is_judged_where_it_is_worst():
+    problem = sl.LinearRegression([1.0, 0.3], 1.0, 0.2)
+    rates = constant(60, 0.1).values()
+    rates[37:41] = 1.3
+    method = methods.generic(
+        DELAY, np.stack([rates, 0 * rates], axis=1), [0.0, 1.0], steps=60, start=[1.0, 1.0], batch=np.inf
+    )
+    found = method.stability(problem)
+    assert not found.stable
+    assert found.learning_rate == 1.3
+
+
+def test_the_worst_step_is_not_always_that_of_the_largest_rate():
+    problem = sl.LinearRegression([1.0, 0.5], 1.0, 0.2)
+    batch = from_array(np.repeat([64.0, 1.0], 50))
+    method = methods.sgd(constant(100, 0.8), batch)
+    assert method.stability(problem, step=0).stable
+    assert not method.stability(problem).stable
+
+
+def test_a_long_run_is_not_walked_through():
+    problem = sl.LinearRegression([1.0, 0.5], 1.0, 0.2)
+    assert delayed(0.1, steps=10**12).stability(problem).learning_rate == 0.1
+    assert methods.sgd(constant(10**12, 0.1)).stability(problem).stable
+
+
+def test_the_noise_floor_of_modes_that_hardly_move():
+    """lr lam below 1e-16: SGD's floor is that of its mass, mode by mode."""
+    lam = np.array([1.0, 1e-18])
+    found = methods.sgd(constant(10, 0.1)).stability(sl.LinearRegression(lam, 1.0, 0.5))
+    mass = np.sum(0.1 * lam / (2.0 - 0.1 * lam) / (1.0 - 0.1 * lam / (2.0 - 0.1 * lam)))
+    assert found.noise_floor == pytest.approx(0.5 * 0.5 * mass / (1.0 - mass), rel=1e-12)

@@ -1,8 +1,8 @@
 """Theorems of the SGD literature as executable statements: pure functions of NumPy arrays.
 
 This package stands on its own ground. It imports nothing else of `simlab`, so that a bound and a simulation that agree
-have been computed by two independent codes. One module holds one paper or one family of theorems; every function declares
-what it claims (exact, tight, upper, lower, asymptotic, scaling), under which assumptions, and its source.
+have been computed by two independent codes. One module holds one paper or one family of theorems; every function
+declares what it claims (exact, tight, upper, lower, asymptotic, scaling), under which assumptions, and its source.
 
     from simlab import theory
     for entry in theory.catalog():

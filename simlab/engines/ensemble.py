@@ -22,7 +22,7 @@ from simlab.kernels.philox import TILE
 from simlab.methods.base import Method
 from simlab.problems.draws import Draws
 
-__all__ = ["Ensemble", "Outcome", "Plan", "Store", "run_ensemble", "samples"]
+__all__ = ["Ensemble", "Outcome", "Plan", "Store", "parts_of", "run_ensemble", "samples"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -133,7 +133,7 @@ class Ensemble:
         self.dtype = np.dtype(plan.precision)
         lam, error = draws.eigenvalues, draws.initial_error
         self.dim = -(-lam.size // TILE) * TILE
-        self.parts, self.noise_part = _parts(draws, plan.split)
+        self.parts, self.noise_part = parts_of(draws, plan.split)
         self.backend = backend_for(device, self._source())
         edges = np.flatnonzero(np.diff(labels)) + 1
         self.first = np.concatenate([[0], edges]).astype(np.int64)
@@ -206,7 +206,7 @@ class Ensemble:
         return ("bias", "variance", "cross"), full
 
 
-def _parts(draws: Draws, split: bool) -> tuple[int, int]:
+def parts_of(draws: Draws, split: bool) -> tuple[int, int]:
     """(trajectories that share features, which of them the label noise enters): none is run that would stay at 0."""
     if draws.noiseless:
         return 1, -1

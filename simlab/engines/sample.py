@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -13,8 +15,9 @@ from simlab.checkpoint import Checkpoint
 from simlab.doors import door
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
 from simlab.engines.devices import choose
-from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, run_ensemble
+from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, parts_of, run_ensemble
 from simlab.engines.recording import Record, RunResult, Status, record_steps
+from simlab.engines.rounding import rounding_loss
 from simlab.engines.sampling import (
     MOST_STEPS,
     Ticker,
@@ -51,7 +54,7 @@ def sample(
     coordinates: Sequence[int] | None = None,
     split: bool = True,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str | None = None,
     threads: int | None = None,
     block: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -82,7 +85,10 @@ def sample(
     split : run the noiseless trajectory and the noise's own under the same x, so that risk = bias + variance + cross in
         every replica (the cross term has mean 0 but for data sets). Without it one trajectory, component "total".
     device : "cpu", "gpu", or "auto" for a GPU if CuPy finds one.
-    dtype : "float32" or "float64"; both follow the same random words.
+    dtype : "float32" or "float64"; both follow the same random words. By default each run takes float32, which is twice
+        as fast, unless its steps come so near the rounding of single precision (lr lam against 6e-8) that the risk of
+        some mode would be off by what its standard error does not hide (`simlab.engines.rounding`). The attribute
+        `dtype` of the trace says which it was, run by run where they differ, and `precision` why.
     block : replicas held in memory at a time (default: what fits).
     checkpoint, every : a folder that takes the state every so many steps (default: a hundredth of the run); a run that
         finds its own state there goes on from it, and ends with the same bits as one that was never stopped.
@@ -93,7 +99,7 @@ def sample(
     diverged, how many of them had left: one whose risk passed 10^6 times the larger of the initial risk and
     noise_variance / 2 (looked at every 64 steps and at records) counts as infinite from there on. The status is
     "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
-    Raises InputError for bad input.
+    Warns where dtype="float32" is asked for and stalls; raises InputError for bad input.
     """
     methods, runs = named_methods(method)
     partition = from_spec(subspaces)
@@ -105,6 +111,9 @@ def sample(
     for each in methods:
         check_counters(each)
     recorded = [record_steps(record, each.length) for each in methods]
+    precisions: list[tuple[Precision, str]] = []
+    for each in methods:
+        precisions.append(_precision_of(draws, each, plan, dtype is None))
     chosen = choose(device)
     size = draws.eigenvalues.size
     ticker = Ticker("sample", plan.replicas * sum(m.length for m in methods), progress)
@@ -113,7 +122,7 @@ def sample(
     try:
         for j, (each, steps) in enumerate(zip(methods, recorded, strict=True)):
             names, labels = _labels(partition, problem, size, each)
-            ensemble = Ensemble(draws, each, labels, watched, plan, chosen)
+            ensemble = Ensemble(draws, each, labels, watched, replace(plan, precision=precisions[j][0]), chosen)
             store = None
             if checkpoint is not None:
                 store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(ensemble, steps, labels))
@@ -125,8 +134,9 @@ def sample(
     finally:
         ticker.close()
     facts = {"engine": "sample", "subspaces": partition.expression, "seed": plan.seed, "replicas": plan.replicas}
-    facts |= {"law": draws.law, "dtype": plan.precision, "device": chosen}
     done = len(results)
+    used, reasons = zip(*precisions[:done], strict=True)
+    facts |= {"law": draws.law, "dtype": _each(used), "precision": _each(reasons), "device": chosen}
     trace = build_trace(results, methods[:done], names, problem, None if runs is None else runs[:done], facts)
     axes: dict[str, Any] = {"quantile": levels}
     if watched.size:
@@ -142,7 +152,7 @@ def check_sampling(
     law: str | None,
     quantiles: Sequence[float],
     split: bool,
-    dtype: str,
+    dtype: str | None,
     block: int | None,
     every: int | None,
     threads: int | None = None,
@@ -152,7 +162,7 @@ def check_sampling(
     plan = Plan(
         check_count("replicas", replicas, high=MOST_STEPS),
         check_count("seed", seed, low=0, high=2**64 - 1),
-        _precision(dtype),
+        "float32" if dtype is None else _precision(dtype),
         bool(split),
         worker_count(threads),
         None if block is None else check_count("block", block),
@@ -173,6 +183,28 @@ def _precision(dtype: Any) -> Precision:
     if name == "float64":
         return "float64"
     raise unknown_name("dtype", name, ["float32", "float64"])
+
+
+def _precision_of(draws: Draws, method: Method, plan: Plan, free: bool) -> tuple[Precision, str]:
+    """The precision of a run and why; `free`: float64 is taken where float32 would stall, else only said so."""
+    if not free and plan.precision == "float64":
+        return "float64", "as asked"
+    loss = rounding_loss(draws, method, parts_of(draws, plan.split) == (1, 0), plan.replicas)
+    if not loss.shows:
+        return "float32", "rounding does not show" if free else "as asked; rounding does not show"
+    size, rate = f"{100 * loss.share:.1g} %", f"{loss.rate:.1g}"
+    what = f"the risk of mode {loss.mode} off by up to {size} (its slowest motion is {rate} a step)"
+    if free:
+        return "float64", f"float32 would put {what}"
+    warnings.warn(
+        f"dtype = 'float32' may put {what} in {method.expression}; leave dtype out, or give 'float64'.", stacklevel=3
+    )
+    return "float32", f"as asked, though it may put {what}"
+
+
+def _each(words: Sequence[str]) -> str:
+    """What all runs share, or what each has, in their order."""
+    return words[0] if len(set(words)) == 1 else "; ".join(words)
 
 
 def _watched(coordinates: Sequence[int] | None, dim: int) -> IntArray:

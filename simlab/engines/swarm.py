@@ -22,6 +22,7 @@ from simlab.kernels import descent
 from simlab.kernels.philox import LANES
 from simlab.methods.base import Method
 from simlab.river.landscapes import Landscape, Split
+from simlab.river.trial import failed
 
 __all__ = ["Kept", "Plan", "Swarm", "run_swarm"]
 
@@ -90,7 +91,7 @@ class Processor:
         built_in = landscape.code is not None
         loss, gradient = (landscape.code,) * 2 if built_in else (landscape.loss, landscape.gradient)
         self.terrain = descent.Terrain(loss, gradient, landscape.params, landscape.rotation, landscape.hills)
-        self.noisy = noisy
+        self.landscape, self.noisy = landscape, noisy
         self.kernel = descent.run if built_in and not callable(noisy.shape) else descent.own_run
 
     def upload(self, z: FloatArray) -> FloatArray:
@@ -105,7 +106,10 @@ class Processor:
         return k
 
     def run(self, watch: descent.Watch, begin: int, end: int, *rest: Any) -> None:
-        self.kernel(self.terrain, self.noisy, watch, begin, end, *rest)
+        try:
+            self.kernel(self.terrain, self.noisy, watch, begin, end, *rest)
+        except (ArithmeticError, LookupError, ValueError, RuntimeError) as error:
+            raise failed(f"loss, gradient or noise of {self.landscape.expression}", error) from None
 
 
 def backend_for(device: str, landscape: Landscape, noisy: descent.Noisy) -> Backend:

@@ -24,7 +24,7 @@ def options(
     coordinates: Sequence[int] | None = None,
     split: bool = True,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str | None = None,
     block: int | None = None,
     checkpoint: str | None = None,
     every: int | None = None,

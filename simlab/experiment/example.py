@@ -52,7 +52,7 @@ subspaces = "log_bins(6)"   # or head_tail(20), effective(), modes(1, 2, 3), or 
 kind = "exact"           # the keys below are for sample and both:
 # replicas = 256
 # seed = 0
-# dtype = "float32"      # or "float64"
+# dtype = "float64"      # or "float32"; by default the second, unless its rounding would show
 # law = "gaussian"       # or rademacher, uniform, laplace, student_t, three_point; of data: rows, epochs
 # checkpoint = "state"   # a folder: a run that was killed goes on from there
 

@@ -41,7 +41,7 @@ def measured(
     target: str | int = "y",
     features: str = "X",
     moments: Literal["gaussian", "empirical"] = "gaussian",
-    rank_tolerance: float = 1e-10,
+    rank_tolerance: float | None = None,
     *,
     folder: Path,
 ) -> Problem:

@@ -138,7 +138,7 @@ class Method:
 
     @door
     def stability(self, problem: DiagonalProblem, step: int | None = None, period: int | None = None) -> Stability:
-        """Mean-square stability on `problem` with all hyper-parameters frozen at `step` (default: at the peak lr).
+        """Mean-square stability on `problem` with all hyper-parameters frozen at `step` (default: the worst one).
 
         With `period`, the spectral radius of the second-moment operator over the steps 0 .. period - 1 instead, for
         schedules that repeat. See `simlab.methods.stability`.

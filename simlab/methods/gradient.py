@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, brief, check_count, check_floats
+from simlab.errors import InputError, brief, check_count, check_floats, check_number
 from simlab.methods.base import (
     Coefficients,
     Method,
@@ -20,7 +20,7 @@ from simlab.methods.base import (
     label,
     lr_schedule,
 )
-from simlab.schedules import Schedule
+from simlab.schedules import Schedule, as_schedule, constant, from_array
 from simlab.schedules.arguments import LONGEST
 
 __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
@@ -198,6 +198,7 @@ def generic(
     steps: int,
     start: npt.ArrayLike | None = None,
     batch: Number = 1,
+    lr: Number | None = None,
 ) -> Method:
     """Any linear method from its own arrays: z <- M z - b g(c . z), evaluated at o . z.
 
@@ -205,46 +206,68 @@ def generic(
     ----------
     M : (k, k) or (steps, k, k); b, c : (k,) or (steps, k); o : (k,) or (steps + 1, k), default the first coordinate.
     start : (k,), z_0 = start * (w_0 - w*); default 1 for each coordinate (all of them iterates).
-
-    The trace's learning rate is c . b, the step along the gradient at the point where it is taken.
+    lr : the learning rate that the trace shows and that `effective()` subspaces sum, a number or a schedule; b is what
+        moves z. Default: c . b, the step along the gradient at the point where it is taken; where that is 0 throughout,
+        for a gradient that arrives late, the first of c . M b, c . M^2 b, .. that is not.
     """
     steps = check_count("steps", steps, high=LONGEST)
     b_rows = _rows("b", b, steps, 1)
-    k = b_rows.shape[1]
+    k = b_rows.shape[-1]
     c_rows, M_rows = _rows("c", c, steps, 1, k), _rows("M", M, steps, 2, k)
-    first = np.eye(k)[0]
-    o_rows = _rows("o", first if o is None else o, steps + 1, 1, k)
-    origin = np.ones(k) if start is None else _rows("start", start, 1, 1, k)[0]
-    from simlab.schedules import constant, from_array
-
-    own = steps if np.ndim(b) == 2 or np.ndim(c) == 2 else 1  # steps with arrays of their own
-    step = np.einsum("tk,tk->t", b_rows[:own], c_rows[:own])
-    uniform = bool(np.all(step == step[0]))
-    lr = constant(steps, max(float(step[0]), 0.0)) if uniform else from_array(np.maximum(step, 0.0))
+    o_rows = _rows("o", np.eye(k)[0] if o is None else o, steps + 1, 1, k)
+    origin = np.ones(k) if start is None else _rows("start", start, 1, 1, k).reshape(k)
+    if lr is None:
+        rate = _rate(M_rows, b_rows, c_rows, steps)
+    else:
+        rate = as_schedule(lr if isinstance(lr, Schedule) else check_number("lr", lr, low=0.0), steps, "lr")
     return Method(
         label("generic", k=k, steps=steps, batch=batch),
         steps,
         origin.copy(),
-        lambda i, j: Coefficients(M_rows[i:j], b_rows[i:j], c_rows[i:j]),
-        lambda i, j: o_rows[i:j],
-        lr,
+        lambda i, j: Coefficients(_part(M_rows, 2, i, j), _part(b_rows, 1, i, j), _part(c_rows, 1, i, j)),
+        lambda i, j: _part(o_rows, 1, i, j),
+        rate,
         batch_of(batch, steps),
-        lambda factor: generic(M, factor * np.asarray(b), c, o, steps=steps, start=start, batch=batch),
+        lambda factor: generic(
+            M,
+            factor * np.asarray(b),
+            c,
+            o,
+            steps=steps,
+            start=start,
+            batch=batch,
+            lr=None if lr is None else rate * factor,
+        ),
     )
 
 
+def _rate(M: FloatArray, b: FloatArray, c: FloatArray, steps: int) -> Schedule:
+    """c . M^j b of each step at the first j < k where it is not 0 throughout; one number where nothing changes."""
+    push = b
+    for _ in range(b.shape[-1]):
+        reached = np.einsum("...k,...k->...", push, c)
+        if np.any(reached):
+            break
+        push = np.einsum("...kl,...l->...k", M, push)
+    rate = np.maximum(reached, 0.0)
+    return from_array(rate) if np.any(rate != rate.flat[0]) else constant(steps, float(rate.flat[0]))
+
+
 def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -> FloatArray:
-    """`value` of shape (k,)*rank or (steps, ...) as a finite (steps, ...) array, or an InputError."""
+    """`value` of shape (k,)*rank, or (steps, ...), as a finite array of the shape that it has, or an InputError."""
     array = check_floats(field, value)
     finite = bool(np.all(np.isfinite(array)))
     if np.ndim(value) == 0:
         raise InputError(f"{field} = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.")
-    if array.ndim == rank:
-        array = np.broadcast_to(array, (steps, *array.shape))
     size = array.shape[-1] if k is None and array.ndim else k
-    if array.shape != (steps, *([size] * rank)):
+    if array.shape not in ((size,) * rank, (steps, *([size] * rank))):
         shape = "(k, k)" if rank == 2 else "(k,)"
         raise InputError(f"{field} has shape {np.shape(value)}; give {shape} or one such per step, k = {size}.")
     if not finite:
         raise InputError(f"{field} holds a value that is not finite; give finite numbers.")
     return array
+
+
+def _part(rows: FloatArray, rank: int, start: int, stop: int) -> FloatArray:
+    """The rows start .. stop - 1 of an array of `_rows`: of one that is the same at every step, that one."""
+    return rows[start:stop] if rows.ndim > rank else np.broadcast_to(rows, (stop - start, *rows.shape))

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from simlab.errors import InputError, check_count
 from simlab.methods.base import Method
 from simlab.problems.base import DiagonalProblem, Modes
+from simlab.schedules import Schedule
 
 __all__ = ["Stability", "frozen_stability", "noise_response", "periodic_stability", "response_tests"]
 
@@ -35,6 +36,10 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 MAX_DENSE = 512
+WALK = 1 << 16
+"""Steps of a schedule that are looked at to find its extremes."""
+BETWEEN = 17
+"""Steps beside these at which the mass is looked at."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,17 @@ class Stability:
 
 
 def frozen_stability(method: Method, problem: DiagonalProblem, step: int | None = None) -> Stability:
-    """Stability with every hyper-parameter frozen at `step`, by default where the learning rate peaks."""
+    """Stability with every hyper-parameter frozen at `step`, by default at the worst step.
+
+    That is where the mass is largest, of the steps where the learning rate or the momentum peaks or the batch is
+    smallest, and of some in between (a run is unstable for as long as one is, whatever the others are).
+    """
     if not isinstance(problem, DiagonalProblem):
         raise InputError(
             f"problem is {type(problem).__name__}; stability needs a problem with independent coordinates."
         )
-    at = method.learning_rate.peak_step() if step is None else check_count("step", step, low=0, high=method.length - 1)
     modes = problem.modes()
+    at = _worst_step(method, modes) if step is None else check_count("step", step, low=0, high=method.length - 1)
     lr = float(method.learning_rate(at))
     mass, response = _mass(method, modes, at)
     stable = mass < 1.0
@@ -127,6 +136,12 @@ def _stationary(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) ->
     contract.
     """
     k = b.size
+    if k == 1:
+        # 1 - A is exact where A itself, within 1e-16 of 1, would be 1.
+        gap = (1.0 - M[0, 0]) + lam * b[0] * c[0]
+        out = np.full(lam.size, np.inf)
+        np.divide(b[0] ** 2, gap * (2.0 - gap), out=out, where=(gap > 0.0) & (gap < 2.0))
+        return out.reshape(-1, 1, 1)
     A = M[None] - lam[:, None, None] * np.outer(b, c)[None]
     contracting = np.abs(np.linalg.eigvals(A)).max(axis=1) < 1.0
     X = np.full((lam.size, k, k), np.inf)
@@ -191,6 +206,42 @@ def _noise_floor(method: Method, modes: Modes, at: int, mass: float, share: Floa
     at_gradient = level * share
     power = inverse_batch * (modes.self_noise * at_gradient + modes.drive * level)
     return float(0.5 * (power @ spread))
+
+
+def _worst_step(method: Method, modes: Modes) -> int:
+    """The step of the largest mass among those where it may be; where the learning rate peaks, unless one is larger."""
+    steps = [method.learning_rate.peak_step()]
+    if method.momentum is not None:
+        steps.append(_extreme_step(method.momentum, 1.0))
+    if isinstance(method.batch, Schedule):
+        steps.append(_extreme_step(method.batch, -1.0))
+    last = method.length - 1
+    steps += [last * j // (BETWEEN - 1) for j in range(BETWEEN)]
+    worst, most, seen = steps[0], -1.0, set()
+    for step in steps:
+        one = method.coefficients(step, step + 1)
+        same = b"".join(np.ascontiguousarray(part).tobytes() for part in (*one, method.inverse_batch(step, step + 1)))
+        if same not in seen:
+            seen.add(same)
+            mass = _mass(method, modes, step)[0]
+            if mass > most * (1.0 + 1e-9):
+                worst, most = step, mass
+    return worst
+
+
+def _extreme_step(schedule: Schedule, sign: float) -> int:
+    """The first step at which sign * schedule is largest, as far as a look at WALK equal parts of it tells.
+
+    Where there are more steps than that, it looks again between the neighbours of the largest that it saw.
+    """
+    low, high = 0, schedule.length
+    while True:
+        count = min(high - low, WALK)
+        steps = np.array([low + (high - 1 - low) * j // max(count - 1, 1) for j in range(count)], dtype=np.int64)
+        best = int(np.argmax(sign * schedule(steps)))
+        if high - low <= WALK:
+            return int(steps[best])
+        low, high = int(steps[max(best - 1, 0)]), int(steps[min(best + 1, count - 1)]) + 1
 
 
 def _critical_factor(method: Method, modes: Modes, at: int) -> float:

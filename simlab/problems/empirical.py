@@ -18,15 +18,17 @@ IntArray = npt.NDArray[np.int64]
 
 
 def eigen_rows(
-    X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float
+    X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """(lam, rows, w_star, residual) of a data set in the eigenbasis of its covariance (1/n) X^T X.
 
-    Shapes (r,), (n, r), (r,), (n,) with r the rank at `rank_tolerance` (relative to the largest eigenvalue); w_star is
-    the least-squares solution of minimal norm. No column of ones is added and nothing is centred: what is passed is
-    learned.
+    Shapes (r,), (n, r), (r,), (n,) with r the rank at `rank_tolerance` (relative to the largest eigenvalue; None: what
+    `numpy.linalg.lstsq` keeps, singular values above max(n, d) eps of the largest); w_star is the least-squares
+    solution of minimal norm, and a residual that is nothing but its rounding is 0. No column of ones is added and
+    nothing is centred: what is passed is learned. Warns where what is dropped is more than a null direction.
     """
-    rank_tolerance = check_number("rank_tolerance", rank_tolerance, low=0.0, high=1.0)
+    if rank_tolerance is not None:
+        rank_tolerance = check_number("rank_tolerance", rank_tolerance, low=0.0, high=1.0)
     try:
         data = np.ascontiguousarray(X, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -41,12 +43,40 @@ def eigen_rows(
     left, singular, right = np.linalg.svd(data / np.sqrt(n), full_matrices=False)
     if singular[0] == 0.0:
         raise InputError("X is zero everywhere; give features that vary.")
-    keep = singular**2 > rank_tolerance * singular[0] ** 2
+    null = max(data.shape) * np.finfo(float).eps
+    cut = null if rank_tolerance is None else float(np.sqrt(max(rank_tolerance, 0.0)))
+    keep = singular > cut * singular[0]
+    _tell_of_dropped(data, target, left[:, ~keep], singular[~keep] > null * singular[0], singular[0])
     lam = singular[keep] ** 2
     rows = data @ right[keep].T
     projected = left[:, keep].T @ target / np.sqrt(n)
     w_star = projected / singular[keep]
-    return lam, rows, w_star, target - rows @ w_star
+    residual = target - left[:, keep] @ (left[:, keep].T @ target)
+    if np.linalg.norm(residual) <= null * np.linalg.norm(target):
+        residual = np.zeros(n)
+    return lam, rows, w_star, residual
+
+
+def _tell_of_dropped(
+    data: FloatArray, target: FloatArray, left: FloatArray, real: npt.NDArray[np.bool_], largest: float
+) -> None:
+    """A notice where directions are left out that a gradient would move: by the tolerance, or as columns too small.
+
+    left (n, dropped) : their left singular vectors.  real (dropped,) : whether each is more than rounding.
+    """
+    sizes = np.sqrt(np.mean(data**2, axis=0))
+    small = np.flatnonzero((sizes > 0.0) & (sizes <= max(data.shape) * np.finfo(float).eps * largest))
+    if not real.any() and not small.size:
+        return
+    import warnings
+
+    share = float(np.sum((left.T @ target) ** 2)) / max(float(target @ target), 1e-300)
+    why = "below rank_tolerance" if real.any() else f"since column {small[0]} is too small beside the others"
+    warnings.warn(
+        f"{left.shape[1]} of {min(data.shape)} directions of X were dropped, {why}; {100.0 * share:.3g} % of the mean "
+        f"square of y lies along them and counts as noise.",
+        stacklevel=4,
+    )
 
 
 class EmpiricalRegression(Immutable):
@@ -63,7 +93,7 @@ class EmpiricalRegression(Immutable):
     """
 
     @door
-    def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float = 1e-10) -> None:
+    def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, rank_tolerance: float | None = None) -> None:
         lam, rows, w_star, residual = eigen_rows(X, y, rank_tolerance)
         self.eigenvalues: FloatArray = frozen(lam)
         self.rows: FloatArray = frozen(np.ascontiguousarray(rows))

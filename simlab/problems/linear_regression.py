@@ -375,23 +375,24 @@ class LinearRegression(Immutable):
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         moments: Literal["gaussian"] = ...,
-        rank_tolerance: float = ...,
+        rank_tolerance: float | None = ...,
     ) -> LinearRegression: ...
     @overload
     @classmethod
     def from_data(
-        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: Literal["empirical"], rank_tolerance: float = ...
+        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: Literal["empirical"], rank_tolerance: float | None = ...
     ) -> EmpiricalRegression: ...
     @classmethod
     @door
     def from_data(
-        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: str = "gaussian", rank_tolerance: float = 1e-10
+        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: str = "gaussian", rank_tolerance: float | None = None
     ) -> LinearRegression | EmpiricalRegression:
         """The regression that SGD from w_0 = 0 meets on real rows X, shape (n, d), with targets y, shape (n,).
 
         Spectrum of (1/n) X^T X, w* by least squares, noise variance = mean squared residual, kurtosis measured per
-        eigen-coordinate. Directions with eigenvalue below `rank_tolerance` times the largest are dropped: no gradient
-        moves them.
+        eigen-coordinate. Directions are kept as `numpy.linalg.lstsq` keeps them, singular values of X above max(n, d)
+        eps of the largest; with `rank_tolerance`, eigenvalues above so much of the largest. Warns where a direction
+        that is no null direction is dropped, and says what share of the target goes with it.
 
         moments="gaussian": independent coordinates with those kurtoses and independent residuals, O(d) a step.
         moments="empirical": all fourth moments of the data and its residuals, exact for sampling with replacement,

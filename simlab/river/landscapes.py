@@ -17,6 +17,7 @@ import numpy.typing as npt
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_floats
 from simlab.kernels import strips
+from simlab.river.trial import failed, short, try_out
 
 __all__ = ["Landscape", "Lowest", "Split", "custom", "jitted", "nearby", "short"]
 
@@ -97,7 +98,7 @@ class Landscape:
         flat, shape = self._flat(points)
         out = np.empty(flat.shape[1])
         kernel = strips.own_losses if self.code is None else strips.losses
-        kernel(self._function(0), flat, self.params, self.rotation, self.hills, out)
+        self._call("loss", kernel, self._function(0), flat, self.params, self.rotation, self.hills, out)
         return out.reshape(shape)
 
     def slope(self, points: npt.ArrayLike) -> FloatArray:
@@ -105,7 +106,7 @@ class Landscape:
         flat, shape = self._flat(points)
         out = np.empty_like(flat)
         kernel = strips.own_gradients if self.code is None else strips.gradients
-        kernel(self._function(1), flat, self.params, self.rotation, self.hills, out)
+        self._call("gradient", kernel, self._function(1), flat, self.params, self.rotation, self.hills, out)
         return np.ascontiguousarray(out.T).reshape(*shape, self.dim)
 
     def hessian(self, point: npt.ArrayLike) -> FloatArray:
@@ -166,6 +167,13 @@ class Landscape:
     def __repr__(self) -> str:
         return self.expression
 
+    def _call(self, name: str, kernel: Callable[..., None], *arguments: Any) -> None:
+        """kernel(*arguments); what a function of the user's own raises there becomes an InputError."""
+        try:
+            kernel(*arguments)
+        except (ArithmeticError, LookupError, ValueError, RuntimeError) as error:
+            raise failed(f"{name} of {self.expression}", error) from None
+
     def _function(self, which: int) -> Any:
         return (self.loss, self.gradient)[which] if self.code is None else self.code
 
@@ -216,9 +224,9 @@ def custom(
         __device__ double loss(const double* w, const double* params) and
         __device__ void gradient(const double* w, const double* params, double* out).
 
-    Raises InputError where Numba cannot compile either function, or where the gradient disagrees with central
-    differences of the loss at the start or at points near it. Only a run on a GPU compiles `cuda`, and refuses it where
-    it disagrees with the other two at those points.
+    Raises InputError where Numba cannot compile either function, or where one of them, at the start or at points near
+    it, raises or reaches beyond its arrays, or the gradient disagrees with central differences of the loss. Only a run
+    on a GPU compiles `cuda`, and refuses it where it disagrees with the other two at those points.
     """
     dim = check_count("dim", dim, high=10**7)
     numbers = check_floats("params", params).ravel()
@@ -234,6 +242,8 @@ def custom(
         name, dim, origin, compiled[0], compiled[1], numbers, hessian_of=hessian, split_of=split, inside_of=inside,
         domain="a point for which inside(points) holds", cuda=cuda or "",
     )  # fmt: skip
+    for w in nearby(landscape)[1:]:
+        _try(compiled, w, numbers)
     _check_gradient(landscape)
     return landscape
 
@@ -257,17 +267,11 @@ def jitted(function: Callable[..., Any]) -> Any:
 
 
 def _try(compiled: list[Any], w: FloatArray, params: FloatArray) -> None:
-    """Compile both functions, or say in a sentence which one Numba refuses."""
-    from numba.core.errors import NumbaError
-
-    for name, function, tail in (("loss", compiled[0], ()), ("gradient", compiled[1], (np.zeros_like(w),))):
-        try:
-            value = function(w.copy(), params, *tail)
-        except (NumbaError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{name} cannot be compiled by Numba ({reason}); use plain loops and math.") from None
-        if name == "loss" and not isinstance(value, float):
-            raise InputError(f"loss returns {type(value).__name__}; let it return one float.")
+    """Call both functions at a point, or say in a sentence which is at fault and why."""
+    value = try_out("loss", compiled[0], (w, params), writes=False)
+    if not isinstance(value, float):
+        raise InputError(f"loss returns {type(value).__name__}; let it return one float.")
+    try_out("gradient", compiled[1], (w, params, np.zeros_like(w)), writes=True)
 
 
 def nearby(landscape: Landscape) -> FloatArray:
@@ -307,9 +311,3 @@ def _moved(w: FloatArray, to: FloatArray) -> FloatArray:
     rows = np.tile(w, (w.size, 1))
     np.fill_diagonal(rows, to)
     return rows
-
-
-def short(point: FloatArray) -> str:
-    """A point for a message: its first four coordinates."""
-    shown = ", ".join(f"{value:g}" for value in point[:4])
-    return f"({shown}{', ...' if point.size > 4 else ''})"

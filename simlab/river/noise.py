@@ -16,6 +16,7 @@ from simlab.kernels.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
 from simlab.kernels.fields import CURVED
 from simlab.river.direction import along_river, plane, runs_straight
 from simlab.river.landscapes import Landscape, jitted
+from simlab.river.trial import try_out
 
 __all__ = ["Noise", "along_hills", "amplified", "custom", "diagonal", "isotropic", "like_hessian", "none", "with_loss"]
 
@@ -155,23 +156,19 @@ def with_loss(scale: float = 1.0, floor: float = 0.0, of: Noise | None = None) -
 def custom(shape: Callable[..., Any], params: npt.ArrayLike = (), name: str = "custom") -> Noise:
     """State-dependent noise: shape(w, params, xi, out) writes it into out (dim,) from standard normals xi (dim,).
 
-    `shape` is compiled by Numba, or such as Numba can compile.
+    `shape` is compiled by Numba, or such as Numba can compile. It is tried at a landscape's start, and refused where it
+    raises or reaches beyond its arrays.
     """
     numbers = check_floats("params", params).ravel()
     if not callable(shape):
         raise InputError(f"shape = {brief(shape)} is not a function; give one that Numba can compile.")
 
     def make(landscape: Landscape) -> Noisy:
-        from numba.core.errors import NumbaError
         from numba.core.registry import CPUDispatcher
 
         compiled: Any = shape if isinstance(shape, CPUDispatcher) else jitted(shape)
-        out = np.zeros(landscape.dim)
-        try:
-            compiled(landscape.start.copy(), numbers, np.ones(landscape.dim), out)
-        except (NumbaError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"noise {name} cannot be compiled by Numba ({reason}); use plain loops.") from None
+        ones = np.ones(landscape.dim)
+        try_out(f"noise {name}", compiled, (landscape.start, numbers, ones, np.zeros_like(ones)), writes=True)
         return _noisy(SHAPED)._replace(shape=compiled, params=numbers)
 
     return Noise(f"{name}(params[{numbers.size}])", make)
