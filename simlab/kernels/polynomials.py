@@ -261,3 +261,26 @@ def exhausted(Z):
         if last > LAST * top:
             return True
     return False
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def cancelled(Z, most):
+    """Whether a moment of the largest eigenvalue, x = 1, is a sum of terms more than `most` times as large as itself.
+
+    A row of Q counts as long as one of its entries is sound: single ones pass through zero in a mode that oscillates.
+    """
+    entries = Z.shape[0] - 1
+    for e in range(entries):
+        sound, empty = False, True
+        for at in range(0, entries * STRIDE, STRIDE):
+            total = size = 0.0
+            for j in range(at, at + ORDER):
+                total += Z[e, j]
+                size += abs(Z[e, j])
+            if size > 0.0:
+                empty = False
+                if size <= most * abs(total):
+                    sound = True
+        if not (sound or empty):
+            return True
+    return False
