@@ -25,11 +25,11 @@ def whole() -> Iterator[None]:
         before[number](number, frame)
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(each)
             if callable(handler):
-                before[number] = handler
-                signal.signal(number, note)
+                before[each] = handler
+                signal.signal(each, note)
     try:
         yield
     finally:
