@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError
-from simlab.spectra import Family
+from simlab.spectra import Family, unit_of
 
 __all__ = [
     "Nodes",
@@ -226,7 +226,8 @@ def compress_measured(
     order = order_for(tolerance)
     tests = tests or exponential_tests(float(lam[-1]), float(lam[0]))
     log_lam = np.log(lam)
-    noise = multiplicity * lam**2
+    unit = unit_of(lam)
+    noise = multiplicity * (lam / unit) ** 2
     head = min(HEAD, lam.size)
     cuts = sorted({head, lam.size, *(int(b) for b in boundaries if head < b < lam.size)})
     stretches = list(itertools.pairwise(cuts))
@@ -249,7 +250,7 @@ def compress_measured(
                 cut = piece[0] + int(np.searchsorted(-log_lam[piece[0] : piece[1]], -middle))
                 pending.extend([(cut, piece[1]), (piece[0], cut)])
             _refuse_if_too_many(len(pending) + len(groups), 1, tolerance)
-    return _measured_nodes(sorted(groups), log_lam, signal, noise, multiplicity, order)
+    return _measured_nodes(sorted(groups), log_lam, signal, noise, multiplicity, order, unit)
 
 
 def _stretch_scale(first: int, last: int, lam: FloatArray, sums: FloatArray, tests: TestFunctions) -> FloatArray:
@@ -285,6 +286,7 @@ def _measured_nodes(
     noise: FloatArray,
     multiplicity: FloatArray,
     order: int,
+    unit: float,
 ) -> Nodes:
     columns: list[tuple[FloatArray, FloatArray, FloatArray, int, int]] = []
     for first, last in groups:
@@ -299,7 +301,7 @@ def _measured_nodes(
         if noise[first:last].sum() > 0.0:
             nodes, weight = gauss_rule_of_points(points, noise[first:last], order)
             lam = np.exp(nodes)
-            columns.append((lam, np.zeros(nodes.size), weight / lam**2, first, last))
+            columns.append((lam, np.zeros(nodes.size), weight / (lam / unit) ** 2, first, last))
     sizes = [column[0].size for column in columns]
     lam, power, count = (np.concatenate([column[j] for column in columns]) for j in range(3))
     start = np.repeat(np.array([column[3] for column in columns], dtype=np.int64), sizes)

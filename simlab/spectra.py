@@ -162,3 +162,12 @@ def power_law_random_features(
     projected = left.T @ target
     residual = target - left @ projected
     return singular**2, projected / singular, 0.5 * float(residual @ residual)
+
+
+def unit_of(eigenvalues: FloatArray) -> float:
+    """The power of two below the largest eigenvalue where that is beyond 2^100 or below 2^-100, else 1.
+
+    A power of two: not a bit of an eigenvalue changes when it is divided by one.
+    """
+    exponent = int(np.frexp(eigenvalues.max())[1])
+    return 1.0 if abs(exponent) <= 100 else float(np.ldexp(1.0, exponent - 1))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.engines import cuda
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
+from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 from simlab.kernels.layout import NodeArrays, packed_outer
 from simlab.methods.base import Method
 
@@ -137,11 +137,12 @@ class _Group:
         self.table["steps"], self.table["step_start"] = counts, before
         self.table["following_start"] = before + np.arange(counts.size)
         pieces: list[tuple[Array, ...]] = []
-        for (_, method, steps, _, _), count in zip(self.jobs, counts.tolist(), strict=True):
+        for (nodes, method, steps, _, _), count in zip(self.jobs, counts.tolist(), strict=True):
             begin = at if count else 0
             end = begin + count
             # The risk after the chunk is that where the next gradient is taken; after the last step, where it was.
             M, b, c = method.coefficients(begin, min(end + 1, method.length))
+            b = b * nodes.unit
             c = np.concatenate([c, c[-1:]])[: count + 1]
             slots = np.full(count, -1, np.int32)
             first, last = np.searchsorted(steps, [begin, end])
@@ -172,5 +173,7 @@ class _Group:
             if diverged:
                 final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
             risk[steps == at] = final
+            sums_of_squares(risk, nodes.risk_unit)
+            sums_of_squares(final, nodes.risk_unit)
             results.append(RunResult(steps, risk, ("bias", "variance"), status, at, final, method.learning_rate))
         return results

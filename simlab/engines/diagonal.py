@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
+from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 from simlab.kernels import moments
 from simlab.kernels.advance import advance
 from simlab.kernels.layout import NodeArrays, packed_outer, padded, scratch
@@ -107,6 +107,8 @@ def run_diagonal(
     if deterministic:
         risk[:, 2] = mean_rows
     risk[steps == at] = final
+    for part in (risk, final, *shots.values()):
+        sums_of_squares(part, nodes.risk_unit)
     return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots)
 
 
@@ -122,6 +124,7 @@ def _advance(
 ) -> int:
     """One chunk through the compiled kernels; returns the steps done."""
     M, b, c = (np.ascontiguousarray(part) for part in method.coefficients(at, end))
+    b = b * state.nodes.unit
     o = np.ascontiguousarray(method.readout(at, end))
     slots = np.full(end - at, -1, dtype=np.int64)
     first, last = np.searchsorted(steps, [at, end])

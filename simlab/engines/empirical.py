@@ -15,10 +15,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick
+from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 from simlab.kernels.fourth_moments import contract
 from simlab.methods.base import Method
 from simlab.problems.empirical import EmpiricalRegression
+from simlab.spectra import unit_of
 
 __all__ = ["run_empirical"]
 
@@ -30,12 +31,19 @@ PARTS = ("bias", "variance", "cross")
 
 
 class _Moments:
-    """P (3, k, k, d, d): E hh^T, E vv^T, E hv^T; mean (k, d): E h. All in the eigenbasis of H."""
+    """P (3, k, k, d, d): E hh^T, E vv^T, E hv^T; mean (k, d): E h. All in the eigenbasis of H.
+
+    Rows and residuals are in units of the square root of `unit`, eigenvalues in units of `unit` (a power of four, and 1
+    at ordinary scales), so that fourth powers of rows stay within float64; a step takes b * unit.
+    """
 
     def __init__(self, problem: EmpiricalRegression, method: Method) -> None:
-        self.lam = problem.eigenvalues
-        self.rows = problem.rows
-        self.residual = problem.residual
+        root = 2.0 ** (np.log2(unit_of(problem.eigenvalues)) // 2)
+        self.unit = root * root
+        self.half_lam = 0.5 * problem.eigenvalues
+        self.lam = problem.eigenvalues / self.unit
+        self.rows = problem.rows / root
+        self.residual = problem.residual / root
         d, k = problem.dim, method.state_size
         self.mean = method.start[:, None] * problem.initial_error[None]
         self.P = np.zeros((3, k, k, d, d))
@@ -53,6 +61,7 @@ class _Moments:
 
     def step(self, M: FloatArray, b: FloatArray, c: FloatArray, inverse_batch: float) -> None:
         """One step of all moments; M (k, k), b (k,), c (k,)."""
+        b = b * self.unit
         k, d = b.size, self.lam.size
         left = np.einsum("pabde,b->pade", self.P, c)
         right = np.einsum("pabde,a->pbde", self.P, c)
@@ -73,8 +82,8 @@ class _Moments:
     def risk_per_mode(self, o: FloatArray) -> FloatArray:
         """Bias, variance and cross of every mode, shape (3, d)."""
         diagonal = np.einsum("a,b,pabdd->pd", o, o, self.P)
-        weight = np.array([0.5, 0.5, 1.0])
-        out: FloatArray = weight[:, None] * self.lam[None] * diagonal
+        weight = np.array([1.0, 1.0, 2.0])
+        out: FloatArray = weight[:, None] * self.half_lam[None] * diagonal
         return out
 
 
@@ -104,8 +113,9 @@ def run_empirical(
         """Per-mode risk now, recorded by label where asked for."""
         o = method.readout(at, at + 1)[0]
         modes = moments.risk_per_mode(o)
+        sums_of_squares(modes[:2])
         if deterministic:
-            modes = np.concatenate([modes, 0.5 * moments.lam[None] * (o @ moments.mean)[None] ** 2])
+            modes = np.concatenate([modes, moments.half_lam[None] * (o @ moments.mean)[None] ** 2])
         if at in wanted:
             shots[at] = modes
         final[:] = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,7 @@ from simlab.engines.arguments import (
     named_methods,
     worker_count,
 )
+from simlab.engines.background import run_in_background
 from simlab.engines.devices import choose
 from simlab.engines.recording import Record, RunResult, Tick, record_steps
 from simlab.errors import InputError, check_count, check_entries
@@ -37,6 +38,9 @@ __all__ = ["exact", "exact_results"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 PROBLEMS = "a LinearRegression, NoisyQuadratic, RandomFeatures or EmpiricalRegression"
+PATIENCE = 1.0
+"""Seconds that runs have for their first chunk of steps after Ctrl-C."""
+
 Job = Callable[[Tick], list[RunResult]]
 
 
@@ -240,7 +244,11 @@ def _start(
 
 
 def _run_all(jobs: list[Job], total: int, workers: int, progress: Progress | bool | None) -> list[RunResult]:
-    """Run the jobs on threads (the kernels release the GIL); the main thread stays free for Ctrl-C and the bar."""
+    """Run the jobs on threads (the kernels release the GIL); the main thread stays free for Ctrl-C and the bar.
+
+    Ctrl-C ends every run after its chunk of steps. Where none has finished one, kernels are being compiled, which may
+    take a minute and cannot be told to stop: then, and at a second Ctrl-C, KeyboardInterrupt is raised.
+    """
     stop = threading.Event()
     lock = threading.Lock()
     done = 0
@@ -253,18 +261,21 @@ def _run_all(jobs: list[Job], total: int, workers: int, progress: Progress | boo
 
     bar = ProgressBar("exact", "mode-steps", None if progress is None else bool(progress))
     report: Any = progress if callable(progress) else bar
-    with ThreadPoolExecutor(max_workers=min(workers, len(jobs))) as pool:
-        futures = [pool.submit(job, tick) for job in jobs]
-        pending = set(futures)
-        try:
-            while pending:
-                _, pending = wait(pending, timeout=0.1)
-                report(min(done, total), total)
-        except KeyboardInterrupt:
-            stop.set()
-        except BaseException:
-            stop.set()
+    futures = run_in_background([partial(job, tick) for job in jobs], workers)
+    pending = set(futures)
+    try:
+        while pending:
+            _, pending = wait(pending, timeout=0.1)
+            report(min(done, total), total)
+    except KeyboardInterrupt:
+        stop.set()
+        if wait(futures, timeout=PATIENCE).not_done and done == 0:
             raise
-        finally:
-            bar.close()
-        return [result for future in futures for result in future.result()]
+        wait(futures)
+    except BaseException:
+        stop.set()
+        wait(futures)
+        raise
+    finally:
+        bar.close()
+    return [result for future in futures for result in future.result()]

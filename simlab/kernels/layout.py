@@ -35,6 +35,12 @@ def scratch(state_size: int) -> FloatArray | None:
     return None if k == 1 else np.empty((k * k + k + 1, moments.LANES))
 
 
+def _risk_unit(reference: float) -> float:
+    """1, or the power of two below a risk that would leave float64 on its way to divergence, or decay past `TINY`."""
+    exponent = int(np.frexp(reference)[1])
+    return 1.0 if reference == 0.0 or -600 <= exponent <= 900 else float(np.ldexp(1.0, exponent - 1))
+
+
 class _Modes(Protocol):
     @property
     def eigenvalues(self) -> FloatArray: ...
@@ -48,6 +54,8 @@ class _Modes(Protocol):
     def noise(self) -> float: ...
     @property
     def coupling(self) -> float: ...
+    @property
+    def unit(self) -> float: ...
     def reference_risk(self) -> float: ...
 
 
@@ -55,17 +63,26 @@ class NodeArrays:
     """The nodes of a problem as the kernels take them: lam descending, zero-padded, equal arrays stored once.
 
     `order` (nodes,) sorts the problem's nodes; `ratio` is self_noise / lam^2 where that is one number, else NaN.
+    `lam` is in units of `unit`, so that a step takes b * unit in place of b; `signal`, `noise` and `reference_risk`,
+    and so the moments, are in units of `risk_unit`. Both are powers of two, and 1 but at scales where squares, or what
+    is left of a risk, would leave float64.
     """
 
     def __init__(self, modes: _Modes) -> None:
         self.size = modes.eigenvalues.size
         self.order = np.argsort(-modes.eigenvalues, kind="stable")
-        self.lam = padded(modes.eigenvalues[self.order])
-        self.signal = padded(modes.signal[self.order])
+        self.unit = modes.unit
+        reference = modes.reference_risk()
+        self.risk_unit = _risk_unit(reference)
+        lam = modes.eigenvalues / self.unit
+        self.lam = padded(lam[self.order])
+        self.signal = padded(modes.signal[self.order] / self.risk_unit)
         self.drive = padded(modes.drive[self.order])
         own = padded(modes.self_noise[self.order])
         # One array in place of two equal ones keeps d = 1,000 within the first-level cache.
         self.self_noise = self.drive if np.array_equal(own, self.drive) else own
-        self.noise, self.coupling, self.reference_risk = modes.noise, modes.coupling, modes.reference_risk()
-        ratios = modes.self_noise / modes.eigenvalues**2
+        self.noise, self.reference_risk = modes.noise / self.risk_unit, reference / self.risk_unit
+        self.coupling = modes.coupling
+        with np.errstate(divide="ignore", invalid="ignore"):  # squares of the smallest may be 0
+            ratios = modes.self_noise / lam**2
         self.ratio = float(ratios[0]) if np.ptp(ratios) <= 1e-15 * abs(ratios[0]) else float("nan")

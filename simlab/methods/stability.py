@@ -173,7 +173,8 @@ def _mass(method: Method, modes: Modes, at: int) -> tuple[float, FloatArray]:
     mask = active_states(M, b, c)
     if not mask.any():
         return 0.0, np.zeros(modes.eigenvalues.size)
-    response = noise_response(M[np.ix_(mask, mask)], b[mask], c[mask], modes.eigenvalues)
+    b, lam = b * modes.unit, modes.eigenvalues / modes.unit
+    response = noise_response(M[np.ix_(mask, mask)], b[mask], c[mask], lam)
     if np.any(np.isinf(response)):
         return np.inf, response
     per_batch = response * method.inverse_batch(at, at + 1)[0]
@@ -196,7 +197,8 @@ def _noise_floor(method: Method, modes: Modes, at: int, mass: float, share: Floa
     mask = reached & felt
     if modes.noise == 0.0 or not mask.any():
         return 0.0
-    X = _stationary(M[np.ix_(mask, mask)], b[mask], c[mask], modes.eigenvalues)
+    b, lam = b * modes.unit, modes.eigenvalues / modes.unit
+    X = _stationary(M[np.ix_(mask, mask)], b[mask], c[mask], lam)
     if np.any(np.isinf(X)):
         return float("nan")
     spread = np.einsum("i,nij,j->n", o[mask], X, o[mask])
@@ -296,7 +298,7 @@ def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[in
     M, b, c = method.coefficients(start, stop)
     mask = np.any([active_states(*step) for step in zip(M, b, c, strict=True)], axis=0)
     M = np.ascontiguousarray(M[:, mask][:, :, mask])
-    b, c = np.ascontiguousarray(b[:, mask]), np.ascontiguousarray(c[:, mask])
+    b, c = np.ascontiguousarray(b[:, mask] * modes.unit), np.ascontiguousarray(c[:, mask])
     nodes = NodeArrays(modes)
     n, k = nodes.size, int(mask.sum())
     entries = k * (k + 1) // 2

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from simlab.doors import notice
 from simlab.errors import InputError, brief, check_array, check_number
+from simlab.spectra import unit_of
 
 __all__ = [
     "DiagonalProblem",
@@ -36,7 +37,8 @@ class Modes(NamedTuple):
         U_i <- A_i U_i A_i^T + (1/B) [ self_noise_i c^T U_i c + drive_i (coupling * sum_j c^T U_j c + noise) ] b b^T
 
     and starts from signal_i * (start start^T). `start`, `stop` are the 0-based range of eigen-indices that a node
-    stands for.
+    stands for. `self_noise` and `drive` are in units of `unit`^2, which is 1 but for spectra whose squares may leave
+    float64: there take lam / unit and b * unit, which give the same A.
     """
 
     eigenvalues: FloatArray
@@ -80,9 +82,15 @@ class Modes(NamedTuple):
             stop,
         )
 
+    @property
+    def unit(self) -> float:
+        """What eigenvalues are measured in: see `unit_of`."""
+        return unit_of(self.eigenvalues)
+
     def reference_risk(self) -> float:
         """max(initial risk, noise / 2): the scale against which a run counts as diverging. Risk units."""
-        floor = self.noise * float(self.drive.sum()) / max(float(self.multiplicity @ self.eigenvalues**2), 1e-300)
+        squares = float(self.multiplicity @ (self.eigenvalues / self.unit) ** 2)
+        floor = self.noise * float(self.drive.sum()) / max(squares, 1e-300)
         return 0.5 * max(float(self.signal.sum()), floor)
 
 

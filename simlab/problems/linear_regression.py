@@ -19,7 +19,17 @@ from simlab.problems.base import (
     positive_eigenvalues,
     sort_descending,
 )
-from simlab.spectra import MAX_MODES, Exponential, Family, IndexFunction, Logarithmic, Power, Scaled, marchenko_pastur
+from simlab.spectra import (
+    MAX_MODES,
+    Exponential,
+    Family,
+    IndexFunction,
+    Logarithmic,
+    Power,
+    Scaled,
+    marchenko_pastur,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from simlab.problems.compression import Dynamics
@@ -185,7 +195,7 @@ class LinearRegression(Immutable):
     def modes(self) -> Modes:
         """The nodes as the engines take them."""
         lam, signal, count, start, stop = self._arrays()
-        square = lam**2
+        square = (lam / unit_of(lam)) ** 2
         # Without coupling (one-hot data) a coordinate's own term is kurtosis - 1; with it, one lam^2 p_i is in the sum.
         own = np.asarray(self._kurtosis) - (2.0 if self._coupled else 1.0)
         return Modes(lam, signal, own * square, count * square, self._noise, float(self._coupled), count, start, stop)

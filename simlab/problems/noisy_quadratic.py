@@ -17,6 +17,7 @@ from simlab.problems.base import (
     positive_eigenvalues,
     sort_descending,
 )
+from simlab.spectra import unit_of
 
 __all__ = ["NoisyQuadratic"]
 
@@ -66,12 +67,13 @@ class NoisyQuadratic(Immutable):
     def modes(self) -> Modes:
         """The nodes as the engines take them: additive noise is drive lam_i c_i with no coupling."""
         lam = self.eigenvalues
+        unit = unit_of(lam)
         index = np.arange(lam.size, dtype=np.int64)
         return Modes(
             lam,
             lam * self.initial_error**2,
             np.zeros(lam.size),
-            lam * self.gradient_covariance,
+            (lam / unit) * (self.gradient_covariance / unit),
             1.0,
             0.0,
             np.ones(lam.size),
