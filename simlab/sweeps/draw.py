@@ -104,7 +104,7 @@ def _places(along: Along) -> FloatArray:
 
 
 def _spread(risk: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(where the bar of a risk begins, where it ends), from it; 0 without an error. Positive risks stay so, for logs."""
+    """(where the bar of a risk begins, where it ends), from it; 0 without an error. Risks stay positive, for logs."""
     reach = np.where(np.isfinite(error), error, 0.0)
     return np.maximum(-reach, np.where(risk > 0.0, -0.9 * risk, -np.inf)), reach
 
