@@ -37,6 +37,7 @@ from simlab.files import fresh_file
 from simlab.interrupts import whole
 from simlab.locks import Taken, hold
 from simlab.progress import ProgressBar
+from simlab.reading import Folder, digest_of_bytes, understood
 from simlab.replacing import Stage, settle_all
 
 if TYPE_CHECKING:
@@ -263,8 +264,7 @@ def _settled(entry: Entry, scale: Scale, place: Path, stage: Stage, source: str 
 
 
 def _outcome(entry: Entry, scale: Scale, state: State, folder: Path, record: Mapping[str, Any]) -> Outcome:
-    claims = tuple(Claim(**claim) for claim in record["claims"])
-    return Outcome(entry, scale, state, folder, claims, tuple(record["kinds"]), record["seconds"])
+    return Outcome(entry, scale, state, folder, _claims(record), tuple(record["kinds"]), record["seconds"])
 
 
 def _absent(entry: Entry, scale: Scale, place: Path) -> Outcome | None:
@@ -292,17 +292,23 @@ def _drawable(entry: Entry, scale: Scale, place: Path) -> str | None:
 def _sound(folder: Path, wanted: Sequence[str]) -> dict[str, Any] | None:
     """The record of a folder, if it has these fingerprints and the files are those that were written."""
     try:
-        record = _record(folder)
-        if [record["data"], record["picture"]][: len(wanted)] != list(wanted):
-            return None
-        files = record["files"].items()
-        return record if all(digest_of_file(folder / name) == digest for name, digest in files) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        with understood(folder, "it is made again"):
+            record, inside = _record(folder), Folder(folder)
+            if [record["data"], record["picture"]][: len(wanted)] != list(wanted):
+                return None
+            _claims(record)
+            files = {name: digest_of_bytes(inside.read(name)) for name in record["files"]}
+            return record if files == record["files"] and float(record["seconds"]) >= 0.0 else None
+    except InputError:
         return None
 
 
+def _claims(record: Mapping[str, Any]) -> tuple[Claim, ...]:
+    return tuple(Claim(**claim) for claim in record["claims"])
+
+
 def _record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record: dict[str, Any] = json.loads(Folder(folder).read(RECORD) or b"")
     kinds: Kinds = record["kinds"]
     return {**record, "kinds": kinds}
 

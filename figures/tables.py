@@ -46,7 +46,8 @@ def read_tables(folder: Path, kinds: Kinds) -> dict[str, dict[str, npt.NDArray[n
         check_component(f"{name}.csv", folder)
         path = folder / f"{name}.csv"
         with understood(path, "make the figure again"), opened(path) as file:
-            _, *rows = list(csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
+            text = io.StringIO(file.read().decode("utf-8"), newline="")
+            _, *rows = list(csv.reader(text))
             out[name] = {t: _column([row[j] for row in rows], kind) for j, (t, kind) in enumerate(columns.items())}
     return out
 

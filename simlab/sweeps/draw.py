@@ -69,7 +69,8 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
             for j, kind in enumerate(kinds):
                 at = (*panel, *kind)
                 _line(top, along, lowest[at], error[at], j, _names(answer, compared, kind))
-            heights = lowest[panel].reshape(-1, lowest.shape[-1])
+            ends = [lowest[panel] + part for part in _spread(lowest[panel], error[panel])]
+            heights = np.concatenate(ends, axis=-1).reshape(len(kinds), -1)
             _scales(top, along, heights, linear=answer.differences)
             top.set_title(_names(answer, problems, panel, long=True))
             top.set_xlabel(NAMES.get(along.path, literal(along.path)))
@@ -102,6 +103,12 @@ def _places(along: Along) -> FloatArray:
     return along.values.astype(float) if along.numeric else np.arange(along.values.size, dtype=np.float64)
 
 
+def _spread(risk: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(where the bar of a risk begins, where it ends), from it; 0 without an error. Risks stay positive, for logs."""
+    reach = np.where(np.isfinite(error), error, 0.0)
+    return np.maximum(-reach, np.where(risk > 0.0, -0.9 * risk, -np.inf)), reach
+
+
 def _line(axes: Axes, along: Along, risk: FloatArray, error: FloatArray, j: int, name: str) -> None:
     values = _places(along)
     order = np.argsort(values)
@@ -110,8 +117,8 @@ def _line(axes: Axes, along: Along, risk: FloatArray, error: FloatArray, j: int,
     axes.plot(values[shown], risk[shown], color=colour, linestyle=dashes, marker="o", markersize=2.2, label=name)
     spread = shown[np.isfinite(error[shown])]
     if spread.size:
-        low = np.maximum(risk[spread] - error[spread], 0.1 * risk[spread])
-        axes.vlines(values[spread], low, risk[spread] + error[spread], color=colour, linewidth=0.8)
+        low, high = (risk[spread] + part for part in _spread(risk[spread], error[spread]))
+        axes.vlines(values[spread], low, high, color=colour, linewidth=0.8)
     if shown.size:
         at = shown[np.argmin(risk[shown])]
         axes.plot(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -160,8 +160,7 @@ class Sweep:
             combination, run = divmod(number, max(len(self.runs), 1))
             if combination != last:
                 tree = self._named(number, lambda n: self.tree(self._combination(n)))
-                made = {number: tree}  # once is enough, where nothing is refused
-                labelled = self._named(number, lambda n, m=made: self._methods(self._combination(n), m.get(n)))
+                labelled = self._named(number, partial(self._methods, {number: tree}))
                 if self.runs and list(labelled) != self.runs:
                     raise InputError(
                         f"[compare] has other labels ({', '.join(labelled)}) in the cell {self.spoken(number)}; give "
@@ -175,10 +174,11 @@ class Sweep:
         """The combination of the axes of a cell."""
         return number // max(len(self.runs), 1)
 
-    def _methods(self, combination: int, tree: Table | None) -> dict[str, Method]:
-        """The labelled methods of a combination; `tree` saves making its tables."""
+    def _methods(self, made: Mapping[int, Table], number: int) -> dict[str, Method]:
+        """The labelled methods of the combination of a cell; `made` are tables of cells that are there already."""
+        combination = self._combination(number)
         roots = ROOTS_OF_METHODS if self._spectral else METHODS_ONLY
-        return self.builder.methods(tree or self.tree(combination), self._key(combination, roots))
+        return self.builder.methods(made.get(number) or self.tree(combination), self._key(combination, roots))
 
     def problem(self, cell: Cell) -> Any:
         """What the engine runs the cell on; compressed, if its table says so, for all cells with this problem."""
