@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["run_pieces"]
+__all__ = ["compile_first", "run_pieces"]
 
 
 def run_pieces(
@@ -37,3 +37,16 @@ def run_pieces(
     for future in futures:
         future.result()
     return disturbed
+
+
+def compile_first(run: Callable[..., Any], keep: Any, tail: tuple[Any, ...]) -> bool:
+    """Compile run(keep, begin, end, *tail) by a call for no replica at all; False if Ctrl-C was pressed meanwhile.
+
+    In the caller's thread, the main one as a rule, which alone hears Ctrl-C: on a thread of its own a compiler that has
+    begun goes on to its end.
+    """
+    try:
+        run(keep, 0, 0, *tail)
+    except KeyboardInterrupt:
+        return False
+    return True
