@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
 
 import numpy as np
@@ -207,6 +209,19 @@ def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
     monkeypatch.setattr(ensemble.Processor, "run_replicas", compiling)
     trace = take(REGRESSION, HEAVY_BALL)
     assert (trace.status.item(), int(trace.dataset["ended_at"])) == ("interrupted", 0)
+
+
+def test_an_interrupt_that_the_compiler_swallows_is_heard(monkeypatch):
+    """LLVM calls back into Python, and an exception raised there is lost."""
+
+    def compiling(self, keep, begin, end, *rest):
+        assert begin == end == 0, "replicas were run all the same"
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ensemble.Processor, "run_replicas", compiling)
+    assert take(REGRESSION, HEAVY_BALL).status.item() == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_in_the_last_chunk_of_a_run_stops_those_after_it(monkeypatch):

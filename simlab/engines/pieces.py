@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -43,10 +46,23 @@ def compile_first(run: Callable[..., Any], keep: Any, tail: tuple[Any, ...]) -> 
     """Compile run(keep, begin, end, *tail) by a call for no replica at all; False if Ctrl-C was pressed meanwhile.
 
     In the caller's thread, the main one as a rule, which alone hears Ctrl-C: on a thread of its own a compiler that has
-    begun goes on to its end.
+    begun goes on to its end. LLVM calls back into Python, where a KeyboardInterrupt is lost; so it is written down too.
     """
+    pressed = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     try:
+        if ours:
+            signal.signal(signal.SIGINT, hear)
         run(keep, 0, 0, *tail)
     except KeyboardInterrupt:
         return False
-    return True
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    return not pressed
