@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
+
 import numpy as np
 import pytest
 
@@ -192,6 +196,40 @@ def test_an_interrupted_call_drops_the_runs_it_did_not_begin(monkeypatch):
     assert np.all(np.isfinite(stopped["risk"].values[:40]))
     assert np.all(np.isnan(stopped["risk"].values[40:]))
     np.testing.assert_array_equal(stopped["replicas"].values, np.repeat([23.0, 0.0], [40, STEPS - 39]))
+
+
+def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
+    """It is compiled by the thread that hears Ctrl-C, on a call for no replicas."""
+
+    def compiling(self, keep, begin, end, *rest):
+        assert begin == end == 0, "replicas were run all the same"
+        assert threading.current_thread() is threading.main_thread()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ensemble.Processor, "run_replicas", compiling)
+    trace = take(REGRESSION, HEAVY_BALL)
+    assert (trace.status.item(), int(trace.dataset["ended_at"])) == ("interrupted", 0)
+
+
+def test_an_interrupt_that_the_compiler_swallows_is_heard(monkeypatch):
+    """LLVM calls back into Python, and an exception raised there is lost."""
+
+    def compiling(self, keep, begin, end, *rest):
+        assert begin == end == 0, "replicas were run all the same"
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ensemble.Processor, "run_replicas", compiling)
+    assert take(REGRESSION, HEAVY_BALL).status.item() == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_in_the_last_chunk_of_a_run_stops_those_after_it(monkeypatch):
+    pieces = ensemble.run_pieces
+    monkeypatch.setattr(ensemble, "run_pieces", lambda *arguments: pieces(*arguments) or True)
+    trace = take(REGRESSION, {"a": HEAVY_BALL, "b": HEAVY_BALL, "c": HEAVY_BALL})
+    assert list(trace.status.values) == ["done", "interrupted"]
+    assert list(trace.dataset["ended_at"].values) == [STEPS, 0]
 
 
 def test_an_interrupt_before_the_first_step_is_heard():

@@ -144,6 +144,7 @@ def descend(
             if checkpoint is not None:
                 store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(swarm, steps, given, river))
             kept = run_swarm(swarm, steps, store, plan.every or max(1, each.length // 100), ticker)
+            ticker.stopped |= kept.disturbed
             parts.append(_dataset(swarm, kept, steps, levels))
             if kept.interrupted:
                 break

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.pieces import run_pieces
+from simlab.engines.pieces import compile_first, run_pieces
 from simlab.engines.recording import DIVERGENCE_FACTOR
 from simlab.errors import InputError
 from simlab.kernels import laws, trajectories
@@ -114,13 +114,14 @@ class Outcome:
     """What an ensemble leaves; NaN where a replica did not get.
 
     risk (records, replicas, parts, labels), path (records, replicas, coordinates) of w - w*, ended (replicas,) the step
-    at which a replica diverged or -1.
+    at which a replica diverged or -1.  disturbed : Ctrl-C was pressed, be it while the last chunk was being finished.
     """
 
     risk: FloatArray
     path: FloatArray
     ended: IntArray
     interrupted: bool
+    disturbed: bool = False
 
 
 class Ensemble:
@@ -276,10 +277,15 @@ def _run_block(
         )  # fmt: skip
         tail = (first, at, M, b, c, o, batch, serial, *ensemble.key, ensemble.parts, ensemble.noise_part, z)
         pieces = 4 * ensemble.plan.threads if ensemble.device == "cpu" else 1
+        if ensemble.device == "cpu" and not compile_first(ensemble.backend.run_replicas, keep, tail):
+            outcome.interrupted = outcome.disturbed = True
+            yield at
+            return
         disturbed = run_pieces(pool, ensemble.backend.run_replicas, keep, tail, count, pieces)
         serial, at = serial + int(batch.sum()), end
         outcome.risk[:, here], outcome.path[:, here], outcome.ended[here] = risk, path, ended
         going = tick(count * batch.size)
+        outcome.disturbed = disturbed
         outcome.interrupted = disturbed or not going
         if at == method.length or outcome.interrupted or (every is not None and at % every == 0):
             yield at

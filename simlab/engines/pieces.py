@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
-__all__ = ["run_pieces"]
+__all__ = ["compile_first", "run_pieces"]
 
 
 def run_pieces(
@@ -37,3 +40,29 @@ def run_pieces(
     for future in futures:
         future.result()
     return disturbed
+
+
+def compile_first(run: Callable[..., Any], keep: Any, tail: tuple[Any, ...]) -> bool:
+    """Compile run(keep, begin, end, *tail) by a call for no replica at all; False if Ctrl-C was pressed meanwhile.
+
+    In the caller's thread, the main one as a rule, which alone hears Ctrl-C: on a thread of its own a compiler that has
+    begun goes on to its end. LLVM calls back into Python, where a KeyboardInterrupt is lost; so it is written down too.
+    """
+    pressed = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, hear)
+        run(keep, 0, 0, *tail)
+    except KeyboardInterrupt:
+        return False
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    return not pressed

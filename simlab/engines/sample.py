@@ -128,6 +128,7 @@ def sample(
                 store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(ensemble, steps, labels))
             saves = max(1, each.length // 100) if plan.every is None else plan.every
             outcome = run_ensemble(ensemble, steps, store, saves, ticker)
+            ticker.stopped |= outcome.disturbed
             results.append(_summary(ensemble, outcome, steps, levels, len(names)))
             if outcome.interrupted:
                 break

@@ -37,11 +37,14 @@ CHUNK = 65_536
 
 
 class Ticker:
-    """Counts the steps of all replicas and shows them; called with those of a chunk, it says whether to go on."""
+    """Counts the steps of all replicas and shows them; called with those of a chunk, it says whether to go on.
+
+    Once `stopped` it says no, to all runs that would follow.
+    """
 
     def __init__(self, label: str, total: int, progress: Progress | bool | None) -> None:
         progress = check_progress(progress)
-        self.total, self.done = total, 0
+        self.total, self.done, self.stopped = total, 0, False
         self.bar = ProgressBar(label, "steps", None if progress is None else bool(progress))
         self.report: Any = progress if callable(progress) else self.bar
 
@@ -50,8 +53,8 @@ class Ticker:
         try:
             self.report(min(self.done, self.total), self.total)
         except KeyboardInterrupt:
-            return False
-        return True
+            self.stopped = True
+        return not self.stopped
 
     def close(self) -> None:
         """Take the bar off the screen."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.engines.ensemble import Store, free_memory
-from simlab.engines.pieces import run_pieces
+from simlab.engines.pieces import compile_first, run_pieces
 from simlab.engines.recording import DIVERGENCE_FACTOR
 from simlab.errors import InputError
 from simlab.kernels import descent
@@ -57,6 +57,7 @@ class Kept:
     values (records, replicas, 4) : loss, river loss, hill loss, river coordinate.  hills (records, strips,
     hills) : squares of hill states summed over 64 replicas.
     points (records, replicas, dim), or of size 0 without paths.  ended (replicas,) : step of divergence, or -1.
+    disturbed : Ctrl-C was pressed, be it while the last chunk was being finished.
     """
 
     values: FloatArray
@@ -64,6 +65,7 @@ class Kept:
     points: FloatArray
     ended: IntArray
     interrupted: bool = False
+    disturbed: bool = False
 
     @property
     def reached(self) -> npt.NDArray[np.bool_]:
@@ -195,6 +197,7 @@ def run_swarm(swarm: Swarm, steps: IntArray, store: Store | None, every: int, ti
             count = min(z.shape[2], plan.replicas - first)
             while at < method.length and going:
                 end, disturbed = _chunk(swarm, kept, steps, first, at, z, every if store else None, pool)
+                kept.disturbed = disturbed
                 going = tick(count * (end - at)) and not disturbed
                 at = end
                 if store is not None and at < method.length and (at % every == 0 or not going):
@@ -265,6 +268,8 @@ def _chunk(
     if np.any(ended[:count] < 0):
         tail = (first, at, M, b, c, o, amplitude, *swarm.key, z)
         pieces = 2 * swarm.plan.threads if swarm.device == "cpu" else 1
+        if swarm.device == "cpu" and not compile_first(swarm.backend.run, watch, tail):
+            return at, True
         disturbed = run_pieces(pool, swarm.backend.run, watch, tail, lanes, pieces, LANES)
     kept.ended[here] = ended[:count]
     gone = (ended[:count] >= 0) & (ended[:count] <= steps[begin:stop, None])

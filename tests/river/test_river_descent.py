@@ -261,6 +261,20 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
         descend(valley, zoo("ema_sgd"), checkpoint=tmp_path, **run | {"seed": 1})
 
 
+def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
+    from simlab.engines import swarm
+
+    def compiling(self, watch, begin, end, *rest):
+        assert begin == end == 0, "replicas were run all the same"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(swarm.Processor, "run", compiling)
+    trace = sl.descend(
+        river.curved(), methods.sgd(schedules.constant(20, 0.01)), replicas=64, progress=False, device="cpu"
+    )
+    assert (trace["status"].item(), int(trace["ended_at"])) == ("interrupted", 0)
+
+
 def test_an_interrupted_run_still_has_its_means():
     trace = descend(
         river.curved(slope=0.1), zoo("sgd"), replicas=200, block=64, noise=river.noise.isotropic(), progress=_after(2)
