@@ -263,7 +263,7 @@ def exhausted(Z):
     return False
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
 def cancelled(Z, most):
     """Whether a moment of the largest eigenvalue, x = 1, is a sum of terms more than `most` times as large as itself.
 
