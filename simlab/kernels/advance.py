@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from simlab.kernels.blocks import REACH, STEEPEST, block, block_1, steepness
+from simlab.kernels.compiling import inner
 from simlab.kernels.moments import (
     FAST,
     FLUSH,
@@ -25,7 +26,7 @@ from simlab.kernels.polynomials import ORDER
 SHORTEST = 8
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inner
 def _choose_head(lam, rate, length, k, steep):
     """The head of the cheapest block by a count of cycles per step; -1 where plain steps are cheaper.
 

@@ -1,4 +1,4 @@
-"""How the inner functions of the samplers are compiled."""
+"""How the inner functions of the kernels are compiled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["FAST", "FUSED", "compiled_only", "hot"]
+__all__ = ["FAST", "FUSED", "compiled_only", "hot", "inner"]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be reordered and products fused; infinities and NaN keep their meaning, so that divergence shows."""
@@ -24,6 +24,18 @@ def hot(function: Any = None, **options: Any) -> Any:
     """
     compiler: Any = njit  # _nrt is no part of its published signature
     decorate = compiler(nogil=True, _nrt=False, **options)
+    return decorate if function is None else decorate(function)
+
+
+def inner(function: Any = None, **options: Any) -> Any:
+    """Compile a function that allocates nothing and is inlined by force where it is called.
+
+    A function that is called and not inlined exists twice once it is kept on disk: compiled on its own, and within what
+    calls it. Where sums may be reordered the two round differently, and which of them runs depends on whether the
+    caller was compiled in this process or loaded.
+    """
+    compiler: Any = njit  # _nrt is no part of its published signature
+    decorate = compiler(error_model="numpy", _nrt=False, forceinline=True, **options)
     return decorate if function is None else decorate(function)
 
 

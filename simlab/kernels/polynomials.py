@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from simlab.kernels.compiling import inner
 from simlab.kernels.moments import FAST
 
 ORDER = 24
@@ -75,7 +76,7 @@ def power_sums(lam, top, drive, U, first, D, mu, with_drive):
                 power[i] *= z * z
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
+@inner(fastmath=FAST)
 def _horner(Z, e, at, x, size, out):
     """out[:size] = the polynomial whose coefficients are Z[e, at : at + ORDER], at x."""
     for i in range(size):
@@ -138,7 +139,7 @@ def bring_up_to_date_1(lam, top, drive, U, first, F, row):
             U[1, 0, lo + i] = q[i] * U[1, 0, lo + i] + drive[lo + i] * h[i]
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
+@inner(fastmath=FAST)
 def packed(t, c, out):
     """Upper triangle of c_t c_t^T as a quadratic form: off-diagonal entries doubled."""
     entry = 0
@@ -148,7 +149,7 @@ def packed(t, c, out):
             entry += 1
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
+@inner(fastmath=FAST)
 def _transfer_2(t, M, b, c, top, T0, T1, bb):
     """`transfer` for k = 2, written out."""
     m00, m01, m10, m11 = M[t, 0, 0], M[t, 0, 1], M[t, 1, 0], M[t, 1, 1]
@@ -165,7 +166,7 @@ def _transfer_2(t, M, b, c, top, T0, T1, bb):
     T1[2, 0], T1[2, 1], T1[2, 2] = 2.0 * m10 * d10, 2.0 * (m10 * d11 + d10 * m11), 2.0 * m11 * d11
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
+@inner(fastmath=FAST)
 def transfer(t, M, b, c, top, T0, T1, bb, index):
     """T0, T1 (E, E) of U -> A U A^T = T0 U + x T1 U + x^2 top^2 bb (cc . U) on packed symmetric matrices, lam = x
     top.
@@ -210,7 +211,7 @@ def _carry_3(flat, source, target, T0, T1, push, cc):
             flat[i + 3 * WIDTH_3] = c0 * h0 + c1 * h1 + c2 * h2
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
+@inner(fastmath=FAST)
 def carry(buffer, side, T0, T1, push, cc):
     """From buffer[side] to the other side: rows Z <- (T0 + x T1) Z + x^2 push seen, last row seen <- cc . Z.
 
@@ -247,7 +248,7 @@ def carry(buffer, side, T0, T1, push, cc):
                 new[entries, j] += cc[e] * new[e, j]
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
+@inner(fastmath=FAST)
 def exhausted(Z):
     """Whether the last kept coefficient of Q or G has grown to where the next one could matter."""
     entries = Z.shape[0] - 1
@@ -263,7 +264,7 @@ def exhausted(Z):
     return False
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True, fastmath=FAST)
+@inner(fastmath=FAST)
 def cancelled(Z, most):
     """Whether a moment of the largest eigenvalue, x = 1, is a sum of terms more than `most` times as large as itself.
 
