@@ -19,8 +19,8 @@ P = ParamSpec("P")
 
 FAMILIES: dict[str, Callable[..., Schedule]] = {}
 
-ABSOLUTE = 0.01
-"""A floor below this that could be a learning rate next to a peak below `SMALL` gets a notice."""
+ABSOLUTE = 1e-3
+"""A floor below this, next to a peak below `SMALL`, could be a learning rate and gets a notice: as a fraction it is rare."""
 
 SMALL = 0.1
 
