@@ -20,7 +20,7 @@ P = ParamSpec("P")
 FAMILIES: dict[str, Callable[..., Schedule]] = {}
 
 ABSOLUTE = 1e-3
-"""A floor below this, next to a peak below `SMALL`, could be a learning rate and gets a notice: as a fraction it is rare."""
+"""A floor below this, next to a peak below `SMALL`, could be a learning rate and gets a notice."""
 
 SMALL = 0.1
 
