@@ -6,9 +6,8 @@ import numpy as np
 from numba import njit
 
 from simlab.kernels.blocks import REACH, STEEPEST, block, block_1, steepness
-from simlab.kernels.compiling import inner
+from simlab.kernels.compiling import FAST, inner, kept
 from simlab.kernels.moments import (
-    FAST,
     FLUSH,
     LANES,
     flush,
@@ -121,7 +120,7 @@ def _some_steps(
     return done, last_head, 0.9 * rate
 
 
-@njit(error_model="numpy", cache=True, nogil=True, fastmath=FAST)
+@kept(error_model="numpy", fastmath=FAST)
 def advance(
     M, b, c, o, share, lam, self_noise, ratio, drive, noise, coupling, U, limit, slots, labels, out, work
 ):  # fmt: skip

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
+from simlab.kernels.compiling import kept
 
 __all__ = ["affine_path"]
 
 
-@njit(cache=True, nogil=True)
+@kept
 def affine_path(M, b, c, o, curvature, slope, z, slots, out):
     """z <- M_t z - b_t (curvature c_t . z - slope), in place; o_t . z before the step t into out[slots_t].
 

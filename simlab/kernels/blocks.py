@@ -31,7 +31,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.moments import FAST, FLUSH, LANES, flush, pack, step_2, step_3, step_any, unpack
+from simlab.kernels.compiling import FAST
+from simlab.kernels.moments import FLUSH, LANES, flush, pack, step_2, step_3, step_any, unpack
 from simlab.kernels.polynomials import (
     ORDER,
     PAD,

@@ -1,4 +1,4 @@
-"""How the inner functions of the kernels are compiled."""
+"""How kernels are compiled: `kept` what Python calls, `inner` and `hot` what those call."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import numba
 from numba import njit
 
-__all__ = ["FAST", "FUSED", "compiled_only", "hot", "inner"]
+from simlab.kernels.cache import folder
+
+__all__ = ["FAST", "FUSED", "compiled_only", "hot", "inner", "kept"]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be reordered and products fused; infinities and NaN keep their meaning, so that divergence shows."""
 
 FUSED = {"contract", "nsz"}
 """Products may be fused with sums, and nothing else: what the accuracy of a polynomial allows."""
+
+
+def kept(function: Any = None, **options: Any) -> Any:
+    """Compile a function that Python calls, without the GIL, and keep the result on disk (see `simlab.kernels.cache`).
+
+    Numba looks up the folder once, when the function is declared.
+    """
+    if function is None:
+        return lambda function: kept(function, **options)
+    place, before = folder(), numba.config.CACHE_DIR
+    if place is not None:
+        numba.config.CACHE_DIR = str(place)
+    try:
+        return njit(nogil=True, cache=place is not None, **options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 def hot(function: Any = None, **options: Any) -> Any:

@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from simlab.kernels.across import across_the_river
-from simlab.kernels.compiling import FUSED, compiled_only, hot
+from simlab.kernels.compiling import FUSED, compiled_only, hot, kept
 from simlab.kernels.fields import sine_cosine
 from simlab.kernels.laws import gaussian_pair
 from simlab.kernels.philox import FEATURES, LANES, TILE, counter_word, philox
@@ -306,6 +306,6 @@ def _run(terrain, noisy, watch, begin, end, first_replica, t0, M, b, c, o, ampli
         z[:, :, first : first + LANES] = state
 
 
-run = njit(nogil=True, cache=True)(_run)
+run = kept(_run)
 own_run = njit(nogil=True)(_run)
 """The same with functions of the user's own: Numba cannot keep these on disk."""

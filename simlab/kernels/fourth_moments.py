@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from simlab.kernels.compiling import FAST, kept
 
 ROWS = 4
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+@kept(fastmath=FAST)
 def contract(rows, V, shift, out):
     """out_p = (1/n) sum_r (x_r^T V_p x_r + shift_pr) x_r x_r^T for every p.
 

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 from numba import njit
 
-from simlab.kernels.compiling import inner
+from simlab.kernels.compiling import FAST, inner, kept
 
 LANES = 32
 FLUSH = 64
 TINY = 1e-290
-FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @inner(fastmath=FAST)
@@ -174,7 +173,7 @@ def _row_3(a0, a1, a2, u00, u01, u02, u11, u12, u22):
     return a0 * u00 + a1 * u01 + a2 * u02, a0 * u01 + a1 * u11 + a2 * u12, a0 * u02 + a1 * u12 + a2 * u22
 
 
-@njit(error_model="numpy", cache=True, nogil=True, fastmath=FAST, inline="always")
+@njit(inline="always")
 def _step_3(t, following, first, M, b, c, share, kick, X, count):
     """k = 3 on tiles for the component whose entries (00, 01, 02, 11, 12, 22) begin at offset `first`, a constant."""
     m00, m01, m02 = M[t, 0, 0], M[t, 0, 1], M[t, 0, 2]
@@ -267,7 +266,7 @@ def step_any(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_n
     return gradient_risk(U, c[following])
 
 
-@njit(error_model="numpy", cache=True, nogil=True, fastmath=FAST)
+@kept(error_model="numpy", fastmath=FAST)
 def advance_mean(first, M, b, c, o, lam, signal, mean, slots, labels, out):
     """E z of a unit initial error, mean (k, nodes): z <- (M - lam b c^T) z. Records 1/2 signal (o . z)^2 in out[slot,
     label].

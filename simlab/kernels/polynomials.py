@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.compiling import inner
-from simlab.kernels.moments import FAST
+from simlab.kernels.compiling import FAST, inner
 
 ORDER = 24
 PAD = 2
@@ -187,7 +186,7 @@ def transfer(t, M, b, c, top, T0, T1, bb, index):
                     T1[e, index[r, s]] -= top * (b[t, p] * c[t, r] * M[t, q, s] + M[t, p, r] * b[t, q] * c[t, s])
 
 
-@njit(error_model="numpy", cache=True, nogil=True, fastmath=FAST, inline="always")
+@njit(inline="always")
 def _carry_3(flat, source, target, T0, T1, push, cc):
     """`carry` for the three moments of k = 2, written out, from `source` to `target` in one flat buffer.
 

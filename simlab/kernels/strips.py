@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from simlab.kernels.compiling import FUSED, compiled_only, hot
+from simlab.kernels.compiling import FUSED, compiled_only, hot, kept
 from simlab.kernels.fields import BIGRAM, CURVED, FUNCTIONS, HYPERBOLIC, STRAIGHT, TAPERED, sine_cosine
 
 __all__ = [
@@ -217,8 +217,8 @@ def _gradients(field, w, params, rotation, hills, out):
     turned_gradient(field, w, params, rotation, hills, np.empty_like(w), np.empty_like(w), out)
 
 
-losses = njit(nogil=True, cache=True)(_losses)
-gradients = njit(nogil=True, cache=True)(_gradients)
+losses = kept(_losses)
+gradients = kept(_gradients)
 own_losses = njit(nogil=True)(_losses)
 own_gradients = njit(nogil=True)(_gradients)
 """The same for functions of the user's own: Numba cannot keep these on disk."""

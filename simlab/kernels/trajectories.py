@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simlab.kernels.compiling import FAST, hot
+from simlab.kernels.compiling import FAST, hot, kept
 from simlab.kernels.laws import GAUSSIAN, draw_strip, label_noise
 from simlab.kernels.philox import LANES, TILE
 from simlab.kernels.rows import draw_category, draw_row, shuffle
@@ -287,7 +287,7 @@ def _run_segment(
     return serial
 
 
-@njit(nogil=True, cache=True)
+@kept
 def run_replicas(
     source, keep, begin, end, first_replica, t0, M, b, c, o, batch, serial, k0, k1, parts, noise_part, z
 ):  # fmt: skip
