@@ -12,7 +12,7 @@ from pathlib import Path
 
 from simlab.errors import InputError, brief
 
-__all__ = ["Rows", "read_rows", "read_text"]
+__all__ = ["Rows", "read_rows", "text_of"]
 
 DELIMITERS = (";", "\t", ",")
 """In order of trust: a semicolon or a tab in the first line is no accident, a comma may be that of a number."""
@@ -42,7 +42,7 @@ def read_rows(path: str | PathLike[str]) -> Rows:
     Rows that are shorter than the first are filled up with empty cells. Raises `InputError` for a file that cannot be
     read, is no text or holds a row of more cells than the first: decimal commas between commas, as a rule.
     """
-    text = read_text(path)
+    text = text_of(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = next((d for d in DELIMITERS if len(next(csv.reader([first[:100_000]], delimiter=d), [])) > 1), ",")
     reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
@@ -66,7 +66,7 @@ def read_rows(path: str | PathLike[str]) -> Rows:
     return Rows(Path(path), delimiter, rows)
 
 
-def read_text(path: str | PathLike[str]) -> str:
+def text_of(path: str | PathLike[str]) -> str:
     """The text of a file in UTF-8, or in what its byte-order mark says, or an InputError."""
     try:
         data = Path(path).read_bytes()

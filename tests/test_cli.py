@@ -262,7 +262,7 @@ def test_every_command_hears_sigterm_once(command, here, monkeypatch):
 
     where = {
         "run": "simlab.experiment.Experiment.run", "river": "simlab.experiment.river.canonical_trace",
-        "demo": "simlab.demo.compare", "sweep": "simlab.sweeps.sweep_of", "reproduce": "figures.gallery.reproduce",
+        "demo": "simlab.demo.compare", "sweep": "simlab.sweeps.sweep_of", "reproduce": "simlab.figures.gallery.reproduce",
         "validate": "simlab.conformance.validate.validate", "doctor": "simlab.doctor.report",
     }  # fmt: skip
     monkeypatch.setattr(where[command], terminated)
@@ -472,7 +472,10 @@ def test_a_refusal_in_a_process_of_its_own(here):
     done = shell("run", "e.toml")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == "simlab: problem.dim = 0 is out of range; give an integer of at least 1.\n"
+    assert (
+        done.stderr
+        == "simlab: problem.dim = 0 is out of range; give an integer of at least 1 and at most 1000000000000000000.\n"
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

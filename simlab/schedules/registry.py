@@ -19,10 +19,10 @@ P = ParamSpec("P")
 
 FAMILIES: dict[str, Callable[..., Schedule]] = {}
 
-ABSOLUTE = 1e-3
-"""A floor below this, next to a peak below `SMALL`, could be a learning rate and gets a notice."""
+ABSOLUTE = 1e-4
+"""A floor up to this, next to a peak up to `SMALL`, could be a learning rate and gets a notice."""
 
-SMALL = 0.1
+SMALL = 0.01
 
 
 def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
@@ -32,6 +32,8 @@ def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
     """
     opened = door(function)
     named = inspect.signature(function).parameters
+    # Where an exponential ends is what makes it: a tiny floor is no mistake there.
+    by_floor = "floor" in named and isinstance(named["floor"].default, float) and named["floor"].default > 0.0
     shaped = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in named.values())
 
     @wraps(function)
@@ -47,7 +49,8 @@ def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
                 if key not in known:
                     raise unknown_name(f"argument of {function.__name__}", key, known)
         schedule = opened(*args, **kwargs)
-        _notice_floor(schedule._arguments.get("floor", 0.0), schedule._arguments.get("peak", 0.0))
+        if not by_floor:
+            _notice_floor(schedule._arguments.get("floor", 0.0), schedule._arguments.get("peak", 0.0))
         return schedule
 
     FAMILIES[function.__name__] = build
@@ -56,7 +59,7 @@ def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
 
 def _notice_floor(floor: float, peak: float) -> None:
     """Say that a floor is a fraction of the peak, where it looks as if a learning rate were meant."""
-    if 1e-3 * peak <= floor <= peak <= SMALL and 0.0 < floor < ABSOLUTE:
+    if 1e-3 * peak <= floor <= peak <= SMALL and 0.0 < floor <= ABSOLUTE:
         notice(
             f"floor = {floor!r} is a fraction of the peak, so the schedule ends near {floor * peak:.3g}; give "
             f"floor = {floor / peak:.6g} if it shall end near {floor:g}."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any
 
-from simlab.delimited import read_text
+from simlab.delimited import text_of
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_number, unknown_name
 from simlab.schedules.base import DEEPEST, Schedule
@@ -76,7 +76,7 @@ def _from_tree(tree: Any, levels: int) -> Schedule:
 def from_json(path: str | PathLike[str]) -> Schedule:
     """The schedule of a JSON file written by `to_json`: an equal expression."""
     try:
-        tree = json.loads(read_text(path))
+        tree = json.loads(text_of(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON ({error}); give a file written by to_json.") from None
     except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python reads
