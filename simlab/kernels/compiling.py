@@ -27,13 +27,14 @@ def kept(function: Any = None, **options: Any) -> Any:
     """
     if function is None:
         return lambda function: kept(function, **options)
-    place, before = folder(), numba.config.CACHE_DIR
+    settings: Any = numba.config  # its names are made when it is loaded
+    place, before = folder(), settings.CACHE_DIR
     if place is not None:
-        numba.config.CACHE_DIR = str(place)
+        settings.CACHE_DIR = str(place)
     try:
         return njit(nogil=True, cache=place is not None, **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
 
 
 def hot(function: Any = None, **options: Any) -> Any:
