@@ -263,7 +263,8 @@ def test_every_command_hears_sigterm_once(command, here, monkeypatch):
     where = {
         "run": "simlab.experiment.Experiment.run", "river": "simlab.experiment.river.canonical_trace",
         "demo": "simlab.demo.compare", "sweep": "simlab.sweeps.sweep_of",
-        "reproduce": "simlab.figures.gallery.reproduce", "validate": "simlab.conformance.validate.validate", "doctor": "simlab.doctor.report",
+        "reproduce": "simlab.figures.gallery.reproduce", "validate": "simlab.conformance.validate.validate",
+        "doctor": "simlab.doctor.report",
     }  # fmt: skip
     monkeypatch.setattr(where[command], terminated)
     said = simlab(command, *(["e.toml"] if command in ("run", "sweep") else []), code=143)
