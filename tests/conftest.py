@@ -1,6 +1,6 @@
 """What every test shares: floating-point errors raise, hypothesis repeats itself, slow suites wait to be asked for.
 
-Numba's on-disk cache (simlab/kernels/__pycache__) is kept between runs on purpose: a cold start compiles for minutes.
+Numba's on-disk cache (simlab/kernels/cache.py) is kept between runs on purpose: a cold start compiles for minutes.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ def opens_as_utf8(call: ast.Call) -> bool:
 
 WITHOUT = """
 import builtins, os, sys
+import platformdirs  # looks for what this system has, and on Windows for other things
 real = builtins.__import__
 def absent(name, globals=None, *rest, **named):
     caller = (globals or {}).get("__name__", "")

@@ -1,0 +1,119 @@
+"""Compiled kernels are kept outside the package, forgotten when their sources change, and give the bits of fresh ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simlab
+from simlab.kernels import cache
+
+PACKAGE = Path(simlab.__file__).parent
+
+EXACT = """
+import hashlib
+import numpy as np
+import simlab as sl
+
+problem = sl.LinearRegression.power_law(dim=2000, capacity=1.5, source=1.2, noise_variance=0.1)
+schedule = sl.schedules.wsd(20_000, peak=0.1, cooldown=0.2)
+
+def tell(numbers):
+    print(hashlib.sha256(np.ascontiguousarray(numbers, dtype=float).tobytes()).hexdigest(), flush=True)
+
+tell(sl.exact(problem, sl.methods.sgd(schedule), record=20, progress=False).risk.values)
+"""
+
+ALL = (
+    EXACT
+    + """
+import warnings
+warnings.simplefilter("ignore")
+m, river = sl.methods, sl.river
+ball = m.heavy_ball(schedule, 0.9)
+for method in (ball, m.ema(ball, 0.99), m.ema(m.ema(ball, 0.99), 0.9)):
+    tell(sl.exact(problem, method, record=20, deterministic=True, progress=False).risk.values)
+mixed = sl.LinearRegression(problem.eigenvalues[:80], 1.0, 0.1, kurtosis=np.linspace(1.5, 4.0, 80))
+tell(sl.exact(mixed, m.sgd(schedule), record=20, progress=False).risk.values)
+rng = np.random.default_rng(0)
+rows = rng.normal(size=(60, 12))
+data = sl.EmpiricalRegression(rows, rows @ rng.normal(size=12) + rng.normal(size=60))
+short = sl.schedules.wsd(300, peak=0.02, cooldown=0.2)
+tell(sl.exact(data, m.sgd(short), record=20, progress=False).risk.values)
+tell(sl.sample(data, m.sgd(short), replicas=32, record=10, progress=False).risk.values)
+for dtype in ("float32", "float64"):
+    for method in (m.sgd(short), m.heavy_ball(short, 0.9), m.ema(m.heavy_ball(short, 0.9), 0.9)):
+        tell(sl.sample(problem, method, replicas=32, dtype=dtype, record=10, progress=False).risk.values)
+steep = sl.schedules.wsd(300, peak=0.3, cooldown=0.2)
+for valley, noise in (
+    (river.straight_landscape([1.0, 0.5], slope=0.1), river.noise.isotropic(0.1)),
+    (river.curved(), river.noise.along_hills(0.1)),
+    (river.hyperbolic(), river.noise.isotropic(0.05)),
+    (river.embedded(river.curved(), [1.0, 0.7, 0.3]), river.noise.with_loss(0.1)),
+):
+    for method in (m.sgd(steep), m.heavy_ball(steep, 0.5)):
+        tell(sl.descend(valley, method, replicas=32, noise=noise, record=10, progress=False, warn=False)["mean"])
+"""
+)
+
+
+def said(code: str, folder: Path) -> list[str]:
+    """What a process of its own prints that keeps its kernels in `folder`."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("code", [EXACT, pytest.param(ALL, marks=pytest.mark.slow)], ids=["exact", "every kernel"])
+def test_bits_are_those_of_the_process_that_compiled(code, tmp_path):
+    first, second = said(code, tmp_path), said(code, tmp_path)
+    assert first == second
+    assert list((tmp_path / "simlab").rglob("*.nbc")), "nothing was kept, so that nothing was compared"
+
+
+def test_nothing_is_kept_in_the_package():
+    from simlab.kernels.advance import advance
+
+    kept = Path(advance.stats.cache_path)
+    assert not kept.is_relative_to(PACKAGE)
+    assert cache.folder() in kept.parents
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    code = (
+        "import numpy as np\nfrom simlab.kernels.affine import affine_path\nfrom simlab.kernels.cache import folder\n"
+        "print(folder(), affine_path.stats.cache_path)"
+    )
+    assert said(code, tmp_path / "file") == ["None None"]
+
+
+def test_kernels_of_other_sources_and_of_packages_that_are_gone_are_forgotten(tmp_path, monkeypatch):
+    home, root = tmp_path / "package", tmp_path / "root"
+    home.mkdir()
+    (home / "one.py").write_text("1")
+    monkeypatch.setattr(cache, "HERE", home)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(root))
+    own, gone, other = (root / "simlab" / name for name in ("own", "gone", "other"))
+    for place in (own, gone, other):
+        (place / "kernels_x").mkdir(parents=True)
+        (place / "kernels_x/f.py311.nbi").write_text("")
+    (gone / cache.STAMP).write_text(f"{tmp_path / 'uninstalled'}\nf.py 1 1")
+    (other / cache.STAMP).write_text(f"{tmp_path}\nf.py 1 1")
+
+    def left():
+        return [place.name for place in (own, gone, other) if list(place.rglob("*.nbi"))]
+
+    cache._forget_stale(own)
+    assert left() == ["other"]
+    (own / "kernels_x/f.py311.nbi").write_text("")
+    cache._forget_stale(own)
+    assert left() == ["own", "other"]
+    (home / "one.py").write_text("12")
+    cache._forget_stale(own)
+    assert left() == ["other"]
