@@ -1,4 +1,4 @@
-"""Compiled kernels stay out of the package, are forgotten when their sources change, and give the bits of fresh ones."""
+"""Compiled kernels stay out of the package, are forgotten when sources change, and give the bits of fresh ones."""
 
 from __future__ import annotations
 
