@@ -468,6 +468,12 @@ def test_bad_files_are_refused_in_one_line(here, text, words):
     assert all(word in line for word in words), line
 
 
+@pytest.mark.parametrize("value", ["0", "-2", "two"])
+def test_a_number_of_threads_that_is_none(value, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", value)
+    assert f"NUMBA_NUM_THREADS = {value!r} is no number of threads" in refused("doctor")
+
+
 def test_a_refusal_in_a_process_of_its_own(here):
     Path("e.toml").write_text(EXPERIMENT.replace("dim = 12", "dim = 0"), encoding="utf-8")
     done = shell("run", "e.toml")

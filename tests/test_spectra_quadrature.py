@@ -314,3 +314,17 @@ def test_a_partition_that_cuts_a_node_is_refused():
 def test_modes_that_do_not_fit_are_refused_with_the_way_out():
     with pytest.raises(sl.InputError, match=r"call problem\.compress\(\)"):
         _ = LR.power_law(10**12, 1.5, 1.2).eigenvalues
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-8, 1e-12])
+def test_what_compression_promises_of_a_subspace_that_dies_out(tolerance):
+    """Oscillating modes that decay to nothing: right relative to themselves, below 1e-12 of the start to that much."""
+    problem = sl.LinearRegression.power_law(dim=3000, capacity=1.1, source=1.3, noise_variance=0.0)
+    method = sl.methods.heavy_ball(sl.schedules.constant(600, 3.0), 0.9, batch=np.inf)
+    given = {"record": 60, "subspaces": "log_bins(5)", "progress": False}
+    small = problem.compress(tolerance, subspaces="log_bins(5)", method=method)
+    full, few = (sl.exact(each, method, **given).risk.sel(component="bias") for each in (problem, small))
+    allowed = tolerance * np.maximum(full, 1e-12 * full.max("step"))
+    assert few.sizes["subspace"] == 5
+    assert float((full.isel(step=-1) / full.max("step")).min()) < 1e-20
+    assert bool((abs(few - full) <= allowed + 4e-13 * full).all())

@@ -37,6 +37,7 @@ class _Simlab(TyperGroup):
 
     def _answered(self, ctx: Any) -> Any:
         try:
+            _refuse_no_threads()
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             # What the interrupt met on its way has noted what became of its work.
@@ -57,6 +58,17 @@ class _Simlab(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(2) from None
+
+
+def _refuse_no_threads() -> None:
+    """Numba reads this when it is imported, and fails with a traceback."""
+    import os
+
+    from simlab.errors import InputError
+
+    value = os.environ.get("NUMBA_NUM_THREADS", "1")
+    if not value.strip().isdecimal() or int(value) < 1:
+        raise InputError(f"NUMBA_NUM_THREADS = {value!r} is no number of threads; give 1 or more, or unset it.")
 
 
 class _Stopped:

@@ -217,7 +217,8 @@ class LinearRegression(Immutable):
     def compress(
         self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Dynamics | None = None
     ) -> LinearRegression:
-        """The same problem on few weighted nodes, right to `tolerance` (relative, risk of each subspace).
+        """The same problem on few weighted nodes. The risk of each subspace is right to `tolerance`, relative to itself
+        as long as it is above 1e-12 of what it was at its largest, and to `tolerance` times that below.
 
         Sums over modes become Gauss rules (see `simlab.quadrature`), so that a run's cost stops depending on dim. No
         node straddles a boundary of `subspaces`. Without `method` the rule is made for dynamics that decay without
