@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,28 @@ def test_kernels_of_other_sources_and_of_packages_that_are_gone_are_forgotten(tm
     (home / "one.py").write_text("12")
     cache._forget_stale(own)
     assert left() == ["other"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["exact", "sample"])
+def test_ctrl_c_is_heard_while_kernels_are_compiled(call, tmp_path):
+    """Compiling takes tens of seconds with nothing on the screen: whoever presses Ctrl-C then is not made to wait."""
+    code = (
+        "import sys, simlab as sl\n"
+        "p = sl.LinearRegression.power_law(100, 1.5, 1.2, 0.1)\n"
+        "m = sl.methods.heavy_ball(sl.schedules.constant(1000, 0.1), 0.9)\n"
+        "import simlab.engines.exact, simlab.engines.sample, simlab.kernels.advance, simlab.kernels.trajectories\n"
+        "print('ready', flush=True)\n"
+        f"trace = sl.{call}(p, m, progress=False)\n"
+        "print(trace.status.values)\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=-1, stderr=-1)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "ready\n"
+    time.sleep(3.0)
+    run.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    said, complaint = run.communicate(timeout=60.0)
+    assert time.monotonic() - began < 8.0
+    assert said == "interrupted\n" or complaint.endswith("KeyboardInterrupt\n")
