@@ -64,10 +64,10 @@ def _refuse_no_threads() -> None:
     """Numba reads this when it is imported, and fails with a traceback."""
     import os
 
-    from simlab.errors import InputError
-
     value = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not value.strip().isdecimal() or int(value) < 1:
+        from simlab.errors import InputError
+
         raise InputError(f"NUMBA_NUM_THREADS = {value!r} is no number of threads; give 1 or more, or unset it.")
 
 
