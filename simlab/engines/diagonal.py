@@ -46,7 +46,7 @@ class _State:
     def risk_by_label(self, o: FloatArray, count: int) -> FloatArray:
         """Risk now, shape (components, count)."""
         row = np.zeros((2, count))
-        moments.record(self.U, o, self.labels, row)
+        moments.record_now(self.U, o, self.labels, row)
         if self.mean is None:
             return row
         deterministic = np.zeros((1, count))
@@ -100,7 +100,7 @@ def run_diagonal(
         if not keep_going and at < method.length:
             status = "interrupted"
             break
-    final = state.risk_by_label(np.ascontiguousarray(method.readout(at, at + 1)[0]), label_count)
+    final = state.risk_by_label(method.readout(at, at + 1)[0], label_count)
     if status == "diverged":
         final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
     risk[:, :2] = moment_rows
@@ -123,9 +123,9 @@ def _advance(
     limit: float,
 ) -> int:
     """One chunk through the compiled kernels; returns the steps done."""
-    M, b, c = (np.ascontiguousarray(part) for part in method.coefficients(at, end))
+    M, b, c = method.coefficients(at, end)
     b = b * state.nodes.unit
-    o = np.ascontiguousarray(method.readout(at, end))
+    o = method.readout(at, end)
     slots = np.full(end - at, -1, dtype=np.int64)
     first, last = np.searchsorted(steps, [at, end])
     slots[steps[first:last] - at] = np.arange(first, last)
@@ -144,8 +144,8 @@ def _beyond(state: _State, method: Method, at: int, limit: float) -> bool:
     chunk.
     """
     following = min(at, method.length - 1)
-    c = np.ascontiguousarray(method.coefficients(following, following + 1).c[0])
-    bias, variance = moments.gradient_risk(state.U, c)
+    c = method.coefficients(following, following + 1).c[0]
+    bias, variance = moments.gradient_risk_now(state.U, c)
     return not bias + variance <= limit
 
 

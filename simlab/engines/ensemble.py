@@ -269,8 +269,8 @@ def _run_block(
         slots = np.full(batch.size + 1, -1)
         begin, stop = np.searchsorted(steps, [at, end + (end == method.length)])
         slots[steps[begin:stop] - at] = np.arange(begin, stop)
-        M, b, c = (np.ascontiguousarray(part) for part in method.coefficients(at, end))
-        o = np.ascontiguousarray(method.readout(at, end + 1))
+        M, b, c = method.coefficients(at, end)
+        o = method.readout(at, end + 1)
         keep = trajectories.Recorder(
             slots, ensemble.first, ensemble.last, ensemble.label, risk, ensemble.watched, ensemble.scale, path,
             ensemble.limit, ended,

@@ -255,8 +255,8 @@ def _chunk(
     stop = int(np.searchsorted(steps, end + (end == method.length)))
     slots = np.full(n + 1, -1)
     slots[steps[begin:stop] - at] = np.arange(stop - begin)
-    M, b, c = (np.ascontiguousarray(part, dtype=np.float64) for part in method.coefficients(at, end))
-    o = np.ascontiguousarray(method.readout(at, end + 1), dtype=np.float64)
+    M, b, c = method.coefficients(at, end)
+    o = method.readout(at, end + 1)
     amplitude = np.sqrt(method.inverse_batch(at, end))
     here = slice(first, min(first + lanes, swarm.plan.replicas))
     count = here.stop - first

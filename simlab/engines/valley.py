@@ -123,8 +123,7 @@ def mean_along_river(valley: StraightValley, method: Method, steps: IntArray) ->
         first, last = np.searchsorted(steps, [at, end])
         slots[steps[first:last] - at] = np.arange(first, last)
         arrays = (*method.coefficients(at, end), method.readout(at, end))
-        M, b, c, o = (np.ascontiguousarray(part) for part in arrays)
-        affine_path(M, b, c, o, valley.curvature, valley.slope, z, slots, out)
+        affine_path(*arrays, valley.curvature, valley.slope, z, slots, out)
     if steps.size and steps[-1] == method.length:
         out[-1] = float(method.readout(method.length, method.length + 1)[0] @ z)
     return valley.target + out

@@ -302,3 +302,8 @@ def advance_mean(first, M, b, c, o, lam, signal, mean, slots, labels, out):
                         moved[p, i] += M[t, p, q] * mean[q, i]
         mean[:, :] = moved
     return n
+
+
+# What `advance` calls, for Python's own use: kept on disk, which an inlined function is not.
+record_now = kept(error_model="numpy", fastmath=FAST)(record.py_func)
+gradient_risk_now = kept(error_model="numpy", fastmath=FAST)(gradient_risk.py_func)

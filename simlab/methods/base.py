@@ -116,11 +116,11 @@ class Method:
 
     def coefficients(self, start: int = 0, stop: int | None = None) -> Coefficients:
         """M (n, k, k), b (n, k) and c (n, k) of the steps start .. stop - 1 (to the end by default)."""
-        return self.coefficients_of(start, self.length if stop is None else stop)
+        return Coefficients(*map(_plain, self.coefficients_of(start, self.length if stop is None else stop)))
 
     def readout(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """o (n, k) of the iterates start .. stop - 1; iterate 0 is the start and iterate T the result."""
-        return self.readout_of(start, self.length + 1 if stop is None else stop)
+        return _plain(self.readout_of(start, self.length + 1 if stop is None else stop))
 
     def inverse_batch(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """1 / B_t of the steps start .. stop - 1, shape (n,); 0 for the full gradient."""
@@ -237,6 +237,11 @@ def _whole(batch: Schedule) -> Schedule:
             where = f" at step {first + int(bad[0])}" if plan is batch.plan else ""
             raise InputError(f"batch{where} is {part[bad[0]]:g}; give whole numbers of at least 1.")
     return batch
+
+
+def _plain(array: FloatArray) -> FloatArray:
+    """`array`, or a copy that is contiguous and may be written: kernels are compiled anew for every other kind."""
+    return np.require(array, np.float64, ["C", "W"])
 
 
 def constant_rows(row: npt.ArrayLike) -> Callable[[int, int], FloatArray]:
