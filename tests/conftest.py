@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.warm"]
+
 settings.register_profile("simlab", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("simlab")
 
