@@ -122,6 +122,30 @@ def test_kernels_of_other_sources_and_of_packages_that_are_gone_are_forgotten(tm
 
 
 @pytest.mark.slow
+def test_kernels_call_no_function_that_another_process_may_have_compiled(tmp_path):
+    """Numba names functions by the order of compilation: another process's kernels may bear the same names."""
+    code = (
+        "import re\n"
+        "from tests.warm import JOBS\n"
+        "from simlab.kernels import advance, affine, descent, fourth_moments, moments, strips, trajectories\n"
+        "for job in JOBS.values(): job()\n"
+        "modules = (advance, affine, descent, fourth_moments, moments, strips, trajectories)\n"
+        "for f in {f for m in modules for f in vars(m).values()}:\n"
+        "    if not getattr(getattr(f, 'stats', None), 'cache_path', None): continue\n"
+        "    for signature in f.signatures:\n"
+        "        called = set(re.findall(r'call[^@\\n]*@\"?(_ZN[\\w.]*)', f.inspect_llvm(signature)))\n"
+        "        print(f.py_func.__name__, *(name for name in called if f.py_func.__name__ not in name))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert {"advance", "run_replicas", "_run", "_losses", "_gradients"} <= {line.split()[0] for line in lines}
+    assert [line for line in lines if " " in line] == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["exact", "sample"])
 def test_ctrl_c_is_heard_while_kernels_are_compiled(call, tmp_path):
     """Compiling takes tens of seconds with nothing on the screen: whoever presses Ctrl-C then is not made to wait."""

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from simlab.kernels.blocks import REACH, STEEPEST, block, block_1, steepness
-from simlab.kernels.compiling import FAST, inner, kept
+from simlab.kernels.compiling import FAST, hot, kept
 from simlab.kernels.moments import (
     FLUSH,
     LANES,
@@ -25,7 +25,7 @@ from simlab.kernels.polynomials import ORDER
 SHORTEST = 8
 
 
-@inner
+@hot(error_model="numpy")
 def _choose_head(lam, rate, length, k, steep):
     """The head of the cheapest block by a count of cycles per step; -1 where plain steps are cheaper.
 
@@ -136,7 +136,7 @@ def advance(
     X = np.empty((3 + 2 * entries) * lam.size if 1 < entries <= 6 else 0)
     s = np.array(gradient_risk(U, c[0]))
     rate = 0.0
-    t = until = 0
+    t = until = np.int64(0)
     last_head = -1
     while t < n:
         if slots[t] >= 0:

@@ -167,7 +167,7 @@ def block(
     width = (entries + 2) * STRIDE
     # Two sides, each with the E rows of Z = (Q, G) and a row cc . Z, what the gradient point sees of it.
     buffer = np.zeros((2, entries + 1, width + PAD))
-    side = 0
+    side = np.int64(0)
     T0, T1 = np.empty((entries, entries)), np.empty((entries, entries))
     bb, push, cc = np.empty(entries), np.empty(entries), np.empty(entries)
     index = np.empty((k, k), dtype=np.int64)

@@ -1,9 +1,9 @@
-"""How kernels are compiled: `kept` what Python calls, `inner` and `hot` what those call."""
+"""How kernels are compiled: `kept` what Python calls, `inlined` and `hot` what those call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numba
@@ -11,7 +11,7 @@ from numba import njit
 
 from simlab.kernels.cache import folder
 
-__all__ = ["FAST", "FUSED", "compiled_only", "hot", "inner", "kept"]
+__all__ = ["FAST", "FUSED", "INLINED", "compiled_only", "hot", "inlined", "kept"]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be reordered and products fused; infinities and NaN keep their meaning, so that divergence shows."""
@@ -37,26 +37,29 @@ def kept(function: Any = None, **options: Any) -> Any:
         settings.CACHE_DIR = before
 
 
+def inlined(function: Any = None, **options: Any) -> Any:
+    """Compile a function that is inlined by force where a kernel calls it.
+
+    What is called and not inlined is kept on disk within its caller, under a name that Numba numbers by the order of
+    compilation. Loaded beside kernels that another process compiled, such a name may be another function's: another
+    landscape's gradient, or the same sum in another order. What is inlined has no name that could be taken for another.
+    """
+    compiler: Any = njit  # _nrt is no part of its published signature
+    decorate = compiler(forceinline=True, **options)
+    return decorate if function is None else decorate(function)
+
+
 def hot(function: Any = None, **options: Any) -> Any:
-    """Compile a function that allocates nothing and runs at every step, without counting references to its arrays.
+    """`inlined` for a function that allocates nothing and runs at every step: no references to its arrays are counted.
 
     Numba counts them each time an array changes hands: at a thousand coordinates that took a third of a step.
     """
-    compiler: Any = njit  # _nrt is no part of its published signature
-    decorate = compiler(nogil=True, _nrt=False, **options)
+    decorate = partial(inlined, _nrt=False, **options)
     return decorate if function is None else decorate(function)
 
 
-def inner(function: Any = None, **options: Any) -> Any:
-    """Compile a function that allocates nothing and is inlined by force where it is called.
-
-    A function that is called and not inlined exists twice once it is kept on disk: compiled on its own, and within what
-    calls it. Where sums may be reordered the two round differently, and which of them runs depends on whether the
-    caller was compiled in this process or loaded.
-    """
-    compiler: Any = njit  # _nrt is no part of its published signature
-    decorate = compiler(error_model="numpy", _nrt=False, forceinline=True, **options)
-    return decorate if function is None else decorate(function)
+INLINED = {"forceinline": True}
+"""`jit_options` of an overload, for the same reason."""
 
 
 def compiled_only(function: Callable[..., Any]) -> Callable[..., Any]:

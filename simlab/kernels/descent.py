@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from simlab.kernels.across import across_the_river
-from simlab.kernels.compiling import FUSED, compiled_only, hot, kept
+from simlab.kernels.compiling import FUSED, INLINED, compiled_only, hot, inlined, kept
 from simlab.kernels.fields import sine_cosine
 from simlab.kernels.laws import gaussian_pair
 from simlab.kernels.philox import FEATURES, LANES, TILE, counter_word, philox
@@ -137,7 +137,7 @@ def shape_noise(shape, y, params, xi, out):
     """out[:, l] = noise at y[:, l] from xi[:, l], by the user's function or across a river."""
 
 
-@overload(shape_noise)
+@overload(shape_noise, jit_options=INLINED)
 def _shape_noise(shape, y, params, xi, out):
     if isinstance(shape, types.Integer):
         return lambda shape, y, params, xi, out: _across_the_curve(y, params, xi, out)
@@ -179,7 +179,7 @@ def _amplitudes(amplitude, by_loss, floor, loss, out):
         out[l] = amplitude * np.sqrt(by_loss * (above if above > 0.0 else 0.0))
 
 
-@njit(nogil=True)
+@inlined
 def _add_noise(terrain, noisy, step, replica, amplitude, k0, k1, y, g, buffers, words, ones, amplitudes, loss):
     xi, mixed, u = buffers[0], buffers[1], buffers[2]
     strip_normals(step, replica, y.shape[0], k0, k1, words, xi)
@@ -256,7 +256,7 @@ def _move(M, b, z, g, spare):
                 z[i, l] = spare[i, l]
 
 
-@njit(nogil=True)
+@inlined
 def _look(terrain, watch, o, step, slot, first, flat, y, u, loss):
     """Losses of the iterates o . z: who has left the landscape, and what is recorded."""
     _combine(o, flat, y.reshape(-1))
@@ -285,7 +285,10 @@ def _run(terrain, noisy, watch, begin, end, first_replica, t0, M, b, c, o, ampli
     y, g, buffers = np.empty((dim, LANES)), np.empty((dim, LANES)), np.empty((3, dim, LANES))
     words, ones, amplitudes, loss = np.empty((4, LANES), np.uint32), np.ones(dim), np.empty(LANES), np.empty(LANES)
     for first in range(begin, end, LANES):
-        state[:] = z[:, :, first : first + LANES]
+        for j in range(k):
+            for i in range(dim):
+                for l in range(LANES):
+                    state[j, i, l] = z[j, i, first + l]
         replica = np.uint64(first_replica + first)
         for at in range(n + 1):
             slot = watch.slots[at]
@@ -303,7 +306,10 @@ def _run(terrain, noisy, watch, begin, end, first_replica, t0, M, b, c, o, ampli
                     amplitudes, loss,
                 )  # fmt: skip
             _move(M[at], b[at], flat, g.reshape(-1), spare)
-        z[:, :, first : first + LANES] = state
+        for j in range(k):
+            for i in range(dim):
+                for l in range(LANES):
+                    z[j, i, first + l] = state[j, i, l]
 
 
 run = kept(_run)

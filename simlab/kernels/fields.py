@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from simlab.kernels.bits import double_bits, double_of
+from simlab.kernels.compiling import inlined
 
 __all__ = ["BIGRAM", "CURVED", "FUNCTIONS", "HYPERBOLIC", "STRAIGHT", "TAPERED", "sine_cosine"]
 
@@ -50,7 +51,7 @@ def sine_cosine(x):
 # -- straight: -s x + mu / 2 (x - x*)^2 + 1/2 sum lam_i y_i^2; params s, mu, x*, lam_1 .. lam_d ------------------------
 
 
-@njit
+@inlined
 def straight_loss(w, params):
     x = w[0]
     value = 0.5 * params[1] * (x - params[2]) ** 2 - params[0] * x
@@ -59,7 +60,7 @@ def straight_loss(w, params):
     return value
 
 
-@njit
+@inlined
 def straight_gradient(w, params, out):
     out[0] = params[1] * (w[0] - params[2]) - params[0]
     for i in range(1, w.size):
@@ -69,13 +70,13 @@ def straight_gradient(w, params, out):
 # -- curved: -s x + mu / 2 (x - x*)^2 + lam / 2 (y - a sin kx)^2; params s, mu, x*, lam, a, k --------------------------
 
 
-@njit
+@inlined
 def curved_loss(w, params):
     height = w[1] - params[4] * math.sin(params[5] * w[0])
     return 0.5 * params[1] * (w[0] - params[2]) ** 2 - params[0] * w[0] + 0.5 * params[3] * height * height
 
 
-@njit
+@inlined
 def curved_gradient(w, params, out):
     phase = params[5] * w[0]
     steep = params[3] * (w[1] - params[4] * math.sin(phase))
@@ -95,7 +96,7 @@ def _taper(x, centre, width):
     return 0.5 * (1.0 + u * inverse), 0.5 * inverse * inverse * inverse / width
 
 
-@njit
+@inlined
 def tapered_loss(w, params):
     x, d = w[0], w.size - 1
     share, _ = _taper(x, params[3], params[4])
@@ -106,7 +107,7 @@ def tapered_loss(w, params):
     return value
 
 
-@njit
+@inlined
 def tapered_gradient(w, params, out):
     x, d = w[0], w.size - 1
     share, rate = _taper(x, params[3], params[4])
@@ -120,14 +121,14 @@ def tapered_gradient(w, params, out):
 # -- hyperbolic: 1/2 (w1 w2 - 1)^2 + log(1 + exp(-w1)); no params ------------------------------------------------------
 
 
-@njit
+@inlined
 def hyperbolic_loss(w, params):
     miss = w[0] * w[1] - 1.0
     tail = math.log1p(math.exp(-abs(w[0])))
     return 0.5 * miss * miss + (tail if w[0] > 0.0 else tail - w[0])
 
 
-@njit
+@inlined
 def hyperbolic_gradient(w, params, out):
     miss = w[0] * w[1] - 1.0
     small = math.exp(-abs(w[0]))
@@ -150,7 +151,7 @@ def _log_partition(w, first, count):
     return top + math.log(total)
 
 
-@njit
+@inlined
 def bigram_loss(w, params):
     blocks, count = int(params[0]), int(params[1])
     value = 0.0
@@ -162,7 +163,7 @@ def bigram_loss(w, params):
     return value
 
 
-@njit
+@inlined
 def bigram_gradient(w, params, out):
     blocks, count = int(params[0]), int(params[1])
     for b in range(blocks):

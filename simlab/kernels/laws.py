@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from simlab.kernels.compiling import FUSED, compiled_only, hot
+from simlab.kernels.compiling import FUSED, INLINED, compiled_only, hot
 from simlab.kernels.elementary import DOUBLE, SINGLE
 from simlab.kernels.philox import FEATURES, LANES, NOISE, RADIUS, TILE, counter_word, fill_words, philox
 
@@ -100,7 +100,7 @@ _single_pair, _shape_single = _functions(np.float32, SINGLE)
 _double_pair, _shape_double = _functions(np.float64, DOUBLE)
 
 
-@overload(shape_strip)
+@overload(shape_strip, jit_options=INLINED)
 def _shape_strip(law, words, more, x, at, base, tiles, degrees, threshold, size):
     return _shape_single if x.dtype == types.float32 else _shape_double
 

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from numba import njit
 
-from simlab.kernels.compiling import FAST, inner, kept
+from simlab.kernels.compiling import FAST, hot, kept
 
 LANES = 32
 FLUSH = 64
 TINY = 1e-290
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def flush(flat):
     """Set what is too small to matter to zero."""
     for i in range(flat.size):
@@ -33,7 +33,7 @@ def flush(flat):
             flat[i] = 0.0
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def record(U, o, labels, row):
     """row[component, label] = risk 1/2 sum_i o^T U_i o over the nodes of a label."""
     k = o.size
@@ -49,7 +49,7 @@ def record(U, o, labels, row):
                 entry += 1
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def gradient_risk(U, c):
     """(s of the bias, s of the variance), s = sum_i c^T U_i c: twice the risk where the gradient is taken."""
     k = c.size
@@ -69,7 +69,7 @@ def gradient_risk(U, c):
     return bias, variance
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def step_1(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U):
     """k = 1: U <- [(M - lam b c)^2 + self_noise (b c)^2 / B] U + drive kick b^2."""
     a, slope = M[t, 0, 0], -b[t, 0] * c[t, 0]
@@ -90,7 +90,7 @@ def step_1(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noi
     return weight * total_bias, weight * total_variance
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def pack(lam, self_noise, drive, U, count, X):
     """The first `count` nodes as tiles of LANES: X (tiles, rows, LANES) flat, rows lam, self_noise, drive, U of both
     components.
@@ -113,7 +113,7 @@ def pack(lam, self_noise, drive, U, count, X):
                     X[row + i] = U[component, e, lo + i]
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def unpack(X, count, U):
     """The moments of the first `count` nodes back from their tiles."""
     entries = U.shape[1]
@@ -127,7 +127,7 @@ def unpack(X, count, U):
                     U[component, e, lo + i] = X[row + i]
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def _move_2(a00, a01, a10, a11, u00, u01, u11, n00, n01, n11):
     """A U A^T + N for symmetric 2 x 2 U and N."""
     w00 = a00 * u00 + a01 * u01
@@ -137,7 +137,7 @@ def _move_2(a00, a01, a10, a11, u00, u01, u11, n00, n01, n11):
     return w00 * a00 + w01 * a01 + n00, w00 * a10 + w01 * a11 + n01, w10 * a10 + w11 * a11 + n11
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def step_2(t, following, M, b, c, share, kick_bias, kick_variance, X, count):
     """k = 2 on tiles, entries (00, 01, 11)."""
     m00, m01, m10, m11 = M[t, 0, 0], M[t, 0, 1], M[t, 1, 0], M[t, 1, 1]
@@ -167,7 +167,7 @@ def step_2(t, following, M, b, c, share, kick_bias, kick_variance, X, count):
     return total_bias, total_variance
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def _row_3(a0, a1, a2, u00, u01, u02, u11, u12, u22):
     """One row of A U for symmetric 3 x 3 U."""
     return a0 * u00 + a1 * u01 + a2 * u02, a0 * u01 + a1 * u11 + a2 * u12, a0 * u02 + a1 * u12 + a2 * u22
@@ -211,7 +211,7 @@ def _step_3(t, following, first, M, b, c, share, kick, X, count):
     return total
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def step_3(t, following, M, b, c, share, kick_bias, kick_variance, X, count):
     """k = 3, one component after the other: nine entries of A are cheap to redo, registers are not to be had."""
     bias = _step_3(t, following, 3 * LANES, M, b, c, share, kick_bias, X, count)
@@ -219,7 +219,7 @@ def step_3(t, following, M, b, c, share, kick_bias, kick_variance, X, count):
     return bias, variance
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def step_any(t, following, M, b, c, share, kick_bias, kick_variance, lam, self_noise, drive, U, work):
     """Any k, by vector loops over tiles of LANES nodes; `work` (k^2 + k + 1, LANES) is scratch."""
     k, tile = b.shape[1], work.shape[1]

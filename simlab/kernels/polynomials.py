@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.compiling import FAST, inner
+from simlab.kernels.compiling import FAST, hot, inlined
 
 ORDER = 24
 PAD = 2
@@ -19,7 +19,7 @@ TILE = 128
 LAST = 1e-19
 
 
-@njit(error_model="numpy", forceinline=True, fastmath=FAST)
+@inlined(error_model="numpy", fastmath=FAST)
 def power_sums(lam, top, drive, U, first, D, mu, with_drive):
     """mu[component, entry, p] = sum x^p U and, if asked for, D[p] = sum drive x^p over the nodes from `first` on.
 
@@ -75,7 +75,7 @@ def power_sums(lam, top, drive, U, first, D, mu, with_drive):
                 power[i] *= z * z
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def _horner(Z, e, at, x, size, out):
     """out[:size] = the polynomial whose coefficients are Z[e, at : at + ORDER], at x."""
     for i in range(size):
@@ -87,7 +87,7 @@ def _horner(Z, e, at, x, size, out):
             out[i] = (((out[i] * y + c0) * y + c1) * y + c2) * y + c3
 
 
-@njit(error_model="numpy", forceinline=True, fastmath=FAST)
+@inlined(error_model="numpy", fastmath=FAST)
 def bring_up_to_date(lam, top, drive, U, first, Z):
     """U <- Q(x) U + drive G(x) for the nodes from `first` on; rows of Z: E columns of Q, then G of both components."""
     entries = U.shape[1]
@@ -113,7 +113,7 @@ def bring_up_to_date(lam, top, drive, U, first, Z):
                     U[component, e, lo + i] = new[component, e, i]
 
 
-@njit(error_model="numpy", forceinline=True, fastmath=FAST)
+@inlined(error_model="numpy", fastmath=FAST)
 def bring_up_to_date_1(lam, top, drive, U, first, F, row):
     """`bring_up_to_date` for k = 1: Q and G of both components at F[0], F[row], F[2 row], evaluated side by side."""
     x, q, g, h = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
@@ -138,7 +138,7 @@ def bring_up_to_date_1(lam, top, drive, U, first, F, row):
             U[1, 0, lo + i] = q[i] * U[1, 0, lo + i] + drive[lo + i] * h[i]
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def packed(t, c, out):
     """Upper triangle of c_t c_t^T as a quadratic form: off-diagonal entries doubled."""
     entry = 0
@@ -148,7 +148,7 @@ def packed(t, c, out):
             entry += 1
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def _transfer_2(t, M, b, c, top, T0, T1, bb):
     """`transfer` for k = 2, written out."""
     m00, m01, m10, m11 = M[t, 0, 0], M[t, 0, 1], M[t, 1, 0], M[t, 1, 1]
@@ -165,7 +165,7 @@ def _transfer_2(t, M, b, c, top, T0, T1, bb):
     T1[2, 0], T1[2, 1], T1[2, 2] = 2.0 * m10 * d10, 2.0 * (m10 * d11 + d10 * m11), 2.0 * m11 * d11
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def transfer(t, M, b, c, top, T0, T1, bb, index):
     """T0, T1 (E, E) of U -> A U A^T = T0 U + x T1 U + x^2 top^2 bb (cc . U) on packed symmetric matrices, lam = x
     top.
@@ -210,7 +210,7 @@ def _carry_3(flat, source, target, T0, T1, push, cc):
             flat[i + 3 * WIDTH_3] = c0 * h0 + c1 * h1 + c2 * h2
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def carry(buffer, side, T0, T1, push, cc):
     """From buffer[side] to the other side: rows Z <- (T0 + x T1) Z + x^2 push seen, last row seen <- cc . Z.
 
@@ -247,7 +247,7 @@ def carry(buffer, side, T0, T1, push, cc):
                 new[entries, j] += cc[e] * new[e, j]
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def exhausted(Z):
     """Whether the last kept coefficient of Q or G has grown to where the next one could matter."""
     entries = Z.shape[0] - 1
@@ -263,7 +263,7 @@ def exhausted(Z):
     return False
 
 
-@inner(fastmath=FAST)
+@hot(error_model="numpy", fastmath=FAST)
 def cancelled(Z, most):
     """Whether a moment of the largest eigenvalue, x = 1, is a sum of terms more than `most` times as large as itself.
 

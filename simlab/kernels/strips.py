@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from simlab.kernels.compiling import FUSED, compiled_only, hot, kept
+from simlab.kernels.compiling import FUSED, INLINED, compiled_only, hot, inlined, kept
 from simlab.kernels.fields import BIGRAM, CURVED, FUNCTIONS, HYPERBOLIC, STRAIGHT, TAPERED, sine_cosine
 
 __all__ = [
@@ -66,13 +66,13 @@ def _curved_gradients(w, params, out):
         out[1, l] = steep
 
 
-@njit(nogil=True)
+@inlined
 def _point_losses(loss, w, params, out):
     for l in range(w.shape[1]):
         out[l] = loss(w[:, l], params)
 
 
-@njit(nogil=True)
+@inlined
 def _point_gradients(gradient, w, params, out):
     for l in range(w.shape[1]):
         gradient(w[:, l], params, out[:, l])
@@ -81,12 +81,12 @@ def _point_gradients(gradient, w, params, out):
 def _one_by_one(loss, gradient):
     """The strip functions of a landscape that goes point by point, with nothing in them that Numba cannot keep."""
 
-    @njit(nogil=True)
+    @inlined
     def all_losses(w, params, out):
         for l in range(w.shape[1]):
             out[l] = loss(w[:, l], params)
 
-    @njit(nogil=True)
+    @inlined
     def all_gradients(w, params, out):
         for l in range(w.shape[1]):
             gradient(w[:, l], params, out[:, l])
@@ -99,7 +99,7 @@ _hyperbolic_losses, _hyperbolic_gradients = _one_by_one(*FUNCTIONS[HYPERBOLIC])
 _bigram_losses, _bigram_gradients = _one_by_one(*FUNCTIONS[BIGRAM])
 
 
-@njit(nogil=True)
+@inlined
 def _built_in_losses(field, w, params, out):
     if field == STRAIGHT:
         _straight_losses(w, params, out)
@@ -113,7 +113,7 @@ def _built_in_losses(field, w, params, out):
         _bigram_losses(w, params, out)
 
 
-@njit(nogil=True)
+@inlined
 def _built_in_gradients(field, w, params, out):
     if field == STRAIGHT:
         _straight_gradients(w, params, out)
@@ -137,14 +137,14 @@ def strip_gradient(field, w, params, out):
     """out[:, l] = gradient at w[:, l]; `field` is a code or the user's compiled gradient."""
 
 
-@overload(strip_loss)
+@overload(strip_loss, jit_options=INLINED)
 def _strip_loss(field, w, params, out):
     if isinstance(field, types.Integer):
         return lambda field, w, params, out: _built_in_losses(field, w, params, out)
     return lambda field, w, params, out: _point_losses(field, w, params, out)
 
 
-@overload(strip_gradient)
+@overload(strip_gradient, jit_options=INLINED)
 def _strip_gradient(field, w, params, out):
     if isinstance(field, types.Integer):
         return lambda field, w, params, out: _built_in_gradients(field, w, params, out)
@@ -175,7 +175,7 @@ def _back(rotation, u, w):
                 w[i, l] += q * u[j, l]
 
 
-@njit(nogil=True)
+@inlined
 def turned_loss(field, w, params, rotation, hills, u, out):
     """The losses of a strip w (dim, lanes) into out (lanes,); rotation (dim, dim), or (0, 0) where it is not turned.
 
@@ -193,7 +193,7 @@ def turned_loss(field, w, params, rotation, hills, u, out):
             out[l] += half * u[inner + i, l] * u[inner + i, l]
 
 
-@njit(nogil=True)
+@inlined
 def turned_gradient(field, w, params, rotation, hills, u, g, out):
     """As `turned_loss`, the gradients into out (dim, lanes); u and g (dim, lanes) are scratch."""
     if rotation.size == 0:

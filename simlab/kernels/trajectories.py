@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from simlab.kernels.compiling import FAST, hot, kept
+from simlab.kernels.compiling import FAST, hot, inlined, kept
 from simlab.kernels.laws import GAUSSIAN, draw_strip, label_noise
 from simlab.kernels.philox import LANES, TILE
 from simlab.kernels.rows import draw_category, draw_row, shuffle
@@ -92,7 +91,7 @@ def _inner(z, r, a, u, b, v, first, last):
     return total
 
 
-@njit(nogil=True)
+@inlined
 def _record(z, r, parts, o, slot, keep):
     k = np.uint64(o.size)
     zero = np.uint64(0)
@@ -116,14 +115,14 @@ def _record(z, r, parts, o, slot, keep):
 def _gradient_risk(z, r, parts, c, size):
     """Risk of the whole trajectory at the point where the next gradient is taken."""
     k = np.uint64(c.size)
-    zero = np.uint64(0)
-    risk = 0.5 * _inner(z, r, zero, c, zero, c, 0, size)
+    zero, first = np.uint64(0), np.int64(0)
+    risk = 0.5 * _inner(z, r, zero, c, zero, c, first, size)
     if parts == 2:
-        risk += 0.5 * _inner(z, r, k, c, k, c, 0, size) + _inner(z, r, zero, c, k, c, 0, size)
+        risk += 0.5 * _inner(z, r, k, c, k, c, first, size) + _inner(z, r, zero, c, k, c, first, size)
     return risk
 
 
-@njit(nogil=True)
+@inlined
 def _end(r, step, at, keep):
     """The trajectory is given up: what the later records of this chunk say of it is infinite."""
     keep.ended[r] = step
@@ -228,8 +227,8 @@ def _run_segment(
                 n = min(np.uint64(STRIP), dim - base)
                 if noisy:
                     _draw_features(
-                        law, 0, step, replica, np.uint64(0), k0, k1, words, more, flat, at, base, n, degrees, threshold,
-                        size, rows,
+                        law, np.int64(0), step, replica, np.uint64(0), k0, k1, words, more, flat, at, base, n, degrees,
+                        threshold, size, rows,
                     )  # fmt: skip
                 for part in range(parts):
                     a = np.uint64(part * k)
@@ -312,11 +311,11 @@ def run_replicas(
     pending, push, point = np.empty((k, k), z.dtype), np.empty((2, k), z.dtype), np.empty(k, z.dtype)
     for r in range(begin, end):
         if keep.ended[r] >= 0:
-            _end(r, keep.ended[r], 0, keep)
+            _end(r, keep.ended[r], np.int64(0), keep)
             continue
         replica = np.uint64(first_replica + r)
         epoch[0] = window[0] = -1
-        at, drawn = 0, serial
+        at, drawn = np.int64(0), serial  # as a literal it would be one more kind, compiled for itself
         while True:
             slot = keep.slots[at]
             if slot >= 0:
