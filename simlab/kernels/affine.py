@@ -29,4 +29,5 @@ def affine_path(M, b, c, o, curvature, slope, z, slots, out):
             moved[p] = -b[t, p] * g
             for q in range(k):
                 moved[p] += M[t, p, q] * z[q]
-        z[:] = moved
+        for p in range(k):
+            z[p] = moved[p]

@@ -300,7 +300,9 @@ def advance_mean(first, M, b, c, o, lam, signal, mean, slots, labels, out):
                 if M[t, p, q] != 0.0:
                     for i in range(lam.size):
                         moved[p, i] += M[t, p, q] * mean[q, i]
-        mean[:, :] = moved
+        for p in range(k):
+            for i in range(lam.size):
+                mean[p, i] = moved[p, i]
     return n
 
 
