@@ -8,23 +8,23 @@ states. See `simlab.kernels.panels`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, Status, Tick
+from simlab.engines.recording import DIVERGENCE_FACTOR, Status
 from simlab.kernels.advance import advance
 from simlab.kernels.attempts import HIGH, LOW, Plan, attempt, new_panels, new_work, read_off
 from simlab.kernels.collocation import panel_steps
 from simlab.kernels.discrepancy import LEAST_SHARE, runs_of
 from simlab.kernels.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.kernels.panels import Blocks, Nodes, Steps
+from simlab.schedules.kinks import Stretch
 
-__all__ = ["Answer", "Linear", "march", "relative_error"]
+__all__ = ["Answer", "Linear", "March", "SHORTEST", "relative_error"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -42,12 +42,6 @@ GROWTH = 3.0
 NEGLIGIBLE = 1e-20
 """A component counts as at least this share of its largest value: a bias of 1e-115 need not be known to 1e-6."""
 
-ROUNDING = 2e-14
-"""What rounding may cost a panel, relative; 50 of them before the first."""
-
-PASSES = 4
-"""Attempts at a run, with ever smaller local errors, before what was reached is reported."""
-
 
 class Linear(Protocol):
     """What is asked of a method: M - 1, b, c and 1 / B at any steps, o, and where its pieces end."""
@@ -59,6 +53,7 @@ class Linear(Protocol):
     def at(self, steps: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]: ...
     def readout(self, steps: IntArray) -> FloatArray: ...
     def next_kink(self, t: int) -> int: ...
+    def stretch(self, t: int) -> Stretch | None: ...
 
 
 @dataclass
@@ -73,6 +68,8 @@ class Answer:
     panels: int = 0
     refused: int = 0
     exact_steps: int = 0
+    cycles: int = 0
+    repeated: int = 0
     final: FloatArray = field(default_factory=lambda: np.empty(0))
     final_error: FloatArray = field(default_factory=lambda: np.empty(0))
 
@@ -109,13 +106,11 @@ def blocks_of(move: BoolArray, push: BoolArray, felt: BoolArray, damping: FloatA
 class March:
     """One pass over a run: U (4, E, nodes) holds bias, variance and the errors of both."""
 
-    def __init__(
-        self, nodes: NodeArrays, method: Linear, labels: IntArray, label_count: int, steps: IntArray, shortest: int
-    ) -> None:
+    def __init__(self, nodes: NodeArrays, method: Linear, labels: IntArray, label_count: int, steps: IntArray) -> None:
         k = method.start.size
         outer = packed_outer(method.start)
         size = nodes.lam.size
-        self.nodes, self.method, self.shortest = nodes, method, shortest
+        self.nodes, self.method = nodes, method
         self.labels = padded(labels[nodes.order])
         self.runs = runs_of(labels[nodes.order])
         noise = np.array([0.0, nodes.noise, 0.0, 0.0])
@@ -134,14 +129,19 @@ class March:
         """The plan of a panel of m steps from t on, and the method there."""
         short = max(m // 3, LOW + 3)
         plan = Plan(m, short, panel_steps(HIGH, m), panel_steps(LOW, short), panel_steps(LOW, m), np.array([1]))
-        growth, b, c, share = self.method.at(t + np.concatenate([plan.high, plan.brief, plan.low, [0]]))
-        b = b * self.nodes.unit
+        steps = self.steps_at(t + np.concatenate([plan.high, plan.brief, plan.low, [0]]))
+        growth, b, c, _ = steps
         seen = [np.any(part != 0.0, axis=0) for part in (growth, b, c)]
         old = self.patterns or seen
         if self.blocks is None or any(np.any(new & ~was) for new, was in zip(seen, old, strict=True)):
             self.patterns = [new | was for new, was in zip(seen, old, strict=True)]
             self.blocks = blocks_of(*self.patterns, -np.diagonal(growth[0]))
-        return plan, Steps(*map(np.ascontiguousarray, (growth, b, c, share))), self.blocks
+        return plan, steps, self.blocks
+
+    def steps_at(self, steps: IntArray) -> Steps:
+        """The method at any steps, in the units of the nodes."""
+        growth, b, c, share = self.method.at(steps)
+        return Steps(*map(np.ascontiguousarray, (growth, b * self.nodes.unit, c, share)))
 
     def attempt(self, t: int, m: int) -> tuple[float, Plan]:
         """A panel of m steps from t on, left in self.panels, and its estimated error relative to what is there."""
@@ -168,9 +168,8 @@ class March:
         """n exact steps from t on, with the records in them; returns the steps done."""
         answer, nodes = self.answer, self.nodes
         steps = np.arange(t, t + n, dtype=np.int64)
-        growth, b, c, share = self.method.at(steps)
-        M = np.ascontiguousarray(growth + np.eye(b.shape[1]))
-        b, c, o, share = map(np.ascontiguousarray, (b * nodes.unit, c, self.method.readout(steps), share))
+        growth, b, c, share = self.steps_at(steps)
+        M, o = growth + np.eye(b.shape[1]), np.ascontiguousarray(self.method.readout(steps))
         slots = np.full(n, -1, dtype=np.int64)
         first, last = np.searchsorted(answer.steps, [t, t + n])
         slots[answer.steps[first:last] - t] = np.arange(first, last)
@@ -186,6 +185,40 @@ class March:
         answer.exact_steps += done
         return done
 
+    def pieces(self, t: int, end: int, local: float, shortest: int) -> Iterator[tuple[int, bool]]:
+        """Go from step t to `end` by panels of relative error at most `local`; (length, exact) of every piece done.
+
+        The last of them is shorter than it was to be where the run diverges: then comes a piece of no length.
+        """
+        kink, proposal, chunk = t, 0, shortest
+        while t < end:
+            if t >= kink:
+                kink, proposal, chunk = min(self.method.next_kink(t), end), 0, shortest
+            left = kink - t
+            if proposal < shortest or left <= shortest:
+                n = min(left, chunk)
+                done = self.exact(t, n)
+                yield done, True
+                if done < n:
+                    yield 0, True
+                    return
+                t += n
+                proposal, chunk = max(shortest, chunk), min(2 * chunk, MOST_EXACT)
+                continue
+            m = min(proposal, left)
+            if m < left <= 2 * m:
+                m = -(-left // 2)
+            error, plan = self.attempt(t, m)
+            change = 0.85 * (local / max(error, 1e-300)) ** (1.0 / (LOW + 1))
+            if error <= local:
+                self.accept(t, plan)
+                yield m, False
+                t += m
+                chunk, proposal = shortest, int(min(m * min(max(change, 0.3), GROWTH), 2**62))
+            else:
+                self.answer.refused += 1
+                proposal = int(m * min(max(change, 0.1), 0.7))
+
     def now(self, t: int) -> tuple[FloatArray, FloatArray]:
         """Risk and its error by label at step t, the present one."""
         o = self.method.readout(np.array([t], dtype=np.int64))[0]
@@ -195,62 +228,6 @@ class March:
         out = np.zeros((4, self.answer.risk.shape[2]))
         np.add.at(out.T, self.labels, by_node.T)
         return out[:2], np.abs(out[2:])
-
-
-def march(
-    nodes: NodeArrays,
-    method: Linear,
-    steps: IntArray,
-    labels: IntArray,
-    label_count: int,
-    *,
-    local: float,
-    shortest: int = SHORTEST,
-    budget: float = np.inf,
-    tick: Tick | None = None,
-) -> Answer:
-    """One pass over all steps of `method`, with panels of relative error at most `local`."""
-    run = March(nodes, method, labels, label_count, steps, shortest)
-    answer, began = run.answer, time.perf_counter()
-    t, kink, proposal, chunk = 0, 0, 0, shortest
-    while t < method.length:
-        if t >= kink:
-            kink, proposal, chunk = method.next_kink(t), 0, shortest
-        left = kink - t
-        if proposal < shortest or left <= shortest:
-            n = min(left, chunk)
-            done = run.exact(t, n)
-            t += done
-            if done < n:
-                answer.status = "diverged"
-                break
-            proposal, chunk = max(shortest, chunk), min(2 * chunk, MOST_EXACT)
-            going = tick is None or tick(n)
-        else:
-            m = min(proposal, left)
-            if m < left <= 2 * m:
-                m = -(-left // 2)
-            error, plan = run.attempt(t, m)
-            change = 0.85 * (local / max(error, 1e-300)) ** (1.0 / (LOW + 1))
-            if error <= local:
-                run.accept(t, plan)
-                t += m
-                chunk, proposal = shortest, int(min(m * min(max(change, 0.3), GROWTH), 2**62))
-                going = tick is None or tick(m)
-            else:
-                answer.refused += 1
-                proposal = int(m * min(max(change, 0.1), 0.7))
-                going = tick is None or tick(0)
-        if not going or time.perf_counter() - began > budget:
-            answer.status = "interrupted"
-            break
-    answer.ended_at = t
-    answer.final, answer.final_error = run.now(t)
-    at = np.flatnonzero(steps == t)
-    answer.risk[at], answer.error[at] = answer.final, answer.final_error
-    lost = ROUNDING * (50 + answer.panels) + 1e-16 * answer.exact_steps
-    answer.error += lost * np.abs(answer.risk)
-    return answer
 
 
 def relative_error(answer: Answer) -> float:
@@ -264,17 +241,3 @@ def relative_error(answer: Answer) -> float:
         scale = np.maximum(np.maximum(np.abs(answer.risk), LEAST_SHARE * total), peak)
     good = np.isfinite(answer.error) & np.isfinite(scale) & (scale > 0.0)
     return float((answer.error[good] / scale[good]).max(initial=0.0))
-
-
-def passes(tolerance: float, once: Callable[[float], Answer]) -> tuple[Answer, float]:
-    """`once(local)` with ever smaller local errors until the reported one meets `tolerance`, or what was reached."""
-    local = tolerance / 4.0
-    for _ in range(PASSES):
-        answer = once(local)
-        reported = relative_error(answer)
-        if reported <= tolerance or answer.status == "interrupted":
-            break
-        local *= min(0.3, 0.3 * tolerance / reported)
-        if local < 1e-13:
-            break
-    return answer, reported

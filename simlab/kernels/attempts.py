@@ -47,6 +47,10 @@ class Work(NamedTuple):
     system: np.ndarray
     D: np.ndarray
     state: np.ndarray
+    lanes: np.ndarray
+    felt_lanes: np.ndarray
+    kick_lanes: np.ndarray
+    minus: np.ndarray
 
 
 class Panels(NamedTuple):
@@ -92,6 +96,10 @@ def new_work(k: int, nodes: int) -> Work:
         np.zeros((HIGH, HIGH)),
         np.zeros((HIGH, HIGH + 1)),
         np.zeros((E, nodes)),
+        np.zeros(HIGH * width * LANES),
+        np.zeros(HIGH * E * LANES),
+        np.zeros(4 * HIGH * LANES),
+        np.full(LANES, -1.0),
     )
 
 

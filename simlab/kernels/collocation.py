@@ -12,9 +12,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from simlab.kernels.compiling import hot
+from simlab.kernels.compiling import hot, kept
 
-__all__ = ["differences", "interpolation", "panel_steps", "radau"]
+__all__ = ["differences", "interpolation", "panel_differences", "panel_steps", "radau"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -63,6 +63,14 @@ def differences(y, m, D):
                 D[l - 1, j] = value
                 total += value
         D[l - 1, l] = -total
+
+
+@kept
+def panel_differences(y, m):
+    """`differences` as a new array, for Python."""
+    D = np.empty((y.size, y.size + 1))
+    differences(y, m, D)
+    return D
 
 
 @hot

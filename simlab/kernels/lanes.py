@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from simlab.kernels.compiling import hot
 
-__all__ = ["LANES", "add_multiple", "solve_lanes", "solve_pivoted"]
+__all__ = ["LANES", "add_multiple", "multiply", "solve_lanes", "solve_pivoted"]
 
 LANES = 16
 """Systems in a tile: two vectors of AVX-512, four of AVX2."""
@@ -24,10 +24,11 @@ WORST_PIVOT = 1e-3
 """A pivot that has shrunk below this share of its diagonal entry is not trusted."""
 
 
-@intrinsic
-def add_multiple(typing: Any, a: Any, at: Any, b: Any, factor: Any, c: Any, source: Any, count: Any) -> Any:
-    """a[at + i] += b[factor + i mod LANES] * c[source + i] for i = 0 .. count LANES - 1; places that do not overlap."""
-    signature = types.void(a, types.intp, b, types.intp, c, types.intp, types.intp)
+def _along(parts: int, combine: Any) -> Any:
+    """`combine` on vectors of LANES: (builder, target, multiple, term) -> the new target, for `count` of them.
+
+    The multiple is one vector, the term (where `parts` has one) goes along with the target.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(ir.DoubleType(), LANES)
@@ -41,48 +42,63 @@ def add_multiple(typing: Any, a: Any, at: Any, b: Any, factor: Any, c: Any, sour
             value.align = 8
             return value
 
-        target, multiple, terms = place(0), load(place(2)), place(4)
-        fused = ["contract"]
-        with cgutils.for_range(builder, arguments[6]) as loop:
+        target, multiple = place(0), load(place(2))
+        terms = place(4) if parts == 3 else None
+        with cgutils.for_range(builder, arguments[-1]) as loop:
             here = builder.gep(target, [loop.index])
-            product = builder.fmul(multiple, load(builder.gep(terms, [loop.index])), flags=fused)
-            builder.store(builder.fadd(load(here), product, flags=fused), here).align = 8
+            term = load(builder.gep(terms, [loop.index])) if terms is not None else None
+            builder.store(combine(builder, load(here), multiple, term), here).align = 8
         return context.get_dummy_value()
 
-    return signature, generate
+    return generate
+
+
+def _fused(builder: Any, target: Any, multiple: Any, term: Any) -> Any:
+    product = builder.fmul(multiple, term, flags=["contract"])
+    return builder.fadd(target, product, flags=["contract"])
+
+
+@intrinsic
+def add_multiple(typing: Any, a: Any, at: Any, b: Any, factor: Any, c: Any, source: Any, count: Any) -> Any:
+    """a[at + i] += b[factor + i mod LANES] * c[source + i] for i = 0 .. count LANES - 1; places that do not overlap."""
+    return types.void(a, types.intp, b, types.intp, c, types.intp, types.intp), _along(3, _fused)
+
+
+@intrinsic
+def multiply(typing: Any, a: Any, at: Any, b: Any, factor: Any, count: Any) -> Any:
+    """a[at + i] *= b[factor + i mod LANES] for i = 0 .. count LANES - 1; places that do not overlap."""
+    scaled = _along(2, lambda builder, target, multiple, _: builder.fmul(target, multiple))
+    return types.void(a, types.intp, b, types.intp, types.intp), scaled
 
 
 @hot
-def solve_lanes(K, n, width, diagonal):
+def solve_lanes(K, n, width, diagonal, minus):
     """Gauss elimination without exchange of rows of K (n, width, LANES), flat: K x = R with R the columns n .. width.
 
-    R is overwritten by the answers; `diagonal` (n, LANES), flat, is scratch. Returns False where a pivot has shrunk so
-    far that the answer is not to be trusted.
+    R is overwritten by the answers; `diagonal` (n, LANES), flat, is scratch, `minus` (LANES,) is -1. Returns False where a
+    pivot has shrunk so far that the answer is not to be trusted.
     """
-    trusted = True
+    worst = 0.0
     for k in range(n):
         for i in range(LANES):
             diagonal[k * LANES + i] = WORST_PIVOT * abs(K[(k * width + k) * LANES + i])
     for k in range(n):
         pivot = (k * width + k) * LANES
         for i in range(LANES):
-            trusted &= abs(K[pivot + i]) >= diagonal[k * LANES + i]
-            K[pivot + i] = 1.0 / K[pivot + i]
-        for j in range(1, width - k):
-            for i in range(LANES):
-                K[pivot + j * LANES + i] *= K[pivot + i]
+            inverse = 1.0 / K[pivot + i]
+            worst = max(worst, abs(inverse) * diagonal[k * LANES + i])
+            diagonal[k * LANES + i] = inverse
+        multiply(K, pivot + LANES, diagonal, k * LANES, width - k - 1)
         for r in range(k + 1, n):
             factor = (r * width + k) * LANES
-            for i in range(LANES):
-                K[factor + i] = -K[factor + i]
+            multiply(K, factor, minus, 0, 1)
             add_multiple(K, factor + LANES, K, factor, K, pivot + LANES, width - k - 1)
     for k in range(n - 1, -1, -1):
         for r in range(k):
             factor = (r * width + k) * LANES
-            for i in range(LANES):
-                K[factor + i] = -K[factor + i]
+            multiply(K, factor, minus, 0, 1)
             add_multiple(K, (r * width + n) * LANES, K, factor, K, (k * width + n) * LANES, width - n)
-    return trusted
+    return worst <= 1.0
 
 
 @hot

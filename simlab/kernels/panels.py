@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.kernels.compiling import FAST, hot
+from simlab.kernels.compiling import FAST, hot, kept
 from simlab.kernels.lanes import LANES, add_multiple, solve_lanes, solve_pivoted
 
-__all__ = ["Blocks", "Nodes", "Steps", "combine", "panel", "small_solve"]
+__all__ = ["Blocks", "Nodes", "Steps", "combine", "panel", "step_all"]
 
 
 class Steps(NamedTuple):
@@ -176,7 +176,7 @@ def _assemble(m, p, components, D, S, bb, blocks, first, size, drive, U, lo, X, 
 
 
 @hot(fastmath=FAST, error_model="numpy")
-def _solve_tile(m, p, components, D, S, bb, blocks, drive, U, lo, X, K, diagonal):
+def _solve_tile(m, p, components, D, S, bb, blocks, drive, U, lo, X, K, diagonal, minus):
     """X (E, p, width, LANES), flat: the increments of a tile, by kick of each step and from the start of each state."""
     width = p + components
     first = 0
@@ -185,7 +185,7 @@ def _solve_tile(m, p, components, D, S, bb, blocks, drive, U, lo, X, K, diagonal
         row = (n + width) * LANES
         for attempt in range(2):
             _assemble(m, p, components, D, S, bb, blocks, first, size, drive, U, lo, X, K)
-            if attempt == 0 and solve_lanes(K, n, n + width, diagonal):
+            if attempt == 0 and solve_lanes(K, n, n + width, diagonal, minus):
                 break
             if attempt == 1:
                 for lane in range(LANES):
@@ -211,33 +211,37 @@ def panel(m, p, components, steps, first, blocks, nodes, U, work, V, end, s):
     T, cc, bb, S, K, X, psi, sigma, kappa = (
         work.T, work.cc, work.bb, work.S, work.K, work.X, work.psi, work.sigma, work.kappa,
     )  # fmt: skip
-    psi[:, :] = 0.0
-    sigma[:, :] = 0.0
+    lanes, felt_lanes = work.lanes, work.felt_lanes
+    lanes[: p * width * LANES] = 0.0
     for l in range(p):
         increments(steps, first + l, T[l])
         packed(steps.b[first + l], steps.share[first + l], True, bb[l])
         packed(steps.c[first + l], 1.0, False, cc[l])
+        for e in range(E):
+            felt_lanes[(l * E + e) * LANES : (l * E + e + 1) * LANES] = cc[l, e]
     for tile in range(size // LANES):
         lo = tile * LANES
         _tile_increments(m, p, T, blocks.felt, nodes, lo, S)
-        _solve_tile(m, p, components, work.D, S, bb, blocks, nodes.drive, U, lo, X[tile], K, work.diagonal)
+        _solve_tile(m, p, components, work.D, S, bb, blocks, nodes.drive, U, lo, X[tile], K, work.diagonal, work.minus)
         for l in range(p):
             for e in range(E):
-                weight = cc[l, e]
-                if weight != 0.0:
+                if cc[l, e] != 0.0:
                     at = (e * p + l) * width * LANES
-                    for j in range(p):
-                        total = 0.0
-                        for i in range(LANES):
-                            total += X[tile, at + j * LANES + i]
-                        psi[l, j] += weight * total
-                    for q in range(components):
-                        total = 0.0
-                        for i in range(LANES):
-                            total += U[q, e, lo + i] + X[tile, at + (p + q) * LANES + i]
-                        sigma[l, q] += weight * total
+                    add_multiple(lanes, l * width * LANES, felt_lanes, (l * E + e) * LANES, X[tile], at, width)
+    for l in range(p):
+        for j in range(p):
+            psi[l, j] = np.sum(lanes[(l * width + j) * LANES : (l * width + j + 1) * LANES])
+        for q in range(components):
+            total = np.sum(lanes[(l * width + p + q) * LANES : (l * width + p + q + 1) * LANES])
+            for e in range(E):
+                if cc[l, e] != 0.0:
+                    total += cc[l, e] * np.sum(U[q, e])
+            sigma[l, q] = total
     _kicks(p, components, nodes, psi, sigma, work.system, s, kappa)
-    last = p - 1
+    kick_lanes, last = work.kick_lanes, p - 1
+    for q in range(components):
+        for j in range(p):
+            kick_lanes[(q * p + j) * LANES : (q * p + j + 1) * LANES] = kappa[q, j]
     for tile in range(size // LANES):
         lo = tile * LANES
         for q in range(components):
@@ -245,13 +249,11 @@ def panel(m, p, components, steps, first, blocks, nodes, U, work, V, end, s):
                 for l in range(p):
                     at = (e * p + l) * width * LANES
                     for i in range(LANES):
-                        V[q, e, l, lo + i] = X[tile, at + (p + q) * LANES + i]
+                        lanes[i] = X[tile, at + (p + q) * LANES + i]
                     for j in range(p):
-                        kick = kappa[q, j]
-                        for i in range(LANES):
-                            V[q, e, l, lo + i] += kick * X[tile, at + j * LANES + i]
+                        add_multiple(lanes, 0, kick_lanes, (q * p + j) * LANES, X[tile], at + j * LANES, 1)
                     for i in range(LANES):
-                        V[q, e, l, lo + i] += U[q, e, lo + i]
+                        V[q, e, l, lo + i] = U[q, e, lo + i] + lanes[i]
     for q in range(components):
         for e in range(E):
             for i in range(size):
@@ -306,3 +308,22 @@ def combine(weights, p, U, V, out):
                 f = weights[j + 1]
                 for i in range(out.shape[2]):
                     out[q, e, i] += f * V[q, e, j, i]
+
+
+@kept(error_model="numpy", fastmath=FAST)
+def step_all(steps, nodes, noise, U):
+    """Many states U (states, nodes) of k = 1, each with its `noise` (states,), through all of `steps`, one by one."""
+    gain = np.empty(U.shape[1])
+    for t in range(steps.share.size):
+        b, c = steps.b[t, 0], steps.c[t, 0]
+        push = steps.share[t] * b * b
+        for i in range(gain.size):
+            g = steps.growth[t, 0, 0] - b * c * nodes.lam[i]
+            gain[i] = 2.0 * g + g * g + push * c * c * nodes.own[i]
+        for q in range(U.shape[0]):
+            s = 0.0
+            for i in range(gain.size):
+                s += U[q, i]
+            kick = push * (nodes.coupling * c * c * s + noise[q])
+            for i in range(gain.size):
+                U[q, i] += gain[i] * U[q, i] + kick * nodes.drive[i]
