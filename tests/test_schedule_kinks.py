@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,7 @@ def pieces(schedule: sl.Schedule) -> list[tuple[int, int]]:
         edges.append(next_kink(schedule.plan, edges[-1]))
         assert edges[-1] > edges[-2]
     assert edges[-1] == schedule.length
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def roughness(schedule: sl.Schedule, start: int, stop: int) -> float:
@@ -98,7 +100,8 @@ def test_a_trillion_steps_cost_no_more():
 )
 def test_stretches_repeat_themselves(schedule):
     period, end = stretch(schedule.plan, 0)
-    assert period < end <= schedule.length and end // period >= 20
+    assert period < end <= schedule.length
+    assert end // period >= 20
     values = schedule.values(0, end // period * period).reshape(-1, period)
     np.testing.assert_array_equal(values, np.broadcast_to(values[0], values.shape))
 

@@ -24,7 +24,7 @@ from simlab.kernels.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.kernels.panels import Blocks, Nodes, Steps
 from simlab.schedules.kinks import Stretch
 
-__all__ = ["Answer", "Linear", "March", "SHORTEST", "relative_error"]
+__all__ = ["SHORTEST", "Answer", "Linear", "March", "relative_error"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

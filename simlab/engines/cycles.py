@@ -79,26 +79,26 @@ class Cycles:
             pushes = [new]  # sum_(j < 2^i) A^j new
             for power in self.powers[: bits - 1]:
                 pushes.append(pushes[-1] + pushes[-1] @ power.A.T)
-
-            def moved(number: int, state: FloatArray = state, pushes: list[FloatArray] = pushes) -> FloatArray:
-                out = state.copy()
-                for i in range(bits):
-                    if number >> i & 1:
-                        out = out @ self.powers[i].A.T
-                        out[1] += self.powers[i].g
-                        out[2:] += pushes[i]
-                return out
-
             for r, until in recorded.items():
                 if cycle <= r < cycle + jump:
-                    run.U[:, 0] = moved(r - cycle)
+                    run.U[:, 0] = self._moved(state, r - cycle, pushes)
                     self._pass(r, until)
-            state = moved(jump)
+            state = self._moved(state, jump, pushes)
             cycle += jump
         run.U[:, 0] = state
         run.answer.cycles += self.count
         run.answer.repeated += self.count * sum(piece.length for piece in self.pieces if piece.exact)
         return True
+
+    def _moved(self, state: FloatArray, number: int, pushes: list[FloatArray]) -> FloatArray:
+        """`state` (4, nodes) after that many cycles, each of which makes new errors."""
+        for power, push in zip(self.powers, pushes, strict=False):
+            if number & 1:
+                state = state @ power.A.T
+                state[1] += power.g
+                state[2:] += push
+            number >>= 1
+        return state
 
     def _recorded(self) -> dict[int, int]:
         """Cycles with a record in them, and the offset after the last of these."""

@@ -19,8 +19,8 @@ LOW, HIGH = 7, 9
 
 
 class Plan(NamedTuple):
-    """The offsets at which the recursion is asked to hold: `high` and `low` in a panel of `length` steps, `brief` in one
-    of `short` steps; `first` is [1].
+    """The offsets at which the recursion is asked to hold: `high` and `low` in a panel of `length` steps, `brief` in
+    one of `short` steps; `first` is [1].
     """
 
     length: int
@@ -57,7 +57,8 @@ class Panels(NamedTuple):
     """What an attempt leaves: ends, errors P (2, k, nodes) to be carried on, and sums by label for the records.
 
     V, V_low, V_brief (4, E, HIGH, nodes) of the panel that is kept and of those compared with; `sums`, `sums_low`,
-    `sums_brief` (HIGH + 1, 4, E, labels) at their starts and collocation steps; `lost` (4, E, labels) of the first step.
+    `sums_brief` (HIGH + 1, 4, E, labels) at their starts and collocation steps; `lost` (2, E, labels) of the
+    first step.
     """
 
     V: np.ndarray

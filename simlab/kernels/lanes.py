@@ -75,8 +75,8 @@ def multiply(typing: Any, a: Any, at: Any, b: Any, factor: Any, count: Any) -> A
 def solve_lanes(K, n, width, diagonal, minus):
     """Gauss elimination without exchange of rows of K (n, width, LANES), flat: K x = R with R the columns n .. width.
 
-    R is overwritten by the answers; `diagonal` (n, LANES), flat, is scratch, `minus` (LANES,) is -1. Returns False where a
-    pivot has shrunk so far that the answer is not to be trusted.
+    R is overwritten by the answers; `diagonal` (n, LANES), flat, is scratch, `minus` (LANES,) is -1. False where
+    a pivot has shrunk so far that the answer is not to be trusted.
     """
     worst = 0.0
     for k in range(n):

@@ -299,7 +299,7 @@ def step_on(T, bb, felt, nodes, kappa, U, end):
 
 @hot(fastmath=FAST, error_model="numpy")
 def combine(weights, p, U, V, out):
-    """out (2, E, nodes) = weights_0 U + sum_j weights_(j + 1) V[:, :, j], j < p: the polynomial of a panel at one step."""
+    """out (2, E, nodes) = weights_0 U + sum_(j < p) weights_(j + 1) V[:, :, j]: a panel's polynomial at one step."""
     for q in range(out.shape[0]):
         for e in range(out.shape[1]):
             for i in range(out.shape[2]):
