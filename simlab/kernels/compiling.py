@@ -58,7 +58,7 @@ def hot(function: Any = None, **options: Any) -> Any:
     return decorate if function is None else decorate(function)
 
 
-INLINED = {"forceinline": True}
+INLINED: Any = {"forceinline": True}
 """`jit_options` of an overload, for the same reason."""
 
 
