@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import LONGEST, Phases
 from simlab.schedules.extremes import Extremes, extremes
 from simlab.schedules.registry import FAMILIES, defaults
