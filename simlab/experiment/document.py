@@ -202,7 +202,7 @@ class Experiment:
         with _renamed("subspaces", "record.subspaces"):
             partition = from_spec(value)
             for method in self.runs.values():
-                time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
+                time = method.learning_rate.total() if partition.depends_on_schedule else 0.0
                 partition.ranges(self._source.dim, self._source.count_at_least, time)
         return partition
 

@@ -21,7 +21,7 @@ from simlab.experiment.document import RECORD, Experiment, canonical, read_toml
 from simlab.experiment.engine import check_sampler
 from simlab.experiment.landscapes import RIVERS, build_valley
 from simlab.experiment.tables import Table, call, check_keys, table_at, within
-from simlab.schedules.registry import spelling
+from simlab.schedules.arguments import spelling
 from simlab.subspaces import whole
 
 if TYPE_CHECKING:

@@ -82,7 +82,7 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
 
 
 def _regression(problem: LinearRegression, law: str | None) -> Draws:
-    if "compressed_to" in problem.describe():
+    if problem.compressed:
         raise InputError("problem is compressed, and its nodes cannot be drawn; sample the original problem.")
     if problem.dim > MOST_COORDINATES:
         raise InputError(f"problem has {problem.dim} modes, too many to draw one by one; use simlab.exact.")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from simlab.experiment.compare import CARRIED, KINDS, variants
-from simlab.experiment.method import METHODS, WRAPPERS, build_method
+from simlab.experiment.method import build_method
 from simlab.experiment.problem import compress, tolerance
 from simlab.experiment.schedule import build_schedule
 from simlab.experiment.tables import Table
@@ -26,7 +25,6 @@ KEPT = 50_000
 
 Runs = dict[str, Method]
 Key = tuple[int, ...]
-_NAMES = {*METHODS, *WRAPPERS}
 
 
 def carried(part: str, base: Table, kind: str) -> Table:
@@ -116,7 +114,7 @@ class Extremes:
     def note(self, problem: Key, number: int, method: Method) -> None:
         """Take note that `method` runs on this problem in the cell `number`."""
         kept = self._kept.setdefault(problem, {})
-        kind = " ".join(name for name in re.findall(r"(\w+)\(", method.expression) if name in _NAMES)
+        kind = " ".join(type(each).__name__ for each in method.layers())
         numbers = [method.learning_rate.peak()]
         if method.state_size > 1:
             middle = method.length // 2
