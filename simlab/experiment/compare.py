@@ -51,7 +51,7 @@ def variants(tree: Table, part: str) -> list[Variant]:
     path = f"compare.{listed}"
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(
-            f"{path} = {shown(entries)} is not a list of one table or more; write [[{path}]] and what differs."
+            f" = {shown(entries)} is not a list of one table or more; write [[{path}]] and what differs.", path
         )
     merged = [_merge(base, entry, part, f"{path}[{j}]") for j, entry in enumerate(entries)]
     labels = _labels(entries, merged, path)
@@ -62,11 +62,11 @@ def _merge(base: Table, entry: Table, part: str, path: str) -> Table:
     takes, kinds = KINDS[part]
     own = {key: value for key, value in entry.items() if key != "label"}
     if "kind" not in own and "kind" not in base:
-        raise InputError(f"{path}.kind is missing, and [{part}] has none either; give one of the two a kind.")
+        raise InputError(f" is missing, and [{part}] has none either; give one of the two a kind.", f"{path}.kind")
     if "kind" not in base:
         for key in base:
             if key not in CARRIED[part]:
-                raise InputError(f"{part}.{key} is given without a kind of [{part}]; add the kind it belongs to.")
+                raise InputError(f" is given without a kind of [{part}]; add the kind it belongs to.", f"{part}.{key}")
     kind = kind_of(own, path, kinds) if "kind" in own else base["kind"]
     if kind == base.get("kind"):
         return {**base, **own}
@@ -80,12 +80,12 @@ def _labels(entries: Sequence[Table], merged: Sequence[Table], path: str) -> lis
     for j, (entry, kind) in enumerate(zip(entries, kinds, strict=True)):
         label = entry.get("label", kind)
         if not isinstance(label, str) or not label.strip() or any(category(c) in UNPRINTED for c in label):
-            raise InputError(f"{path}[{j}].label = {shown(label)} is no label; give one line of text that prints.")
+            raise InputError(f" = {shown(label)} is no label; give one line of text that prints.", f"{path}[{j}].label")
         if "label" not in entry and kinds.count(kind) > 1:
             changed = [f"{key}={_brief(value)}" for key, value in entry.items() if key != "kind"]
             label = " ".join([kind, *changed])
         if label in labels:
-            raise InputError(f"{path}[{j}].label = {label!r} is the label of another entry; give each its own.")
+            raise InputError(f" = {label!r} is the label of another entry; give each its own.", f"{path}[{j}].label")
         labels.append(label)
     return labels
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,9 +168,9 @@ class Experiment:
         check_keys(table, "record", RECORD)
         deterministic = table.get("deterministic", False)
         if not isinstance(deterministic, bool):
-            raise InputError(f"record.deterministic = {shown(deterministic)} is neither; give true or false.")
+            raise InputError(f" = {shown(deterministic)} is neither; give true or false.", "record.deterministic")
         for method in self.runs.values():
-            with _renamed("record", "record.steps"):
+            with within("record.steps", (), alias="record"):
                 record_steps(table.get("steps"), method.length)
         return {
             "record": table.get("steps"),
@@ -191,15 +190,16 @@ class Experiment:
                 check_counters(method)
         if self.engine == "both" and draws.law == "epochs":
             raise InputError(
-                "engine.law = 'epochs' has no exact engine to be held against, which is that of rows drawn with "
-                "replacement; take law = 'rows', or kind = 'sample'."
+                " = 'epochs' has no exact engine to be held against, which is that of rows drawn with "
+                "replacement; take law = 'rows', or kind = 'sample'.",
+                "engine.law",
             )
 
     def _build_subspaces(self, value: Any) -> Subspaces:
         """The partition, resolved once for every run so that it is refused here if it does not fit."""
         if not isinstance(value, str | dict | None):
-            raise InputError(f'record.subspaces = {shown(value)} is not known; give "log_bins(8)" or index sets.')
-        with _renamed("subspaces", "record.subspaces"):
+            raise InputError(f' = {shown(value)} is not known; give "log_bins(8)" or index sets.', "record.subspaces")
+        with within("record.subspaces", (), alias="subspaces"):
             partition = from_spec(value)
             for method in self.runs.values():
                 time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
@@ -210,7 +210,7 @@ class Experiment:
         if value is None:
             return None
         if not isinstance(value, list):
-            raise InputError(f"record.snapshots = {shown(value)} is not a list; give steps such as [0, 100].")
+            raise InputError(f" = {shown(value)} is not a list; give steps such as [0, 100].", "record.snapshots")
         shortest = min(method.length for method in self.runs.values())
         return [check_count(f"record.snapshots[{j}]", s, low=0, high=shortest) for j, s in enumerate(value)] or None
 
@@ -239,7 +239,7 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
 def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tuple(PROBLEMS)) -> dict[str, Any]:
     """A plain copy of the tables with canonical kinds, absolute paths and the default method; `kinds` of problems."""
     if not isinstance(tree, Mapping):
-        raise InputError(f"experiment = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.")
+        raise InputError(f" = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.", "experiment")
     copy: dict[str, Any] = plain(tree, "")
     if "sweep" in copy:
         raise InputError("[sweep] makes many experiments of this one; run them with simlab sweep, or take it out.")
@@ -256,7 +256,7 @@ def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tu
     problem = copy["problem"]
     if kinds == tuple(PROBLEMS) and str(problem.get("kind")).lower().startswith("river"):
         raise InputError(
-            f"problem.kind = {brief(problem['kind'])} is a river valley; give the file to simlab run or sweep."
+            f" = {brief(problem['kind'])} is a river valley; give the file to simlab run or sweep.", "problem.kind"
         )
     problem["kind"] = kind_of(problem, "problem", kinds)
     if problem["kind"] == "data" and isinstance(problem.get("path"), str):
@@ -293,15 +293,3 @@ def _canonical_method(table: Any, path: str, folder: Path) -> None:
             _canonical_schedule(value, f"{where}.{key}", folder)
     for key, value in table.items():
         _canonical_schedule(value, f"{path}.{key}", folder)
-
-
-@contextmanager
-def _renamed(field: str, path: str) -> Iterator[None]:
-    """Refusals that speak of an engine's argument `field` speak of `path` instead."""
-    try:
-        with within(path, ()):
-            yield
-    except InputError as error:
-        message = str(error).removeprefix(f"{path}: ")
-        own = message.startswith(field)
-        raise InputError(f"{path}{message.removeprefix(field)}" if own else f"{path}: {message}") from None

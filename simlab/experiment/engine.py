@@ -39,7 +39,7 @@ def engine_table(value: Any) -> Table:
         value = {"kind": value}
     if not isinstance(value, dict):
         raise InputError(
-            f'engine = {shown(value)} is not known; give "exact", "sample" or "both", or a table [engine].'
+            f' = {shown(value)} is not known; give "exact", "sample" or "both", or a table [engine].', "engine"
         )
     table = {**value, "kind": kind_of({"kind": "sample", **value}, "engine", ENGINES)}
     if table["kind"] == "exact":

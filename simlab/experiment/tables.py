@@ -7,7 +7,6 @@ what may be left out. Every refusal names the TOML path ("schedule.peak", "metho
 from __future__ import annotations
 
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -55,7 +54,7 @@ def shown(value: object) -> str:
 def plain(value: Any, path: str, depth: int = 0) -> Any:
     """A deep copy of `value` as TOML and JSON know it: dict, list, str, bool, int, float; or an InputError."""
     if depth > DEEPEST:
-        raise InputError(f"{_short(path)} is nested more than {DEEPEST} levels deep; write it flatter.")
+        raise InputError(f" is nested more than {DEEPEST} levels deep; write it flatter.", _short(path))
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -64,12 +63,12 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
     if isinstance(value, int) and abs(value) > LARGEST:
-        raise InputError(f"{_short(path)} = {shown(value)} is beyond the range of numbers; give a smaller one.")
+        raise InputError(f" = {shown(value)} is beyond the range of numbers; give a smaller one.", _short(path))
     if isinstance(value, str | bool | int | float):
         return value
     path = _short(path)
     raise InputError(
-        f"{path} = {shown(value)} is a {type(value).__name__}; give a number, string, boolean, list or table."
+        f" = {shown(value)} is a {type(value).__name__}; give a number, string, boolean, list or table.", path
     )
 
 
@@ -82,7 +81,7 @@ def table_at(tree: Mapping[str, Any], key: str, path: str) -> Table:
     """The table `key` of `tree` (empty where there is none), or an InputError."""
     value = tree.get(key, {})
     if not isinstance(value, dict):
-        raise InputError(f"{path} = {shown(value)} is not a table; write [{path}] and its parameters below it.")
+        raise InputError(f" = {shown(value)} is not a table; write [{path}] and its parameters below it.", path)
     return value
 
 
@@ -97,7 +96,7 @@ def kind_of(table: Table, path: str, kinds: Collection[str]) -> str:
     """The canonical name of the table's kind; hyphens, underscores and case are equivalent."""
     kind = table.get("kind")
     if kind is None:
-        raise InputError(f"{path}.kind is missing; choose one of {', '.join(sorted(kinds))}.")
+        raise InputError(f" is missing; choose one of {', '.join(sorted(kinds))}.", f"{path}.kind")
     names = {spelling(name): name for name in kinds}
     if not isinstance(kind, str) or spelling(kind) not in names:
         raise unknown_name(f"{path}.kind", kind, kinds)
@@ -135,7 +134,7 @@ def call(
     for name, p in own.items():
         if p.default is inspect.Parameter.empty and name not in given:
             raise InputError(
-                f"{path}.{name} is missing{_of_kind(table, ' for')}; give {_wanted(_accepted(p.annotation))}."
+                f" is missing{_of_kind(table, ' for')}; give {_wanted(_accepted(p.annotation))}.", f"{path}.{name}"
             )
     for key, value in given.items():
         accepted = _accepted(own[key].annotation) if key in own else frozenset({float, int, str, list})
@@ -155,24 +154,23 @@ def _of_kind(table: Table, word: str = "") -> str:
 
 
 @contextmanager
-def within(path: str, names: Collection[str], given: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Refusals raised inside are located: prefixed by `path` where they begin with one of `names`, else "path: ".
+def within(
+    path: str, names: Collection[str], given: Mapping[str, Any] | None = None, alias: str = ""
+) -> Iterator[None]:
+    """Refusals raised inside are located (`InputError.within`): their fields are those of `path`, if among `names`.
 
     What a library raises about numbers (an overflow, a shape) is not quoted: the refusal names the values `given`.
     """
     try:
         yield
     except InputError as error:
-        message = str(error)
-        first = re.match(r"\w+", message)
-        joint = "." if first and first.group() in names else ": "
-        raise InputError(f"{path}{joint}{message}") from None
+        raise error.within(path, names, alias) from None
     except MemoryError:
-        raise InputError(f"{path}: this does not fit into memory; make it smaller.") from None
+        raise InputError(": this does not fit into memory; make it smaller.", path) from None
     except (ValueError, ArithmeticError):
         values = [f"{name} = {shown(value)}" for name, value in (given or {}).items() if name != "kind"]
         what = ", ".join(values[:6]) + (", .." if len(values) > 6 else "") or "these values"
-        raise InputError(f"{path}: {what} do not go together; check shapes and ranges.") from None
+        raise InputError(f": {what} do not go together; check shapes and ranges.", path) from None
 
 
 # -- types
@@ -219,10 +217,10 @@ def _check_type(value: Any, accepted: frozenset[type], path: str) -> None:
         fits = False
     if not fits:
         what = "is a table" if isinstance(value, dict) else "is not of the right type"
-        raise InputError(f"{path} = {shown(value)} {what}; give {_wanted(accepted)}.")
+        raise InputError(f" = {shown(value)} {what}; give {_wanted(accepted)}.", path)
     if isinstance(value, float) and int in accepted and float not in accepted:
         # A float passes for a whole number, 1e5 for 100000, if it is one.
         if not value.is_integer():
-            raise InputError(f"{path} = {shown(value)} is not of the right type; give {_wanted(accepted)}.")
+            raise InputError(f" = {shown(value)} is not of the right type; give {_wanted(accepted)}.", path)
         if accepted == {int}:
             check_count(path, value, low=0)

@@ -138,7 +138,7 @@ class RiverExperiment(Experiment):
         table = table_at(self._tree, "record", "record")
         check_keys(table, "record", RECORD[:2])
         for method in self.runs.values():
-            with within("record.steps", ()):
+            with within("record.steps", (), alias="record"):
                 record_steps(table.get("steps"), method.length)
         if self._built.straight is not None:
             self._source = self._built.straight.hill_problem()

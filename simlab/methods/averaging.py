@@ -86,7 +86,7 @@ def ema(inner: Method, decay: Number = 0.999, form: Form = "new", bias_corrected
     inner = check_inner(inner)
     alpha = fraction_schedule(decay, inner.length, "decay")
     if bias_corrected and alpha(0) == 1.0:
-        raise InputError("decay = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.")
+        raise InputError(" = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.", "decay")
     rho = corrected_weights(alpha) if bias_corrected else lambda start, stop: 1.0 - alpha.values(start, stop)
     expression = label(
         "ema", inner, decay=decay, form=None if form == "new" else form, bias_corrected=bias_corrected or None
@@ -162,12 +162,12 @@ def merge(inner: Method, steps: Sequence[int], weights: Sequence[float] | None =
     listed = enumerate(check_entries("steps", steps, "steps"))
     taken = [check_count(f"steps[{j}]", t, low=0, high=inner.length) for j, t in listed]
     if not taken or any(b <= a for a, b in itertools.pairwise(taken)):
-        raise InputError(f"steps = {brief(taken)} must hold increasing steps, at least one; sort them.")
+        raise InputError(f" = {brief(taken)} must hold increasing steps, at least one; sort them.", "steps")
     amount: FloatArray = np.ones(len(taken)) if weights is None else check_array("weights", weights, length=len(taken))
     partial = np.cumsum(amount)
     if np.any(np.abs(partial) <= 1e-12 * np.abs(amount).sum()):
         raise InputError(
-            "weights have a partial sum of zero, which leaves no merge at that step; reorder or change them."
+            " have a partial sum of zero, which leaves no merge at that step; reorder or change them.", "weights"
         )
     newest = dict(zip(taken, amount / partial, strict=True))
 
@@ -193,6 +193,8 @@ def merge_weights(decay: npt.ArrayLike) -> FloatArray:
     """
     w: Any = check_array("decay", decay, low=0.0)
     if w[0] > 1.0 or np.any(np.diff(w) > 0.0):
-        raise InputError("decay must start at most at 1 and never increase; normalise it by the stable learning rate.")
+        raise InputError(
+            " must start at most at 1 and never increase; normalise it by the stable learning rate.", "decay"
+        )
     weights: FloatArray = np.concatenate([[1.0 - w[0]], w[:-1] - w[1:], w[-1:]])
     return weights

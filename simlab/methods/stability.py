@@ -70,7 +70,7 @@ def frozen_stability(method: Method, problem: DiagonalProblem, step: int | None 
     """
     if not isinstance(problem, DiagonalProblem):
         raise InputError(
-            f"problem is {type(problem).__name__}; stability needs a problem with independent coordinates."
+            f" is {type(problem).__name__}; stability needs a problem with independent coordinates.", "problem"
         )
     modes = problem.modes()
     at = _worst_step(method, modes) if step is None else check_count("step", step, low=0, high=method.length - 1)

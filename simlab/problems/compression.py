@@ -42,9 +42,11 @@ def compressed(
     tolerance = check_number("tolerance", tolerance, low=1e-13, high=0.1)
     wanted = from_spec(subspaces)
     if method is not None and not isinstance(method, Dynamics):
-        raise InputError(f"method = {brief(method)} is not a method; give the one that will run, methods.sgd(lr), say.")
+        raise InputError(
+            f" = {brief(method)} is not a method; give the one that will run, methods.sgd(lr), say.", "method"
+        )
     if wanted.expression == "effective()" and method is None:
-        raise InputError("subspaces = effective() depends on the schedule; give compress(method=...) as well.")
+        raise InputError(" = effective() depends on the schedule; give compress(method=...) as well.", "subspaces")
     training_time = method.learning_rate.total() if method is not None else 0.0
     boundaries = wanted.boundaries(problem.dim, problem.count_at_least, training_time)
     tests = method.test_functions() if method is not None else None

@@ -215,7 +215,8 @@ class Sweep:
             return make(number)
         except InputError as error:
             about = self._about(number, make, str(error))
-            raise InputError(f"{error} (in the cell {', '.join(about)})" if about else str(error)) from None
+            cell = f" (in the cell {', '.join(about)})" if about else ""
+            raise InputError(error.said + cell, error.field) from None
 
     def _checked(self, cell: Cell, make: Callable[[Cell], Any]) -> Any:
         """make(cell), named as by `_named`."""
@@ -258,7 +259,7 @@ class Sweep:
                 components.add(self.family.components(self, source))
                 checked.add((cell.problem, cell.engine))
             if length not in steps:
-                with within("record.steps", ()):
+                with within("record.steps", (), alias="record"):
                     steps[length] = self._checked(cell, lambda c: record_steps(self.record, c.method.length))
             if self.engine == "sample":
                 self._checked(cell, lambda c: check_counters(c.method))

@@ -221,7 +221,7 @@ def test_a_diverging_run_is_a_result_and_warned_of(tmp_path):
         (CURVED.replace("replicas = 64", "replicas = 0"), "engine.replicas = 0"),
         (CURVED.replace("replicas = 64", "quantiles = [1.5]"), "engine.quantiles = 1.5"),
         (CURVED.replace("noise = 2.0", "noise = 2.0\nnoise_floor = 1.0"), 'belongs to noise_kind = "loss"'),
-        (STRAIGHT.replace('steps = "linear"', "steps = [5, 301]"), "record.steps: record goes from 5 to 301"),
+        (STRAIGHT.replace('steps = "linear"', "steps = [5, 301]"), "record.steps goes from 5 to 301"),
         (STRAIGHT.replace('steps = "linear"', 'subspaces = "modes(31)"'), "record.subspaces"),
         (EMBEDDED.replace('kind = "river-curved"', 'kind = "river-straight"'), "problem.valley.kind: 'river-straight'"),
         (EMBEDDED.replace("[problem.valley]", "[problem.valleys]"), "problem.valley is missing"),
