@@ -178,11 +178,13 @@ def test_a_refusal_carries_its_field():
     wrap = [{"kind": "ema", "decay": 2.0}]
     tree = {"problem": {"kind": "isotropic", "dim": 3}, "method": {"kind": "sgd", "wrap": wrap},
             "schedule": {"kind": "constant", "steps": 5, "peak": 0.1}}  # fmt: skip
+    valley = {"kind": "river-straight", "hills": [1.0, -1.0], "slope": 0.1}
     for changes, field in (
         ({}, "method.wrap[0].decay"),
         ({"problem": {"kind": "isotropic", "dim": 0}}, "problem.dim"),
         ({"method": {"kind": "sgd"}, "record": {"steps": [6]}}, "record.steps"),
         ({"method": {"kind": "sgd"}, "record": {"subspaces": "log_bins(x)"}}, "record.subspaces"),
+        ({"method": {"kind": "sgd"}, "problem": valley}, "problem.hills[1]"),
     ):
         with pytest.raises(sl.InputError) as caught:
             sl.Experiment.from_dict({**tree, **changes})

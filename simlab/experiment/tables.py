@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from numbers import Real
+from os import PathLike
 from typing import Any, Literal, Union
 
 import numpy as np
@@ -23,7 +24,7 @@ from simlab.schedules import Schedule
 from simlab.schedules.cooldowns import COOLDOWNS
 from simlab.schedules.registry import spelling
 
-__all__ = ["Table", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
+__all__ = ["Table", "arguments", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
 
 Table = dict[str, Any]
 
@@ -105,8 +106,13 @@ def kind_of(table: Table, path: str, kinds: Collection[str]) -> str:
 
 @cache
 def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a builder by name, annotations evaluated."""
-    return inspect.signature(function, eval_str=True).parameters
+    """The parameters of a builder by name, annotations evaluated (what it returns may not be imported yet)."""
+    made = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+    known = getattr(inspect.unwrap(made), "__globals__", {})
+    return {
+        name: p.replace(annotation=eval(p.annotation, known) if isinstance(p.annotation, str) else p.annotation)
+        for name, p in inspect.signature(function).parameters.items()
+    }
 
 
 def call(
@@ -121,11 +127,33 @@ def call(
     `injected` are the parameters that do not come from the table; `nested` makes the schedule of a table in the place
     of a number, where the builder accepts a schedule.
     """
+    given = _checked(function, table, path, injected, nested)
+    with within(path, parameters(function), given):
+        return function(**injected, **given)
+
+
+def arguments(function: Callable[..., Any], table: Table, path: str, withheld: Collection[str]) -> dict[str, Any]:
+    """The arguments of a function that a table gives, checked as by `call`, and the defaults of all others.
+
+    `withheld` are parameters that are none of the table's.
+    """
+    given = _checked(function, table, path, withheld, None)
+    return {name: given.get(name, p.default) for name, p in parameters(function).items() if name not in withheld}
+
+
+def _checked(
+    function: Callable[..., Any],
+    table: Table,
+    path: str,
+    elsewhere: Collection[str],
+    nested: Callable[[Table, str], Schedule] | None,
+) -> dict[str, Any]:
+    """The table without its kind, keys and types as the function wants them, schedules made."""
     given = {key: value for key, value in table.items() if key != "kind"}
     schema = parameters(function)
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in schema.values())
     own = {
-        name: p for name, p in schema.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and name not in injected
+        name: p for name, p in schema.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and name not in elsewhere
     }
     known = {*own, *(_SHAPED if open_ended else ())}
     for key in given:
@@ -133,9 +161,8 @@ def call(
             raise unknown_name(f"parameter of {path}{_of_kind(table)}", key, known)
     for name, p in own.items():
         if p.default is inspect.Parameter.empty and name not in given:
-            raise InputError(
-                f" is missing{_of_kind(table, ' for')}; give {_wanted(_accepted(p.annotation))}.", f"{path}.{name}"
-            )
+            wanted = _wanted(_accepted(p.annotation))
+            raise InputError(f" is missing{_of_kind(table, ' for')}; give {wanted}.", f"{path}.{name}")
     for key, value in given.items():
         accepted = _accepted(own[key].annotation) if key in own else frozenset({float, int, str, list})
         where = f"{path}.{key}"
@@ -143,8 +170,7 @@ def call(
             given[key] = nested(value, where)
         else:
             _check_type(value, accepted, where)
-    with within(path, schema, given):
-        return function(**injected, **given)
+    return given
 
 
 def _of_kind(table: Table, word: str = "") -> str:
@@ -188,7 +214,7 @@ def _accepted(hint: Any) -> frozenset[type]:
         return frozenset().union(*(_accepted(part) for part in typing.get_args(hint)))
     if typing.get_origin(hint) is Literal:
         return frozenset({str})
-    if hint is type(None):
+    if hint is type(None) or hint == PathLike[str]:
         return frozenset()
     if hint in (bool, str, Schedule):
         return frozenset({hint})

@@ -288,7 +288,7 @@ def test_refusals(axes, tables, said):
 
 
 def test_nothing_runs_and_nothing_is_written_before_all_cells_are_checked(tmp_path, monkeypatch):
-    monkeypatch.setattr("simlab.sweeps.risks.exact_results", lambda *a, **k: pytest.fail("it ran"))
+    monkeypatch.setattr("simlab.engines.exact.exact_results", lambda *a, **k: pytest.fail("it ran"))
     with pytest.raises(sl.InputError, match=r"^problem\.dim = -1 .*\(in the cell problem\.dim=-1\)"):
         sl.sweep(TABLES, {"problem.dim": [5, 6, -1]}, store=tmp_path / "store", progress=False)
     assert not list(tmp_path.iterdir())

@@ -58,7 +58,7 @@ def test_the_order_of_the_blocks_changes_no_byte(whole, tmp_path, monkeypatch):
 
 def test_a_finished_sweep_is_not_computed_again(whole, tmp_path, monkeypatch):
     before = data_of(whole), entries_of(whole)
-    monkeypatch.setattr("simlab.sweeps.risks.exact_results", lambda *a, **k: pytest.fail("it ran"))
+    monkeypatch.setattr("simlab.engines.exact.exact_results", lambda *a, **k: pytest.fail("it ran"))
     said = []
     report = swept(whole, announce=said.append)
     assert str(report) == "computed 0, reused 24; 4 diverged, 20 done"

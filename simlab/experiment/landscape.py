@@ -27,6 +27,9 @@ class Valley(NamedTuple):
     ground: StraightValley | Landscape
     noise: Noise
 
+    def __repr__(self) -> str:
+        return repr(self.ground)
+
     @property
     def straight(self) -> StraightValley | None:
         """The valley, where the exact engine can run it."""
