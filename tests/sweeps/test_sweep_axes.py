@@ -270,7 +270,7 @@ REFUSALS = [
     ({"schedule.peak": [0.1, float("nan")]}, {}, "(in the cell schedule.peak=nan)"),
     ({"schedule.cooldown": [4, 80]}, {}, "(in the cell schedule.cooldown=80)"),
     ({"schedule.kind": ["wsd", "cosine"], "schedule.cooldown": [4]}, {}, "(in the cell schedule.kind=cosine, sched"),
-    ({"schedule.steps": [40, 30]}, {"record": {"steps": [0, 35]}}, "record goes from 0 to 35; give steps be"),
+    ({"schedule.steps": [40, 30]}, {"record": {"steps": [0, 35]}}, "record.steps goes from 0 to 35; give steps be"),
     ({"problem.dim": [12, 6]}, {"record": {"subspaces": {"few": [1, 8]}}}, "index 8 is beyond the 6 modes of"),
     ({"problem.compress": [True, "yes"]}, {}, "(in the cell problem.compress=yes)"),
     ({"problem.compress": [1e-9, -1.0]}, {}, "(in the cell problem.compress=-1.0)"),
