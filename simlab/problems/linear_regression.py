@@ -76,11 +76,11 @@ class LinearRegression(Immutable):
         error = per_mode("initial_error", initial_error, n)
         count = np.ones(n) if multiplicity is None else check_array("multiplicity", multiplicity, length=n, low=0.0)
         if np.any(count <= 0.0):
-            raise InputError("multiplicity holds a zero; leave that eigenvalue out, or count it at least once.")
+            raise InputError(" holds a zero; leave that eigenvalue out, or count it at least once.", "multiplicity")
         kurt = per_mode("kurtosis", kurtosis, n)
         if np.any(kurt < 1.0):
             raise InputError(
-                f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3."
+                f" = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.", "kurtosis"
             )
         lam, error, count, kurt = sort_descending(lam, error, count, kurt)
         self._set(noise_variance, kurt if np.any(kurt != kurt[0]) else float(kurt[0]))
@@ -105,7 +105,7 @@ class LinearRegression(Immutable):
     ) -> None:
         if start is None or stop is None:
             if not count.sum() <= MOST_MODES:
-                raise InputError(f"multiplicity sums to {count.sum():g} modes; give at most {MOST_MODES:g}.")
+                raise InputError(f" sums to {count.sum():g} modes; give at most {MOST_MODES:g}.", "multiplicity")
             stop = np.round(np.cumsum(count)).astype(np.int64)
             start = np.concatenate([[0], stop[:-1]]).astype(np.int64)
         self._nodes = (frozen(lam), frozen(signal), frozen(count), start, stop)
@@ -215,15 +215,18 @@ class LinearRegression(Immutable):
 
     @door
     def compress(
-        self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Dynamics | None = None
+        self,
+        tolerance: float = 1e-10,
+        subspaces: Subspaces | str | None = None,
+        method: Dynamics | Sequence[Dynamics] | None = None,
     ) -> LinearRegression:
         """The same problem on few weighted nodes. The risk of each subspace is right to `tolerance`, relative to itself
         as long as it is above 1e-12 of what it was at its largest, and to `tolerance` times that below.
 
         Sums over modes become Gauss rules (see `simlab.quadrature`), so that a run's cost stops depending on dim. No
         node straddles a boundary of `subspaces`. Without `method` the rule is made for dynamics that decay without
-        oscillation (SGD and averages of it); give the method for momentum, whose modes oscillate, and for `effective`
-        subspaces.
+        oscillation (SGD and averages of it); give the method, or all that will run, for momentum, whose modes
+        oscillate, and for `effective` subspaces.
 
         Raises InputError for a kurtosis that differs between coordinates, and where the tolerance asks for more nodes
         than are sensible.
@@ -232,7 +235,7 @@ class LinearRegression(Immutable):
 
         if not isinstance(self._kurtosis, float):
             remedy = "compress a problem with one number for all"
-            raise InputError(f"kurtosis differs between coordinates, which nodes cannot stand for; {remedy}.")
+            raise InputError(f" differs between coordinates, which nodes cannot stand for; {remedy}.", "kurtosis")
         nodes = compressed(self, self._family, tolerance, subspaces, method)
         new = LinearRegression.__new__(LinearRegression)
         new._set(self._noise, self._kurtosis, None)
@@ -293,7 +296,7 @@ class LinearRegression(Immutable):
         dim, rate = check_count("dim", dim, high=MOST_MODES), check_number("rate", rate, low=0.0, open_low=True)
         if rate * (dim - 1) > 690.0:
             raise InputError(
-                f"dim = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}."
+                f" = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}.", "dim"
             )
         eigenvalue = Exponential(rate)
         signal = _signal(eigenvalue, initial_error, source)
@@ -371,7 +374,7 @@ class LinearRegression(Immutable):
         """
         p = positive_eigenvalues(probabilities)
         if p.sum() > 1.0 + 1e-12:
-            raise InputError(f"probabilities sum to {p.sum():g}; give probabilities that sum to at most 1.")
+            raise InputError(f" sum to {p.sum():g}; give probabilities that sum to at most 1.", "probabilities")
         size, error = per_mode("scale", scale, p.size), per_mode("initial_error", initial_error, p.size)
         order = np.argsort(-p * size**2, kind="stable")
         self = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])
