@@ -21,6 +21,7 @@ __all__ = [
     "frozen",
     "per_mode",
     "positive_eigenvalues",
+    "refrozen",
     "sort_descending",
 ]
 
@@ -128,16 +129,30 @@ def frozen(array: FloatArray) -> FloatArray:
 
 
 class Immutable:
-    """Problems that come out of a pickle, or a deep copy, with arrays that are read-only again."""
+    """Problems of eigenvalues, immutable: those that come out of a pickle, or a deep copy, are read-only again."""
+
+    eigenvalues: Any
+
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
+        """#{i : lam_i >= threshold} for each of many thresholds, shape of `thresholds`."""
+        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
+
+    def count_at_least(self, threshold: float) -> int:
+        """#{i : lam_i >= threshold}."""
+        return int(self.counts_at_least(np.array([threshold]))[0])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({name: _refrozen(value) for name, value in state.items()})
+        self.__dict__.update({name: refrozen(value) for name, value in state.items()})
 
 
-def _refrozen(value: Any) -> Any:
+def refrozen(value: Any) -> Any:
+    """An array, or a tuple of arrays, read-only; anything else as it is."""
     if isinstance(value, np.ndarray):
         return frozen(value)
-    return tuple(map(_refrozen, value)) if type(value) is tuple else value
+    if isinstance(value, tuple):
+        parts = map(refrozen, value)
+        return value._make(parts) if hasattr(value, "_make") else tuple(parts)
+    return value
 
 
 def sort_descending(eigenvalues: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:

@@ -56,14 +56,6 @@ class NoisyQuadratic(Immutable):
         """Number of modes d."""
         return int(self.eigenvalues.size)
 
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
-
-    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
-        """The same for many thresholds, shape of `thresholds`."""
-        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
-
     def modes(self) -> Modes:
         """The nodes as the engines take them: additive noise is drive lam_i c_i with no coupling."""
         lam = self.eigenvalues
