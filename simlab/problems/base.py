@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from simlab.errors import InputError, brief, check_array, check_number
 from simlab.spectra import unit_of
 
 __all__ = [
+    "PROBLEMS",
     "DiagonalProblem",
     "Immutable",
     "Modes",
@@ -21,6 +22,7 @@ __all__ = [
     "frozen",
     "per_mode",
     "positive_eigenvalues",
+    "problem",
     "refrozen",
     "sort_descending",
 ]
@@ -119,6 +121,22 @@ class DiagonalProblem(Protocol):
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance."""
         ...
+
+
+PROBLEMS: dict[str, Callable[..., Any]] = {}
+"""Kind -> what makes a problem of it, filled by the decorator `problem`; its signature is the schema of a table."""
+
+P = TypeVar("P", bound=type)
+
+
+def problem(kind: str, *builders: str) -> Callable[[P], P]:
+    """Enter a class of problems under `kind`, and those of its class methods that make one under their names."""
+
+    def enter(cls: P) -> P:
+        PROBLEMS.update({kind: cls, **{name: getattr(cls, name) for name in builders}})
+        return cls
+
+    return enter
 
 
 def frozen(array: FloatArray) -> FloatArray:

@@ -18,6 +18,7 @@ from simlab.problems.base import (
     frozen,
     per_mode,
     positive_eigenvalues,
+    problem,
     refrozen,
     sort_descending,
 )
@@ -49,6 +50,9 @@ MOST_MODES = 10**18
 """Modes of one problem: their indices, and the sum of two of these, are int64."""
 
 
+@problem(
+    "eigenvalues", "exponential", "isotropic", "logarithmic", "marchenko_pastur", "one_hot", "power_law", "two_level"
+)
 class LinearRegression(Immutable):
     """y = <w*, x> + eps with x = sum_i sqrt(lam_i) xi_i e_i, xi_i independent of mean 0, variance 1, fourth moment
     kurtosis.

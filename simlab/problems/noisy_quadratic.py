@@ -15,6 +15,7 @@ from simlab.problems.base import (
     frozen,
     per_mode,
     positive_eigenvalues,
+    problem,
     sort_descending,
 )
 from simlab.spectra import unit_of
@@ -25,6 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+@problem("noisy_quadratic")
 class NoisyQuadratic(Immutable):
     """L(w) = 1/2 sum_i lam_i (w - w*)_i^2 with gradient noise of variance c_i / B, independent of w.
 
