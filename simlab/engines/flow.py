@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simlab.engines.descent import descend
 from simlab.errors import InputError, check_array, check_count, check_number
-from simlab.methods.base import Coefficients, arrays, lr_schedule, record
+from simlab.methods.base import Coefficients, Steps, arrays, lr_schedule, record
 from simlab.methods.gradient import sgd
 from simlab.river import noise as noises
 from simlab.river.landscapes import Landscape, Split
@@ -97,17 +97,15 @@ class _Finely(sgd):
 
     def check(self) -> None:
         self._keep(length=self.lr.length * self.n)
-        self._keep(learning_rate=from_array(self._rates(0, self.length)))
+        self._keep(learning_rate=from_array(self._rates(np.arange(self.length))))
 
     @property
     def expression(self) -> str:
         return f"sgd({self.lr!r}) in {self.n} substeps"
 
-    def _rates(self, i: int, j: int) -> FloatArray:
-        first, last = i // self.n, -(-j // self.n)
-        every = np.repeat(self.lr.values(first, last) / self.n, self.n)
-        out: FloatArray = every[i - first * self.n : j - first * self.n]
-        return out
+    def _rates(self, t: Steps) -> FloatArray:
+        rates: FloatArray = self.lr(t // self.n) / self.n
+        return rates
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        return arrays(j - i, [[1.0]], [self._rates(i, j)], [1.0])
+    def recursion(self, t: Steps) -> Coefficients:
+        return arrays(t.size, [[1.0]], [self._rates(t)], [1.0])

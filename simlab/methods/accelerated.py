@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_fraction, check_number
-from simlab.methods.base import Coefficients, Number, Rated, arrays, method
+from simlab.methods.base import Coefficients, Number, Rated, Steps, arrays, method
 from simlab.methods.weights import newest_share
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule, as_schedule
@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+APART = np.array([[1.0, 0.0], [-1.0, 1.0]])
+"""Coordinates (x, v - x) of a method in which x and v move towards each other."""
 
 
 class AsgdParameters(TypedDict):
@@ -66,11 +68,21 @@ class asgd(Rated):
             check_fraction("alpha", self.alpha)
         self._schedules["gamma"] = _following(self.lr, "gamma", self.gamma)
 
-    def recursion(self, i: int, j: int) -> Coefficients:
+    def recursion(self, t: Steps) -> Coefficients:
         beta = self.beta
         alpha = 1.0 / (1.0 + beta) if self.alpha is None else float(self.alpha)
         M = [[alpha, 1.0 - alpha], [beta * alpha, beta * (1.0 - alpha) + 1.0 - beta]]
-        return arrays(j - i, M, [self.at("lr", i, j), self.at("gamma", i, j)], [alpha, 1.0 - alpha])
+        return arrays(t.size, M, [self.at("lr", t), self.at("gamma", t)], [alpha, 1.0 - alpha])
+
+    def increments(self, t: Steps) -> Coefficients:
+        _, b, c = self.recursion(t)
+        alpha, far = c[0] if t.size else (1.0, 0.0)
+        back = self.beta * alpha
+        return Coefficients(arrays(t.size, [[-far, far], [back, -back]], [0.0, 0.0], [0.0, 0.0]).M, b, c)
+
+    @property
+    def basis(self) -> FloatArray:
+        return APART
 
 
 def _following(lr: Schedule, field: str, long: Number) -> Schedule:
@@ -165,13 +177,23 @@ class acc_sgd(Rated):
                 f" = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}.", "xi"
             )
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        lr, kappa, s = self.at("lr", i, j), self.kappa, self.small_const
+    def recursion(self, t: Steps) -> Coefficients:
+        lr, kappa, s = self.at("lr", t), self.kappa, self.small_const
         a = 1.0 - s**2 * self.xi / kappa
         theta = s / (s + 1.0 - a)
         M = [[theta + (1.0 - theta) * (1.0 - a), (1.0 - theta) * a], [1.0 - a, a]]
         push, far = theta + (1.0 - theta) * (1.0 - a) * kappa / s, (1.0 - a) * kappa / s
-        return arrays(j - i, M, [lr * push, lr * far], [1.0, 0.0])
+        return arrays(t.size, M, [lr * push, lr * far], [1.0, 0.0])
+
+    def increments(self, t: Steps) -> Coefficients:
+        _, b, c = self.recursion(t)
+        back = self.small_const**2 * self.xi / self.kappa  # 1 - a
+        far = back / (self.small_const + back) * (1.0 - back)
+        return Coefficients(arrays(t.size, [[-far, far], [back, -back]], [0.0, 0.0], [0.0, 0.0]).M, b, c)
+
+    @property
+    def basis(self) -> FloatArray:
+        return APART
 
 
 @method
@@ -190,11 +212,11 @@ class acsgd(Rated):
     def check(self) -> None:
         self._schedules["alpha"] = _following(self.lr, "alpha", self.alpha)
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        n = np.arange(i, j, dtype=np.float64)
+    def recursion(self, t: Steps) -> Coefficients:
+        n = t.astype(np.float64)
         share = n / (n + 1.0)
-        b = [self.at("lr", i, j), self.at("alpha", i, j) * (n + 1.0)]
-        return arrays(j - i, [[share, 1.0 - share], [0.0, 1.0]], b, [share, 1.0 - share])
+        b = [self.at("lr", t), self.at("alpha", t) * (n + 1.0)]
+        return arrays(t.size, [[share, 1.0 - share], [0.0, 1.0]], b, [share, 1.0 - share])
 
 
 @method
@@ -217,9 +239,9 @@ class schedule_free(Rated):
     def check(self) -> None:
         self._keep(_share=newest_share(self.lr, check_number("power", self.power, low=0.0)))
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        lr, beta, ck = self.at("lr", i, j), self.at("beta", i, j), self._share(i, j)
-        return arrays(j - i, [[1.0, 0.0], [ck, 1.0 - ck]], [lr, ck * lr], [1.0 - beta, beta])
+    def recursion(self, t: Steps) -> Coefficients:
+        lr, beta, ck = self.at("lr", t), self.at("beta", t), self._share(t)
+        return arrays(t.size, [[1.0, 0.0], [ck, 1.0 - ck]], [lr, ck * lr], [1.0 - beta, beta])
 
 
 @method
@@ -246,8 +268,8 @@ class dana(Rated):
         delta = check_number("delta", self.delta, low=0.0, open_low=True)
         self._keep(delta=delta, g1=check_number("g1", self.g1, low=0.0))
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        t = np.arange(i, j, dtype=np.float64)
-        keep, push = t / (self.delta + t), self.g3 * (1.0 + t) ** -self.decay
-        b = [self.at("lr", i, j) + push * self.g1, -self.g1]
-        return arrays(j - i, [[1.0, -push * keep], [0.0, keep]], b, [1.0, 0.0])
+    def recursion(self, t: Steps) -> Coefficients:
+        s = t.astype(np.float64)
+        keep, push = s / (self.delta + s), self.g3 * (1.0 + s) ** -self.decay
+        b = [self.at("lr", t) + push * self.g1, -self.g1]
+        return arrays(t.size, [[1.0, -push * keep], [0.0, keep]], b, [1.0, 0.0])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
-from simlab.methods.base import Coefficients, Number, Wrapper, fraction_schedule, method
+from simlab.methods.base import Coefficients, Number, Steps, Wrapper, fraction_schedule, method
 from simlab.methods.weights import corrected_weights
 
 __all__ = ["average", "ema", "merge", "merge_weights", "polynomial_average", "tail_average"]
@@ -31,8 +31,8 @@ class _Average(Wrapper):
     form: Form = "new"
     tacit: ClassVar = ("form", "bias_corrected")
 
-    def rho(self, i: int, j: int) -> FloatArray:
-        """The weight of the newest iterate at the steps i .. j - 1."""
+    def rho(self, t: Steps) -> FloatArray:
+        """The weight of the newest iterate at the steps t."""
         raise NotImplementedError
 
     def __post_init__(self) -> None:
@@ -42,16 +42,24 @@ class _Average(Wrapper):
         z0 = self.inner.z0
         self._keep(z0=np.append(z0, float(self.inner.readout(0, 1)[0] @ z0)))
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        wide, k, rho = self.widened(i, j), self.inner.state_size, self.rho(i, j)
+    def recursion(self, t: Steps) -> Coefficients:
+        return self._appended(t, self.inner.recursion(t), 1.0)
+
+    def increments(self, t: Steps) -> Coefficients:
+        return self._appended(t, self.inner.increments(t), 0.0)
+
+    def _appended(self, t: Steps, inner: Coefficients, one: float) -> Coefficients:
+        """The arrays of the inner method, of M (one = 1) or of M - 1 (one = 0), with the average."""
+        wide, k, rho = self.widened(inner), self.inner.state_size, self.rho(t)
         M, b, _ = wide
-        M[:, k, k] = 1.0 - rho
+        M[:, k, k] = one - rho
         if self.form == "new":
-            o = self.inner.readout(i + 1, j + 1)
-            M[:, k, :k] = rho[:, None] * np.einsum("ti,tij->tj", o, M[:, :k, :k])
+            o = self.inner.outlook(t + 1)
+            moved = np.einsum("ti,tij->tj", o, M[:, :k, :k])
+            M[:, k, :k] = rho[:, None] * (moved if one else moved + o)
             b[:, k] = rho * np.einsum("ti,ti->t", o, b[:, :k])
         else:
-            M[:, k, :k] = rho[:, None] * self.inner.readout(i, j)
+            M[:, k, :k] = rho[:, None] * self.inner.outlook(t)
         return wide
 
 
@@ -78,8 +86,8 @@ class ema(_Average):
         if self.bias_corrected:
             self._keep(_corrected=corrected_weights(alpha))
 
-    def rho(self, i: int, j: int) -> FloatArray:
-        weights: FloatArray = self._corrected(i, j) if self.bias_corrected else 1.0 - self.at("decay", i, j)
+    def rho(self, t: Steps) -> FloatArray:
+        weights: FloatArray = self._corrected(t) if self.bias_corrected else 1.0 - self.at("decay", t)
         return weights
 
 
@@ -96,8 +104,11 @@ class average(_Average):
     def check(self) -> None:
         check_count("start", self.start, low=0, high=self.length)
 
-    def rho(self, i: int, j: int) -> FloatArray:
-        return _uniform(i, j, int(self.start), self.form)
+    def rho(self, t: Steps) -> FloatArray:
+        return _uniform(t, int(self.start), self.form)
+
+    def breaks(self, t: int) -> int:
+        return _begins(t, int(self.start), super().breaks(t))
 
 
 @method
@@ -109,23 +120,33 @@ class tail_average(_Average):
 
     window: float = 0.5
     form: Form = "new"
-    _last: ClassVar[int]
+    _first: ClassVar[int]
 
     def check(self) -> None:
         if isinstance(self.window, float) and self.window <= 1.0:
             last = max(1, round(check_number("window", self.window, low=0.0) * self.length))
         else:
             last = check_count("window", self.window, high=self.length)
-        self._keep(_last=last)
+        self._keep(_first=self.length - last + (1 if self.form == "new" else 0))
 
-    def rho(self, i: int, j: int) -> FloatArray:
-        return _uniform(i, j, self.length - self._last + (1 if self.form == "new" else 0), self.form)
+    def rho(self, t: Steps) -> FloatArray:
+        return _uniform(t, self._first, self.form)
+
+    def breaks(self, t: int) -> int:
+        return _begins(t, self._first, super().breaks(t))
 
 
-def _uniform(i: int, j: int, first: int, form: Form) -> FloatArray:
+def _begins(t: int, first: int, otherwise: int) -> int:
+    """`otherwise`, or if it comes before and after t, the step from which on an average of the iterates from `first`
+    on has a weight that varies.
+    """
+    return min([otherwise, *(step for step in (first - 1, first) if step > t)])
+
+
+def _uniform(t: Steps, first: int, form: Form) -> FloatArray:
     """rho_t = 1 / (number of iterates averaged after the step), 1 before the average begins."""
     lead = 2 if form == "new" else 1
-    weights: FloatArray = 1.0 / np.maximum(np.arange(i, j, dtype=np.float64) + (lead - first), 1.0)
+    weights: FloatArray = 1.0 / np.maximum(t.astype(np.float64) + (lead - first), 1.0)
     return weights
 
 
@@ -142,8 +163,8 @@ class polynomial_average(_Average):
     def check(self) -> None:
         self._keep(power=check_number("power", self.power, low=0.0))
 
-    def rho(self, i: int, j: int) -> FloatArray:
-        weights: FloatArray = (self.power + 1.0) / (np.arange(i, j, dtype=np.float64) + 1.0 + self.power)
+    def rho(self, t: Steps) -> FloatArray:
+        weights: FloatArray = (self.power + 1.0) / (t.astype(np.float64) + 1.0 + self.power)
         return weights
 
 
@@ -175,13 +196,15 @@ class merge(_Average):
         self._keep(steps=taken, weights=None if given is None else [float(a) for a in amount])
         self._keep(_newest=dict(zip(taken, amount / partial, strict=True)))
 
-    def rho(self, i: int, j: int) -> FloatArray:
-        out = np.zeros(j - i)
-        out[: max(0, self.steps[0] - i)] = 1.0
-        for t, share in self._newest.items():
-            if i <= t - 1 < j:
-                out[t - 1 - i] = share
+    def rho(self, t: Steps) -> FloatArray:
+        out = np.where(t < self.steps[0], 1.0, 0.0)
+        for taken, share in self._newest.items():
+            out[t == taken - 1] = share
         return out
+
+    def breaks(self, t: int) -> int:
+        edges = [step for taken in self.steps for step in (taken - 1, taken) if step > t]
+        return min([super().breaks(t), *edges])
 
 
 @door

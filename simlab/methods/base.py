@@ -27,6 +27,8 @@ from simlab.errors import InputError, brief, check_kind, check_number
 from simlab.methods.response import response_tests
 from simlab.schedules import Schedule, as_schedule, from_array
 from simlab.schedules.extremes import shortened
+from simlab.schedules.kinks import Stretch, next_kink
+from simlab.schedules.nodes import evaluate
 
 __all__ = [
     "METHODS",
@@ -34,6 +36,7 @@ __all__ = [
     "Method",
     "Number",
     "Rated",
+    "Steps",
     "Wrapper",
     "arrays",
     "batch_of",
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+Steps = npt.NDArray[np.int64]
 Number = float | Schedule
 """What a hyper-parameter may be: one number, or a schedule as long as that of the learning rate."""
 
@@ -97,13 +101,41 @@ class Method:
     """o, where it is the same at every step."""
     _schedules: dict[str, Schedule]
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        """M, b, c of the steps i .. j - 1, in whatever memory."""
+    def recursion(self, t: Steps) -> Coefficients:
+        """M, b, c of the steps t, any increasing ones, in whatever memory."""
         raise NotImplementedError
 
-    def outlook(self, i: int, j: int) -> FloatArray:
-        """o (j - i, k) of the iterates i .. j - 1, in whatever memory."""
-        return np.broadcast_to(self.iterate, (j - i, self.iterate.size))
+    def increments(self, t: Steps) -> Coefficients:
+        """M - 1, b, c of the steps t: for a run of 10^12 steps M itself, rounded, would say too little.
+
+        A method whose M has an entry 1 - x gives - x here.
+        """
+        M, b, c = self.recursion(t)
+        return Coefficients(M - np.eye(self.state_size), b, c)
+
+    def outlook(self, t: Steps) -> FloatArray:
+        """o (t.size, k) of the iterates t, in whatever memory."""
+        return np.broadcast_to(self.iterate, (t.size, self.iterate.size))
+
+    def breaks(self, t: int) -> int:
+        """The first step after t where the method itself, schedules apart, goes on in another way; else its length."""
+        return self.length
+
+    def next_kink(self, t: int) -> int:
+        """The first step after t where its arrays stop being smooth in the step, or its length."""
+        return min([self.breaks(t), *(next_kink(schedule.plan, t) for schedule in self._varying())])
+
+    def stretch(self, t: int) -> Stretch | None:
+        """The periodic stretch that begins at step t, or None."""
+        return None
+
+    def _varying(self) -> list[Schedule]:
+        return [*self._schedules.values(), *([self.batch] if isinstance(self.batch, Schedule) else [])]
+
+    @property
+    def basis(self) -> FloatArray:
+        """Q (k, k): in the coordinates Q z no mode of the method is the difference of two that nearly cancel."""
+        return np.eye(self.state_size)
 
     def rescale(self, factor: float) -> Self:
         """The same method with every learning rate multiplied by `factor`."""
@@ -123,11 +155,11 @@ class Method:
 
     def coefficients(self, start: int = 0, stop: int | None = None) -> Coefficients:
         """M (n, k, k), b (n, k) and c (n, k) of the steps start .. stop - 1 (to the end by default)."""
-        return Coefficients(*map(_plain, self.recursion(start, self.length if stop is None else stop)))
+        return Coefficients(*map(_plain, self.recursion(np.arange(start, self.length if stop is None else stop))))
 
     def readout(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """o (n, k) of the iterates start .. stop - 1; iterate 0 is the start and iterate T the result."""
-        return _plain(self.outlook(start, self.length + 1 if stop is None else stop))
+        return _plain(self.outlook(np.arange(start, self.length + 1 if stop is None else stop)))
 
     def inverse_batch(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """1 / B_t of the steps start .. stop - 1, shape (n,); 0 for the full gradient."""
@@ -135,6 +167,12 @@ class Method:
         if isinstance(self.batch, Schedule):
             return 1.0 / self.batch.values(start, stop)
         return np.full(stop - start, 1.0 / self.batch)
+
+    def share(self, t: Steps) -> FloatArray:
+        """1 / B of the steps t."""
+        if isinstance(self.batch, Schedule):
+            return 1.0 / evaluate(self.batch.plan, t)
+        return np.full(t.size, 1.0 / self.batch)
 
     def batches(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """B_t of the steps start .. stop - 1, shape (n,); inf for the full gradient."""
@@ -147,9 +185,9 @@ class Method:
         """The hyper-parameter `name` ("momentum", ..) as a schedule; None where the method has none of this name."""
         return self._schedules.get(name)
 
-    def at(self, name: str, i: int, j: int) -> FloatArray:
-        """The values of the hyper-parameter `name` at the steps i .. j - 1."""
-        return self._schedules[name].values(i, j)
+    def at(self, name: str, t: Steps) -> FloatArray:
+        """The values of the hyper-parameter `name` at the steps t."""
+        return evaluate(self._schedules[name].plan, t)
 
     def stability(self, problem: Any, step: int | None = None, period: int | None = None) -> Any:
         """Deprecated: `simlab.stability(problem, method)`."""
@@ -255,9 +293,19 @@ class Wrapper(Method):
     def layers(self) -> list[Method]:
         return [self, *self.inner.layers()]
 
-    def widened(self, i: int, j: int) -> Coefficients:
-        """The recursion of the inner method with a last coordinate of zeros, to be filled in."""
-        M, b, c = self.inner.coefficients(i, j)
+    def breaks(self, t: int) -> int:
+        return self.inner.next_kink(t)
+
+    @property
+    def basis(self) -> FloatArray:
+        k = self.inner.state_size
+        wide = np.eye(k + 1)
+        wide[:k, :k] = self.inner.basis
+        return wide
+
+    def widened(self, inner: Coefficients) -> Coefficients:
+        """The arrays of the inner method with a last coordinate of zeros, to be filled in."""
+        M, b, c = inner
         n, k = b.shape
         wide = Coefficients(np.zeros((n, k + 1, k + 1)), np.zeros((n, k + 1)), np.zeros((n, k + 1)))
         wide.M[:, :k, :k], wide.b[:, :k], wide.c[:, :k] = M, b, c

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_count, check_floats, check_number
-from simlab.methods.base import Coefficients, Method, Number, Rated, arrays, batch_of, method, short
+from simlab.methods.base import Coefficients, Method, Number, Rated, Steps, arrays, batch_of, method, short
 from simlab.schedules import Schedule, as_schedule, constant, from_array
 from simlab.schedules.arguments import LONGEST
+from simlab.schedules.kinks import Stretch, stretch
 
 __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
 
@@ -30,8 +31,15 @@ class sgd(Rated):
 
     batch: Number = 1
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        return arrays(j - i, [[1.0]], [self.at("lr", i, j)], [1.0])
+    def recursion(self, t: Steps) -> Coefficients:
+        return arrays(t.size, [[1.0]], [self.at("lr", t)], [1.0])
+
+    def stretch(self, t: int) -> Stretch | None:
+        found = [stretch(schedule.plan, t) for schedule in self._varying()]
+        periods = {each.period for each in found if each is not None and each.period}
+        if None in found or len(periods) != 1:
+            return None
+        return Stretch(periods.pop(), min(each.end for each in found if each is not None))
 
 
 @method
@@ -46,9 +54,9 @@ class heavy_ball(Rated):
     fractions: ClassVar = ("momentum",)
     z0 = iterate = np.array([1.0, 0.0])
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        lr, beta = self.at("lr", i, j), self.at("momentum", i, j)
-        return arrays(j - i, [[1.0, beta], [0.0, beta]], [lr, lr], [1.0, 0.0])
+    def recursion(self, t: Steps) -> Coefficients:
+        lr, beta = self.at("lr", t), self.at("momentum", t)
+        return arrays(t.size, [[1.0, beta], [0.0, beta]], [lr, lr], [1.0, 0.0])
 
 
 @method
@@ -62,9 +70,9 @@ class nesterov(Rated):
     fractions: ClassVar = ("momentum",)
     z0 = iterate = np.array([1.0, 0.0])
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        lr, beta = self.at("lr", i, j), self.at("momentum", i, j)
-        return arrays(j - i, [[1.0, beta], [0.0, beta]], [lr, lr], [1.0, beta])
+    def recursion(self, t: Steps) -> Coefficients:
+        lr, beta = self.at("lr", t), self.at("momentum", t)
+        return arrays(t.size, [[1.0, beta], [0.0, beta]], [lr, lr], [1.0, beta])
 
 
 @method
@@ -88,12 +96,14 @@ class torch_momentum(Rated):
             what = brief(self.dampening)
             raise InputError(f" = {what} with nesterov is refused by PyTorch; set dampening to 0.", "dampening")
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        lr, beta, tau = self.at("lr", i, j), self.at("momentum", i, j), self.at("dampening", i, j).copy()
-        if i == 0:
-            tau[:1] = 0.0
+    def recursion(self, t: Steps) -> Coefficients:
+        lr, beta, tau = self.at("lr", t), self.at("momentum", t), self.at("dampening", t).copy()
+        tau[t == 0] = 0.0
         kept, own = (beta**2, 1.0 + beta) if self.nesterov else (beta, 1.0 - tau)
-        return arrays(j - i, [[1.0, -lr * kept], [0.0, beta]], [lr * own, tau - 1.0], [1.0, 0.0])
+        return arrays(t.size, [[1.0, -lr * kept], [0.0, beta]], [lr * own, tau - 1.0], [1.0, 0.0])
+
+    def breaks(self, t: int) -> int:
+        return 1 if t < 1 < self.length else self.length
 
 
 @method
@@ -110,10 +120,10 @@ class qhm(Rated):
     fractions: ClassVar = ("momentum", "nu")
     z0 = iterate = np.array([1.0, 0.0])
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        lr, beta, nu = self.at("lr", i, j), self.at("momentum", i, j), self.at("nu", i, j)
+    def recursion(self, t: Steps) -> Coefficients:
+        lr, beta, nu = self.at("lr", t), self.at("momentum", t), self.at("nu", t)
         b = [lr * (1.0 - nu * beta), beta - 1.0]
-        return arrays(j - i, [[1.0, -lr * nu * beta], [0.0, beta]], b, [1.0, 0.0])
+        return arrays(t.size, [[1.0, -lr * nu * beta], [0.0, beta]], b, [1.0, 0.0])
 
 
 @method
@@ -159,12 +169,16 @@ class generic(Method):
     def expression(self) -> str:
         return f"generic(k={self.state_size}, steps={self.length}, batch={short(self.batch)})"
 
-    def recursion(self, i: int, j: int) -> Coefficients:
+    def recursion(self, t: Steps) -> Coefficients:
         M, b, c, _ = self._arrays
-        return Coefficients(_part(M, 2, i, j), _part(b, 1, i, j), _part(c, 1, i, j))
+        return Coefficients(_part(M, 2, t), _part(b, 1, t), _part(c, 1, t))
 
-    def outlook(self, i: int, j: int) -> FloatArray:
-        return _part(self._arrays[3], 1, i, j)
+    def breaks(self, t: int) -> int:
+        M, b, c, o = self._arrays
+        return t + 1 if M.ndim > 2 or max(b.ndim, c.ndim, o.ndim) > 1 else self.length
+
+    def outlook(self, t: Steps) -> FloatArray:
+        return _part(self._arrays[3], 1, t)
 
     def rescale(self, factor: float) -> generic:
         lr = None if self.lr is None else self.learning_rate * factor
@@ -198,6 +212,6 @@ def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -
     return array
 
 
-def _part(rows: FloatArray, rank: int, start: int, stop: int) -> FloatArray:
-    """The rows start .. stop - 1 of an array of `_rows`: of one that is the same at every step, that one."""
-    return rows[start:stop] if rows.ndim > rank else np.broadcast_to(rows, (stop - start, *rows.shape))
+def _part(rows: FloatArray, rank: int, t: Steps) -> FloatArray:
+    """The rows t of an array of `_rows`: of one that is the same at every step, that one."""
+    return rows[t] if rows.ndim > rank else np.broadcast_to(rows, (t.size, *rows.shape))

@@ -20,8 +20,8 @@ __all__ = ["HELD", "corrected_weights", "newest_share"]
 
 FloatArray = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int64]
-Weights = Callable[[int, int], FloatArray]
-"""(start, stop) -> the weights of the newest iterate at the steps start .. stop - 1."""
+Weights = Callable[[Steps], FloatArray]
+"""Steps -> the weights of the newest iterate there."""
 
 HELD = 1 << 24
 """Longest run whose weights are held; of longer ones sums up to a step are told by `smooth_total`."""
@@ -58,7 +58,7 @@ def _weights(schedule: Schedule, summand: Plan, weights_of: Callable[[Steps, flo
     """The weights of a run of any length, of `weights_of`: (a range of steps, the sum before it) -> weights."""
     if schedule.length <= HELD:
         held = weights_of(np.arange(schedule.length, dtype=np.int64), 0.0)
-        return lambda start, stop: held[start:stop]
+        return lambda t: held[t]
 
     @lru_cache(maxsize=2)
     def chunk(number: int) -> FloatArray:
@@ -66,10 +66,13 @@ def _weights(schedule: Schedule, summand: Plan, weights_of: Callable[[Steps, flo
         before = smooth_total(summand, 0, start, kinks_of=schedule.plan)
         return weights_of(np.arange(start, stop, dtype=np.int64), before)
 
-    def weights(start: int, stop: int) -> FloatArray:
-        numbers = range(start // GRID, -(-stop // GRID))
-        parts = [chunk(i)[max(start - i * GRID, 0) : max(stop - i * GRID, 0)] for i in numbers]
-        return np.concatenate(parts) if parts else np.empty(0)
+    def weights(t: Steps) -> FloatArray:
+        out = np.empty(t.size)
+        where = t // GRID
+        for number in np.unique(where).tolist():
+            inside = where == number
+            out[inside] = chunk(number)[t[inside] - number * GRID]
+        return out
 
     return weights
 

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, check_count, check_fraction, check_number, unknown_name
-from simlab.methods.base import Coefficients, Method, Number, Wrapper, method
+from simlab.methods.base import Coefficients, Method, Number, Steps, Wrapper, method
 from simlab.schedules import as_schedule
+from simlab.schedules.nodes import evaluate
 
 __all__ = ["lookahead", "weight_decay"]
 
@@ -41,21 +42,28 @@ class weight_decay(Wrapper):
         self._keep(_target=_iterate_coordinate(self.inner, "weight_decay(form='decoupled')") if decoupled else 0)
         self._keep(z0=np.append(self.inner.z0, -1.0))
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        wide, k, pull = self.widened(i, j), self.inner.state_size, self.at("decay", i, j)
+    def recursion(self, t: Steps) -> Coefficients:
+        return self._pulled(t, self.inner.recursion(t), 1.0)
+
+    def increments(self, t: Steps) -> Coefficients:
+        return self._pulled(t, self.inner.increments(t), 0.0)
+
+    def _pulled(self, t: Steps, inner: Coefficients, one: float) -> Coefficients:
+        """The arrays of the inner method, of M (one = 1) or of M - 1 (one = 0), and the origin that pulls."""
+        wide, k, pull = self.widened(inner), self.inner.state_size, self.at("decay", t)
         M, b, c = wide
-        M[:, k, k] = 1.0
+        M[:, k, k] = one
         if self.form == "coupled":
             M[:, :k, :k] -= pull[:, None, None] * b[:, :k, None] * c[:, None, :k]
             M[:, :k, k] -= pull[:, None] * b[:, :k]
         else:
-            shrink = pull * self.learning_rate.values(i, j)
+            shrink = pull * evaluate(self.learning_rate.plan, t)
             M[:, self._target, self._target] -= shrink
             M[:, self._target, k] -= shrink
         return wide
 
-    def outlook(self, i: int, j: int) -> FloatArray:
-        return np.concatenate([self.inner.readout(i, j), np.zeros((j - i, 1))], axis=1)
+    def outlook(self, t: Steps) -> FloatArray:
+        return np.concatenate([self.inner.outlook(t), np.zeros((t.size, 1))], axis=1)
 
 
 @method
@@ -75,16 +83,20 @@ class lookahead(Wrapper):
         fast = _iterate_coordinate(self.inner, "lookahead")
         self._keep(_fast=fast, z0=np.append(self.inner.z0, self.inner.z0[fast]))
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        wide, k, fast, alpha = self.widened(i, j), self.inner.state_size, self._fast, self.alpha
+    def recursion(self, t: Steps) -> Coefficients:
+        wide, k, fast, alpha = self.widened(self.inner.recursion(t)), self.inner.state_size, self._fast, self.alpha
         M, b, _ = wide
         M[:, k, k] = 1.0
-        sync = np.flatnonzero((np.arange(i, j) + 1) % self.every == 0)
+        sync = np.flatnonzero((t + 1) % self.every == 0)
         M[sync, k, :k] = alpha * M[sync, fast, :k]
         M[sync, k, k] = 1.0 - alpha
         b[sync, k] = alpha * b[sync, fast]
         M[sync, fast], b[sync, fast] = M[sync, k], b[sync, k]
         return wide
+
+    def breaks(self, t: int) -> int:
+        sync = t + 1 if self.every == 1 else t // self.every * self.every + self.every - 1
+        return min(super().breaks(t), sync if sync > t else sync + 1)
 
 
 def _iterate_coordinate(inner: Method, who: str) -> int:

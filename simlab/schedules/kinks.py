@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 
 __all__ = ["Stretch", "next_kink", "stretch"]
 
