@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab import subspaces as subspaces
     from simlab.engines.descent import descend as descend
     from simlab.engines.exact import exact as exact
+    from simlab.engines.long import long as long
     from simlab.engines.sample import sample as sample
     from simlab.engines.stability import stability as stability
     from simlab.engines.valley import exact_valley as exact_valley
@@ -47,6 +48,7 @@ _HOME = {
     "descend": "simlab.engines.descent",
     "exact": "simlab.engines.exact",
     "exact_valley": "simlab.engines.valley",
+    "long": "simlab.engines.long",
     "sample": "simlab.engines.sample",
     "stability": "simlab.engines.stability",
     "sweep": "simlab.sweeps",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +21,9 @@ from simlab.kernels.collocation import panel_steps
 from simlab.kernels.discrepancy import LEAST_SHARE, runs_of
 from simlab.kernels.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.kernels.panels import Blocks, Nodes, Steps
-from simlab.schedules.kinks import Stretch
+from simlab.methods.base import Method
 
-__all__ = ["SHORTEST", "Answer", "Linear", "March", "relative_error"]
+__all__ = ["SHORTEST", "Answer", "March", "relative_error"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -43,17 +42,25 @@ NEGLIGIBLE = 1e-20
 """A component counts as at least this share of its largest value: a bias of 1e-115 need not be known to 1e-6."""
 
 
-class Linear(Protocol):
-    """What is asked of a method: M - 1, b, c and 1 / B at any steps, o, and where its pieces end."""
+class Dynamics:
+    """A method in the coordinates Q z of its basis: M - 1, b, c and 1 / B at any steps, and o."""
 
-    length: int
+    def __init__(self, method: Method) -> None:
+        self.method, self.length = method, method.length
+        self.plain = np.array_equal(method.basis, np.eye(method.state_size))
+        self.forth, self.back = method.basis, np.linalg.inv(method.basis)
+        self.start = self.forth @ method.z0
 
-    @property
-    def start(self) -> FloatArray: ...
-    def at(self, steps: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]: ...
-    def readout(self, steps: IntArray) -> FloatArray: ...
-    def next_kink(self, t: int) -> int: ...
-    def stretch(self, t: int) -> Stretch | None: ...
+    def at(self, t: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """M - 1 (n, k, k), b (n, k), c (n, k) and 1 / B (n,) of the steps t."""
+        growth, b, c = self.method.increments(t)
+        if not self.plain:
+            growth, b, c = self.forth @ growth @ self.back, b @ self.forth.T, c @ self.back
+        return growth, b, c, self.method.share(t)
+
+    def readout(self, t: IntArray) -> FloatArray:
+        """o (n, k) of the iterates t."""
+        return self.method.outlook(t) @ self.back
 
 
 @dataclass
@@ -74,14 +81,15 @@ class Answer:
     final_error: FloatArray = field(default_factory=lambda: np.empty(0))
 
 
-def blocks_of(move: BoolArray, push: BoolArray, felt: BoolArray, damping: FloatArray) -> Blocks:
+def blocks_of(patterns: list[BoolArray], damping: FloatArray) -> Blocks:
     """The packed moments in an order in which each block depends on itself and earlier ones alone.
 
-    From the patterns of M - 1 (k, k), b (k,) and c (k,): all steps whose patterns lie within these may use it. Within a
-    block entries of large `damping` (k,), - diag (M - 1), come first.
+    From the `patterns` of M - 1 (k, k), b (k,) and c (k,): all steps whose patterns lie within these may use it. Within
+    a block entries of large `damping` (k,), - diag (M - 1), come first.
     """
     from scipy.sparse.csgraph import connected_components
 
+    move, push, felt = patterns
     k = push.size
     A = move | np.eye(k, dtype=bool) | (push[:, None] & felt[None, :])
     p, q = np.triu_indices(k)
@@ -106,11 +114,12 @@ def blocks_of(move: BoolArray, push: BoolArray, felt: BoolArray, damping: FloatA
 class March:
     """One pass over a run: U (4, E, nodes) holds bias, variance and the errors of both."""
 
-    def __init__(self, nodes: NodeArrays, method: Linear, labels: IntArray, label_count: int, steps: IntArray) -> None:
-        k = method.start.size
-        outer = packed_outer(method.start)
+    def __init__(self, nodes: NodeArrays, method: Method, labels: IntArray, label_count: int, steps: IntArray) -> None:
+        self.method, self.dynamics = method, Dynamics(method)
+        k = method.state_size
+        outer = packed_outer(self.dynamics.start)
         size = nodes.lam.size
-        self.nodes, self.method = nodes, method
+        self.nodes = nodes
         self.labels = padded(labels[nodes.order])
         self.runs = runs_of(labels[nodes.order])
         noise = np.array([0.0, nodes.noise, 0.0, 0.0])
@@ -135,12 +144,12 @@ class March:
         old = self.patterns or seen
         if self.blocks is None or any(np.any(new & ~was) for new, was in zip(seen, old, strict=True)):
             self.patterns = [new | was for new, was in zip(seen, old, strict=True)]
-            self.blocks = blocks_of(*self.patterns, -np.diagonal(growth[0]))
+            self.blocks = blocks_of(self.patterns, -np.diagonal(growth[0]))
         return plan, steps, self.blocks
 
     def steps_at(self, steps: IntArray) -> Steps:
         """The method at any steps, in the units of the nodes."""
-        growth, b, c, share = self.method.at(steps)
+        growth, b, c, share = self.dynamics.at(steps)
         return Steps(*map(np.ascontiguousarray, (growth, b * self.nodes.unit, c, share)))
 
     def attempt(self, t: int, m: int) -> tuple[float, Plan]:
@@ -155,7 +164,7 @@ class March:
         first, last = np.searchsorted(answer.steps, [t, t + plan.length])
         if last > first:
             inside = answer.steps[first:last]
-            o = np.ascontiguousarray(self.method.readout(inside))
+            o = np.ascontiguousarray(self.dynamics.readout(inside))
             rows = answer.risk[first:last], answer.error[first:last]
             read_off(plan, inside - t, o, self.panels, *rows)
         self.U[:] = self.panels.end
@@ -169,7 +178,7 @@ class March:
         answer, nodes = self.answer, self.nodes
         steps = np.arange(t, t + n, dtype=np.int64)
         growth, b, c, share = self.steps_at(steps)
-        M, o = growth + np.eye(b.shape[1]), np.ascontiguousarray(self.method.readout(steps))
+        M, o = growth + np.eye(b.shape[1]), np.ascontiguousarray(self.dynamics.readout(steps))
         slots = np.full(n, -1, dtype=np.int64)
         first, last = np.searchsorted(answer.steps, [t, t + n])
         slots[answer.steps[first:last] - t] = np.arange(first, last)
@@ -221,7 +230,7 @@ class March:
 
     def now(self, t: int) -> tuple[FloatArray, FloatArray]:
         """Risk and its error by label at step t, the present one."""
-        o = self.method.readout(np.array([t], dtype=np.int64))[0]
+        o = self.dynamics.readout(np.array([t], dtype=np.int64))[0]
         rows, columns = np.triu_indices(o.size)
         weight = np.where(rows == columns, 0.5, 1.0) * packed_outer(o)
         by_node = np.einsum("e,cei->ci", weight, self.U)

@@ -193,7 +193,7 @@ class Cycles:
 
 def cycles_from(run: March, t: int, local: float, shortest: int) -> Cycles | None:
     """The cycles that begin at step t, where there are many enough of them and long enough ones."""
-    found = run.method.stretch(t) if run.method.start.size == 1 else None
+    found = run.method.stretch(t) if run.method.state_size == 1 else None
     if found is None or found.period <= 4 * min(shortest, SHORTEST):
         return None
     count = (found.end - t) // found.period

@@ -33,7 +33,7 @@ from simlab.trace import RiskTrace, build_trace
 if TYPE_CHECKING:
     from simlab.kernels.layout import NodeArrays
 
-__all__ = ["exact", "exact_results"]
+__all__ = ["Job", "exact", "exact_results", "labelled", "run_all"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -92,7 +92,7 @@ def exact(
         jobs, names, size = _gpu_job(problem, methods, partition, record)
     else:
         jobs, names, size = _jobs(problem, methods, partition, record, deterministic, shots)
-    results = _run_all(jobs, sum(m.length for m in methods) * size, workers, progress)
+    results = run_all(jobs, sum(m.length for m in methods) * size, workers, progress, "exact", "mode-steps")
     return build_trace(
         results,
         methods,
@@ -153,7 +153,7 @@ class _Labelled(NamedTuple):
     labels: IntArray
 
 
-def _labelled(
+def labelled(
     problem: DiagonalProblem | EmpiricalRegression, methods: list[Method], partition: Subspaces, together: bool = False
 ) -> list[_Labelled]:
     """Every method with its nodes and labels; nodes of equal modes are cut where a subspace ends within one.
@@ -194,7 +194,7 @@ def _gpu_job(
     runs: list[MomentJob] = []
     names: list[str] = []
     size = 0
-    for method, nodes, names, labels in _labelled(problem, methods, partition):
+    for method, nodes, names, labels in labelled(problem, methods, partition):
         assert nodes is not None
         runs.append(MomentJob(nodes, method, record_steps(record, method.length), labels, len(names)))
         size = max(size, nodes.size)
@@ -216,7 +216,7 @@ def _jobs(
     names: list[str] = []
     size = 0
     recorded = {length: record_steps(record, length) for length in {method.length for method in methods}}
-    for method, nodes, names, labels in _labelled(problem, methods, partition, together=snapshots is not None):
+    for method, nodes, names, labels in labelled(problem, methods, partition, together=snapshots is not None):
         if isinstance(problem, EmpiricalRegression):
             from simlab.engines.empirical import run_empirical
 
@@ -243,7 +243,9 @@ def _start(
     return [run(method, steps, labels, label_count, tick=tick, **options)]
 
 
-def _run_all(jobs: list[Job], total: int, workers: int, progress: Progress | bool | None) -> list[RunResult]:
+def run_all(
+    jobs: list[Job], total: int, workers: int, progress: Progress | bool | None, engine: str, unit: str
+) -> list[RunResult]:
     """Run the jobs on threads (the kernels release the GIL); the main thread stays free for Ctrl-C and the bar.
 
     Ctrl-C ends every run after its chunk of steps. Where none has finished one, kernels are being compiled, which may
@@ -259,7 +261,7 @@ def _run_all(jobs: list[Job], total: int, workers: int, progress: Progress | boo
             done += amount
         return not stop.is_set()
 
-    bar = ProgressBar("exact", "mode-steps", None if progress is None else bool(progress))
+    bar = ProgressBar(engine, unit, None if progress is None else bool(progress))
     report: Any = progress if callable(progress) else bar
     futures = run_in_background([partial(job, tick) for job in jobs], workers)
     pending = set(futures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_count
 from simlab.schedules import Schedule
+from simlab.schedules.sums import total
 
 __all__ = [
     "DEFAULT_RECORDS",
@@ -26,12 +28,13 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Record = int | Literal["all", "linear"] | Sequence[int] | npt.NDArray[Any] | None
-Status = Literal["done", "diverged", "interrupted"]
+Status = Literal["done", "inaccurate", "diverged", "interrupted"]
 Tick = Callable[[int], bool]
 """Called with the mode-steps of a finished chunk; False asks the run to stop."""
 
 DEFAULT_RECORDS = 200
 DIVERGENCE_FACTOR = 1e6
+WALKED = 10**8
 
 
 @dataclass
@@ -102,8 +105,16 @@ def record_steps(record: Record, length: int) -> IntArray:
 
 
 def training_time(lr: Schedule, steps: IntArray, ended_at: int) -> FloatArray:
-    """sum_{t < s} lr_t at each of `steps` (increasing) up to `ended_at`, shape of `steps`, 0 beyond; in chunks."""
+    """sum_{t < s} lr_t at each of `steps` (increasing) up to `ended_at`, shape of `steps`, 0 beyond.
+
+    Up to WALKED steps in chunks of values, beyond by closed sums between the recorded steps.
+    """
     out, before, end = np.zeros(steps.size), 0.0, min(int(steps.max(initial=0)), ended_at)
+    if end > WALKED:
+        reached = steps[steps <= end]
+        sums = [total(lr.plan, int(a), int(b)) for a, b in pairwise([0, *reached])]
+        out[: reached.size] = np.cumsum(sums)
+        return out
     for start in range(0, end, 65536):
         stop = min(start + 65536, end)
         values = lr.values(start, stop)

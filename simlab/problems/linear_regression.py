@@ -164,6 +164,16 @@ class LinearRegression(Immutable):
         """Whether a node may stand for modes that differ."""
         return "compressed_to" in self._origin
 
+    @property
+    def divisible(self) -> bool:
+        """Whether nodes may stand for it: it is not compressed yet, and of one kurtosis."""
+        return not self.compressed and isinstance(self._kurtosis, float)
+
+    @property
+    def node_count(self) -> int:
+        """How many modes, or nodes that stand for several, an engine would step."""
+        return self._family.dim if self._family is not None else int(self._nodes.eigenvalues.size)
+
     def counts_at_least(self, thresholds: FloatArray) -> IntArray:
         """The same for many thresholds, shape of `thresholds` (for a compressed problem: to the resolution of its
         nodes).
