@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -169,6 +171,26 @@ def test_refusal_names_field_value_and_remedy_in_one_sentence(case):
     assert message[-1] in ".?"
     # One sentence: no full stop followed by another one.
     assert ". " not in message, message
+
+
+def test_a_refusal_carries_its_field():
+    """Through tables within tables, another name for the same, and a pickle."""
+    wrap = [{"kind": "ema", "decay": 2.0}]
+    tree = {"problem": {"kind": "isotropic", "dim": 3}, "method": {"kind": "sgd", "wrap": wrap},
+            "schedule": {"kind": "constant", "steps": 5, "peak": 0.1}}  # fmt: skip
+    valley = {"kind": "river-straight", "hills": [1.0, -1.0], "slope": 0.1}
+    for changes, field in (
+        ({}, "method.wrap[0].decay"),
+        ({"problem": {"kind": "isotropic", "dim": 0}}, "problem.dim"),
+        ({"method": {"kind": "sgd"}, "record": {"steps": [6]}}, "record.steps"),
+        ({"method": {"kind": "sgd"}, "record": {"subspaces": "log_bins(x)"}}, "record.subspaces"),
+        ({"method": {"kind": "sgd"}, "problem": valley}, "problem.hills[1]"),
+    ):
+        with pytest.raises(sl.InputError) as caught:
+            sl.Experiment.from_dict({**tree, **changes})
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (again.field, str(again)) == (field, str(caught.value))
+        assert str(again).startswith(f"{field} ")
 
 
 def test_refusals_are_value_errors():

@@ -25,17 +25,17 @@ def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], li
         return [require_linear(method, engine)], None
     given: Any = method
     if isinstance(given, Schedule):
-        raise InputError(f"method = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).")
+        raise InputError(f" = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).", "method")
     if isinstance(method, Mapping):
         pairs: list[tuple[Any, Any]] = list(method.items())
     else:
         pairs = [(None, m) for m in check_entries("method", method, "methods, such as methods.sgd(schedule)")]
     if not pairs:
-        raise InputError("method is an empty list; give at least one method.")
+        raise InputError(" is an empty list; give at least one method.", "method")
     for j, (name, m) in enumerate(pairs):
         if not isinstance(m, Method):
             which = f"method[{j}]" if name is None else f"method {brief(name)}"
-            raise InputError(f"{which} is {type(m).__name__}, not a method; make one with methods.sgd(schedule).")
+            raise InputError(f" is {type(m).__name__}, not a method; make one with methods.sgd(schedule).", which)
     names = [str(m) if name is None else name for name, m in pairs]
     seen: dict[str, int] = {}
     for j, name in enumerate(names):
@@ -50,7 +50,7 @@ def check_problem(problem: Any, allowed: type | tuple[type, ...], names: str) ->
     if isinstance(problem, allowed):
         return
     order = "; the problem comes first, the method second" if isinstance(problem, Method) else ""
-    raise InputError(f"problem is {type(problem).__name__}, not a problem{order}; give {names}.")
+    raise InputError(f" is {type(problem).__name__}, not a problem{order}; give {names}.", "problem")
 
 
 def check_progress(progress: Any) -> Progress | bool | None:
@@ -59,11 +59,11 @@ def check_progress(progress: Any) -> Progress | bool | None:
         return None if progress is None else bool(progress)
     remedy = "give True, False, or a function (done, total)"
     if not callable(progress):
-        raise InputError(f"progress = {brief(progress)} is not a function; {remedy}.")
+        raise InputError(f" = {brief(progress)} is not a function; {remedy}.", "progress")
     try:
         inspect.signature(progress).bind(0, 1)
     except TypeError:
-        raise InputError(f"progress = {brief(progress)} does not take two numbers; {remedy}.") from None
+        raise InputError(f" = {brief(progress)} does not take two numbers; {remedy}.", "progress") from None
     except ValueError:  # a builtin that does not say what it takes
         pass
     report: Progress = progress

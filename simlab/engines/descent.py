@@ -108,14 +108,16 @@ def descend(
     methods, runs = named_methods(method, "descend")
     if not isinstance(landscape, Landscape):
         raise InputError(
-            f"landscape = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom."
+            f" = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom.", "landscape"
         )
     given = noises.none() if noise is None else noise
     if not isinstance(given, noises.Noise):
-        raise InputError(f"noise = {brief(noise)} is not a noise; write simlab.river.noise.isotropic(1.0), say.")
+        raise InputError(f" = {brief(noise)} is not a noise; write simlab.river.noise.isotropic(1.0), say.", "noise")
     course: Any = river
     if course is not None and (isinstance(course, str) or not callable(getattr(course, "split", None))):
-        raise InputError(f"river = {brief(river)} is not a river; find one with simlab.river.find.river(landscape).")
+        raise InputError(
+            f" = {brief(river)} is not a river; find one with simlab.river.find.river(landscape).", "river"
+        )
     if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
         raise unknown_name("dtype", dtype, ["float64"])
     plan = Plan(
@@ -177,7 +179,7 @@ def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
         return "gpu"
     if device == "auto":
         return "cpu"
-    raise InputError(f"device = 'gpu': {reason}, or choose device='cpu'.")
+    raise InputError(f" = 'gpu': {reason}, or choose device='cpu'.", "device")
 
 
 def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:

@@ -331,8 +331,9 @@ def _refuse_beyond_memory(shape: tuple[int, ...], watched: int) -> None:
     need = 8 * shape[0] * shape[1] * (shape[2] * shape[3] + watched)
     if need > free_memory() // 3:
         raise InputError(
-            f"record keeps {need / 2**30:.1f} GiB ({shape[0]} steps, {shape[1]} replicas, {shape[3]} subspaces), more "
-            f"than this machine has to spare; record fewer steps or subspaces, or sample fewer replicas."
+            f" keeps {need / 2**30:.1f} GiB ({shape[0]} steps, {shape[1]} replicas, {shape[3]} subspaces), more "
+            f"than this machine has to spare; record fewer steps or subspaces, or sample fewer replicas.",
+            "record",
         )
 
 

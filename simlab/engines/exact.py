@@ -138,8 +138,8 @@ def _on_gpu(device: str, simple: bool) -> bool:
         return False
     if not simple and device == "gpu":
         raise InputError(
-            "device = 'gpu' runs neither data sets nor deterministic or snapshots; leave these out, or choose "
-            "device='cpu'."
+            " = 'gpu' runs neither data sets nor deterministic or snapshots; leave these out, or choose device='cpu'.",
+            "device",
         )
     return simple
 

@@ -43,7 +43,7 @@ def gradient_flow(
 
     tau = check_array("times", times, low=0.0)
     if np.any(np.diff(tau) <= 0.0):
-        raise InputError("times do not increase; give increasing times from 0.")
+        raise InputError(" do not increase; give increasing times from 0.", "times")
     tolerance = check_number("tolerance", tolerance, low=1e-13)
     origin = landscape.start if start is None else check_array("start", start, length=landscape.dim)
     landscape.check_inside("start", origin)

@@ -73,7 +73,7 @@ def stability(
     """
     if not isinstance(problem, DiagonalProblem):
         raise InputError(
-            f"problem is {type(problem).__name__}; stability needs a problem with independent coordinates."
+            f" is {type(problem).__name__}; stability needs a problem with independent coordinates.", "problem"
         )
     check_kind("method", method, Method, "a method", "give the one that will run, such as methods.sgd(schedule)")
     require_linear(method, "stability")

@@ -215,8 +215,9 @@ def _nothing(swarm: Swarm, steps: IntArray) -> Kept:
     need = 8 * steps.size * replicas * (4 + swarm.hill_count // LANES + dim)
     if need > free_memory() // 3:
         raise InputError(
-            f"record keeps {need / 2**30:.1f} GiB ({steps.size} steps, {replicas} replicas), more than this machine "
-            f"has to spare; record fewer steps, sample fewer replicas, or leave out paths."
+            f" keeps {need / 2**30:.1f} GiB ({steps.size} steps, {replicas} replicas), more than this machine "
+            f"has to spare; record fewer steps, sample fewer replicas, or leave out paths.",
+            "record",
         )
     return Kept(
         np.full((steps.size, replicas, 4), np.nan),

@@ -61,7 +61,9 @@ def exact_valley(
     Raises InputError for bad input.
     """
     if not isinstance(valley, StraightValley):
-        raise InputError(f"valley is {type(valley).__name__}; give a StraightValley, or sample with engines.descent.")
+        raise InputError(
+            f" is {type(valley).__name__}; give a StraightValley, or sample with engines.descent.", "valley"
+        )
     methods, labels = named_methods(method, "exact_valley")
     names = labels if labels is not None else ["run"]
     named = dict(zip(names, methods, strict=True))

@@ -40,7 +40,9 @@ def build_method(table: Table, path: str, lr: Schedule, folder: Path) -> Method:
     """
     kind = kind_of(table, path, METHODS)
     if "lr" in table:
-        raise InputError(f"{path}.lr = {shown(table['lr'])} is not taken; the learning rate is the table [schedule].")
+        raise InputError(
+            f" = {shown(table['lr'])} is not taken; the learning rate is the table [schedule].", f"{path}.lr"
+        )
     nested = partial(build_schedule, folder=folder, steps=lr.length)
     given = {key: value for key, value in table.items() if key != "wrap"}
     method: Method = call(METHODS[kind], given, path, {"lr": lr}, nested)
@@ -56,6 +58,7 @@ def wrappers_of(table: Table, path: str) -> list[Table]:
     value: Any = table.get("wrap", [])
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise InputError(
-            f'{path}.wrap = {shown(value)} is not a list of tables; write wrap = [{{kind = "ema", decay = 0.999}}].'
+            f' = {shown(value)} is not a list of tables; write wrap = [{{kind = "ema", decay = 0.999}}].',
+            f"{path}.wrap",
         )
     return value

@@ -57,14 +57,14 @@ def measured(
     }
     where = folder / check_path("path", path)
     if where.suffix.lower() not in readers:
-        raise InputError(f"path = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.")
+        raise InputError(f" = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.", "path")
     try:
         with where.open("rb"):
             pass
         X, y = readers[where.suffix.lower()](where, target)
     except OSError as error:
         raise InputError(
-            f"path = {str(where)!r} cannot be read ({error.strerror or error}); give a file of data."
+            f" = {str(where)!r} cannot be read ({error.strerror or error}); give a file of data.", "path"
         ) from None
     if moments == "empirical":
         return LinearRegression.from_data(X, y, "empirical", rank_tolerance)
@@ -76,7 +76,7 @@ def measured(
 def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
     table = read_rows(path)
     if not table.rows:
-        raise InputError(f"path = {str(path)!r} is empty; give a file with rows of numbers.")
+        raise InputError(f" = {str(path)!r} is empty; give a file with rows of numbers.", "path")
     line, first = table.rows[0]
     if isinstance(target, str) and target in first:
         return _split(_numbers(table, table.rows[1:], first), first.index(target))
@@ -86,8 +86,9 @@ def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
         return _split(_numbers(table, table.rows[1:], first), target)
     if isinstance(target, str):
         raise InputError(
-            f"target = {brief(target)} is no column of {path.name}, whose line {line} is no header but numbers; give "
-            f"the number of a column, such as -1 for the last."
+            f" = {brief(target)} is no column of {path.name}, whose line {line} is no header but numbers; give "
+            f"the number of a column, such as -1 for the last.",
+            "target",
         )
     notice(f"{path.name} has no header: its line {line} is taken as a row of numbers.")
     return _split(_numbers(table, table.rows, [str(j) for j in range(len(first))]), target)
@@ -96,7 +97,7 @@ def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
 def _numbers(table: Rows, rows: list[tuple[int, list[str]]], header: list[str]) -> FloatArray:
     """The cells as a matrix; InputError names the line of the first that is no finite number."""
     if not rows:
-        raise InputError(f"path = {str(table.path)!r} has a header and no rows; give at least one row of numbers.")
+        raise InputError(f" = {str(table.path)!r} has a header and no rows; give at least one row of numbers.", "path")
     matrix = np.empty((len(rows), len(header)))
     for i, (line, cells) in enumerate(rows):
         matrix[i] = [table.number(cell) for cell in cells]
@@ -114,9 +115,11 @@ def _read_npy(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
     try:
         matrix = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, MemoryError):
-        raise InputError(f"path = {str(path)!r} is no array of numbers; give one written by numpy.save.") from None
+        raise InputError(f" = {str(path)!r} is no array of numbers; give one written by numpy.save.", "path") from None
     if isinstance(target, str):
-        raise InputError(f"target = {brief(target)} is a name, and an npy file has none; give the number of a column.")
+        raise InputError(
+            f" = {brief(target)} is a name, and an npy file has none; give the number of a column.", "target"
+        )
     return _split(matrix, target)
 
 
@@ -134,17 +137,17 @@ def _read_npz(path: Path, target: str | int, features: str) -> tuple[FloatArray,
     except InputError:
         raise
     except (ValueError, EOFError, BadZipFile, AttributeError, KeyError, NotImplementedError, MemoryError, zlib.error):
-        raise InputError(f"path = {str(path)!r} is no npz archive; give one written by numpy.savez.") from None
+        raise InputError(f" = {str(path)!r} is no npz archive; give one written by numpy.savez.", "path") from None
 
 
 def _split(matrix: FloatArray, column: int) -> tuple[FloatArray, FloatArray]:
     """(all other columns, the column) of a matrix, shapes (n, d) and (n,)."""
     if matrix.ndim != 2 or matrix.shape[1] < 2:
-        raise InputError(f"path holds an array of shape {matrix.shape}; give a matrix of at least two columns.")
+        raise InputError(f" holds an array of shape {matrix.shape}; give a matrix of at least two columns.", "path")
     if matrix.dtype.kind not in "biuf":
-        raise InputError(f"path holds an array of {matrix.dtype}; give a matrix of real numbers.")
+        raise InputError(f" holds an array of {matrix.dtype}; give a matrix of real numbers.", "path")
     if not -matrix.shape[1] <= column < matrix.shape[1]:
-        raise InputError(f"target = {column} is no column; give one from 0 to {matrix.shape[1] - 1}.")
+        raise InputError(f" = {column} is no column; give one from 0 to {matrix.shape[1] - 1}.", "target")
     return np.delete(matrix, int(column), axis=1), matrix[:, int(column)]
 
 
@@ -159,7 +162,7 @@ def build_problem(table: Table, folder: Path) -> Problem:
     dim = given.get("dim")
     if kind in _LONG and tolerance(table) is None and isinstance(dim, int | float) and dim > MOST_MODES:
         raise InputError(
-            f"problem.dim = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem]."
+            f" = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem].", "problem.dim"
         )
     problem: Problem = call(PROBLEMS[kind], given, "problem", {"folder": folder} if kind == "data" else {})
     return problem
@@ -174,7 +177,7 @@ def tolerance(table: Table) -> float | None:
         return float(signature(LinearRegression.compress).parameters["tolerance"].default)
     if not isinstance(value, float | int):
         raise InputError(
-            f"problem.compress = {shown(value)} is not understood; give true or a tolerance such as 1e-10."
+            f" = {shown(value)} is not understood; give true or a tolerance such as 1e-10.", "problem.compress"
         )
     return check_number("problem.compress: tolerance", value, low=1e-13, high=0.1)
 
@@ -194,10 +197,11 @@ def check_compressible(problem: Problem, table: Table) -> LinearRegression:
     tolerance(table)
     if not isinstance(problem, LinearRegression):
         raise InputError(
-            f"problem.compress: kind {table['kind']!r} has noise that differs between modes; leave it out."
+            f": kind {table['kind']!r} has noise that differs between modes; leave it out.", "problem.compress"
         )
     if not isinstance(problem.kurtosis, float):
         raise InputError(
-            f"problem.compress: kind {table['kind']!r} has a kurtosis that differs between coordinates; leave it out."
+            f": kind {table['kind']!r} has a kurtosis that differs between coordinates; leave it out.",
+            "problem.compress",
         )
     return problem

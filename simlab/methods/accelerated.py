@@ -92,7 +92,7 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     """
     _check_problem(problem)
     if not 0.0 < check_number("c1", c1) < 0.5:
-        raise InputError(f"c1 = {brief(c1)} is outside (0, 1/2); the paper's range.")
+        raise InputError(f" = {brief(c1)} is outside (0, 1/2); the paper's range.", "c1")
     modes = problem.modes()
     smallest = float(modes.eigenvalues.min())
     r_square = float(modes.multiplicity @ modes.eigenvalues) + 2.0 * float(modes.eigenvalues.max())
@@ -110,7 +110,9 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
 
 def _check_problem(problem: Any) -> None:
     if not isinstance(problem, DiagonalProblem):
-        raise InputError(f"problem = {brief(problem)} has no independent coordinates; give a LinearRegression, say.")
+        raise InputError(
+            f" = {brief(problem)} has no independent coordinates; give a LinearRegression, say.", "problem"
+        )
 
 
 @door
@@ -160,7 +162,7 @@ class acc_sgd(Rated):
         self._keep(kappa=kappa, xi=xi, small_const=s)
         if 1.0 - s**2 * xi / kappa < 0.0:
             raise InputError(
-                f"xi = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}."
+                f" = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}.", "xi"
             )
 
     def recursion(self, i: int, j: int) -> Coefficients:

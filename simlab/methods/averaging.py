@@ -72,7 +72,9 @@ class ema(_Average):
     def check(self) -> None:
         alpha = self._schedules["decay"] = fraction_schedule(self.decay, self.length, "decay")
         if self.bias_corrected and alpha(0) == 1.0:
-            raise InputError("decay = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.")
+            raise InputError(
+                " = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.", "decay"
+            )
         if self.bias_corrected:
             self._keep(_corrected=corrected_weights(alpha))
 
@@ -162,13 +164,13 @@ class merge(_Average):
         listed = enumerate(check_entries("steps", self.steps, "steps"))
         taken = [check_count(f"steps[{j}]", t, low=0, high=self.length) for j, t in listed]
         if not taken or any(b <= a for a, b in itertools.pairwise(taken)):
-            raise InputError(f"steps = {brief(taken)} must hold increasing steps, at least one; sort them.")
+            raise InputError(f" = {brief(taken)} must hold increasing steps, at least one; sort them.", "steps")
         given = self.weights
         amount: FloatArray = np.ones(len(taken)) if given is None else check_array("weights", given, length=len(taken))
         partial = np.cumsum(amount)
         if np.any(np.abs(partial) <= 1e-12 * np.abs(amount).sum()):
             raise InputError(
-                "weights have a partial sum of zero, which leaves no merge at that step; reorder or change them."
+                " have a partial sum of zero, which leaves no merge at that step; reorder or change them.", "weights"
             )
         self._keep(steps=taken, weights=None if given is None else [float(a) for a in amount])
         self._keep(_newest=dict(zip(taken, amount / partial, strict=True)))
@@ -192,6 +194,8 @@ def merge_weights(decay: npt.ArrayLike) -> FloatArray:
     """
     w: Any = check_array("decay", decay, low=0.0)
     if w[0] > 1.0 or np.any(np.diff(w) > 0.0):
-        raise InputError("decay must start at most at 1 and never increase; normalise it by the stable learning rate.")
+        raise InputError(
+            " must start at most at 1 and never increase; normalise it by the stable learning rate.", "decay"
+        )
     weights: FloatArray = np.concatenate([[1.0 - w[0]], w[:-1] - w[1:], w[-1:]])
     return weights

@@ -272,7 +272,8 @@ def require_linear(method: Method, who: str) -> Method:
     """The method, if it is linear; else the InputError of `who` reads its arrays: the one place of this refusal."""
     if not method.linear:
         raise InputError(
-            f"method = {brief(method)} is not linear, and {who} needs a linear one; give such as methods.heavy_ball."
+            f" = {brief(method)} is not linear, and {who} needs a linear one; give such as methods.heavy_ball.",
+            "method",
         )
     return method
 
@@ -281,7 +282,9 @@ def check_inner(inner: Any) -> Method:
     """The method that a wrapper is put around, or an InputError."""
     method = check_kind("inner", inner, Method, "a method", "wrap one, such as methods.sgd(schedule)")
     if method.wrappers >= MOST_WRAPPERS:
-        raise InputError(f"inner has {method.wrappers} wrappers already; wrap a method at most {MOST_WRAPPERS} times.")
+        raise InputError(
+            f" has {method.wrappers} wrappers already; wrap a method at most {MOST_WRAPPERS} times.", "inner"
+        )
     return require_linear(method, "a wrapper")
 
 
@@ -293,7 +296,7 @@ def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
         return from_array(lr)
     number = brief(lr) if isinstance(lr, int | float) else "0.1"
     remedy = f"schedules.from_function({field}, steps)" if callable(lr) else f"schedules.constant(steps, {number})"
-    raise InputError(f"{field} = {brief(lr)} is not a schedule, so the number of steps is unknown; write {remedy}.")
+    raise InputError(f" = {brief(lr)} is not a schedule, so the number of steps is unknown; write {remedy}.", field)
 
 
 def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
@@ -302,7 +305,7 @@ def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
         check_number(field, value, low=0.0, high=1.0)
     schedule = as_schedule(value, length, field)
     if schedule.plan.bound > 1.0 and schedule.peak() > 1.0:
-        raise InputError(f"{field} reaches {schedule.peak():g}, outside [0, 1]; scale the schedule down.")
+        raise InputError(f" reaches {schedule.peak():g}, outside [0, 1]; scale the schedule down.", field)
     return schedule
 
 
@@ -311,12 +314,12 @@ def batch_of(value: Number, length: int) -> Schedule | float:
     if isinstance(value, Schedule):
         return _whole(as_schedule(value, length, "batch"))
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputError(f"batch = {brief(value)} is not a number; give a whole number of at least 1.")
+        raise InputError(f" = {brief(value)} is not a number; give a whole number of at least 1.", "batch")
     remedy = "give a whole number of at least 1"
     size = check_number("batch", value, low=1.0, remedy=remedy) if isinstance(value, int) else float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):
         raise InputError(
-            f"batch = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient)."
+            f" = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient).", "batch"
         )
     return size
 
@@ -325,13 +328,13 @@ def _whole(batch: Schedule) -> Schedule:
     """A schedule of whole numbers >= 1, of which every constant stretch is looked at once, or an InputError."""
     plan = shortened(batch.plan, 0, batch.length) if batch.length > WALKED else batch.plan
     if plan.length > MOST_BATCHES:
-        raise InputError(f"batch takes more than {MOST_BATCHES} values; give it in stretches (join, step, hold).")
+        raise InputError(f" takes more than {MOST_BATCHES} values; give it in stretches (join, step, hold).", "batch")
     for first in range(0, plan.length, WALKED):
         part = plan.at(np.arange(first, min(first + WALKED, plan.length), dtype=np.int64))
         bad = np.flatnonzero((part < 1.0) | (part != np.round(part)))
         if bad.size:
             where = f" at step {first + int(bad[0])}" if plan is batch.plan else ""
-            raise InputError(f"batch{where} is {part[bad[0]]:g}; give whole numbers of at least 1.")
+            raise InputError(f" is {part[bad[0]]:g}; give whole numbers of at least 1.", f"batch{where}")
     return batch
 
 

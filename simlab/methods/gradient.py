@@ -86,7 +86,7 @@ class torch_momentum(Rated):
     def check(self) -> None:
         if self.nesterov and self._schedules["dampening"].peak() > 0.0:
             what = brief(self.dampening)
-            raise InputError(f"dampening = {what} with nesterov is refused by PyTorch; set dampening to 0.")
+            raise InputError(f" = {what} with nesterov is refused by PyTorch; set dampening to 0.", "dampening")
 
     def recursion(self, i: int, j: int) -> Coefficients:
         lr, beta, tau = self.at("lr", i, j), self.at("momentum", i, j), self.at("dampening", i, j).copy()
@@ -188,13 +188,13 @@ def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -
     array = check_floats(field, value)
     finite = bool(np.all(np.isfinite(array)))
     if np.ndim(value) == 0:
-        raise InputError(f"{field} = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.")
+        raise InputError(f" = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.", field)
     size = array.shape[-1] if k is None and array.ndim else k
     if array.shape not in ((size,) * rank, (steps, *([size] * rank))):
         shape = "(k, k)" if rank == 2 else "(k,)"
-        raise InputError(f"{field} has shape {np.shape(value)}; give {shape} or one such per step, k = {size}.")
+        raise InputError(f" has shape {np.shape(value)}; give {shape} or one such per step, k = {size}.", field)
     if not finite:
-        raise InputError(f"{field} holds a value that is not finite; give finite numbers.")
+        raise InputError(" holds a value that is not finite; give finite numbers.", field)
     return array
 
 

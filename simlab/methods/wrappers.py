@@ -92,5 +92,5 @@ def _iterate_coordinate(inner: Method, who: str) -> int:
     row = inner.readout(0, 1)[0]
     hot = np.flatnonzero(row)
     if hot.size != 1 or row[hot[0]] != 1.0:
-        raise InputError(f"{who} needs a method whose iterate is one state coordinate; {inner.expression} has none.")
+        raise InputError(f" needs a method whose iterate is one state coordinate; {inner.expression} has none.", who)
     return int(hot[0])

@@ -182,20 +182,21 @@ def sort_descending(eigenvalues: FloatArray, *others: FloatArray) -> tuple[Float
     return tuple(array[order] for array in (eigenvalues, *others))
 
 
-def positive_eigenvalues(value: Any) -> FloatArray:
-    """A float64 vector of positive, finite eigenvalues, or an InputError."""
-    lam = check_array("eigenvalues", value)
+def positive_eigenvalues(value: Any, field: str = "eigenvalues") -> FloatArray:
+    """A float64 vector of positive, finite eigenvalues, or an InputError that calls them `field`."""
+    lam = check_array(field, value)
     negative = np.flatnonzero(lam < 0.0)
     if negative.size:
         first, count = int(negative[0]), f"{negative.size} of {lam.size}"
         raise InputError(
-            f"eigenvalues[{first}] = {brief(lam[first])} is negative, as {count} are, and the loss has no minimum "
-            f"along such a direction; leave those out (eigenvalues[eigenvalues > 0]), or take abs(eigenvalues)."
+            f" = {brief(lam[first])} is negative, as {count} are, and the loss has no minimum along such a direction; "
+            f"leave those out ({field}[{field} > 0]), or take abs({field}).",
+            f"{field}[{first}]",
         )
     null = np.flatnonzero(lam == 0.0)
     if null.size:
         raise InputError(
-            f"eigenvalues[{int(null[0])}] = 0.0 is not positive; leave null directions out (no gradient moves them)."
+            " = 0.0 is not positive; leave null directions out (no gradient moves them).", f"{field}[{int(null[0])}]"
         )
     return lam
 
@@ -215,6 +216,7 @@ def check_signal(lam: FloatArray, error: FloatArray, count: FloatArray | float =
         signal: FloatArray = count * lam * error**2
     if not np.isfinite(signal.sum()):
         raise InputError(
-            f"initial_error reaches {np.abs(error).max():g}, whose risk is beyond the range of float64; scale it down."
+            f" reaches {np.abs(error).max():g}, whose risk is beyond the range of float64; scale it down.",
+            "initial_error",
         )
     return signal

@@ -46,10 +46,10 @@ def compressed(
     for each in methods:
         if not isinstance(each, Dynamics):
             raise InputError(
-                f"method = {brief(each)} is not a method; give the one that will run, methods.sgd(lr), say."
+                f" = {brief(each)} is not a method; give the one that will run, methods.sgd(lr), say.", "method"
             )
     if wanted.depends_on_schedule and not methods:
-        raise InputError("subspaces = effective() depends on the schedule; give compress(method=...) as well.")
+        raise InputError(" = effective() depends on the schedule; give compress(method=...) as well.", "subspaces")
     boundaries = _boundaries(wanted, problem, methods)
     tests = _all_tests(methods) if methods else None
     if family is not None:

@@ -83,11 +83,11 @@ class LinearRegression(Immutable):
         error = per_mode("initial_error", initial_error, n)
         count = np.ones(n) if multiplicity is None else check_array("multiplicity", multiplicity, length=n, low=0.0)
         if np.any(count <= 0.0):
-            raise InputError("multiplicity holds a zero; leave that eigenvalue out, or count it at least once.")
+            raise InputError(" holds a zero; leave that eigenvalue out, or count it at least once.", "multiplicity")
         kurt = per_mode("kurtosis", kurtosis, n)
         if np.any(kurt < 1.0):
             raise InputError(
-                f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3."
+                f" = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.", "kurtosis"
             )
         lam, error, count, kurt = sort_descending(lam, error, count, kurt)
         self._noise = check_number("noise_variance", noise_variance, low=0.0)
@@ -223,7 +223,7 @@ class LinearRegression(Immutable):
 
         if not isinstance(self._kurtosis, float):
             remedy = "compress a problem with one number for all"
-            raise InputError(f"kurtosis differs between coordinates, which nodes cannot stand for; {remedy}.")
+            raise InputError(f" differs between coordinates, which nodes cannot stand for; {remedy}.", "kurtosis")
         nodes = compressed(self, self._family, tolerance, subspaces, method)
         made = self._of(nodes, self._noise, self._kurtosis)
         made._coupled, made._origin = self._coupled, {**self._origin, "compressed_to": float(tolerance)}
@@ -281,7 +281,7 @@ class LinearRegression(Immutable):
         dim, rate = check_count("dim", dim, high=MOST_MODES), check_number("rate", rate, low=0.0, open_low=True)
         if rate * (dim - 1) > 690.0:
             raise InputError(
-                f"dim = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}."
+                f" = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}.", "dim"
             )
         eigenvalue = Exponential(rate)
         signal = _signal(eigenvalue, initial_error, source)
@@ -355,7 +355,7 @@ class LinearRegression(Immutable):
         """
         p = positive_eigenvalues(probabilities)
         if p.sum() > 1.0 + 1e-12:
-            raise InputError(f"probabilities sum to {p.sum():g}; give probabilities that sum to at most 1.")
+            raise InputError(f" sum to {p.sum():g}; give probabilities that sum to at most 1.", "probabilities")
         size, error = per_mode("scale", scale, p.size), per_mode("initial_error", initial_error, p.size)
         order = np.argsort(-p * size**2, kind="stable")
         made = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])._by("one_hot")
@@ -409,7 +409,7 @@ class LinearRegression(Immutable):
 def _nodes(lam: FloatArray, signal: FloatArray, count: FloatArray) -> Nodes:
     """Modes one after the other as nodes, each of `count` of them."""
     if not count.sum() <= MOST_MODES:
-        raise InputError(f"multiplicity sums to {count.sum():g} modes; give at most {MOST_MODES:g}.")
+        raise InputError(f" sums to {count.sum():g} modes; give at most {MOST_MODES:g}.", "multiplicity")
     stop = np.round(np.cumsum(count)).astype(np.int64)
     nodes: Nodes = refrozen(Nodes(lam, signal, count, np.concatenate([[0], stop[:-1]]).astype(np.int64), stop))
     return nodes

@@ -38,13 +38,14 @@ class RandomFeatures(LinearRegression):
         seed = check_count("seed", seed, low=0)
         if features > ambient_dim:
             raise InputError(
-                f"features = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as "
-                f"dimensions."
+                f" = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as dimensions.",
+                "features",
             )
         if features * ambient_dim > MOST_ENTRIES:
             raise InputError(
-                f"ambient_dim = {ambient_dim} with features = {features} is a matrix of more than {MOST_ENTRIES:g} "
-                f"numbers; make one of them smaller."
+                f" = {ambient_dim} with features = {features} is a matrix of more than {MOST_ENTRIES:g} "
+                f"numbers; make one of them smaller.",
+                "ambient_dim",
             )
         lam, target, irreducible = power_law_random_features(alpha, beta, ambient_dim, features, seed)
         super().__init__(lam, -target, 2.0 * irreducible)

@@ -11,10 +11,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from simlab.errors import InputError, unknown_name
-from simlab.plot import UNIT
+from simlab.experiment.families import Family, family_of
 from simlab.sweeps.repeats import averaged, is_repeat, risk_of
 from simlab.sweeps.store import Store
-from simlab.sweeps.valleys import PARTS
 
 __all__ = ["Along", "Answer", "Best", "cells"]
 
@@ -79,8 +78,8 @@ class Answer:
 
     `risk` is the final risk of every cell, of a river valley its loss (infinite where it diverged, NaN where there is
     none), `error` its standard error over repeats (a dimension of seeds is averaged, never chosen from; NaN without);
-    `valley` says which of the two risks, and `differences` whether cells are compared by difference or ratio: losses
-    are, and risks where the best is 0. `groups` are the dimensions that tell apart what is compared: problems, runs,
+    `family` says which, and `differences` whether cells are compared by difference or ratio: losses are, and risks
+    where the best is 0. `groups` are the dimensions that tell apart what is compared: problems, runs,
     kinds, anything that is no number, and parameters `by` whose value the best is wanted. The best is sought over all
     other dimensions.
     """
@@ -90,10 +89,10 @@ class Answer:
         self.fields: dict[str, list[str]] = {axis["name"]: list(axis["fields"]) for axis in store.document["axes"]}
         states, numbers = np.unique(data["status"].values, return_counts=True)
         self.counts = {str(name): int(count) for name, count in zip(states, numbers, strict=True)}
-        self.valley = "final_total" in data
-        self.unit = "loss" if self.valley else UNIT
+        self.family: Family = family_of(store.document["experiment"])
         self.repeats = [name for name in store.dims if is_repeat(self.fields.get(name, []))]
-        self.risk, self.error, self.data = risk_of(data), xr.full_like(data["ended_at"], np.nan, dtype=float), data
+        risk = risk_of(self.family, data)
+        self.risk, self.error, self.data = risk, xr.full_like(data["ended_at"], np.nan, dtype=float), data
         for dim in self.repeats:
             self.risk, self.error, self.data = averaged(self.risk, self.data, dim)
         self.dims: list[str] = [name for name in store.dims if name in self.risk.dims]
@@ -103,7 +102,7 @@ class Answer:
         self.groups = [*apart, *(name for name in dict.fromkeys(asked) if name not in self.dims)]
         self.others = [name for name in self.dims if name not in self.groups]
         lowest = self.risk.min([dim for dim in self.dims if not self.on_problem(dim)], skipna=True)
-        self.differences = self.valley or bool((lowest < NOTHING).any())
+        self.differences = self.family.differences or bool((lowest < NOTHING).any())
 
     def _tells_apart(self, dim: str) -> bool:
         paths = self.fields.get(dim, [dim])
@@ -198,6 +197,10 @@ class Answer:
         """Its index on every dimension."""
         return {dim: best.where[dim] for dim in self.dims}
 
+    def cell(self, best: Best) -> xr.Dataset:
+        """All that a cell ended with."""
+        return self.data.isel(self._cell(best))
+
     def neighbourhood(self, best: Best) -> Iterator[tuple[str, float, float]]:
         """(parameter, risk one value lower, and one higher, `relative` to the best); NaN where there is none."""
         for dim in self.others:
@@ -207,20 +210,6 @@ class Answer:
             line = self.relative(line, best.risk)
             j = best.where[dim]
             yield dim, line[j - 1] if j > 0 else np.nan, line[j + 1] if j + 1 < line.size else np.nan
-
-    def composition(self, best: Best) -> xr.DataArray:
-        """The final risk of a cell by (component, subspace)."""
-        return self.data["final_risk"].isel(self._cell(best)).transpose("component", "subspace")
-
-    def split(self, best: Best) -> dict[str, tuple[float, float]]:
-        """Of a valley: loss, river loss, hill loss and river coordinate of a cell, each with its standard error (0 of
-        exact ones).
-        """
-        out, cell = {}, self._cell(best)
-        for name in PARTS:
-            values, error = self.data[f"final_{name}"].isel(cell), self.data.get(f"final_{name}_error")
-            out[name] = float(values.sum()), 0.0 if error is None else float(error.isel(cell))
-        return out
 
     def over(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """(the lowest risk at every value of these, over all else, its standard error), dimensions in that order."""

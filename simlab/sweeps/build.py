@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from simlab.experiment.compare import CARRIED, KINDS, variants
-from simlab.experiment.method import build_method
-from simlab.experiment.problem import compress, tolerance
+from simlab.experiment.compare import runs_of
+from simlab.experiment.families import Family
 from simlab.experiment.schedule import build_schedule
 from simlab.experiment.tables import Table
 from simlab.methods import Method
 from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces
-from simlab.sweeps.schema import Family
 
-__all__ = ["Builder", "Extremes", "carried"]
+__all__ = ["Builder", "Extremes"]
 
 KEPT = 50_000
 """Methods kept for the second time they are asked for (they are checked before they run): some 150 MB."""
 
 Runs = dict[str, Method]
 Key = tuple[int, ...]
-
-
-def carried(part: str, base: Table, kind: str) -> Table:
-    """The table `part` ("schedule", "method") with another kind: what means the same everywhere stays."""
-    if base.get("kind") == kind:
-        return base
-    takes, _ = KINDS[part]
-    return {"kind": kind, **{key: base[key] for key in CARRIED[part] if key in base and key in takes(kind)}}
 
 
 class Builder:
@@ -53,18 +44,8 @@ class Builder:
         if key not in self._runs:
             if len(self._runs) >= KEPT:
                 self._runs.clear()
-            self._runs[key] = self._made(tree)
+            self._runs[key] = runs_of(tree, self.folder, partial(self._schedule, tree))
         return self._runs[key]
-
-    def _made(self, tree: Table) -> Runs:
-        runs: Runs = {}
-        methods = variants(tree, "method")
-        for schedule in variants(tree, "schedule"):
-            lr = self._schedule(tree, schedule.table, schedule.path)
-            for method in methods:
-                label = ", ".join(part for part in (schedule.label, method.label) if part)
-                runs[label or str(method.table["kind"])] = build_method(method.table, method.path, lr, self.folder)
-        return runs
 
     def _schedule(self, tree: Table, table: Table, path: str) -> Schedule:
         spectral = table.get("eigenvalues") == "problem"
@@ -92,12 +73,14 @@ class Builder:
 
     def problem(self, tree: Table, key: Key, partition: Subspaces, methods: Callable[[], list[Method]]) -> Any:
         """The problem of a cell, compressed if its table says so for all of `methods`."""
-        if tolerance(tree["problem"]) is None:
-            return self.source(tree, key)
         with self._lock:  # it takes a second: one thread does it, the others wait
-            if key not in self._compressed:
-                self._compressed[key] = compress(self.source(tree, key), tree["problem"], partition, methods())
-            return self._compressed[key]
+            if key in self._compressed:
+                return self._compressed[key]
+            source = self.source(tree, key)
+            made = self.family.problem(source, tree["problem"], partition, methods)
+            if made is not source:
+                self._compressed[key] = made
+            return made
 
 
 class Extremes:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from simlab.experiment.families.base import STATUS, Array, Declared, Interrupted, Outcome, Tick
 from simlab.sweeps.ledger import Call, Row
 from simlab.sweeps.plan import Cell, Schema, Sweep
-from simlab.sweeps.schema import STATUS, Array, Declared, Interrupted, Outcome, Tick
 
 __all__ = ["ATTEMPTS", "Computed", "compute", "failed", "interrupted_call", "variables"]
 
@@ -32,7 +32,7 @@ class Computed:
 def variables(sweep: Sweep, schema: Schema) -> Declared:
     """Variable -> (dimensions beyond those of the cells, their sizes, dtype)."""
     out = {
-        **sweep.family.variables(sweep, schema),
+        **sweep.family.variables(schema),
         "ended_at": ((), (), "int64"),
         "status": ((), (), "uint8"),
     }
@@ -101,7 +101,7 @@ def _called(
     message = ""
     for _ in range(1 if len(cells) > 1 else ATTEMPTS):
         try:
-            outcome = _run(sweep, cells, device, tick)
+            outcome = sweep.compute(cells, device, tick)
         except Interrupted:
             raise
         except Exception as error:  # whatever it is, it is this cell's and not the sweep's
@@ -118,11 +118,6 @@ def _called(
 
 def _call(sweep: Sweep, cells: int, worker: str, device: str, started: float, seconds: float) -> Call:
     return Call(sweep.engine, device, worker, cells, started, seconds)
-
-
-def _run(sweep: Sweep, cells: list[Cell], device: str, tick: Tick | None) -> Outcome:
-    """One call of the engine."""
-    return sweep.family.run(sweep, cells, device, tick)
 
 
 def _enter(arrays: dict[str, Array], place: int, outcome: Outcome, j: int) -> str:

@@ -13,12 +13,12 @@ import numpy as np
 import zarr
 
 from simlab._version import __version__
+from simlab.experiment.families.base import STATUS, Array
 from simlab.reading import Folder, digest_of_bytes
 from simlab.sweeps.blocks import block_shape
 from simlab.sweeps.compute import variables
 from simlab.sweeps.estimate import bytes_per_cell
 from simlab.sweeps.plan import Schema, Sweep
-from simlab.sweeps.schema import STATUS, Array
 
 __all__ = [
     "FORMAT",
@@ -134,7 +134,7 @@ def _coordinates(sweep: Sweep, schema: Schema) -> dict[str, tuple[str, Array]]:
     if len(schema.steps) == 1:
         out["step"] = ("step", next(iter(schema.steps.values())))
     if schema.sampled:
-        out["quantile"] = ("quantile", np.array(sweep.family.quantiles(sweep), dtype=np.float64))
+        out["quantile"] = ("quantile", np.array(schema.quantiles, dtype=np.float64))
     return out
 
 

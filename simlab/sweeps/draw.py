@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError
-from simlab.plot import DASHES, PALETTE, UNIT, WIDTH, new_figure, shades, style
-from simlab.plot.terrain import WATER
+from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 from simlab.plot.words import literal
 from simlab.sweeps.answer import Along, Answer, Best
 
@@ -22,7 +21,6 @@ __all__ = ["heat_map", "lines"]
 FloatArray = npt.NDArray[np.float64]
 
 MOST_LINES = 12
-HILL = "#ad9f86"
 NAMES = {
     "schedule.peak": "peak learning rate",
     "schedule.steps": "steps",
@@ -77,9 +75,9 @@ def lines(answer: Answer, x: str | None = None) -> Figure:
             bars = figure.add_subplot(grid[1, column])
             here = [best for best in found if all(best.where[d] == i for d, i in zip(problems, panel, strict=True))]
             here, told = _shown(answer, here, compared, along)
-            draw = _splits if answer.valley else _bars
-            draw(bars, answer, here, [_best_name(answer, best, told) for best in here], column == 0)
-        tops[0].set_ylabel(answer.unit)
+            answer.family.bars(bars, [answer.cell(best) for best in here])
+            _rows(bars, [_best_name(answer, best, told) for best in here], column == 0)
+        tops[0].set_ylabel(answer.family.unit)
         _legends(figure, answer, tops[0], len(kinds) > 1)
     return figure
 
@@ -172,63 +170,18 @@ def _plain(axis: Any, subs: tuple[float, ...]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _bars(axes: Axes, answer: Answer, found: list[Best], names: list[str], named: bool) -> None:
-    colours = shades(answer.data.sizes["subspace"])
-    left = np.zeros(len(found))
-    rows = np.arange(len(found))
-    for component in ("bias", "variance", "total"):
-        if component not in answer.data["component"].values or not found:
-            continue
-        parts = np.stack([answer.composition(best).sel(component=component).values for best in found])
-        for j, colour in enumerate(colours):
-            axes.barh(
-                rows, parts[:, j], left=left, color=colour, hatch="////" if component == "variance" else None,
-                edgecolor="white", linewidth=0.3,
-            )  # fmt: skip
-            left += np.nan_to_num(parts[:, j])
-    _rows(axes, rows, names, named)
-    axes.set_xlabel(f"{UNIT} of the best")
-
-
-def _splits(axes: Axes, answer: Answer, found: list[Best], names: list[str], named: bool) -> None:
-    """River loss from 0, hill loss on its end, and the sum as a line."""
-    parts = [answer.split(best) for best in found]
-    river, hills, total = (np.array([part[name][0] for part in parts]) for name in ("river_loss", "hill_loss", "total"))
-    rows = np.arange(len(found))
-    axes.barh(rows, river, color=WATER, height=0.65)
-    axes.barh(rows, hills, left=river, color=HILL, hatch="////", edgecolor="white", linewidth=0.3, height=0.35)
-    axes.vlines(total, rows - 0.36, rows + 0.36, color="black", linewidth=1.6)
-    _rows(axes, rows, names, named)
-    ends = np.concatenate([[0.0], river, river + hills])
-    room = 0.04 * float(np.ptp(ends))
-    axes.set_xlim(ends.min() - room, ends.max() + room)
-    axes.set_xlabel("loss of the best (line)")
-
-
-def _rows(axes: Axes, rows: Any, names: list[str], named: bool) -> None:
-    axes.set_yticks(rows, names if named else [""] * len(names))
+def _rows(axes: Axes, names: list[str], named: bool) -> None:
+    axes.set_yticks(range(len(names)), names if named else [""] * len(names))
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
 
 
 def _legends(figure: Figure, answer: Answer, axes: Axes, several: bool) -> None:
-    from matplotlib.patches import Patch
-
     if several:
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))
-    if answer.valley:
-        parts = [
-            Patch(color=WATER, label="river"),
-            Patch(facecolor=HILL, hatch="////", edgecolor="white", label="hills"),
-        ]
-        figure.legend(handles=parts, loc="outside lower center", ncols=2)
-        return
-    names = [str(name) for name in answer.data["subspace"].values]
-    patches = [Patch(color=colour, label=literal(name)) for colour, name in zip(shades(len(names)), names, strict=True)]
-    patches.append(Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="variance"))
-    figure.legend(handles=patches, title="eigen-index", loc="outside lower center", ncols=min(len(patches), 8))
+    figure.legend(**answer.family.legend(answer.data), loc="outside lower center")
 
 
 def heat_map(answer: Answer, x: str, y: str) -> Figure:
@@ -267,9 +220,9 @@ def heat_map(answer: Answer, x: str, y: str) -> Figure:
         axes.grid(visible=False)
         bar = figure.colorbar(image, ax=axes, extend="max" if ratio.max() > high else "neither")
         if answer.differences:
-            bar.set_label(f"{answer.unit} above the best ({best:.3g})")
+            bar.set_label(f"{answer.family.unit} above the best ({best:.3g})")
             return figure
-        bar.set_label(f"{UNIT} / best ({best:.3g})")
+        bar.set_label(f"{answer.family.unit} / best ({best:.3g})")
         ticks = [t for t in (1.0, 1.1, 1.3, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0) if t <= high]
         bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
         bar.minorticks_off()

@@ -40,7 +40,7 @@ def _rate(sweep: Sweep, cell: Cell) -> float:
     """Units of `Sweep.work` a second on one thread."""
     if sweep.engine == "sample":
         return SAMPLED_RATE
-    problem = sweep.family.modes(sweep, sweep.problem(cell))
+    problem = sweep.modes(cell)
     options: dict[str, Any] = {"record": 2, "partition": sweep.partition}
     exact_results(problem, [cell.method], tick=lambda amount: False, **options)  # compiles, and ends after one chunk
     done: list[int] = []
@@ -52,7 +52,7 @@ def _rate(sweep: Sweep, cell: Cell) -> float:
     began = time.perf_counter()
     ended = exact_results(problem, [cell.method], tick=first, **options)[0].ended_at
     seconds = time.perf_counter() - began
-    return sweep.family.work(sweep, cell) * max(ended, 1) / cell.method.length / max(seconds, 1e-6)
+    return sweep.work(cell) * max(ended, 1) / cell.method.length / max(seconds, 1e-6)
 
 
 def spoken_time(seconds: float) -> str:

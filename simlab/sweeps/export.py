@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simlab.errors import InputError, unknown_name
+from simlab.experiment.families import family_of
 from simlab.files import fresh_file
 from simlab.sweeps.answer import cells
 from simlab.sweeps.repeats import risk_of
 from simlab.sweeps.store import Store
-from simlab.sweeps.valleys import PARTS
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
 __all__ = ["FORMATS", "export", "frame"]
 
@@ -40,30 +39,9 @@ def frame(store: Store) -> pd.DataFrame:
             columns[path] = data[path].values[indices]
     for name in ("status", "ended_at"):
         columns[name] = data[name].transpose(*store.dims).values.ravel()
-    valley = "final_total" in data
-    columns["loss" if valley else "risk"] = risk_of(data).transpose(*store.dims).values.ravel()
-    if valley:
-        return pd.DataFrame(columns | _splits(data, list(store.dims)))
-    final = data["final_risk"].transpose(*store.dims, "component", "subspace")
-    for i, component in enumerate(final["component"].values):
-        for j, subspace in enumerate(final["subspace"].values):
-            columns[f"{component} {subspace}"] = final.values[..., i, j].ravel()
-    return pd.DataFrame(columns)
-
-
-def _splits(data: xr.Dataset, dims: list[str]) -> dict[str, object]:
-    """What the end of every cell of a valley is made of, as columns."""
-    columns: dict[str, object] = {}
-    for each in (f"final_{name}{suffix}" for name in PARTS for suffix in ("", "_error")):
-        if each not in data:
-            continue
-        name, values = each.removeprefix("final_"), data[each].transpose(*dims, ...)
-        if "subspace" in values.dims:
-            for j, subspace in enumerate(values["subspace"].values):
-                columns[f"{name} {subspace}"] = values.values[..., j].ravel()
-        else:
-            columns[name] = values.values.ravel()
-    return columns
+    family = family_of(store.document["experiment"])
+    columns[family.risk] = risk_of(family, data).transpose(*store.dims).values.ravel()
+    return pd.DataFrame(columns | family.columns(data, list(store.dims)))
 
 
 def export(store: Store, path: Path, force: bool = False) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from simlab.experiment.families import family_of
 from simlab.reading import check_component
 from simlab.sweeps.axes import MOST_CELLS
 
@@ -62,6 +63,5 @@ def check_labelled(
     for name in ("run", "component", "subspace", "quantile"):
         if name in data.dims and (name not in data.coords or not data.indexes[name].is_unique):
             raise ValueError(f"{name} has no labels of its own")
-    parts = ("final_total",) if "final_total" in data else ("final_risk", "component", "subspace")
-    if any(name not in data for name in parts):
+    if any(name not in data for name in family_of(document["experiment"]).needed):
         raise ValueError("it holds no final risk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -17,18 +18,18 @@ from simlab._version import __version__
 from simlab.engines.recording import record_steps
 from simlab.engines.sampling import check_counters
 from simlab.errors import InputError
-from simlab.experiment.document import canonical
+from simlab.experiment.compare import carried
+from simlab.experiment.document import Experiment, canonical
+from simlab.experiment.engine import Setting
+from simlab.experiment.families import Family, family_of
+from simlab.experiment.families.base import Outcome, Schema, Tick
 from simlab.experiment.method import METHODS
 from simlab.experiment.schedule import SCHEDULES
 from simlab.experiment.tables import Table, kind_of, plain, within
-from simlab.experiment.valley import is_river
 from simlab.methods import Method
 from simlab.sweeps.axes import Axis, assign, axes_of, check_cells, parse_path, refuse_twice
 from simlab.sweeps.axes import Path as Path_
-from simlab.sweeps.build import Builder, Extremes, carried
-from simlab.sweeps.risks import Risks
-from simlab.sweeps.schema import Cell, Family, Schema
-from simlab.sweeps.valleys import Valleys
+from simlab.sweeps.build import Builder, Extremes
 
 __all__ = ["Cell", "Schema", "Sweep"]
 
@@ -45,6 +46,23 @@ ROOTS_OF_METHODS = (*METHODS_ONLY, *PROBLEM_ONLY)
 KINDS: dict[str, Mapping[str, Any]] = {"schedule": SCHEDULES, "method": METHODS}
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep: its number in the order of the dimensions, and what makes it."""
+
+    number: int
+    tree: Table
+    run: int
+    problem: tuple[int, ...]
+    engine: tuple[int, ...]
+    method: Method
+
+    @property
+    def call(self) -> tuple[Any, ...]:
+        """Equal for cells that one call of the engine may compute."""
+        return self.problem, self.engine, self.method.length
+
+
 class Sweep:
     """An experiment and the parameters that vary.
 
@@ -59,32 +77,38 @@ class Sweep:
         self.folder = Path(folder).resolve()
         self.tables: Table = plain(tree, "")
         tables = dict(self.tables)
-        self.family: Family = Valleys() if is_river(tables) else Risks()
-        axes = [_canonical_kinds(axis, self.family.kinds) for axis in axes_of(tables.pop("sweep", {}))]
-        self.axes: list[Axis] = sorted(axes, key=_rank)
-        if any(path.startswith("engine.") for axis in self.axes for path in axis.fields):
+        axes = axes_of(tables.pop("sweep", {}))
+        if any(path.startswith("engine.") for axis in axes for path in axis.fields):
             tables.setdefault("engine", {"kind": "sample"})
-        self.base: Table = canonical(tables, self.folder, tuple(self.family.kinds))
+        self.base: Table = canonical(tables, self.folder)
+        self.family: Family = family_of(self.base)
+        axes = [_canonical_kinds(axis, self.family.kinds) for axis in axes]
+        self.axes: list[Axis] = sorted(axes, key=_rank)
         self.builder = Builder(self.folder, self.family)
         self.extremes = Extremes()
         self.kinds: dict[int, tuple[int, float]] = {}
         self._work = 0.0
         self.runs: list[str] = []
         check_cells({axis.name: axis.size for axis in self.axes})
-        first = self._named(0, lambda number: self.family.experiment(self.tree(number), self.folder))
+        first = self._named(0, self._experiment)
         if first.engine == "both":
-            raise InputError('engine = "both" is for one run; a sweep takes "exact" or "sample".')
-        self.engine = first.engine
-        self.device = str(self.base.get("engine", {}).get("device", self.family.device(self.engine)))
+            raise InputError(' = "both" is for one run; a sweep takes "exact" or "sample".', "engine")
         if not first.single:
             self.runs = list(first.runs)
             check_cells(self.dims)
-        record = self.base.get("record", {})
-        if record.get("snapshots"):
-            raise InputError("record.snapshots is not kept by a sweep; leave it out, and run the best cell by itself.")
-        self.record: Any = record.get("steps", RECORDS)
-        self.partition = first.subspaces
-        self.deterministic = bool(record.get("deterministic", False))
+        if first.setting.extras.get("snapshots"):
+            raise InputError(
+                " is not kept by a sweep; leave it out, and run the best cell by itself.", "record.snapshots"
+            )
+        self.record: Any = self.base.get("record", {}).get("steps", RECORDS)
+        self._setting: Setting = replace(first.setting, record=self.record)
+        self._last: tuple[Any, Setting] = None, self._setting
+        self.engine, self.device, self.partition = first.engine, first.setting.device, first.subspaces
+
+    def _experiment(self, number: int) -> Experiment:
+        """The experiment of a combination, to be looked at."""
+        tree = self.tree(number)
+        return Experiment({**tree, "problem": self.family.bare(tree["problem"])}, self.folder)
 
     # -- the grid
 
@@ -192,6 +216,31 @@ class Sweep:
             lambda: [each.method for n in numbers(cell.problem) for each in self.cells([n])],
         )
 
+    def setting(self, cell: Cell) -> Setting:
+        """That of a cell: arguments of the sampler may vary."""
+        if self.engine != "sample":
+            return self._setting
+        known, setting = self._last
+        if known != cell.engine:
+            options = self.family.options(cell.tree.get("engine", {}), self.folder)
+            setting = replace(self._setting, device=options.pop("device"), options=options)
+            self._last = cell.engine, setting
+        return setting
+
+    def modes(self, cell: Cell) -> Any:
+        """What the exact engine runs of a cell, by whose modes it is recorded; None where it is not."""
+        return self.family.modes(self._setting, self.problem(cell))
+
+    def work(self, cell: Cell) -> float:
+        """Node-steps of a cell, or coordinate-steps of all its replicas, roughly."""
+        source = self.builder.source(cell.tree, cell.problem)
+        return self.family.work(self.setting(cell), source, cell.tree["problem"], cell.method)
+
+    def compute(self, cells: list[Cell], device: str, tick: Tick | None) -> Outcome:
+        """One call of the engine for cells that may share one; raises Interrupted where `tick` returns False."""
+        methods = [cell.method for cell in cells]
+        return self.family.compute(self.problem(cells[0]), methods, self.setting(cells[0]), device, tick)
+
     def fingerprint(self, number: int) -> str:
         """A digest of all that the numbers of a cell depend on."""
         combination, run = divmod(number, max(len(self.runs), 1))
@@ -215,7 +264,8 @@ class Sweep:
             return make(number)
         except InputError as error:
             about = self._about(number, make, str(error))
-            raise InputError(f"{error} (in the cell {', '.join(about)})" if about else str(error)) from None
+            cell = f" (in the cell {', '.join(about)})" if about else ""
+            raise InputError(error.said + cell, error.field) from None
 
     def _checked(self, cell: Cell, make: Callable[[Cell], Any]) -> Any:
         """make(cell), named as by `_named`."""
@@ -254,16 +304,15 @@ class Sweep:
         for cell in self.cells(range(self.size)):
             length = cell.method.length
             if (cell.problem, cell.engine) not in checked:
-                source = self._checked(cell, lambda c: self.family.checked(self, c))
-                components.add(self.family.components(self, source))
+                components.add(self._checked(cell, self._components))
                 checked.add((cell.problem, cell.engine))
             if length not in steps:
-                with within("record.steps", ()):
+                with within("record.steps", (), alias="record"):
                     steps[length] = self._checked(cell, lambda c: record_steps(self.record, c.method.length))
             if self.engine == "sample":
                 self._checked(cell, lambda c: check_counters(c.method))
             self.extremes.note(cell.problem, cell.number, cell.method)
-            work = self.family.work(self, cell)
+            work = self.work(cell)
             self._work = max(self._work, work)
             example, before = self.kinds.get(cell.method.state_size, (cell.number, 0.0))
             self.kinds[cell.method.state_size] = (example, before + work)
@@ -275,7 +324,14 @@ class Sweep:
         if len(components) > 1:
             raise InputError("problem.kind mixes a data set's own moments with other problems; sweep them apart.")
         steps = dict(sorted(steps.items()))
-        return Schema(components.pop(), _common(list(names.values())), steps, self.engine == "sample")
+        levels = tuple(self._setting.options.get("quantiles", ()))
+        return Schema(components.pop(), _common(list(names.values())), steps, self.engine == "sample", levels)
+
+    def _components(self, cell: Cell) -> tuple[str, ...]:
+        """Labels of the components of a cell, whose engine and problem are checked."""
+        source, setting = self.builder.source(cell.tree, cell.problem), self.setting(cell)
+        self.family.check(source, cell.tree["problem"], setting)
+        return self.family.components(setting, source)
 
     def _time(self, cell: Cell) -> float:
         """Sum of the learning rates, where the subspaces depend on it."""
@@ -284,7 +340,7 @@ class Sweep:
     def _ranges(self, cell: Cell) -> Any:
         """Subspaces of a cell with their ranges of modes."""
         time = self._time(cell)
-        modes = self.family.modes(self, self.builder.source(cell.tree, cell.problem))
+        modes = self.family.modes(self._setting, self.builder.source(cell.tree, cell.problem))
         return [] if modes is None else self.partition.ranges(modes.dim, modes.count_at_least, time)
 
     def work_per_cell(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from simlab.trace import ADDITIVE
+from simlab.experiment.families import Family
 
 __all__ = ["averaged", "is_repeat", "risk_of"]
 
@@ -17,19 +17,12 @@ def is_repeat(paths: Sequence[str]) -> bool:
     return list(paths) == ["engine.seed"]
 
 
-def risk_of(data: xr.Dataset) -> xr.DataArray:
-    """The final risk of every cell, of a valley its loss: infinite where it diverged, NaN where it is not finished."""
-    whole = data["final_total"] if "final_total" in data else _sum_of_parts(data["final_risk"])
+def risk_of(family: Family, data: xr.Dataset) -> xr.DataArray:
+    """The value by which cells are compared: infinite where one diverged, NaN where it is not finished."""
     status = data["status"]
     # Infinite where it diverged, whatever the value it ended with.
-    risk: xr.DataArray = whole.where(status != "diverged", np.inf).where(status.isin(["done", "diverged"]))
+    risk: xr.DataArray = family.whole(data).where(status != "diverged", np.inf).where(status.isin(["done", "diverged"]))
     return risk
-
-
-def _sum_of_parts(final: xr.DataArray) -> xr.DataArray:
-    parts = [j for j, name in enumerate(final["component"].values) if name in ADDITIVE]
-    whole: xr.DataArray = final.isel(component=parts).sum(["component", "subspace"], skipna=True)
-    return whole
 
 
 def averaged(risk: xr.DataArray, data: xr.Dataset, dim: str) -> tuple[xr.DataArray, xr.DataArray, xr.Dataset]:

@@ -23,6 +23,7 @@ import zarr
 
 from simlab._version import __version__
 from simlab.errors import InputError
+from simlab.experiment.families.base import STATUS
 from simlab.locks import Taken, hold
 from simlab.reading import ABSENT, Folder, check_component, digest_of_bytes, refuse_links, understood
 from simlab.replacing import settle
@@ -32,7 +33,6 @@ from simlab.sweeps.declare import FORMAT, IDENTITY, METADATA, attributes_of, dec
 from simlab.sweeps.labelled import check_labelled, consolidated, sizes
 from simlab.sweeps.ledger import Ledger, digest_of
 from simlab.sweeps.plan import Schema, Sweep
-from simlab.sweeps.schema import STATUS
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -22,7 +22,7 @@ def table_of(answer: Answer) -> str:
     lines = [", ".join(f"{count} {name}" for name, count in sorted(answer.counts.items()))]
     if not found:
         return "\n".join([*lines, "no cell is finished with a finite risk"])
-    measure = ["loss" if answer.valley else "risk", "above best" if answer.differences else "x best"]
+    measure = [answer.family.risk, "above best" if answer.differences else "x best"]
     heads = [*found[0].group, *found[0].at, *measure, "diverged", "at the edge of"]
     rows = [
         [
@@ -36,9 +36,9 @@ def table_of(answer: Answer) -> str:
     ]
     over = f"best of each, over all else{' (means over ' + ', '.join(answer.repeats) + ')' if answer.repeats else ''}:"
     lines += ["", over, *_aligned(heads, rows)]
-    rest = _splits(answer, found) if answer.valley else _compositions(answer, found)
+    title, heads, rows = answer.family.composition([(_group(best), answer.cell(best)) for best in _few(found)])
     around = _neighbours(answer, found)
-    lines += ["", *around, *([""] if around else []), *rest]
+    lines += ["", *around, *([""] if around else []), f"{title}:", *_aligned(heads, rows)]
     return "\n".join(lines)
 
 
@@ -52,30 +52,8 @@ def _neighbours(answer: Answer, found: list[Best]) -> list[str]:
     if not rows:
         return []
     heads = ["of", "parameter", "best at", "one lower", "one higher"]
-    how = f"{'loss' if answer.valley else 'risk'} above it" if answer.differences else "risk as a multiple of it"
+    how = f"{answer.family.risk} above it" if answer.differences else "risk as a multiple of it"
     return [f"around the best ({how}):", *_aligned(heads, rows)]
-
-
-def _compositions(answer: Answer, found: list[Best]) -> list[str]:
-    rows, names = [], [str(name) for name in answer.data["subspace"].values]
-    for best in _few(found):
-        parts = answer.composition(best)
-        for component in parts["component"].values:
-            values = [f"{value:.3e}" for value in parts.sel(component=component).values]
-            rows.append([_group(best), str(component), *values])
-    return ["what the best are made of, by eigen-index:", *_aligned(["of", "component", *names], rows)]
-
-
-def _splits(answer: Answer, found: list[Best]) -> list[str]:
-    rows = []
-    for best in _few(found):
-        cells = [
-            f"{value:.5g}" + (f" +- {error:.1e}" if error > 1e-9 * abs(value) else "")
-            for value, error in answer.split(best).values()
-        ]
-        rows.append([_group(best), *cells])
-    heads = ["of", "loss", "river", "hills", "coordinate"]
-    return ["what the loss of the best is made of, and how far they got:", *_aligned(heads, rows)]
 
 
 def _few(found: list[Best]) -> list[Best]:

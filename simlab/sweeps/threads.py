@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from simlab.experiment.families.base import Interrupted
 from simlab.sweeps.compute import Computed, compute
 from simlab.sweeps.plan import Schema, Sweep
 from simlab.sweeps.run import Task
-from simlab.sweeps.schema import Interrupted
 
 __all__ = ["ThreadedPool"]
 

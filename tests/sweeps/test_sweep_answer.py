@@ -76,7 +76,9 @@ def test_the_best_is_made_of_what_its_trace_says(store):
     best = answer.best()[-1]
     at = {"schedule__peak": best.at["schedule.peak"], "method__batch": best.at["method.batch"]}
     final = alone(problem__capacity=2.0, **at).final().sel(run="linear").transpose("component", "subspace")
-    np.testing.assert_allclose(answer.composition(best).values, final.values, rtol=1e-12)
+    np.testing.assert_allclose(
+        answer.cell(best)["final_risk"].transpose("component", "subspace").values, final.values, rtol=1e-12
+    )
 
 
 def test_neighbours_are_multiples_of_the_best(store):

@@ -270,7 +270,7 @@ REFUSALS = [
     ({"schedule.peak": [0.1, float("nan")]}, {}, "(in the cell schedule.peak=nan)"),
     ({"schedule.cooldown": [4, 80]}, {}, "(in the cell schedule.cooldown=80)"),
     ({"schedule.kind": ["wsd", "cosine"], "schedule.cooldown": [4]}, {}, "(in the cell schedule.kind=cosine, sched"),
-    ({"schedule.steps": [40, 30]}, {"record": {"steps": [0, 35]}}, "record goes from 0 to 35; give steps be"),
+    ({"schedule.steps": [40, 30]}, {"record": {"steps": [0, 35]}}, "record.steps goes from 0 to 35; give steps be"),
     ({"problem.dim": [12, 6]}, {"record": {"subspaces": {"few": [1, 8]}}}, "index 8 is beyond the 6 modes of"),
     ({"problem.compress": [True, "yes"]}, {}, "(in the cell problem.compress=yes)"),
     ({"problem.compress": [1e-9, -1.0]}, {}, "(in the cell problem.compress=-1.0)"),
@@ -288,7 +288,7 @@ def test_refusals(axes, tables, said):
 
 
 def test_nothing_runs_and_nothing_is_written_before_all_cells_are_checked(tmp_path, monkeypatch):
-    monkeypatch.setattr("simlab.sweeps.risks.exact_results", lambda *a, **k: pytest.fail("it ran"))
+    monkeypatch.setattr("simlab.engines.exact.exact_results", lambda *a, **k: pytest.fail("it ran"))
     with pytest.raises(sl.InputError, match=r"^problem\.dim = -1 .*\(in the cell problem\.dim=-1\)"):
         sl.sweep(TABLES, {"problem.dim": [5, 6, -1]}, store=tmp_path / "store", progress=False)
     assert not list(tmp_path.iterdir())

@@ -80,8 +80,8 @@ def preloaded(tmp_path):
 
     def write(body):
         path = tmp_path / "preloaded.py"
-        lines = ["import os", "from pathlib import Path", "from simlab.sweeps import cluster, compute"]
-        lines += ["compute.original = run = getattr(compute, 'original', compute._run)"]
+        lines = ["import os", "from pathlib import Path", "from simlab.sweeps import Sweep, cluster"]
+        lines += ["Sweep.original = run = getattr(Sweep, 'original', Sweep.compute)"]
         path.write_text("\n".join([*lines, f"log = Path({str(tmp_path / 'preloaded.log')!r})", body]))
         return str(path)
 
@@ -92,7 +92,7 @@ RUN = """
 def patched(sweep, cells, device, tick):
     {}
     return run(sweep, cells, 'cpu', tick)
-compute._run = patched
+Sweep.compute = patched
 """
 HIT = "{cell} in [each.number for each in cells]"
 

@@ -11,7 +11,7 @@ import pytest
 from zarr.storage import _local
 
 import simlab as sl
-from simlab.sweeps import Store, compute, ledger
+from simlab.sweeps import Store, Sweep, ledger
 from tests.sweeps.store_bytes import (
     AXES,
     BLOCK,
@@ -58,7 +58,7 @@ def test_the_order_of_the_blocks_changes_no_byte(whole, tmp_path, monkeypatch):
 
 def test_a_finished_sweep_is_not_computed_again(whole, tmp_path, monkeypatch):
     before = data_of(whole), entries_of(whole)
-    monkeypatch.setattr("simlab.sweeps.risks.exact_results", lambda *a, **k: pytest.fail("it ran"))
+    monkeypatch.setattr("simlab.engines.exact.exact_results", lambda *a, **k: pytest.fail("it ran"))
     said = []
     report = swept(whole, announce=said.append)
     assert str(report) == "computed 0, reused 24; 4 diverged, 20 done"
@@ -69,7 +69,7 @@ def test_a_finished_sweep_is_not_computed_again(whole, tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [RuntimeError("no luck\nat all"), MemoryError(), sl.InputError("no.")])
 def test_a_cell_that_raises_ends_as_an_error(error, whole, tmp_path, monkeypatch):
     """With its message, after three attempts of its own; its neighbours of the same call do not."""
-    run, attempts = compute._run, []
+    run, attempts = Sweep.compute, []
 
     def poisoned(sweep, cells, device, tick):
         if 9 in [cell.number for cell in cells]:
@@ -77,7 +77,7 @@ def test_a_cell_that_raises_ends_as_an_error(error, whole, tmp_path, monkeypatch
             raise error
         return run(sweep, cells, device, tick)
 
-    monkeypatch.setattr(compute, "_run", poisoned)
+    monkeypatch.setattr(Sweep, "compute", poisoned)
     report = swept(tmp_path / "store")
     assert str(report) == "computed 24, reused 0; 4 diverged, 19 done, 1 error"
     assert attempts == [2, 1, 1, 1]

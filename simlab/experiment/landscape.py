@@ -27,6 +27,9 @@ class Valley(NamedTuple):
     ground: StraightValley | Landscape
     noise: Noise
 
+    def __repr__(self) -> str:
+        return repr(self.ground)
+
     @property
     def straight(self) -> StraightValley | None:
         """The valley, where the exact engine can run it."""
@@ -68,7 +71,7 @@ def bigram(
 
     if count is not None:
         if len(determinism) != 2:
-            raise InputError(f"determinism = {shown(determinism)} with count; give two numbers, first and last.")
+            raise InputError(f" = {shown(determinism)} with count; give two numbers, first and last.", "determinism")
         low, high = (check_number(f"determinism[{j}]", m, low=0.0, high=1.0) for j, m in enumerate(determinism))
         determinism = np.linspace(low, high, check_count("count", count)).tolist()
     return made(determinism, vocabulary, weight, start)
@@ -122,8 +125,8 @@ def build_valley(table: Table) -> Valley:
             noise.on(landscape)
         except InputError:
             raise InputError(
-                f"problem.noise_kind = 'hills' needs the course of the river, which is not known of {kind}; take "
-                f"'hessian', or another."
+                f" = 'hills' needs the course of the river, which is not known of {kind}; take 'hessian', or another.",
+                "problem.noise_kind",
             ) from None
     return Valley(landscape, noise)
 
@@ -139,12 +142,18 @@ def _embedded(table: Table) -> Landscape:
     """A valley of its own table, problem.valley, among more hills."""
     inner: Any = table.get("valley")
     if inner is None:
-        raise InputError("problem.valley is missing for kind 'river-embedded'; give {kind = \"river-curved\"}, say.")
+        raise InputError(
+            " is missing for kind 'river-embedded'; give {kind = \"river-curved\"}, say.", "problem.valley"
+        )
     if not isinstance(inner, Mapping):
-        raise InputError(f'problem.valley = {shown(inner)} is not a table; write valley = {{kind = "river-curved"}}.')
+        raise InputError(
+            f' = {shown(inner)} is not a table; write valley = {{kind = "river-curved"}}.', "problem.valley"
+        )
     for key in NOISE_KEYS:
         if key in inner:
-            raise InputError(f"problem.valley.{key} is not taken; noise is that of all coordinates: problem.{key}.")
+            raise InputError(
+                f" is not taken; noise is that of all coordinates: problem.{key}.", f"problem.valley.{key}"
+            )
     kind = kind_of(dict(inner), "problem.valley", _PLAIN)
     landscape = _plain(kind, {**inner, "kind": kind}, "problem.valley")
     rest = {key: value for key, value in table.items() if key != "valley"}
@@ -161,7 +170,7 @@ def _noise(table: Table, optimum: Any) -> Noise:
         raise unknown_name("problem.noise_kind", law, NOISES)
     if "noise_floor" in table and law != "loss":
         raise InputError(
-            f'problem.noise_floor = {shown(table["noise_floor"])} belongs to noise_kind = "loss"; leave it out.'
+            f' = {shown(table["noise_floor"])} belongs to noise_kind = "loss"; leave it out.', "problem.noise_floor"
         )
     floor = check_number("problem.noise_floor", table.get("noise_floor", 0.0))
     made: dict[str, Callable[[], Noise]] = {
@@ -180,5 +189,5 @@ def _spread(name: str, ends: Sequence[float], count: int | None) -> Any:
     if count is None:
         return lam
     if lam.size != 2 or not np.all(lam > 0.0):
-        raise InputError(f"{name} = {shown(ends)} with count; give two positive curvatures, first and last.")
+        raise InputError(f" = {shown(ends)} with count; give two positive curvatures, first and last.", name)
     return np.geomspace(lam.max(), lam.min(), check_count("count", count))
