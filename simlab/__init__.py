@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simlab.engines.descent import descend
     from simlab.engines.exact import exact
     from simlab.engines.sample import sample
+    from simlab.engines.stability import stability
     from simlab.engines.valley import exact_valley
     from simlab.errors import InputError
     from simlab.experiment import Experiment
@@ -45,6 +46,7 @@ __all__ = [
     "river",
     "sample",
     "schedules",
+    "stability",
     "subspaces",
     "sweep",
 ]
@@ -61,6 +63,7 @@ _HOME = {
     "exact": "simlab.engines.exact",
     "exact_valley": "simlab.engines.valley",
     "sample": "simlab.engines.sample",
+    "stability": "simlab.engines.stability",
     "sweep": "simlab.sweeps",
 }
 _MODULES = ("methods", "plot", "river", "schedules", "subspaces")

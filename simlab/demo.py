@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from simlab import plot, schedules
 from simlab.engines.exact import exact
+from simlab.engines.stability import stability
 from simlab.errors import InputError, check_count
 from simlab.files import ResultsFolder, writing
 from simlab.interrupts import whole
@@ -155,7 +156,7 @@ def compare(features: int = 0, replicas: int = 200, steps: int = STEPS, seed: in
     replicas, steps = check_count("replicas", replicas, low=2), check_count("steps", steps, low=10)
     X, y = digits(features, seed)
     gaussian = LinearRegression.from_data(X, y)
-    peak = PEAK_SHARE * sgd(schedules.constant(1, 1.0)).stability(gaussian).critical_lr
+    peak = PEAK_SHARE * stability(gaussian, sgd(schedules.constant(1, 1.0))).critical_lr
     runs = {name: sgd(s) for name, s in six_schedules(steps, float(f"{peak:.2g}")).items()}
     partition, names, groups = _bins(gaussian.dim)
     options: dict[str, Any] = {"record": np.linspace(0, steps, 61).round(), "subspaces": partition}

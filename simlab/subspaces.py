@@ -37,6 +37,8 @@ class Subspaces:
 
     expression: str
     _ranges: Callable[[int, CountAtLeast, float], Named]
+    depends_on_schedule: bool = False
+    """Whether it is another one for every run: the sum of the learning rates is asked for."""
 
     def __repr__(self) -> str:
         return self.expression
@@ -100,7 +102,7 @@ def effective() -> Subspaces:
     For a constant learning rate this is lam_i lr T >= 1: the modes that the run has had time to learn (Zou et al. 2021,
     arXiv 2103.12692, Theorem 2.1). Each run has its own k*.
     """
-    return Subspaces("effective()", _effective)
+    return Subspaces("effective()", _effective, depends_on_schedule=True)
 
 
 @door

@@ -298,8 +298,9 @@ def _step_coordinates(
         inside = grid < method.length
         out["lr"][j, inside] = method.learning_rate(grid[inside])
         out["batch"][j, inside] = method.batch(grid[inside]) if isinstance(method.batch, Schedule) else method.batch
-        if method.momentum is not None:
-            out["momentum"][j, inside] = method.momentum(grid[inside])
+        momentum = method.schedule("momentum")
+        if momentum is not None:
+            out["momentum"][j, inside] = momentum(grid[inside])
         steps, time = results[j].steps, results[j].training_time
         reached = (steps <= results[j].ended_at) & np.isin(steps, grid)
         with np.errstate(divide="ignore"):

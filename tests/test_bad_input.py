@@ -115,8 +115,8 @@ METHODS = {
     "generic without steps": (lambda: methods.generic([[1.0]], [1.0], [1.0], steps=0), ["steps", "0", "at least 1"]),
     "Jain's rule beyond its range": (lambda: methods.jain_2018_rule(GOOD, 0.7), ["c1", "0.7", "(0, 1/2)"]),
     "Li's rule beyond the modes": (lambda: methods.li_2024_rule(GOOD, 2), ["effective_dim", "2", "at most 1"]),
-    "stability beyond the run": (lambda: SGD.stability(GOOD, step=10), ["step", "10", "at most 9"]),
-    "period beyond the run": (lambda: SGD.stability(GOOD, period=11), ["period", "11", "at most 10"]),
+    "stability beyond the run": (lambda: sl.stability(GOOD, SGD, step=10), ["step", "10", "at most 9"]),
+    "period beyond the run": (lambda: sl.stability(GOOD, SGD, period=11), ["period", "11", "at most 10"]),
     "warmup and cooldown too long": (
         lambda: schedules.wsd(100, peak=0.1, warmup=60, cooldown=50),
         ["warmup + ", "cooldown", "110", "100", "shorter"],

@@ -14,8 +14,7 @@ import simlab as sl
 import simlab.schedules as s
 from simlab import methods as m
 from simlab.methods import weights
-from simlab.schedules import Schedule
-from simlab.schedules import plan as nodes
+from simlab.schedules import Schedule, nodes
 
 T = 10**12
 MOST = 4_000_000

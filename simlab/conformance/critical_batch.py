@@ -49,7 +49,7 @@ def _draw_lr(name: str) -> Callable[[np.random.Generator], Arguments]:
 def _critical(name: str, given: Arguments) -> float:
     problem = sl.LinearRegression(given["eigenvalues"], 1.0, 0.0)
     method = _method(name, 0.01 / given["eigenvalues"][0], given.get("momentum", 0.0), given["batch"])
-    return method.stability(problem).critical_lr
+    return sl.stability(problem, method).critical_lr
 
 
 def _compare_mass(name: str, theorem: Callable[..., float]) -> Callable[[Arguments], Comparison]:
@@ -122,7 +122,7 @@ def _compare_exponents(given: Arguments) -> Comparison:
     name, problem = given["method"], _power_law(given["capacity"])
 
     def critical(batch: float, damping: float) -> float:
-        return _method(name, 0.01 * damping, 1.0 - damping, batch).stability(problem).critical_lr
+        return sl.stability(problem, _method(name, 0.01 * damping, 1.0 - damping, batch)).critical_lr
 
     batches, dampings = np.array([16.0, 64.0]), np.array([1e-7, 1e-6])
     slopes = [
@@ -145,8 +145,8 @@ def _compare_floor(given: Arguments) -> Comparison:
         damping = 1e-5 if rate > 1.0 else 0.1
         inner = _method(name, rate * damping if name != "sgd" else 1e-3 * rate / rates[0], 1.0 - damping, 1e6)
         M, b, c = (part[0] for part in inner.coefficients())
-        method = sl.methods.generic(M, b, c, o=c, steps=1, start=inner.start, batch=1e6)
-        floors.append(method.stability(problem).noise_floor)
+        method = sl.methods.generic(M, b, c, o=c, steps=1, start=inner.z0, batch=1e6)
+        floors.append(sl.stability(problem, method).noise_floor)
     return Comparison(
         {"variance": np.array([t.floor_exponent(**given)])}, {"variance": np.array([_slope(rates, np.array(floors))])}
     )
@@ -158,7 +158,7 @@ def _compare_horizon(given: Arguments) -> Comparison:
 
     def horizon(batch: float) -> float:
         def excess(log_damping: float) -> float:
-            mass = _method(name, 0.05, 1.0 - np.exp(log_damping), batch).stability(problem).mass
+            mass = sl.stability(problem, _method(name, 0.05, 1.0 - np.exp(log_damping), batch)).mass
             return mass / (1.0 + mass) - 0.5 if np.isfinite(mass) else 0.5
 
         return float(np.exp(-brentq(excess, np.log(1e-9), np.log(0.5), xtol=1e-6)))

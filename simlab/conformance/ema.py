@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from simlab import methods
 from simlab.conformance._sgd import draw_problem, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
+from simlab.engines.stability import stability
 from simlab.methods import Method
 from simlab.problems import LinearRegression
 from simlab.theory.ema import (
@@ -132,7 +133,7 @@ def _compare_scaling(arguments: Arguments) -> Comparison:
     lr = critical_lr_scaling(**arguments)
     problem = LinearRegression(arguments["eigenvalues"], 1.0, 1.0, arguments["kurtosis"])
     method = methods.ema(sgd(lr, 1, arguments["batch"]), decay=0.9, form="old")
-    return Comparison({"risk": lr}, {"risk": np.asarray(method.stability(problem).critical_lr)})
+    return Comparison({"risk": lr}, {"risk": np.asarray(stability(problem, method).critical_lr)})
 
 
 def _outside(arguments: Arguments, largest: float, stable: bool) -> list[Arguments]:

@@ -10,6 +10,7 @@ import numpy as np
 from simlab import methods, schedules
 from simlab.conformance._sgd import draw_problem, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
+from simlab.engines.stability import stability
 from simlab.problems import LinearRegression
 from simlab.theory.jain2018 import (
     jain_batch_doubling_upper,
@@ -109,7 +110,7 @@ def _draw_lr(rng: np.random.Generator) -> Arguments:
 
 def _compare_lr(arguments: Arguments) -> Comparison:
     stated = jain_lr_max(**arguments)
-    found = sgd(stated, 1, arguments["batch"]).stability(LinearRegression(arguments["eigenvalues"], 1.0, 1.0))
+    found = stability(LinearRegression(arguments["eigenvalues"], 1.0, 1.0), sgd(stated, 1, arguments["batch"]))
     return Comparison({"risk": stated}, {"risk": np.asarray(found.critical_lr)})
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from simlab.conformance._sgd import draw_spectrum, mode_risk, sgd
 from simlab.conformance.check import Arguments, Check, Comparison
+from simlab.engines.stability import stability
 from simlab.problems import LinearRegression
 from simlab.theory.stationary import critical_lr, stability_mass, stationary_risk
 
@@ -37,7 +38,7 @@ def _regression(arguments: Arguments) -> LinearRegression:
 
 
 def _compare_mass(arguments: Arguments) -> Comparison:
-    found = sgd(arguments["lr"], 1, arguments["batch"]).stability(_regression(arguments))
+    found = stability(_regression(arguments), sgd(arguments["lr"], 1, arguments["batch"]))
     stated = stability_mass(**arguments)
     # A run that is unstable in a single mode has no finite mass; what both must say then is "unstable".
     finite = np.isfinite(found.mass)
@@ -57,7 +58,7 @@ def _compare_risk(arguments: Arguments) -> Comparison:
 
 def _compare_lr(arguments: Arguments) -> Comparison:
     lr = critical_lr(**arguments)
-    found = sgd(0.5 * lr, 1, arguments["batch"]).stability(_regression(arguments))
+    found = stability(_regression(arguments), sgd(0.5 * lr, 1, arguments["batch"]))
     return Comparison({"risk": lr}, {"risk": np.asarray(found.critical_lr)})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simlab.errors import InputError, brief, check_count, check_entries
-from simlab.methods.base import Method
+from simlab.methods.base import Method, require_linear
 from simlab.schedules import Schedule
 
 __all__ = ["MethodArgument", "Progress", "check_problem", "check_progress", "named_methods", "worker_count"]
@@ -19,10 +19,10 @@ MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
 Progress = Callable[[int, int], None]
 
 
-def named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | None]:
-    """The methods and their labels; no labels for a single method, which gets no run axis."""
+def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], list[str] | None]:
+    """The methods, all of them linear, and their labels; no labels for a single method, which gets no run axis."""
     if isinstance(method, Method):
-        return [method], None
+        return [require_linear(method, engine)], None
     given: Any = method
     if isinstance(given, Schedule):
         raise InputError(f" = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).", "method")
@@ -42,7 +42,7 @@ def named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | Non
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:
             names[j] = f"{name} #{seen[name]}"
-    return [m for _, m in pairs], names
+    return [require_linear(m, engine) for _, m in pairs], names
 
 
 def check_problem(problem: Any, allowed: type | tuple[type, ...], names: str) -> None:

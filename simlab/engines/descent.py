@@ -74,7 +74,7 @@ def descend(
 ) -> xr.Dataset:
     """Ensembles of real trajectories of a method on a landscape: z <- M z - b (grad L(c . z) - noise), w = o . z.
 
-    The state is measured from the origin of the landscape's coordinates and starts at method.start times the
+    The state is measured from the origin of the landscape's coordinates and starts at method.z0 times the
     landscape's start: positions at w_0, velocities at 0; weight decay pulls towards w_0, as everywhere in simlab. Draws
     are a pure function of (seed, replica, step, coordinate) by Philox4x32-10 (Salmon et al. 2011), the same that
     `simlab.sample` gives to additive noise, so that results are the same to the bit for any number of threads, any
@@ -105,7 +105,7 @@ def descend(
     Warns where the learning rate passes 2 / lam_max at the start (not without `warn`, for which the status has to do);
     raises InputError for bad input.
     """
-    methods, runs = named_methods(method)
+    methods, runs = named_methods(method, "descend")
     if not isinstance(landscape, Landscape):
         raise InputError(
             f" = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom.", "landscape"
@@ -249,9 +249,10 @@ def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:
     out["lr"][inside] = method.learning_rate(steps[inside])
     batch = method.batch
     out["batch"][inside] = batch(steps[inside]) if isinstance(batch, Schedule) else batch
-    if method.momentum is not None:
+    momentum = method.schedule("momentum")
+    if momentum is not None:
         out["momentum"] = np.full(steps.size, np.nan)
-        out["momentum"][inside] = method.momentum(steps[inside])
+        out["momentum"][inside] = momentum(steps[inside])
     return out
 
 

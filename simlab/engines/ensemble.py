@@ -186,7 +186,7 @@ class Ensemble:
     def state(self, replicas: int) -> Any:
         """The whitened start of so many replicas, shape (replicas, parts * k, dim), where the backend keeps it."""
         z = np.zeros((replicas, self.parts * self.method.state_size, self.dim), self.dtype)
-        lam, start = self.draws.eigenvalues, self.method.start
+        lam, start = self.draws.eigenvalues, self.method.z0
         z[:, : start.size, : lam.size] = start[:, None] * (np.sqrt(lam) * self.draws.initial_error)
         return self.backend.upload(z)
 

@@ -82,7 +82,7 @@ def exact(
     InputError for bad input.
     """
     check_problem(problem, (EmpiricalRegression, DiagonalProblem), PROBLEMS)
-    methods, labels = named_methods(method)
+    methods, labels = named_methods(method, "exact")
     progress = check_progress(progress)
     partition = from_spec(subspaces)
     workers = worker_count(threads)
@@ -163,7 +163,7 @@ def _labelled(
     """
     from simlab.kernels.layout import NodeArrays
 
-    own = partition.expression == "effective()"
+    own = partition.depends_on_schedule
     times = [method.learning_rate.total() if own else 0.0 for method in methods]
     facts = (problem.dim, problem.count_at_least)
 

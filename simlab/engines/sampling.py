@@ -82,7 +82,7 @@ def check_counters(method: Method) -> None:
 def fingerprint(facts: list[Any], parts: Iterable[npt.ArrayLike | bytes], method: Method) -> str:
     """A digest of all that the bits of a run depend on: JSON-able facts, arrays or bytes, and the method's numbers."""
     digest = hashlib.sha256(json.dumps([__version__, method.length, *facts]).encode())
-    for part in (*parts, method.start):
+    for part in (*parts, method.z0):
         digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
     for start in range(0, method.length, CHUNK):
         stop = min(start + CHUNK, method.length)

@@ -153,7 +153,7 @@ class Swarm:
 
     def state(self, lanes: int) -> Any:
         """The start of so many lanes, (k, dim, lanes), where the backend keeps it."""
-        start = np.multiply.outer(self.method.start, self.landscape.start)
+        start = np.multiply.outer(self.method.z0, self.landscape.start)
         return self.backend.upload(np.repeat(start[:, :, None], lanes, axis=2))
 
     def split(self, loss: FloatArray, points: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -167,7 +167,7 @@ class Experiment:
                 with within("engine", ()):
                     check_counters(method)
             if modes is not None:
-                time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
+                time = method.learning_rate.total() if partition.depends_on_schedule else 0.0
                 with within("record.subspaces", (), alias="subspaces"):
                     partition.ranges(modes.dim, modes.count_at_least, time)
 

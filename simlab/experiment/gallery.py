@@ -10,7 +10,8 @@ from typing import Any
 from simlab.errors import unknown_name
 from simlab.experiment.schedule import build_schedule
 from simlab.schedules import Schedule, cooldown_shapes, named
-from simlab.schedules.registry import FAMILIES, spelling
+from simlab.schedules.arguments import spelling
+from simlab.schedules.registry import FAMILIES
 
 __all__ = ["chosen", "describe", "samples"]
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from functools import partial
 from inspect import signature
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,8 +200,7 @@ def compress(problem: Problem, table: Table, subspaces: Subspaces, methods: Sequ
         return problem
     source = check_compressible(problem, table)
     with within("problem", ("compress",)):
-        edges = _all_boundaries(source, subspaces, methods)
-        return source.compress(wanted, edges, _AllRuns.of(methods))
+        return source.compress(wanted, subspaces, methods)
 
 
 def check_compressible(problem: Problem, table: Table) -> LinearRegression:
@@ -219,29 +216,3 @@ def check_compressible(problem: Problem, table: Table) -> LinearRegression:
             "problem.compress",
         )
     return problem
-
-
-def _all_boundaries(problem: LinearRegression, subspaces: Subspaces, methods: Sequence[Method]) -> Subspaces:
-    """A partition that is at least as fine as the one of every run (each has its own effective dimension)."""
-    times = {method.learning_rate.total() for method in methods} if subspaces.expression == "effective()" else {0.0}
-    inner = {e for time in times for e in subspaces.boundaries(problem.dim, problem.count_at_least, time)}
-    edges = [0, *sorted(inner), problem.dim]
-    named = [(str(a), [(a, b)]) for a, b in pairwise(edges)]
-    return Subspaces("all runs", lambda dim, count, time: named)
-
-
-@dataclass(frozen=True, eq=False)
-class _AllRuns(Method):
-    """Several methods as one, for the quadrature alone: its nodes must integrate what each of them needs."""
-
-    runs: tuple[Method, ...] = ()
-
-    @classmethod
-    def of(cls, methods: Sequence[Method]) -> _AllRuns:
-        distinct = {method.expression: method for method in methods}
-        first = {f.name: getattr(methods[0], f.name) for f in fields(Method) if f.init}
-        return cls(**first, runs=tuple(distinct.values()))
-
-    def test_functions(self) -> Any:
-        tests = [run.test_functions() for run in self.runs]
-        return lambda lam: np.concatenate([test(lam) for test in tests])

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.schedules import Schedule
+from simlab.schedules.arguments import spelling
 from simlab.schedules.cooldowns import COOLDOWNS
-from simlab.schedules.registry import spelling
 
 __all__ = ["Table", "arguments", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
 

@@ -83,7 +83,7 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
 
 
 def _regression(problem: LinearRegression, law: str | None) -> Draws:
-    if "compressed_to" in problem.describe():
+    if problem.compressed:
         raise InputError(" is compressed, and its nodes cannot be drawn; sample the original problem.", "problem")
     if problem.dim > MOST_COORDINATES:
         raise InputError(f" has {problem.dim} modes, too many to draw one by one; use simlab.exact.", "problem")

@@ -215,15 +215,18 @@ class LinearRegression(Immutable):
 
     @door
     def compress(
-        self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Dynamics | None = None
+        self,
+        tolerance: float = 1e-10,
+        subspaces: Subspaces | str | None = None,
+        method: Dynamics | Sequence[Dynamics] | None = None,
     ) -> LinearRegression:
         """The same problem on few weighted nodes. The risk of each subspace is right to `tolerance`, relative to itself
         as long as it is above 1e-12 of what it was at its largest, and to `tolerance` times that below.
 
         Sums over modes become Gauss rules (see `simlab.quadrature`), so that a run's cost stops depending on dim. No
         node straddles a boundary of `subspaces`. Without `method` the rule is made for dynamics that decay without
-        oscillation (SGD and averages of it); give the method for momentum, whose modes oscillate, and for `effective`
-        subspaces.
+        oscillation (SGD and averages of it); give the method, or all that will run, for momentum, whose modes
+        oscillate, and for `effective` subspaces.
 
         Raises InputError for a kurtosis that differs between coordinates, and where the tolerance asks for more nodes
         than are sensible.

@@ -11,7 +11,7 @@ from typing import Any
 
 from simlab.errors import MOST, InputError, brief, check_count, check_number
 
-__all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps"]
+__all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps", "spelling"]
 
 SMALLEST_FLOOR = 1e-30
 """Least floor of a profile that tends to 0 only in the limit: below it float32 has no learning rate left."""
@@ -102,3 +102,8 @@ def check_positions(field: str, values: Any, steps: int) -> tuple[tuple[int | fl
                 f" = {brief(given[i])} comes before the one ahead of it; give them in order.", f"{field}[{i}]"
             )
     return given, places
+
+
+def spelling(name: object) -> str:
+    """`name` as comparisons use it: lower case, one separator; "WSD-S", "wsd_s" and "wsd s" are the same."""
+    return str(name).strip().lower().replace("_", "-").replace(" ", "-")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_kind, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.base import Schedule
 from simlab.schedules.decays import constant
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from simlab.errors import InputError, brief, check_number, unknown_name
-from simlab.schedules import plan as nodes
-from simlab.schedules.arguments import SMALLEST_FLOOR, check_phase, in_steps
-from simlab.schedules.registry import spelling
+from simlab.schedules import nodes
+from simlab.schedules.arguments import SMALLEST_FLOOR, check_phase, in_steps, spelling
 
 __all__ = ["COOLDOWNS", "Decline", "Knots", "check_knots", "cooldown_shapes", "interpolate"]
 

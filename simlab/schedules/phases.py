@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simlab.errors import InputError, brief, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import (
     SMALLEST_FLOOR,
     Phases,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_array, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import Phases, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.registry import family

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simlab.errors import InputError, brief, check_count, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import MOST_PLACES, Phases, check_positions, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.registry import family

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 from simlab.experiment.compare import runs_of
 from simlab.experiment.families import Family
-from simlab.experiment.method import METHODS, WRAPPERS
 from simlab.experiment.schedule import build_schedule
 from simlab.experiment.tables import Table
 from simlab.methods import Method
@@ -26,7 +24,6 @@ KEPT = 50_000
 
 Runs = dict[str, Method]
 Key = tuple[int, ...]
-_NAMES = {*METHODS, *WRAPPERS}
 
 
 class Builder:
@@ -100,7 +97,7 @@ class Extremes:
     def note(self, problem: Key, number: int, method: Method) -> None:
         """Take note that `method` runs on this problem in the cell `number`."""
         kept = self._kept.setdefault(problem, {})
-        kind = " ".join(name for name in re.findall(r"(\w+)\(", method.expression) if name in _NAMES)
+        kind = " ".join(type(each).__name__ for each in method.layers())
         numbers = [method.learning_rate.peak()]
         if method.state_size > 1:
             middle = method.length // 2

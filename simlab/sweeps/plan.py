@@ -335,7 +335,7 @@ class Sweep:
 
     def _time(self, cell: Cell) -> float:
         """Sum of the learning rates, where the subspaces depend on it."""
-        return cell.method.learning_rate.total() if self.partition.expression == "effective()" else 0.0
+        return cell.method.learning_rate.total() if self.partition.depends_on_schedule else 0.0
 
     def _ranges(self, cell: Cell) -> Any:
         """Subspaces of a cell with their ranges of modes."""

@@ -11,6 +11,7 @@ from simlab.theory.two_state import TwoState
 import simlab as sl
 from simlab.conformance import _two_state as tools
 from simlab.conformance.two_state import CHECKS
+from simlab.engines.stability import second_moment_radius
 from tests.theory.by_kind import caught, check_all
 
 LAM = np.arange(1.0, 9.0) ** -1.5
@@ -56,8 +57,8 @@ def test_critical_learning_rates_of_named_methods(name, kurtosis):
     problem = sl.LinearRegression(LAM, 1.0, 0.0, kurtosis)
     factor = t.two_state_critical_lr(LAM, *numbers, kurtosis=kurtosis)
     modes = problem.modes()
-    inside = sl.methods.stability.second_moment_radius(method.rescale(factor * (1.0 - 1e-8)), modes, at, at + 1)
-    outside = sl.methods.stability.second_moment_radius(method.rescale(factor * (1.0 + 1e-8)), modes, at, at + 1)
+    inside = second_moment_radius(method.rescale(factor * (1.0 - 1e-8)), modes, at, at + 1)
+    outside = second_moment_radius(method.rescale(factor * (1.0 + 1e-8)), modes, at, at + 1)
     assert inside < 1.0 < outside
 
 

@@ -7,14 +7,9 @@ every self_noise_i G_i / B < 1, and the mass
     K = sum_i (lam_i^2 G_i / B) / (1 - (kurtosis_i - 2) lam_i^2 G_i / B)
 
 is below 1; the stationary risk where the gradient is taken is then 1/2 sigma^2 K / (1 - K). For SGD,
-lam^2 G / B = lr lam / (B (2 - lr lam)). For every one-buffer method whose M has the eigenvalue 1, with m = det M,
-q = c^T b, m delta = c^T (tr(M) I - M) b,
+lam^2 G / B = lr lam / (B (2 - lr lam)); `simlab.methods.response` has G of the others.
 
-    G = [(1 + m)(q - m delta) + m delta lam (q + m delta)] / [lam (1 - m + m delta lam)(2 (1 + m) - (q + m delta) lam)].
-
-Sources: the mass for SGD and momentum agrees with Wang, Huang, Li and Wu 2026, theorems B.2, B.4 and B.6; the closed
-form for all two-state methods was derived and checked for this project against the spectral radius of the full
-second-moment operator (tests/test_stability.py does so again).
+Source: the mass for SGD and momentum agrees with Wang, Huang, Li and Wu 2026, theorems B.2, B.4 and B.6.
 """
 
 from __future__ import annotations
@@ -25,15 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError, check_count
-from simlab.methods.base import Method
+from simlab.doors import door
+from simlab.errors import InputError, check_count, check_kind
+from simlab.methods.base import Method, require_linear
+from simlab.methods.response import active_states, noise_response, reached_states, stationary
 from simlab.problems.base import DiagonalProblem, Modes
 from simlab.schedules import Schedule
 
-__all__ = ["Stability", "frozen_stability", "noise_response", "periodic_stability", "response_tests"]
+__all__ = ["Stability", "second_moment_radius", "stability"]
 
 FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 MAX_DENSE = 512
 WALK = 1 << 16
@@ -44,7 +40,7 @@ BETWEEN = 17
 
 @dataclass(frozen=True)
 class Stability:
-    """What `Method.stability` answers.
+    """What `stability` answers.
 
     mass : K; below 1 where stable (inf where a single mode is unstable already; NaN for a period).
     stable : whether the second moments contract.
@@ -62,16 +58,27 @@ class Stability:
     spectral_radius: float | None = None
 
 
-def frozen_stability(method: Method, problem: DiagonalProblem, step: int | None = None) -> Stability:
-    """Stability with every hyper-parameter frozen at `step`, by default at the worst step.
+@door
+def stability(
+    problem: DiagonalProblem, method: Method, step: int | None = None, period: int | None = None
+) -> Stability:
+    """Mean-square stability of `method` on `problem` with all hyper-parameters frozen at `step`.
 
-    That is where the mass is largest, of the steps where the learning rate or the momentum peaks or the batch is
-    smallest, and of some in between (a run is unstable for as long as one is, whatever the others are).
+    By default at the worst step: where the mass is largest, of the steps where the learning rate or the momentum peaks
+    or the batch is smallest, and of some in between (a run is unstable for as long as one is, whatever the others are).
+
+    With `period`, the spectral radius of the second-moment operator over the steps 0 .. period - 1 instead, for
+    schedules that repeat: there a pointwise K < 1 is neither necessary nor sufficient. `critical_lr` is then the
+    largest peak learning rate for which the radius stays below 1.
     """
     if not isinstance(problem, DiagonalProblem):
         raise InputError(
             f" is {type(problem).__name__}; stability needs a problem with independent coordinates.", "problem"
         )
+    check_kind("method", method, Method, "a method", "give the one that will run, such as methods.sgd(schedule)")
+    require_linear(method, "stability")
+    if period is not None:
+        return _periodic(method, problem.modes(), check_count("period", period, high=method.length))
     modes = problem.modes()
     at = _worst_step(method, modes) if step is None else check_count("step", step, low=0, high=method.length - 1)
     lr = float(method.learning_rate(at))
@@ -82,14 +89,7 @@ def frozen_stability(method: Method, problem: DiagonalProblem, step: int | None 
     return Stability(mass, stable, lr, critical, floor)
 
 
-def periodic_stability(method: Method, problem: DiagonalProblem, period: int) -> Stability:
-    """Stability of a schedule of the given period: spectral radius of its second-moment operator over one period.
-
-    A pointwise K < 1 is neither necessary nor sufficient when hyper-parameters vary. `critical_lr` is the largest peak
-    learning rate for which the radius stays below 1.
-    """
-    period = check_count("period", period, high=method.length)
-    modes = problem.modes()
+def _periodic(method: Method, modes: Modes, period: int) -> Stability:
     peak = float(method.learning_rate.values(0, period).max())
     radius = second_moment_radius(method, modes, 0, period)
 
@@ -98,71 +98,6 @@ def periodic_stability(method: Method, problem: DiagonalProblem, period: int) ->
 
     critical = _largest_stable(unstable, rtol=1e-9) * peak if peak > 0.0 else np.nan
     return Stability(np.nan, radius < 1.0, peak, critical, np.nan, radius)
-
-
-def noise_response(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) -> FloatArray:
-    """G(lam) = sum_j (c^T A^j b)^2 with A = M - lam b c^T, shape of lam; inf where A does not contract.
-
-    M (k, k), b (k,), c (k,) hold only coordinates that noise reaches and the gradient point feels (see
-    `active_states`).
-    """
-    k = b.size
-    eigenvalue_one = k == 2 and abs(1.0 - np.trace(M) + np.linalg.det(M)) <= 1e-13 * (1.0 + abs(np.trace(M)))
-    if k == 1 and M[0, 0] == 1.0:
-        return _two_state_response(0.0, 0.0, float(b[0] * c[0]), lam)
-    if eigenvalue_one:
-        m = float(np.linalg.det(M))
-        return _two_state_response(m, float(c @ (np.trace(M) * np.eye(2) - M) @ b), float(c @ b), lam)
-    X = _stationary(M, b, c, lam)
-    response: FloatArray = np.einsum("i,nij,j->n", c, X, c)
-    return response
-
-
-def _two_state_response(m: float, m_delta: float, q: float, lam: FloatArray) -> FloatArray:
-    slow = (q - m_delta) * lam
-    first = 1.0 - m + m_delta * lam
-    last = 2.0 * (1.0 + m) - (q + m_delta) * lam
-    top = (1.0 + m) * (q - m_delta) + m_delta * lam * (q + m_delta)
-    inside = (slow > 0.0) & (first > 0.0) & (last > 0.0)
-    out = np.full(lam.shape, np.inf)
-    np.divide(top, lam * first * last, out=out, where=inside)
-    # Without a learning rate nothing moves: no noise, and no contraction either.
-    out[(q == 0.0) & (m_delta == 0.0) & np.isinf(out)] = 0.0
-    return out
-
-
-def _stationary(M: FloatArray, b: FloatArray, c: FloatArray, lam: FloatArray) -> FloatArray:
-    """X = sum_j A^j b b^T A^jT per eigenvalue, (n, k, k), by the discrete Lyapunov equation; inf where A does not
-    contract.
-    """
-    k = b.size
-    if k == 1:
-        # 1 - A is exact where A itself, within 1e-16 of 1, would be 1.
-        gap = (1.0 - M[0, 0]) + lam * b[0] * c[0]
-        out = np.full(lam.size, np.inf)
-        np.divide(b[0] ** 2, gap * (2.0 - gap), out=out, where=(gap > 0.0) & (gap < 2.0))
-        return out.reshape(-1, 1, 1)
-    A = M[None] - lam[:, None, None] * np.outer(b, c)[None]
-    contracting = np.abs(np.linalg.eigvals(A)).max(axis=1) < 1.0
-    X = np.full((lam.size, k, k), np.inf)
-    good = A[contracting]
-    operator = np.eye(k * k)[None] - np.einsum("nij,nkl->nikjl", good, good).reshape(-1, k * k, k * k)
-    right = np.broadcast_to(np.outer(b, b).reshape(1, -1, 1), (good.shape[0], k * k, 1))
-    X[contracting] = np.linalg.solve(operator, right).reshape(-1, k, k)
-    return X
-
-
-def active_states(M: FloatArray, b: FloatArray, c: FloatArray) -> BoolArray:
-    """(k,) mask of the states that noise reaches and that the gradient point feels; averages and constants are
-    outside.
-    """
-    pattern = (M != 0.0) | np.outer(b != 0.0, c != 0.0)
-    reached, felt = b != 0.0, c != 0.0
-    for _ in range(b.size):
-        reached = reached | (pattern & reached[None, :]).any(axis=1)
-        felt = felt | (pattern & felt[:, None]).any(axis=0)
-    mask: BoolArray = reached & felt
-    return mask
 
 
 def _mass(method: Method, modes: Modes, at: int) -> tuple[float, FloatArray]:
@@ -189,16 +124,11 @@ def _noise_floor(method: Method, modes: Modes, at: int, mass: float, share: Floa
     """Stationary risk of the evaluated iterate: noise power per mode times o^T X o."""
     M, b, c = (part[0] for part in method.coefficients(at, at + 1))
     o = method.readout(at, at + 1)[0]
-    pattern = (M != 0.0) | np.outer(b != 0.0, c != 0.0)
-    reached, felt = b != 0.0, o != 0.0
-    for _ in range(b.size):
-        reached = reached | (pattern & reached[None, :]).any(axis=1)
-        felt = felt | (pattern & felt[:, None]).any(axis=0)
-    mask = reached & felt
+    mask = reached_states(M, b, c, o)
     if modes.noise == 0.0 or not mask.any():
         return 0.0
     b, lam = b * modes.unit, modes.eigenvalues / modes.unit
-    X = _stationary(M[np.ix_(mask, mask)], b[mask], c[mask], lam)
+    X = stationary(M[np.ix_(mask, mask)], b[mask], c[mask], lam)
     if np.any(np.isinf(X)):
         return float("nan")
     spread = np.einsum("i,nij,j->n", o[mask], X, o[mask])
@@ -213,8 +143,9 @@ def _noise_floor(method: Method, modes: Modes, at: int, mass: float, share: Floa
 def _worst_step(method: Method, modes: Modes) -> int:
     """The step of the largest mass among those where it may be; where the learning rate peaks, unless one is larger."""
     steps = [method.learning_rate.peak_step()]
-    if method.momentum is not None:
-        steps.append(_extreme_step(method.momentum, 1.0))
+    momentum = method.schedule("momentum")
+    if momentum is not None:
+        steps.append(_extreme_step(momentum, 1.0))
     if isinstance(method.batch, Schedule):
         steps.append(_extreme_step(method.batch, -1.0))
     last = method.length - 1
@@ -313,48 +244,3 @@ def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[in
         return U[0, :, :n].ravel()
 
     return entries * n, apply
-
-
-def response_tests(method: Method) -> Callable[[FloatArray], FloatArray]:
-    """Functions of lam whose sums a compressed spectrum must keep for `method`: squared bias and noise responses.
-
-    (o^T A^n start)^2 and (c^T A^n b)^2 at n = 1, 1.5, 2, 3, 4, 6, .. <= T with the hyper-parameters frozen at the
-    first, the middle, the peak and the last step, and exp(-2 tau lam) for tau up to the sum of all learning rates.
-    """
-    peak = method.learning_rate.peak_step()
-    frozen_at = sorted({0, method.length // 2, peak, method.length - 1})
-    time = method.learning_rate.total()
-
-    def tests(lam: FloatArray) -> FloatArray:
-        tau = np.geomspace(max(time, 1e-300) * 1e-9, max(time, 1e-300), 48)
-        rows = [np.exp(-np.minimum(2.0 * np.outer(tau, lam), 700.0))]
-        with np.errstate(all="ignore"):
-            for at in frozen_at:
-                M, b, c = (part[0] for part in method.coefficients(at, at + 1))
-                o = method.readout(at, at + 1)[0]
-                A = M[None] - lam[:, None, None] * np.outer(b, c)[None]
-                rows.extend(_power_rows(A, b, c, o, method.start, method.length))
-        stacked = np.concatenate([np.atleast_2d(row) for row in rows])
-        return np.where(np.isfinite(stacked), stacked, 0.0)
-
-    return tests
-
-
-def _power_rows(
-    A: FloatArray, b: FloatArray, c: FloatArray, o: FloatArray, start: FloatArray, length: int
-) -> list[FloatArray]:
-    rows, power, n = [], A, 1
-    while n <= length:
-        for P in (power, power @ _root(power, A, n)):
-            rows.append(np.einsum("i,nij,j->n", o, P, start) ** 2)
-            rows.append(np.einsum("i,nij,j->n", c, P, b) ** 2)
-        power, n = power @ power, 2 * n
-    return rows
-
-
-def _root(power: FloatArray, A: FloatArray, n: int) -> FloatArray:
-    """A^(n/2) for n a power of two, so that A^(3n/2) lies between A^n and A^(2n)."""
-    half = A
-    for _ in range(max(n.bit_length() - 2, 0)):
-        half = half @ half
-    return half if n > 1 else np.broadcast_to(np.eye(A.shape[-1]), A.shape)
