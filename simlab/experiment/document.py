@@ -197,10 +197,10 @@ def read_text(path: str | PathLike[str]) -> str:
         return check_path("path", path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror or error}); give the path of an experiment file."
+            f" cannot be read ({error.strerror or error}); give the path of an experiment file.", path
         ) from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8 (byte {error.start}); save it as UTF-8.") from None
+        raise InputError(f" is not text in UTF-8 (byte {error.start}); save it as UTF-8.", path) from None
 
 
 def parse_toml(text: str, path: str | PathLike[str]) -> dict[str, Any]:
@@ -208,11 +208,11 @@ def parse_toml(text: str, path: str | PathLike[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {' '.join(str(error).split())}; correct it there.") from None
+        raise InputError(f" is not valid TOML: {' '.join(str(error).split())}; correct it there.", path) from None
     except RecursionError:
-        raise InputError(f"{path} nests its tables and lists too deeply; write it flatter.") from None
+        raise InputError(" nests its tables and lists too deeply; write it flatter.", path) from None
     except ValueError:  # Python does not read whole numbers of more than some thousand digits
-        raise InputError(f"{path} holds a whole number of thousands of digits; give one that can be used.") from None
+        raise InputError(" holds a whole number of thousands of digits; give one that can be used.", path) from None
 
 
 # -- the canonical form
