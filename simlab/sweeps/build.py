@@ -20,7 +20,7 @@ from simlab.subspaces import Subspaces
 __all__ = ["Builder", "Extremes"]
 
 KEPT = 50_000
-"""Methods kept for the second time they are asked for (they are checked before they run): some 150 MB."""
+"""Methods, or settings, kept for the second time they are asked for (they are checked before they run): 150 MB."""
 
 Runs = dict[str, Method]
 Key = tuple[int, ...]

@@ -29,7 +29,7 @@ from simlab.experiment.tables import Table, kind_of, plain, within
 from simlab.methods import Method
 from simlab.sweeps.axes import Axis, assign, axes_of, check_cells, parse_path, refuse_twice
 from simlab.sweeps.axes import Path as Path_
-from simlab.sweeps.build import Builder, Extremes
+from simlab.sweeps.build import KEPT, Builder, Extremes
 
 __all__ = ["Cell", "Schema", "Sweep"]
 
@@ -102,7 +102,7 @@ class Sweep:
             )
         self.record: Any = self.base.get("record", {}).get("steps", RECORDS)
         self._setting: Setting = replace(first.setting, record=self.record)
-        self._last: tuple[Any, Setting] = None, self._setting
+        self._settings: dict[tuple[int, ...], Setting] = {}
         self.engine, self.device, self.partition = first.engine, first.setting.device, first.subspaces
 
     def _experiment(self, number: int) -> Experiment:
@@ -220,12 +220,14 @@ class Sweep:
         """That of a cell: arguments of the sampler may vary."""
         if self.engine != "sample":
             return self._setting
-        known, setting = self._last
-        if known != cell.engine:
+        made = self._settings.get(cell.engine)
+        if made is None:
+            if len(self._settings) >= KEPT:
+                self._settings.clear()
             options = self.family.options(cell.tree.get("engine", {}), self.folder)
-            setting = replace(self._setting, device=options.pop("device"), options=options)
-            self._last = cell.engine, setting
-        return setting
+            made = replace(self._setting, device=options.pop("device"), options=options)
+            self._settings[cell.engine] = made
+        return made
 
     def modes(self, cell: Cell) -> Any:
         """What the exact engine runs of a cell, by whose modes it is recorded; None where it is not."""
