@@ -17,10 +17,11 @@ from simlab.cli import app
 from simlab.engines.recording import record_steps
 from simlab.experiment import Experiment
 from simlab.experiment.families.valleys import PARTS
-from simlab.sweeps import Store, draw, run_sweep, sweep_of
-from simlab.sweeps.answer import Answer
-from simlab.sweeps.export import frame
-from simlab.sweeps.table import table_of
+from simlab.sweeps import Store, run_sweep, sweep_of
+from simlab.sweeps.answer import draw
+from simlab.sweeps.answer.best import Answer
+from simlab.sweeps.answer.export import frame
+from simlab.sweeps.answer.table import table_of
 from tests.sweeps.store_bytes import assert_same_store, refusal, swept
 
 STRAIGHT = {"kind": "river-straight", "hills": [1, 20], "count": 12, "slope": 0.2, "noise": 0.5}

@@ -16,11 +16,11 @@ from simlab.engines.arguments import worker_count
 from simlab.engines.devices import choose
 from simlab.errors import InputError
 from simlab.progress import ProgressBar
-from simlab.sweeps.compute import ATTEMPTS, Computed, failed, interrupted_call
-from simlab.sweeps.estimate import estimate
-from simlab.sweeps.ledger import Call, Row
-from simlab.sweeps.plan import Schema, Sweep
-from simlab.sweeps.store import Store
+from simlab.sweeps.plan.sweep import Schema, Sweep
+from simlab.sweeps.store.ledger import Call, Row
+from simlab.sweeps.store.store import Store
+from simlab.sweeps.work.compute import ATTEMPTS, Computed, failed, interrupted_call
+from simlab.sweeps.work.estimate import estimate
 
 __all__ = ["Pool", "Report", "Task", "run_sweep"]
 
@@ -113,11 +113,11 @@ def _cost(sweep: Sweep, schema: Schema, reused: int, workers: int) -> str:
 
 def _pool(sweep: Sweep, schema: Schema, workers: int, cluster: str | None) -> Pool:
     if cluster is None:
-        from simlab.sweeps.threads import ThreadedPool
+        from simlab.sweeps.work.threads import ThreadedPool
 
         device = choose(sweep.device)
         return ThreadedPool(sweep, schema, workers if device == "cpu" else 1, device)
-    from simlab.sweeps.cluster import ClusterPool
+    from simlab.sweeps.work.cluster import ClusterPool
 
     return ClusterPool(sweep, schema, cluster)
 

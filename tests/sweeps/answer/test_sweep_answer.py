@@ -12,11 +12,12 @@ import xarray as xr
 
 import simlab as sl
 from simlab import plot
-from simlab.sweeps import Store, draw, run_sweep, sweep_of
-from simlab.sweeps.answer import Answer
-from simlab.sweeps.compact import check, compact
-from simlab.sweeps.export import export, frame
-from simlab.sweeps.table import table_of
+from simlab.sweeps import Store, run_sweep, sweep_of
+from simlab.sweeps.answer import draw
+from simlab.sweeps.answer.best import Answer
+from simlab.sweeps.answer.export import export, frame
+from simlab.sweeps.answer.table import table_of
+from simlab.sweeps.store.compact import check, compact
 
 TREE = {
     "problem": {"kind": "power_law", "dim": 60, "capacity": 1.5, "source": 1.3, "noise_variance": 0.5},

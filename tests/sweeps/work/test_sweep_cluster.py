@@ -80,7 +80,7 @@ def preloaded(tmp_path):
 
     def write(body):
         path = tmp_path / "preloaded.py"
-        lines = ["import os", "from pathlib import Path", "from simlab.sweeps import Sweep, cluster"]
+        lines = ["import os", "from pathlib import Path", "from simlab.sweeps import Sweep"]
         lines += ["Sweep.original = run = getattr(Sweep, 'original', Sweep.compute)"]
         path.write_text("\n".join([*lines, f"log = Path({str(tmp_path / 'preloaded.log')!r})", body]))
         return str(path)
@@ -271,7 +271,7 @@ def test_addresses_that_are_none(address, said, tmp_path):
 @pytest.mark.parametrize(("silent", "seconds"), [(False, 2), (True, 1)])
 def test_a_scheduler_that_does_not_answer(silent, seconds, tmp_path, monkeypatch):
     """Nobody there, or somebody who says nothing."""
-    monkeypatch.setattr("simlab.sweeps.cluster.SECONDS", seconds)
+    monkeypatch.setattr("simlab.sweeps.work.cluster.SECONDS", seconds)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if silent:

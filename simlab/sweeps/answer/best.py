@@ -12,8 +12,8 @@ import xarray as xr
 
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import Family, family_of
-from simlab.sweeps.repeats import averaged, is_repeat, risk_of
-from simlab.sweeps.store import Store
+from simlab.sweeps.answer.repeats import averaged, is_repeat, risk_of
+from simlab.sweeps.store.store import Store
 
 __all__ = ["Along", "Answer", "Best", "cells"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from simlab.engines.exact import exact_results
-from simlab.sweeps.compute import variables
-from simlab.sweeps.plan import Cell, Schema, Sweep
+from simlab.sweeps.plan.sweep import Cell, Schema, Sweep
+from simlab.sweeps.work.compute import variables
 
 __all__ = ["bytes_per_cell", "estimate"]
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from simlab._version import __version__
 from simlab.errors import InputError, check_count
-from simlab.sweeps.compute import Computed, compute
-from simlab.sweeps.plan import Schema, Sweep
-from simlab.sweeps.run import Task
+from simlab.sweeps.plan.sweep import Schema, Sweep
+from simlab.sweeps.work.compute import Computed, compute
+from simlab.sweeps.work.run import Task
 
 __all__ = ["ClusterPool"]
 
@@ -28,7 +28,7 @@ SECONDS = 10
 """How long a scheduler may take to answer."""
 
 LOCAL = {
-    # A cell that kills its worker is found by computing it alone (simlab.sweeps.run), not by killing more of them.
+    # A cell that kills its worker is found by computing it alone (simlab.sweeps.work.run), not by killing more of them.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.admin.system-monitor.interval": "10s",
 }

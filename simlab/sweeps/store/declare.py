@@ -15,10 +15,10 @@ import zarr
 from simlab._version import __version__
 from simlab.experiment.families.base import STATUS, Array
 from simlab.reading import Folder, digest_of_bytes
-from simlab.sweeps.blocks import block_shape
-from simlab.sweeps.compute import variables
-from simlab.sweeps.estimate import bytes_per_cell
-from simlab.sweeps.plan import Schema, Sweep
+from simlab.sweeps.plan.sweep import Schema, Sweep
+from simlab.sweeps.store.blocks import block_shape
+from simlab.sweeps.work.compute import variables
+from simlab.sweeps.work.estimate import bytes_per_cell
 
 __all__ = [
     "FORMAT",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 from simlab.plot.words import literal
-from simlab.sweeps.answer import Along, Answer, Best
+from simlab.sweeps.answer.best import Along, Answer, Best
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

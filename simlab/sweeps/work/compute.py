@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from simlab.experiment.families.base import STATUS, Array, Declared, Interrupted, Outcome, Tick
-from simlab.sweeps.ledger import Call, Row
-from simlab.sweeps.plan import Cell, Schema, Sweep
+from simlab.sweeps.plan.sweep import Cell, Schema, Sweep
+from simlab.sweeps.store.ledger import Call, Row
 
 __all__ = ["ATTEMPTS", "Computed", "compute", "failed", "interrupted_call", "variables"]
 

@@ -7,8 +7,8 @@ import pytest
 
 import simlab as sl
 from simlab.sweeps import sweep_of
-from simlab.sweeps.axes import assign, axes_of, parse_path, spoken
-from simlab.sweeps.plan import Sweep
+from simlab.sweeps.plan.axes import assign, axes_of, parse_path, spoken
+from simlab.sweeps.plan.sweep import Sweep
 
 PROBLEM = {"kind": "power_law", "dim": 10, "capacity": 1.5, "source": 1.3, "noise_variance": 0.1}
 SCHEDULE = {"kind": "wsd", "steps": 40, "peak": 0.2, "warmup": 4, "cooldown": 8}

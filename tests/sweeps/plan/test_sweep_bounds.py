@@ -12,7 +12,7 @@ import simlab as sl
 from simlab import sweeps
 from simlab.cli import app
 from simlab.sweeps import sweep_of
-from simlab.sweeps.axes import MOST_CELLS, MOST_POINTS, axes_of, check_cells
+from simlab.sweeps.plan.axes import MOST_CELLS, MOST_POINTS, axes_of, check_cells
 from tests.sweeps.store_bytes import TABLES
 
 PEAKS = {"schedule.peak": [0.1, 0.2, 0.3]}
@@ -47,7 +47,7 @@ def test_too_many_cells_are_refused_at_once():
 
 
 def test_runs_count_as_cells(monkeypatch):
-    monkeypatch.setattr("simlab.sweeps.axes.MOST_CELLS", 5)
+    monkeypatch.setattr("simlab.sweeps.plan.axes.MOST_CELLS", 5)
     compare = {"schedules": [{"kind": "wsd"}, {"kind": "cosine"}]}
     assert sweep_of({**TABLES, "compare": compare}, {"schedule.peak": [0.1, 0.2]}).size == 4
     with pytest.raises(sl.InputError, match="makes 6 cells"):

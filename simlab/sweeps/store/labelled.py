@@ -11,7 +11,7 @@ import xarray as xr
 
 from simlab.experiment.families import family_of
 from simlab.reading import check_component
-from simlab.sweeps.axes import MOST_CELLS
+from simlab.sweeps.plan.axes import MOST_CELLS
 
 __all__ = ["check_labelled", "consolidated", "sizes"]
 

@@ -11,7 +11,8 @@ import pytest
 from zarr.storage import _local
 
 import simlab as sl
-from simlab.sweeps import Store, Sweep, ledger
+from simlab.sweeps import Store, Sweep
+from simlab.sweeps.store import ledger
 from tests.sweeps.store_bytes import (
     AXES,
     BLOCK,
@@ -49,7 +50,7 @@ def test_threads_change_no_byte(threads, whole, tmp_path):
 
 
 def test_the_order_of_the_blocks_changes_no_byte(whole, tmp_path, monkeypatch):
-    from simlab.sweeps import run
+    from simlab.sweeps.work import run
 
     monkeypatch.setattr(run, "deque", lambda tasks=(): __import__("collections").deque(reversed(list(tasks))))
     swept(tmp_path / "store")
@@ -93,7 +94,7 @@ def test_a_cell_that_raises_ends_as_an_error(error, whole, tmp_path, monkeypatch
 
 def test_an_example_that_fails_does_not_stop_the_estimate(whole, tmp_path, monkeypatch):
     """The time is estimated from a cell, which may be the one that cannot be computed."""
-    monkeypatch.setattr("simlab.sweeps.estimate.exact_results", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("simlab.sweeps.work.estimate.exact_results", lambda *a, **k: 1 / 0)
     said = []
     assert swept(tmp_path / "store", announce=said.append).left == 0
     assert "; about " in said[0]

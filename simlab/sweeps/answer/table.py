@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simlab.sweeps.answer import Answer, Best
+from simlab.sweeps.answer.best import Answer, Best
 
 __all__ = ["table_of"]
 

@@ -10,9 +10,9 @@ import numpy as np
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import family_of
 from simlab.files import fresh_file
-from simlab.sweeps.answer import cells
-from simlab.sweeps.repeats import risk_of
-from simlab.sweeps.store import Store
+from simlab.sweeps.answer.best import cells
+from simlab.sweeps.answer.repeats import risk_of
+from simlab.sweeps.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

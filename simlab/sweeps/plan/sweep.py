@@ -27,9 +27,9 @@ from simlab.experiment.method import METHODS
 from simlab.experiment.schedule import SCHEDULES
 from simlab.experiment.tables import Table, kind_of, plain, within
 from simlab.methods import Method
-from simlab.sweeps.axes import Axis, assign, axes_of, check_cells, parse_path, refuse_twice
-from simlab.sweeps.axes import Path as Path_
-from simlab.sweeps.build import Builder, Extremes
+from simlab.sweeps.plan.axes import Axis, assign, axes_of, check_cells, parse_path, refuse_twice
+from simlab.sweeps.plan.axes import Path as Path_
+from simlab.sweeps.plan.cells import Builder, Extremes
 
 __all__ = ["Cell", "Schema", "Sweep"]
 

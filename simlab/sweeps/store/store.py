@@ -27,17 +27,17 @@ from simlab.experiment.families.base import STATUS
 from simlab.locks import Taken, hold
 from simlab.reading import ABSENT, Folder, check_component, digest_of_bytes, refuse_links, understood
 from simlab.replacing import settle
-from simlab.sweeps.blocks import Blocks
-from simlab.sweeps.compute import Computed
-from simlab.sweeps.declare import FORMAT, IDENTITY, METADATA, attributes_of, declaration, declare, identity, minor
-from simlab.sweeps.labelled import check_labelled, consolidated, sizes
-from simlab.sweeps.ledger import Ledger, digest_of
-from simlab.sweeps.plan import Schema, Sweep
+from simlab.sweeps.plan.sweep import Schema, Sweep
+from simlab.sweeps.store.blocks import Blocks
+from simlab.sweeps.store.declare import FORMAT, IDENTITY, METADATA, attributes_of, declaration, declare, identity, minor
+from simlab.sweeps.store.labelled import check_labelled, consolidated, sizes
+from simlab.sweeps.store.ledger import Ledger, digest_of
+from simlab.sweeps.work.compute import Computed
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-    from simlab.sweeps.ledger import Call, Row
+    from simlab.sweeps.store.ledger import Call, Row
 
 __all__ = ["FORMAT", "LEDGER", "LOCK", "REMEDY", "Store"]
 

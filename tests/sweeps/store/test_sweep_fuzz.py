@@ -154,7 +154,7 @@ def test_flipped_bytes_of_every_file_by_every_command(here, capsys):
 def resealed(store: Path) -> None:
     """Enter what is there into the ledger as if it had been made so: what a forger can do."""
     from simlab.reading import Folder, digest_of_bytes
-    from simlab.sweeps.ledger import Ledger
+    from simlab.sweeps.store.ledger import Ledger
 
     ledger, folder = Ledger(store / "ledger.sqlite"), Folder(store)
     try:
@@ -249,7 +249,7 @@ def test_links_are_not_followed(what, here):
 
 def test_names_lead_nowhere(here):
     """A file of the ledger's that lies elsewhere is not looked at."""
-    from simlab.sweeps.ledger import Ledger
+    from simlab.sweeps.store.ledger import Ledger
 
     def alter():
         ledger = Ledger(Path("s/ledger.sqlite"))

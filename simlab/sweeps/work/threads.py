@@ -6,9 +6,9 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from simlab.experiment.families.base import Interrupted
-from simlab.sweeps.compute import Computed, compute
-from simlab.sweeps.plan import Schema, Sweep
-from simlab.sweeps.run import Task
+from simlab.sweeps.plan.sweep import Schema, Sweep
+from simlab.sweeps.work.compute import Computed, compute
+from simlab.sweeps.work.run import Task
 
 __all__ = ["ThreadedPool"]
 

@@ -7,11 +7,11 @@ import pytest
 
 import simlab as sl
 from simlab.experiment.families import FAMILIES
-from simlab.sweeps import draw
-from simlab.sweeps.answer import Answer, cells
-from simlab.sweeps.export import frame
-from simlab.sweeps.repeats import averaged, risk_of
-from simlab.sweeps.table import table_of
+from simlab.sweeps.answer import draw
+from simlab.sweeps.answer.best import Answer, cells
+from simlab.sweeps.answer.export import frame
+from simlab.sweeps.answer.repeats import averaged, risk_of
+from simlab.sweeps.answer.table import table_of
 
 PROBLEM = {"kind": "isotropic", "dim": 2, "eigenvalue": 1.0, "initial_error": 1.0, "noise_variance": 0.1}
 WSD = {"kind": "wsd", "steps": 40, "peak": 0.2}

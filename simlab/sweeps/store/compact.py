@@ -13,11 +13,11 @@ import zarr
 
 from simlab.errors import InputError
 from simlab.replacing import replacing, settle
-from simlab.sweeps.answer import cells
-from simlab.sweeps.blocks import Blocks
-from simlab.sweeps.declare import declare_group
-from simlab.sweeps.ledger import Ledger
-from simlab.sweeps.store import LEDGER, LOCK, Store
+from simlab.sweeps.answer.best import cells
+from simlab.sweeps.store.blocks import Blocks
+from simlab.sweeps.store.declare import declare_group
+from simlab.sweeps.store.ledger import Ledger
+from simlab.sweeps.store.store import LEDGER, LOCK, Store
 
 __all__ = ["Health", "check", "compact"]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import simlab as sl
 from simlab.engines.recording import record_steps
 from simlab.sweeps import Store, run_sweep, sweep_of
-from simlab.sweeps.blocks import Blocks, block_shape
+from simlab.sweeps.store.blocks import Blocks, block_shape
 
 PROBLEM = {"kind": "power_law", "dim": 40, "capacity": 1.5, "source": 1.3, "noise_variance": 0.1}
 LONG = {**PROBLEM, "dim": 10**6, "compress": True}
@@ -173,7 +173,7 @@ def test_a_compressed_problem_is_right_for_every_cell(name, tmp_path):
 
 def test_the_rule_of_a_compressed_problem_is_made_for_all_its_cells(tmp_path, monkeypatch):
     """The control: made for one cell alone, it moves the boundary between the head and the tail of the others."""
-    monkeypatch.setattr("simlab.sweeps.build.Extremes.numbers", lambda self, problem: [0])
+    monkeypatch.setattr("simlab.sweeps.plan.cells.Extremes.numbers", lambda self, problem: [0])
     plan, data, _ = taken(*COMPRESSED["effective"], tmp_path)
     first, *others = cells_of(plan, data)
     assert_same(*first, 1e-9)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from zarr.storage import _local
 
-from simlab.sweeps import blocks, ledger
+from simlab.sweeps.store import blocks, ledger
 from tests.sweeps.store_bytes import BLOCK, CELLS, MANY, TABLES, assert_same_store, compile_kernels, swept
 from tests.test_checkpoints import ended_by_kill, forked
 
