@@ -60,13 +60,14 @@ def _list(planned: Sweep) -> None:
     """All cells, checked, and what they would cost."""
     from simlab.sweeps.work.estimate import estimate
 
-    schema = planned.validate()
-    dims = " x ".join(f"{size} {name}" for name, size in planned.dims.items())
-    for number in range(min(planned.size, MOST_LISTED)):
-        typer.echo(f"{number}: {planned.spoken(number)}")
-    if planned.size > MOST_LISTED:
-        typer.echo(f".. and {planned.size - MOST_LISTED} more")
-    typer.echo(f"{planned.size} cells ({dims}), on one thread {estimate(planned, schema, 1.0, 1)}")
+    planned.validate()
+    grid = planned.grid
+    dims = " x ".join(f"{size} {name}" for name, size in grid.dims.items())
+    for number in range(min(grid.size, MOST_LISTED)):
+        typer.echo(f"{number}: {grid.spoken(number)}")
+    if grid.size > MOST_LISTED:
+        typer.echo(f".. and {grid.size - MOST_LISTED} more")
+    typer.echo(f"{grid.size} cells ({dims}), on one thread {estimate(planned, 1.0, 1)}")
 
 
 @app.command()

@@ -86,9 +86,9 @@ def taken(what, axes, folder):
 
 def cells_of(plan, data):
     """(what is kept of a cell, the split of the same experiment by itself, its records) for all cells."""
-    flat = data.stack(cell=list(plan.dims), create_index=False)
-    for number in range(plan.size):
-        combination, run = divmod(number, max(len(plan.runs), 1))
+    flat = data.stack(cell=list(plan.grid.dims), create_index=False)
+    for number in range(plan.grid.size):
+        combination, run = plan.grid.split(number)
         # What is beyond the valley is warned of when it runs alone.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("simlab.engines.valley._warn_if_unstable", lambda *a: None)

@@ -15,7 +15,7 @@ from simlab.experiment.families import Family, family_of
 from simlab.sweeps.answer.repeats import averaged, is_repeat, risk_of
 from simlab.sweeps.store.store import Store
 
-__all__ = ["Along", "Answer", "Best", "cells"]
+__all__ = ["Along", "Answer", "Best"]
 
 FloatArray = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
@@ -24,17 +24,6 @@ NOTHING = 1e-300
 """A best risk below this is zero: nothing is a multiple of it."""
 MOST_VALUES = 1000
 """Of a parameter by whose values cells are told apart."""
-
-
-def cells(store: Store) -> xr.Dataset:
-    """What a store says of its cells, loaded and verified: labels, status, ended_at, and all final_ variables.
-
-    Raises InputError where something is not as it was written.
-    """
-    with store.reading():
-        data = store.dataset()
-        kept = ("status", "ended_at")
-        return data.drop_vars([n for n in data.data_vars if n not in kept and not str(n).startswith("final_")]).load()
 
 
 @dataclass(frozen=True)
@@ -85,7 +74,7 @@ class Answer:
     """
 
     def __init__(self, store: Store, where: Mapping[str, Any] | None = None, by: Sequence[str] = ()) -> None:
-        data = _selected(cells(store), where or {})
+        data = _selected(store.finals(), where or {})
         self.fields: dict[str, list[str]] = {axis["name"]: list(axis["fields"]) for axis in store.document["axes"]}
         states, numbers = np.unique(data["status"].values, return_counts=True)
         self.counts = {str(name): int(count) for name, count in zip(states, numbers, strict=True)}

@@ -10,7 +10,6 @@ import numpy as np
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import family_of
 from simlab.files import fresh_file
-from simlab.sweeps.answer.best import cells
 from simlab.sweeps.answer.repeats import risk_of
 from simlab.sweeps.store.store import Store
 
@@ -30,7 +29,7 @@ def frame(store: Store) -> pd.DataFrame:
     """
     import pandas as pd
 
-    data = cells(store)
+    data = store.finals()
     fields = {axis["name"]: list(axis["fields"]) for axis in store.document["axes"]}
     where = np.unravel_index(np.arange(store.size), list(store.dims.values()))
     columns: dict[str, object] = {}

@@ -26,11 +26,11 @@ import numpy.typing as npt
 from simlab.errors import InputError, check_count, check_number, unknown_name
 from simlab.experiment.tables import Table, check_keys, plain, shown
 
-__all__ = ["Axis", "Path", "assign", "axes_of", "check_cells", "parse_path", "refuse_twice", "spoken"]
+__all__ = ["Address", "Axis", "assign", "axes_of", "check_cells", "parse_path", "refuse_twice", "spoken"]
 
 FloatArray = npt.NDArray[np.float64]
-Path = tuple[str | int, ...]
-"""A path taken apart: ("method", "wrap", 0, "decay")."""
+Address = tuple[str | int, ...]
+"""A path in the experiment file, taken apart: ("method", "wrap", 0, "decay")."""
 
 ROOTS = ("problem", "schedule", "method", "compare", "engine")
 OF_ENGINE = ("seed", "replicas", "law", "dtype")
@@ -248,14 +248,14 @@ def _shares(name: str, count: int, dimensions: int, seed: int) -> FloatArray:
 # -- paths
 
 
-def parse_path(path: str) -> Path:
+def parse_path(path: str) -> Address:
     """ "method.wrap[0].decay" -> ("method", "wrap", 0, "decay"), or an InputError."""
     if not re.fullmatch(r"\w+(\[\d+\])*(\.\w+(\[\d+\])*)*", path):
         raise InputError(f'{_where(path)} is no path; write it like "schedule.peak" or "method.wrap[0].decay".')
     return tuple(int(part) if part.isdigit() else part for part in re.findall(r"\w+", path))
 
 
-def assign(tree: Table, path: Path, value: Any) -> Table:
+def assign(tree: Table, path: Address, value: Any) -> Table:
     """`tree` with `value` at `path`; what lies on the way is copied, all else shared.
 
     A missing table is made; an entry of a list has to exist. Raises InputError where the path leads through a number.
@@ -263,7 +263,7 @@ def assign(tree: Table, path: Path, value: Any) -> Table:
     return _assigned(tree, path, value, ())  # type: ignore[no-any-return]
 
 
-def _assigned(node: Any, path: Path, value: Any, done: Path) -> Any:
+def _assigned(node: Any, path: Address, value: Any, done: Address) -> Any:
     if not path:
         return value
     key, rest, here = path[0], path[1:], spoken(done)
@@ -278,7 +278,7 @@ def _assigned(node: Any, path: Path, value: Any, done: Path) -> Any:
     return {**node, key: _assigned(node.get(key, {}), rest, value, (*done, key))}
 
 
-def spoken(path: Path) -> str:
+def spoken(path: Address) -> str:
     """A path as it is written."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")

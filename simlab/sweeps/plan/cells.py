@@ -1,9 +1,10 @@
-"""Problems and methods of cells, each made once: cells differ in few parameters, and share the rest."""
+"""Cells and what they are made of, each made once: cells differ in few parameters, and share the rest."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -17,13 +18,32 @@ from simlab.methods import Method
 from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces
 
-__all__ = ["Builder", "Extremes"]
+__all__ = ["Builder", "Cell", "Representatives"]
 
 KEPT = 50_000
 """Methods kept for the second time they are asked for (they are checked before they run): some 150 MB."""
 
 Runs = dict[str, Method]
 Key = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep: its number in the order of the dimensions, and what makes it.
+
+    problem, engine : equal for cells that share a problem, or the arguments of the sampler.
+    """
+
+    number: int
+    tree: Table
+    problem: Key
+    engine: Key
+    method: Method
+
+    @property
+    def call(self) -> tuple[Key, Key, int]:
+        """Equal for cells that one call of the engine may compute."""
+        return self.problem, self.engine, self.method.length
 
 
 class Builder:
@@ -83,7 +103,7 @@ class Builder:
             return made
 
 
-class Extremes:
+class Representatives:
     """Which cells of each problem stand for all of them where its spectrum is compressed.
 
     Of methods of one kind and length those with the smallest and the largest peak learning rate, and entries of M, b

@@ -13,7 +13,6 @@ import zarr
 
 from simlab.errors import InputError
 from simlab.replacing import replacing, settle
-from simlab.sweeps.answer.best import cells
 from simlab.sweeps.store.blocks import Blocks
 from simlab.sweeps.store.declare import declare_group
 from simlab.sweeps.store.ledger import Ledger
@@ -50,7 +49,7 @@ def check(store: Store) -> Health:
     damaged = sum(store.blocks.cells(block).size for block in bad)
     altered = store.altered()
     if not damaged and not altered:
-        cells(store)
+        store.finals()
     return Health(sum(sizes), damaged, store.size - sum(sizes) - damaged, tuple(altered))
 
 

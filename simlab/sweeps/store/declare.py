@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import zarr
 
 from simlab._version import __version__
-from simlab.experiment.families.base import STATUS, Array
+from simlab.experiment.families.base import STATUS
 from simlab.reading import Folder, digest_of_bytes
-from simlab.sweeps.plan.sweep import Schema, Sweep
+from simlab.sweeps.plan.kept import FILL, bytes_per_cell, labels, variables
+from simlab.sweeps.plan.sweep import Sweep
 from simlab.sweeps.store.blocks import block_shape
-from simlab.sweeps.work.compute import variables
-from simlab.sweeps.work.estimate import bytes_per_cell
 
 __all__ = [
     "FORMAT",
@@ -35,18 +33,15 @@ __all__ = [
 FORMAT = 2
 METADATA = "zarr.json"
 IDENTITY = "sweep"
-FILL: dict[str, Any] = {"float64": float("nan"), "int64": -1, "uint8": 0}
 
 
-def declare(target: Path, sweep: Sweep, schema: Schema) -> None:
+def declare(target: Path, sweep: Sweep) -> None:
     """Declare the arrays; the group's own file comes last, so that a store is there or is not.
 
     Chunks stay as they are, and the ledger says which of them are good: what is damaged costs no more than itself.
     """
-    declared = variables(sweep, schema)
-    dims = sweep.dims
-    shape = block_shape(list(dims.values()), bytes_per_cell(sweep, schema), sweep.work_per_cell())
-    coordinates = _coordinates(sweep, schema)
+    declared, coordinates, dims = variables(sweep), labels(sweep), sweep.grid.dims
+    shape = block_shape(list(dims.values()), bytes_per_cell(sweep), sweep.checked.longest)
     for name in (*declared, *coordinates, "."):
         (target / name / METADATA).unlink(missing_ok=True)
     # What is no dimension by itself is a coordinate by this attribute (CF conventions, section 5).
@@ -116,36 +111,6 @@ def identity(document: Mapping[str, Any], version: str) -> str:
 def minor(version: str) -> list[str]:
     """Numbers may differ between minor versions; within one they do not."""
     return version.split(".")[:2]
-
-
-def _coordinates(sweep: Sweep, schema: Schema) -> dict[str, tuple[str, Array]]:
-    """Name -> (dimension, values) of every label."""
-    out: dict[str, tuple[str, Array]] = {}
-    for axis in sweep.axes:
-        for path, values in axis.fields.items():
-            out[path] = (axis.name, _labels(values))
-        if axis.name not in axis.fields:
-            out[axis.name] = (axis.name, np.arange(axis.size))
-    if sweep.runs:
-        out["run"] = ("run", np.array(sweep.runs, dtype=object))
-    for name, labels in (("component", schema.components), ("subspace", schema.subspaces)):
-        if labels:
-            out[name] = (name, np.array(labels, dtype=object))
-    if len(schema.steps) == 1:
-        out["step"] = ("step", next(iter(schema.steps.values())))
-    if schema.sampled:
-        out["quantile"] = ("quantile", np.array(schema.quantiles, dtype=np.float64))
-    return out
-
-
-def _labels(values: list[Any]) -> Array:
-    """Numbers as numbers, words as words, and all else (lists, tables) as JSON."""
-    if all(isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 for value in values):
-        return np.array(values, dtype=np.int64)
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return np.array(values, dtype=np.float64)
-    words = [value if isinstance(value, str) else json.dumps(value) for value in values]
-    return np.array(words, dtype=object)
 
 
 def attributes_of(content: bytes | None) -> dict[str, Any] | None:

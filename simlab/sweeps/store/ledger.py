@@ -12,14 +12,15 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from simlab.errors import InputError
 from simlab.reading import opened
+from simlab.sweeps.records import Call, Row
 
-__all__ = ["Call", "Ledger", "Row"]
+__all__ = ["Ledger", "digest_of"]
 
 TABLES = {
     "calls": """CREATE TABLE calls (
@@ -37,30 +38,6 @@ SIDES = ("-wal", "-shm", "-journal")
 OF_SEVERAL = bytes.fromhex("d9d505f920a163d7")
 """How a journal ends that belongs to several databases: SQLite would go after the files that it names."""
 COLUMNS = "cell, status, message, fingerprint, seconds, call"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of a cell. status : "done", "diverged", "interrupted" or "error" (with its message)."""
-
-    cell: int
-    status: str
-    message: str
-    fingerprint: str
-    seconds: float
-    call: int = -1
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of an engine: the cells that it computed together, where, when and for how long."""
-
-    engine: str
-    device: str
-    worker: str
-    cells: int
-    started: float
-    seconds: float
 
 
 class Ledger:

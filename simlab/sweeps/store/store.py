@@ -27,17 +27,16 @@ from simlab.experiment.families.base import STATUS
 from simlab.locks import Taken, hold
 from simlab.reading import ABSENT, Folder, check_component, digest_of_bytes, refuse_links, understood
 from simlab.replacing import settle
-from simlab.sweeps.plan.sweep import Schema, Sweep
+from simlab.sweeps.plan.sweep import Sweep
+from simlab.sweeps.records import Call, Computed, Row
 from simlab.sweeps.store.blocks import Blocks
 from simlab.sweeps.store.declare import FORMAT, IDENTITY, METADATA, attributes_of, declaration, declare, identity, minor
 from simlab.sweeps.store.labelled import check_labelled, consolidated, sizes
 from simlab.sweeps.store.ledger import Ledger, digest_of
-from simlab.sweeps.work.compute import Computed
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-    from simlab.sweeps.store.ledger import Call, Row
 
 __all__ = ["FORMAT", "LEDGER", "LOCK", "REMEDY", "Store"]
 
@@ -110,7 +109,7 @@ class Store:
 
     @classmethod
     @contextmanager
-    def writing(cls, path: str | os.PathLike[str], sweep: Sweep, schema: Schema) -> Iterator[Store]:
+    def writing(cls, path: str | os.PathLike[str], sweep: Sweep) -> Iterator[Store]:
         """The store of `sweep` at `path`, made if it is not there, held by this process alone.
 
         Raises InputError where there is something else, another sweep, a sweep of another version, or another process
@@ -133,7 +132,7 @@ class Store:
                     if left.name.endswith(".partial"):
                         left.unlink()
                 if not _intact(target):
-                    _declare(target, sweep, schema)
+                    _declare(target, sweep)
             except OSError as error:
                 raise _unwritable(target, error) from None
             with cls(target, exclusive=True) as store:
@@ -241,6 +240,18 @@ class Store:
             words = np.array(STATUS)[data["status"].values]
             return data.assign(status=(data["status"].dims, words))
 
+    def finals(self) -> xr.Dataset:
+        """What it says of its cells, loaded and verified: labels, status, ended_at, and all final_ variables.
+
+        Raises InputError where something is not as it was written.
+        """
+        with self.reading():
+            data = self.dataset()
+            kept = ("status", "ended_at")
+            return data.drop_vars(
+                [n for n in data.data_vars if n not in kept and not str(n).startswith("final_")]
+            ).load()
+
     def _verified_files(self) -> Callable[[str], bytes | None]:
         """A reader of files of this store, key -> contents, which compares each with its digest as it is now."""
         blocks, grid = self.ledger.blocks(), self.blocks.grid
@@ -327,9 +338,9 @@ def _intact(target: Path) -> bool:
         return False
 
 
-def _declare(target: Path, sweep: Sweep, schema: Schema) -> None:
+def _declare(target: Path, sweep: Sweep) -> None:
     """Declare the arrays of a sweep, then enter the digests of what was written in the ledger."""
-    declare(target, sweep, schema)
+    declare(target, sweep)
     folder = Folder(target)
     attributes = attributes_of(folder.read(METADATA))
     assert attributes is not None

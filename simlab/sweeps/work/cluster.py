@@ -18,9 +18,10 @@ from typing import Any
 
 from simlab._version import __version__
 from simlab.errors import InputError, check_count
-from simlab.sweeps.plan.sweep import Schema, Sweep
-from simlab.sweeps.work.compute import Computed, compute
-from simlab.sweeps.work.run import Task
+from simlab.sweeps.plan.sweep import Sweep
+from simlab.sweeps.records import Computed
+from simlab.sweeps.work.compute import compute
+from simlab.sweeps.work.pool import Task
 
 __all__ = ["ClusterPool"]
 
@@ -40,7 +41,7 @@ class ClusterPool:
     Raises InputError without dask.distributed, for an address of neither form, and where nothing answers.
     """
 
-    def __init__(self, sweep: Sweep, schema: Schema, address: str) -> None:
+    def __init__(self, sweep: Sweep, address: str) -> None:
         try:
             dask: Any = import_module("dask")
             distributed: Any = import_module("distributed")
@@ -51,7 +52,7 @@ class ClusterPool:
         self._address, self._cluster = address, None
         self._queue: SimpleQueue[tuple[Task, Any]] = SimpleQueue()
         self._futures: set[Any] = set()
-        self._payload = (sweep.tables, str(sweep.folder), sweep.extremes, schema)
+        self._payload = (sweep.tables, str(sweep.folder), sweep.checked)
         kind, _, count = address.partition(":")
         if kind == "local":
             workers = check_count("cluster = local:N, N", int(count) if count.isdigit() else count)
@@ -178,10 +179,10 @@ def _remote(version: str, payload: tuple[Any, ...], cells: tuple[int, ...], devi
 
     if version != __version__:
         raise InputError(f"cluster: a worker has simlab {__version__}, this is {version}; install the same on both.")
-    tables, folder, extremes, schema = payload
+    tables, folder, checked = payload
     sweep = _sweep_of(_Hashed(tables, folder))
-    sweep.extremes = extremes
-    return compute(sweep, schema, cells, str(get_worker().name), device)
+    sweep.checked = checked
+    return compute(sweep, cells, str(get_worker().name), device)
 
 
 class _Hashed:

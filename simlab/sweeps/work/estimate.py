@@ -6,31 +6,22 @@ import time
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from simlab.engines.exact import exact_results
-from simlab.sweeps.plan.sweep import Cell, Schema, Sweep
-from simlab.sweeps.work.compute import variables
+from simlab.sweeps.plan.cells import Cell
+from simlab.sweeps.plan.kept import bytes_per_cell
+from simlab.sweeps.plan.sweep import Sweep
 
-__all__ = ["bytes_per_cell", "estimate"]
+__all__ = ["estimate"]
 
 SAMPLED_RATE = 1e9
 """Coordinates a second and thread that the sampler draws, roughly."""
 
 
-def bytes_per_cell(sweep: Sweep, schema: Schema) -> int:
-    """Of all variables, before compression."""
-    return sum(
-        int(np.prod(sizes, dtype=np.int64)) * np.dtype(dtype).itemsize
-        for _, sizes, dtype in variables(sweep, schema).values()
-    )
-
-
-def estimate(sweep: Sweep, schema: Schema, share: float, workers: int) -> str:
+def estimate(sweep: Sweep, share: float, workers: int) -> str:
     """Time and size in words, for this share of the cells."""
-    size = bytes_per_cell(sweep, schema) * sweep.size
+    size = bytes_per_cell(sweep) * sweep.grid.size
     seconds = 0.0
-    for example, work in sweep.kinds.values():
+    for example, work in sweep.checked.kinds.values():
         with suppress(Exception):  # a cell that fails is found out when it is computed, and stops no other
             seconds += share * work / _rate(sweep, next(iter(sweep.cells([example]))))
     return f"about {spoken_time(seconds / workers)} and at most {spoken_size(size)}"

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import errno
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any, Protocol
 
 import numpy as np
 
 from simlab.engines.arguments import worker_count
 from simlab.engines.devices import choose
 from simlab.errors import InputError
-from simlab.progress import ProgressBar
-from simlab.sweeps.plan.sweep import Schema, Sweep
-from simlab.sweeps.store.ledger import Call, Row
+from simlab.progress import Progress, ProgressBar
+from simlab.sweeps.plan.sweep import Sweep
+from simlab.sweeps.records import Call, Computed, Row
 from simlab.sweeps.store.store import Store
-from simlab.sweeps.work.compute import ATTEMPTS, Computed, failed, interrupted_call
+from simlab.sweeps.work.compute import ATTEMPTS, failed, interrupted
 from simlab.sweeps.work.estimate import estimate
+from simlab.sweeps.work.pool import Pool, Task
 
-__all__ = ["Pool", "Report", "Task", "run_sweep"]
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """Cells of one block that are computed together, for the so-manieth time."""
-
-    block: int
-    cells: tuple[int, ...]
-    attempt: int = 1
-
-
-class Pool(Protocol):
-    """Where tasks are computed. `width` of them are best under way at a time."""
-
-    @property
-    def width(self) -> int: ...
-    def submit(self, task: Task) -> None: ...
-    def collect(self, seconds: float) -> list[tuple[Task, Computed | Exception]]:
-        """What has finished, after waiting for so long at most. An exception means that a worker was lost."""
-        ...
-
-    def stop(self) -> None:
-        """Give up what is under way."""
-        ...
+__all__ = ["Report", "run_sweep"]
 
 
 @dataclass(frozen=True)
@@ -86,45 +59,43 @@ def run_sweep(
     that does not answer.
     """
     workers = worker_count(threads)
-    schema = sweep.validate()
-    pool = _pool(sweep, schema, workers, cluster)
+    sweep.validate()
+    pool = _pool(sweep, workers, cluster)
     try:
-        with Store.writing(path, sweep, schema) as store:
+        with Store.writing(path, sweep) as store:
             good, bad = store.verified(sweep)
             struck = ((block, store.blocks.cells(block).tolist()) for block in sorted(bad))
             try:
-                store.ledger.forget(struck, len(store.blocks), sweep.size)
+                store.ledger.forget(struck, len(store.blocks), sweep.grid.size)
             except OSError as error:
                 raise _full(store, error, 0) from None
             blocks = [block for block in range(len(store.blocks)) if block not in good]
             damaged = sum(store.blocks.cells(block).size for block in bad)
-            reused = sweep.size - sum(store.blocks.cells(block).size for block in blocks)
-            announce(f"{sweep.size} cells, {reused} of them in {path} already; {_cost(sweep, schema, reused, workers)}")
-            left = _work(sweep, schema, store, pool, blocks, progress)
-            done = sweep.size - reused - left
+            reused = sweep.grid.size - sum(store.blocks.cells(block).size for block in blocks)
+            announce(f"{sweep.grid.size} cells, {reused} of them in {path} already; {_cost(sweep, reused, workers)}")
+            left = _work(sweep, store, pool, blocks, progress)
+            done = sweep.grid.size - reused - left
             return Report(done, reused, left, store.ledger.counts(), int(damaged))
     finally:
         pool.stop()
 
 
-def _cost(sweep: Sweep, schema: Schema, reused: int, workers: int) -> str:
-    return estimate(sweep, schema, 1.0 - reused / sweep.size, workers) if reused < sweep.size else "nothing to do"
+def _cost(sweep: Sweep, reused: int, workers: int) -> str:
+    return estimate(sweep, 1.0 - reused / sweep.grid.size, workers) if reused < sweep.grid.size else "nothing to do"
 
 
-def _pool(sweep: Sweep, schema: Schema, workers: int, cluster: str | None) -> Pool:
+def _pool(sweep: Sweep, workers: int, cluster: str | None) -> Pool:
     if cluster is None:
         from simlab.sweeps.work.threads import ThreadedPool
 
         device = choose(sweep.device)
-        return ThreadedPool(sweep, schema, workers if device == "cpu" else 1, device)
+        return ThreadedPool(sweep, workers if device == "cpu" else 1, device)
     from simlab.sweeps.work.cluster import ClusterPool
 
-    return ClusterPool(sweep, schema, cluster)
+    return ClusterPool(sweep, cluster)
 
 
-def _work(
-    sweep: Sweep, schema: Schema, store: Store, pool: Pool, blocks: Iterable[int], progress: Progress | bool | None
-) -> int:
+def _work(sweep: Sweep, store: Store, pool: Pool, blocks: Iterable[int], progress: Progress | bool | None) -> int:
     """Compute and keep these blocks; the number of cells that were not finished."""
     waiting = deque(Task(block, tuple(store.blocks.cells(block).tolist())) for block in blocks)
     suspects: deque[Task] = deque()
@@ -132,8 +103,7 @@ def _work(
     under_way: set[Task] = set()
     total = sum(len(task.cells) for task in waiting)
     done = 0
-    bar = ProgressBar("sweep", "cells", None if progress is None else bool(progress))
-    report: Any = progress if callable(progress) else bar
+    bar = ProgressBar("sweep", "cells", progress)
     try:
         while waiting or suspects or under_way:
             while waiting and len(under_way) < pool.width:
@@ -143,13 +113,14 @@ def _work(
                 under_way.add(_submitted(pool, suspects.popleft()))
             for task, outcome in pool.collect(0.2):
                 under_way.discard(task)
-                retry, result = _again(sweep, schema, task) if isinstance(outcome, Exception) else ([], outcome)
+                retry, result = _again(sweep, task) if isinstance(outcome, Exception) else ([], outcome)
                 suspects.extend(retry)
                 done += 0 if result is None else _kept(store, parts, task.block, result)
-            report(done, total)
+            bar(done, total)
     except KeyboardInterrupt:
         pool.stop()
-        _note_interrupted(sweep, store, under_way)
+        if under_way:
+            store.note(*interrupted(sweep, [cell for task in under_way for cell in task.cells]))
     except OSError as error:
         raise _full(store, error, done) from None
     finally:
@@ -195,22 +166,11 @@ def _joined(parts: list[Computed]) -> Computed:
     return Computed([cells[j] for j in order], arrays, [rows[j] for j in order], calls)
 
 
-def _again(sweep: Sweep, schema: Schema, task: Task) -> tuple[list[Task], Computed | None]:
+def _again(sweep: Sweep, task: Task) -> tuple[list[Task], Computed | None]:
     """What to do about cells whose worker was lost: (tasks to try once more, or what is kept of them)."""
     if len(task.cells) > 1:
         return [Task(task.block, (cell,), 1) for cell in task.cells], None
     if task.attempt < ATTEMPTS:
         return [replace(task, attempt=task.attempt + 1)], None
     # Without what the scheduler says of it, which differs from run to run.
-    return [], failed(sweep, schema, task.cells, f"its worker died {ATTEMPTS} times")
-
-
-def _note_interrupted(sweep: Sweep, store: Store, tasks: Iterable[Task]) -> None:
-    """Cells that were under way get the status "interrupted"; they are computed when the sweep is started again."""
-    rows = [
-        Row(cell.number, "interrupted", "", sweep.fingerprint(cell.number), 0.0, 0)
-        for task in tasks
-        for cell in sweep.cells(task.cells)
-    ]
-    if rows:
-        store.note(sorted(rows, key=lambda row: row.cell), [interrupted_call(sweep, len(rows), time.time())])
+    return [], failed(sweep, task.cells, f"its worker died {ATTEMPTS} times")

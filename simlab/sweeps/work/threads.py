@@ -6,9 +6,10 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from simlab.experiment.families.base import Interrupted
-from simlab.sweeps.plan.sweep import Schema, Sweep
-from simlab.sweeps.work.compute import Computed, compute
-from simlab.sweeps.work.run import Task
+from simlab.sweeps.plan.sweep import Sweep
+from simlab.sweeps.records import Computed
+from simlab.sweeps.work.compute import compute
+from simlab.sweeps.work.pool import Task
 
 __all__ = ["ThreadedPool"]
 
@@ -16,8 +17,8 @@ __all__ = ["ThreadedPool"]
 class ThreadedPool:
     """A pool of `workers` threads, each of which computes one task at a time."""
 
-    def __init__(self, sweep: Sweep, schema: Schema, workers: int, device: str) -> None:
-        self.sweep, self.schema, self.device = sweep, schema, device
+    def __init__(self, sweep: Sweep, workers: int, device: str) -> None:
+        self.sweep, self.device = sweep, device
         # One more than are computed, so that no thread waits for the next while results are written.
         self.width = workers + 1
         self._stopped = threading.Event()
@@ -30,7 +31,7 @@ class ThreadedPool:
 
     def _compute(self, task: Task) -> Computed:
         name = threading.current_thread().name
-        return compute(self.sweep, self.schema, task.cells, name, self.device, self._going)
+        return compute(self.sweep, task.cells, name, self.device, self._going)
 
     def _going(self, amount: int) -> bool:
         return not self._stopped.is_set()

@@ -8,7 +8,7 @@ import pytest
 import simlab as sl
 from simlab.experiment.families import FAMILIES
 from simlab.sweeps.answer import draw
-from simlab.sweeps.answer.best import Answer, cells
+from simlab.sweeps.answer.best import Answer
 from simlab.sweeps.answer.export import frame
 from simlab.sweeps.answer.repeats import averaged, risk_of
 from simlab.sweeps.answer.table import table_of
@@ -118,7 +118,7 @@ def test_lines_of_means_carry_bars(seeds):
 def test_one_seed_is_no_repeat_and_one_that_diverged_counts(seeds):
     (best,) = Answer(seeds, {"engine.seed": 2}).best()
     assert np.isnan(best.error)
-    data = cells(seeds)
+    data = seeds.finals()
     risk = risk_of(FAMILIES["power_law"], data).copy()
     risk[0, 1], risk[1, 0] = np.inf, np.nan
     mean, error, _ = averaged(risk, data, "engine.seed")

@@ -54,7 +54,7 @@ def test_ranges():
 
 
 def test_numpy_values_are_taken():
-    axes = planned({"schedule.peak": np.geomspace(0.1, 1.0, 3), "method.batch": [np.int64(2)]}).axes
+    axes = planned({"schedule.peak": np.geomspace(0.1, 1.0, 3), "method.batch": [np.int64(2)]}).grid.axes
     assert axes[0].fields["schedule.peak"] == np.geomspace(0.1, 1.0, 3).tolist()
     assert type(axes[1].fields["method.batch"][0]) is int
 
@@ -75,8 +75,10 @@ def test_nested_tables_and_quoted_paths_are_the_same():
 def test_zipped_lists_go_together():
     zipped = {"zip": [{"schedule.peak": [0.1, 0.1, 0.3], "method.batch": [1, 8, 8]}], "problem.dim": [4, 5]}
     plan = planned(zipped)
-    assert plan.dims == {"problem.dim": 2, "schedule.peak+method.batch": 3}
-    seen = [(v["problem.dim"], v["schedule.peak"], v["method.batch"]) for v in map(plan.values, range(plan.size))]
+    assert plan.grid.dims == {"problem.dim": 2, "schedule.peak+method.batch": 3}
+    seen = [
+        (v["problem.dim"], v["schedule.peak"], v["method.batch"]) for v in map(plan.grid.values, range(plan.grid.size))
+    ]
     assert seen == [(d, *pair) for d in (4, 5) for pair in [(0.1, 1), (0.1, 8), (0.3, 8)]]
     ranges = {"zip": [{"schedule": {"peak": {"log": [0.1, 1.0], "points": 2}, "warmup": [0, 0]}}]}
     assert values_of(ranges, "schedule.peak") == [0.1, 1.0]
@@ -139,8 +141,8 @@ def test_a_path_into_an_entry_of_compare():
     entries = [{"kind": "constant"}, {"kind": "wsd", "label": "decayed", "cooldown": 1}]
     plan = planned({"compare.schedules[1].cooldown": [8, 16]}, compare={"schedules": entries})
     plan.validate()
-    assert plan.dims == {"compare.schedules[1].cooldown": 2, "run": 2}
-    assert plan.runs == ["constant", "decayed"]
+    assert plan.grid.dims == {"compare.schedules[1].cooldown": 2, "run": 2}
+    assert plan.grid.runs == ["constant", "decayed"]
     totals = [cell.method.learning_rate.total() for cell in plan.cells(range(4))]
     assert totals[0] == totals[2] != totals[1], "the other run is the same in both"
     for j, cooldown in enumerate([8, 16]):
@@ -148,14 +150,14 @@ def test_a_path_into_an_entry_of_compare():
             {**TABLES, "compare": {"schedules": [entries[0], {**entries[1], "cooldown": cooldown}]}}
         )
         assert totals[2 * j : 2 * j + 2] == [run.learning_rate.total() for run in alone.runs.values()]
-    assert plan.spoken(3) == "compare.schedules[1].cooldown=16, run=decayed"
+    assert plan.grid.spoken(3) == "compare.schedules[1].cooldown=16, run=decayed"
 
 
 def test_another_kind_takes_over_what_means_the_same_everywhere():
     """As entries of [compare] do: steps, peak and warmup stay, the cooldown of another family does not."""
     plan = planned({"schedule.kind": ["WSD", "cosine"], "schedule.peak": [0.1, 0.4]})
     plan.validate()
-    assert plan.axes[0].fields["schedule.kind"] == ["wsd", "cosine"], "by its own name"
+    assert plan.grid.axes[0].fields["schedule.kind"] == ["wsd", "cosine"], "by its own name"
     assert plan.tree(1)["schedule"] == {**SCHEDULE, "peak": 0.4}
     assert plan.tree(3)["schedule"] == {"kind": "cosine", "steps": 40, "peak": 0.4, "warmup": 4}
     momentum = {"kind": "heavy_ball", "momentum": 0.7, "batch": 2, "wrap": [{"kind": "ema", "decay": 0.9}]}
@@ -184,9 +186,9 @@ def test_problems_come_first_then_lengths():
     axes = {"schedule.peak": [0.1, 0.2], "schedule.steps": [20, 30], "method.batch": [1], "problem.dim": [4, 5, 6]}
     plan = planned(axes, compare={"methods": [{"kind": "sgd"}, {"kind": "nesterov", "momentum": 0.9}]})
     sizes = {"problem.dim": 3, "schedule.steps": 2, "schedule.peak": 2, "method.batch": 1, "run": 2}
-    assert list(plan.dims.items()) == list(sizes.items())
+    assert list(plan.grid.dims.items()) == list(sizes.items())
     plan.validate()
-    calls = [cell.call for cell in plan.cells(range(plan.size))]
+    calls = [cell.call for cell in plan.cells(range(plan.grid.size))]
     assert len(set(calls)) == sum(a != b for a, b in zip(calls, [None, *calls], strict=False)) == 6
 
 
@@ -198,9 +200,9 @@ def test_a_table_by_default_is_that_of_the_file(tmp_path):
         encoding="utf-8",
     )
     plan = sweep_of(path)
-    assert plan.dims == {"problem.dim": 2, "schedule.peak": 2, "method.batch": 2}
+    assert plan.grid.dims == {"problem.dim": 2, "schedule.peak": 2, "method.batch": 2}
     assert plan.folder == tmp_path
-    assert sweep_of(path, {"schedule.peak": [0.3]}).dims == {"schedule.peak": 1}
+    assert sweep_of(path, {"schedule.peak": [0.3]}).grid.dims == {"schedule.peak": 1}
     assert isinstance(plan, Sweep)
 
 

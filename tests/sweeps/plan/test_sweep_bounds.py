@@ -49,7 +49,7 @@ def test_too_many_cells_are_refused_at_once():
 def test_runs_count_as_cells(monkeypatch):
     monkeypatch.setattr("simlab.sweeps.plan.axes.MOST_CELLS", 5)
     compare = {"schedules": [{"kind": "wsd"}, {"kind": "cosine"}]}
-    assert sweep_of({**TABLES, "compare": compare}, {"schedule.peak": [0.1, 0.2]}).size == 4
+    assert sweep_of({**TABLES, "compare": compare}, {"schedule.peak": [0.1, 0.2]}).grid.size == 4
     with pytest.raises(sl.InputError, match="makes 6 cells"):
         sweep_of({**TABLES, "compare": compare}, PEAKS)
 

@@ -125,11 +125,11 @@ def taken(what, axes, folder):
 
 def cells_of(plan, data):
     """(what is kept of a cell, the trace of the same experiment by itself, its records as far as it came), for all."""
-    flat = data.stack(cell=list(plan.dims), create_index=False)
-    for number in range(plan.size):
-        combination, run = divmod(number, max(len(plan.runs), 1))
+    flat = data.stack(cell=list(plan.grid.dims), create_index=False)
+    for number in range(plan.grid.size):
+        combination, run = plan.grid.split(number)
         trace = sl.Experiment.from_dict(plan.tree(combination), plan.folder).run(progress=False, threads=1).dataset
-        kept, alone = flat.isel(cell=number), trace.isel(run=run) if plan.runs else trace
+        kept, alone = flat.isel(cell=number), trace.isel(run=run) if plan.grid.runs else trace
         (cell,) = plan.cells([number])
         steps = record_steps(plan.record, cell.method.length)
         np.testing.assert_array_equal(kept["step"].values[: steps.size], steps)
@@ -157,7 +157,7 @@ def test_every_cell_is_the_experiment_run_alone(name, tmp_path):
     plan, data, rows = taken(*EXACT[name], tmp_path)
     for cell, alone, steps in cells_of(plan, data):
         assert_same(cell, alone, steps, 1e-12)
-    assert [row.cell for row in rows] == list(range(plan.size))
+    assert [row.cell for row in rows] == list(range(plan.grid.size))
     assert [row.status for row in rows] == data["status"].values.ravel().tolist()
     if name == "diverging":
         assert data["status"].sel({"method.momentum": 0.9}).values.tolist() == ["done", "diverged", "diverged"]
@@ -173,7 +173,7 @@ def test_a_compressed_problem_is_right_for_every_cell(name, tmp_path):
 
 def test_the_rule_of_a_compressed_problem_is_made_for_all_its_cells(tmp_path, monkeypatch):
     """The control: made for one cell alone, it moves the boundary between the head and the tail of the others."""
-    monkeypatch.setattr("simlab.sweeps.plan.cells.Extremes.numbers", lambda self, problem: [0])
+    monkeypatch.setattr("simlab.sweeps.plan.cells.Representatives.numbers", lambda self, problem: [0])
     plan, data, _ = taken(*COMPRESSED["effective"], tmp_path)
     first, *others = cells_of(plan, data)
     assert_same(*first, 1e-9)
@@ -273,11 +273,11 @@ def test_calls_are_recorded(tmp_path):
         calls = {call["call"]: call for call in store.ledger.calls()}
     for call in {row.call for row in rows}:
         assert calls[call]["cells"] == sum(row.call == call for row in rows)
-        assert len({plan.values(row.cell)["problem.dim"] for row in rows if row.call == call}) == 1
+        assert len({plan.grid.values(row.cell)["problem.dim"] for row in rows if row.call == call}) == 1
         assert (calls[call]["engine"], calls[call]["device"]) == ("exact", "cpu")
         assert calls[call]["worker"]
-    assert len({row.call for row in rows}) < plan.size / 3
-    assert len({row.fingerprint for row in rows}) == plan.size
+    assert len({row.call for row in rows}) < plan.grid.size / 3
+    assert len({row.fingerprint for row in rows}) == plan.grid.size
     other = sweep_of(tables({**PROBLEM, "source": 1.4}), {"schedule.peak": [0.01, 0.3]})
     same = sweep_of(tables(), {"schedule.peak": [0.01, 0.3]})
     assert (
