@@ -96,10 +96,6 @@ class Family:
         index = np.arange(1, self.dim + 1, dtype=np.float64)
         return self.eigenvalue(index), self.signal(index)
 
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
-
     def counts_at_least(self, thresholds: FloatArray) -> IntArray:
         """#{i : lam_i >= threshold} for each of many thresholds, by bisection in the index."""
         low = np.zeros(thresholds.shape, dtype=np.int64)

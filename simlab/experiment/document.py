@@ -169,7 +169,7 @@ class Experiment:
             if modes is not None:
                 time = method.learning_rate.total() if partition.depends_on_schedule else 0.0
                 with within("record.subspaces", (), alias="subspaces"):
-                    partition.ranges(modes.dim, modes.counts_at_least, time)
+                    partition.ranges(modes.dim, modes.count_at_least, time)
 
 
 def _extras(record: Mapping[str, Any], runs: Mapping[str, Method]) -> dict[str, Any]:

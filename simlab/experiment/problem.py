@@ -17,7 +17,8 @@ from simlab.doors import notice
 from simlab.errors import InputError, brief, check_number, check_path, unknown_name
 from simlab.experiment.tables import Table, call, kind_of, shown, within
 from simlab.methods import Method
-from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
+from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
+from simlab.problems import base as problems
 from simlab.subspaces import Subspaces
 
 __all__ = ["PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
@@ -150,19 +151,7 @@ def _split(matrix: FloatArray, column: int) -> tuple[FloatArray, FloatArray]:
     return np.delete(matrix, int(column), axis=1), matrix[:, int(column)]
 
 
-PROBLEMS: dict[str, Any] = {
-    "data": measured,
-    "eigenvalues": LinearRegression,
-    "exponential": LinearRegression.exponential,
-    "isotropic": LinearRegression.isotropic,
-    "logarithmic": LinearRegression.logarithmic,
-    "marchenko_pastur": LinearRegression.marchenko_pastur,
-    "noisy_quadratic": NoisyQuadratic,
-    "one_hot": LinearRegression.one_hot,
-    "power_law": LinearRegression.power_law,
-    "random_features": RandomFeatures,
-    "two_level": LinearRegression.two_level,
-}
+PROBLEMS: dict[str, Any] = {"data": measured, **problems.PROBLEMS}
 """Kind -> builder; its signature is the schema of the table."""
 
 

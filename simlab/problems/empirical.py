@@ -110,14 +110,6 @@ class EmpiricalRegression(Immutable):
         """Mean squared residual: sigma^2 of the Gaussian model of the same data."""
         return float(np.mean(self.residual**2))
 
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
-
-    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
-        """The same for many thresholds, shape of `thresholds`."""
-        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
-
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance of the problem."""
         n = self.rows.shape[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -17,8 +18,11 @@ from simlab.problems.base import (
     frozen,
     per_mode,
     positive_eigenvalues,
+    problem,
+    refrozen,
     sort_descending,
 )
+from simlab.quadrature import Nodes
 from simlab.spectra import (
     MAX_MODES,
     Exponential,
@@ -46,6 +50,9 @@ MOST_MODES = 10**18
 """Modes of one problem: their indices, and the sum of two of these, are int64."""
 
 
+@problem(
+    "eigenvalues", "exponential", "isotropic", "logarithmic", "marchenko_pastur", "one_hot", "power_law", "two_level"
+)
 class LinearRegression(Immutable):
     """y = <w*, x> + eps with x = sum_i sqrt(lam_i) xi_i e_i, xi_i independent of mean 0, variance 1, fourth moment
     kurtosis.
@@ -83,70 +90,51 @@ class LinearRegression(Immutable):
                 f" = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.", "kurtosis"
             )
         lam, error, count, kurt = sort_descending(lam, error, count, kurt)
-        self._set(noise_variance, kurt if np.any(kurt != kurt[0]) else float(kurt[0]))
-        self._store(lam, check_signal(lam, error, count), count)
+        self._noise = check_number("noise_variance", noise_variance, low=0.0)
+        self._kurtosis = kurt if np.any(kurt != kurt[0]) else float(kurt[0])
+        self._coupled, self._origin = True, dict[str, Any]()
+        self._family: Family | None = None
+        self._nodes = _nodes(lam, check_signal(lam, error, count), count)
         self._error: FloatArray | None = frozen(error)
 
-    def _set(self, noise_variance: float, kurtosis: float | FloatArray, family: Family | None = None) -> None:
-        self._noise = check_number("noise_variance", noise_variance, low=0.0)
-        self._kurtosis = kurtosis
-        self._family = family
-        self._coupled = True
-        self._origin: dict[str, Any] = {}
-        self._nodes: tuple[FloatArray, FloatArray, FloatArray, IntArray, IntArray] | None = None
-
-    def _store(
-        self,
-        lam: FloatArray,
-        signal: FloatArray,
-        count: FloatArray,
-        start: IntArray | None = None,
-        stop: IntArray | None = None,
-    ) -> None:
-        if start is None or stop is None:
-            if not count.sum() <= MOST_MODES:
-                raise InputError(f" sums to {count.sum():g} modes; give at most {MOST_MODES:g}.", "multiplicity")
-            stop = np.round(np.cumsum(count)).astype(np.int64)
-            start = np.concatenate([[0], stop[:-1]]).astype(np.int64)
-        self._nodes = (frozen(lam), frozen(signal), frozen(count), start, stop)
-
-    @classmethod
-    def _from_family(
-        cls, family: Family, noise_variance: float, kurtosis: float, origin: dict[str, Any]
+    @staticmethod
+    def _of(
+        spectrum: Family | Nodes, noise_variance: float, kurtosis: float, origin: dict[str, Any]
     ) -> LinearRegression:
-        self = cls.__new__(cls)
-        kurtosis = check_number("kurtosis", kurtosis, low=1.0)
-        self._set(noise_variance, kurtosis, family)
-        self._error = None
-        self._origin = origin
-        return self
+        """The regression with this spectrum: a family, of which no array is made until one is asked for, or nodes."""
+        made = LinearRegression([1.0], [1.0], noise_variance, check_number("kurtosis", kurtosis, low=1.0))
+        made._error, made._origin = None, origin
+        if isinstance(spectrum, Family):
+            made._family = spectrum
+            del made._nodes
+        else:
+            made._nodes = refrozen(spectrum)
+        return made
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
-    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, IntArray, IntArray]:
-        if self._nodes is None:
-            assert self._family is not None
-            lam, signal = self._family.arrays()
-            self._store(lam, signal, np.ones(lam.size))
-        assert self._nodes is not None
-        return self._nodes
+    @cached_property
+    def _nodes(self) -> Nodes:
+        assert self._family is not None
+        lam, signal = self._family.arrays()
+        return _nodes(lam, signal, np.ones(lam.size))
 
     @property
     def dim(self) -> int:
         """Number of modes d (for a compressed problem: of the original)."""
-        return self._family.dim if self._family is not None else int(self._arrays()[4].max())
+        return self._family.dim if self._family is not None else int(self._nodes.stop.max())
 
     @property
     def eigenvalues(self) -> FloatArray:
         """lam, shape (n,), descending; n = d unless the problem is compressed."""
-        return self._arrays()[0]
+        return self._nodes.eigenvalues
 
     @property
     def initial_error(self) -> FloatArray:
         """w_0 - w*, shape (n,) (root mean square per mode of a node; NaN on the noise-only or signal-only nodes)."""
         if self._error is not None:
             return self._error
-        lam, signal, count, _, _ = self._arrays()
+        lam, signal, count, _, _ = self._nodes
         error = np.full(lam.size, np.nan)
         np.divide(signal, count * lam, out=error, where=count > 0.0)
         return frozen(np.sqrt(error))
@@ -154,7 +142,7 @@ class LinearRegression(Immutable):
     @property
     def multiplicity(self) -> FloatArray:
         """Number of modes that each node stands for, shape (n,)."""
-        return self._arrays()[2]
+        return self._nodes.multiplicity
 
     @property
     def noise_variance(self) -> float:
@@ -176,17 +164,13 @@ class LinearRegression(Immutable):
         """Whether a node may stand for modes that differ."""
         return "compressed_to" in self._origin
 
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
-
     def counts_at_least(self, thresholds: FloatArray) -> IntArray:
         """The same for many thresholds, shape of `thresholds` (for a compressed problem: to the resolution of its
         nodes).
         """
         if self._family is not None:
             return self._family.counts_at_least(thresholds)
-        lam, _, _, _, stop = self._arrays()
+        lam, _, _, _, stop = self._nodes
         order = np.argsort(-lam, kind="stable")
         reached = np.concatenate([[0], np.maximum.accumulate(stop[order])])
         counts: IntArray = reached[np.searchsorted(-lam[order], -thresholds, side="right")]
@@ -194,7 +178,7 @@ class LinearRegression(Immutable):
 
     def modes(self) -> Modes:
         """The nodes as the engines take them."""
-        lam, signal, count, start, stop = self._arrays()
+        lam, signal, count, start, stop = self._nodes
         square = (lam / unit_of(lam)) ** 2
         # Without coupling (one-hot data) a coordinate's own term is kurtosis - 1; with it, one lam^2 p_i is in the sum.
         own = np.asarray(self._kurtosis) - (2.0 if self._coupled else 1.0)
@@ -207,7 +191,8 @@ class LinearRegression(Immutable):
         return {"kind": "LinearRegression", **self._origin, **facts}
 
     def __repr__(self) -> str:
-        nodes = f", nodes={self._nodes[0].size}" if self._nodes is not None and self._nodes[0].size != self.dim else ""
+        known = self.__dict__.get("_nodes")
+        nodes = f", nodes={known.eigenvalues.size}" if known is not None and known.eigenvalues.size != self.dim else ""
         origin = self._origin.get("builder", "")
         return f"LinearRegression({origin and origin + ', '}dim={self.dim}{nodes}, noise_variance={self._noise:g})"
 
@@ -237,12 +222,9 @@ class LinearRegression(Immutable):
             remedy = "compress a problem with one number for all"
             raise InputError(f" differs between coordinates, which nodes cannot stand for; {remedy}.", "kurtosis")
         nodes = compressed(self, self._family, tolerance, subspaces, method)
-        new = LinearRegression.__new__(LinearRegression)
-        new._set(self._noise, self._kurtosis, None)
-        new._coupled, new._error = self._coupled, None
-        new._origin = {**self._origin, "compressed_to": float(tolerance)}
-        new._store(nodes.eigenvalues, nodes.signal, nodes.multiplicity, nodes.start, nodes.stop)
-        return new
+        made = self._of(nodes, self._noise, self._kurtosis, {**self._origin, "compressed_to": float(tolerance)})
+        made._coupled = self._coupled
+        return made
 
     # -- builders -----------------------------------------------------------------------------------------------------
 
@@ -258,7 +240,7 @@ class LinearRegression(Immutable):
         dim = check_count("dim", dim, high=MOST_MODES)
         a, b = check_number("capacity", capacity, low=0.0), check_number("source", source)
         family = Family(dim, Power(a), Power(b))
-        return cls._from_family(family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b})
+        return cls._of(family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b})
 
     @classmethod
     @door
@@ -279,7 +261,7 @@ class LinearRegression(Immutable):
         eigenvalue = Logarithmic(power)
         signal = _signal(eigenvalue, initial_error, source)
         origin = {"builder": "logarithmic", "power": power, "initial_error": initial_error, "source": source}
-        return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+        return cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
 
     @classmethod
     @door
@@ -301,7 +283,7 @@ class LinearRegression(Immutable):
         eigenvalue = Exponential(rate)
         signal = _signal(eigenvalue, initial_error, source)
         origin = {"builder": "exponential", "rate": rate, "initial_error": initial_error, "source": source}
-        return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+        return cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
 
     @classmethod
     @door
@@ -425,6 +407,15 @@ class LinearRegression(Immutable):
         self = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
         self._origin = {"builder": "from_data", "rows": rows.shape[0], "columns": int(np.shape(X)[1])}
         return self
+
+
+def _nodes(lam: FloatArray, signal: FloatArray, count: FloatArray) -> Nodes:
+    """Modes one after the other as nodes, each of `count` of them."""
+    if not count.sum() <= MOST_MODES:
+        raise InputError(f" sums to {count.sum():g} modes; give at most {MOST_MODES:g}.", "multiplicity")
+    stop = np.round(np.cumsum(count)).astype(np.int64)
+    nodes: Nodes = refrozen(Nodes(lam, signal, count, np.concatenate([[0], stop[:-1]]).astype(np.int64), stop))
+    return nodes
 
 
 def _signal(eigenvalue: IndexFunction, initial_error: float, source: float | None) -> IndexFunction:

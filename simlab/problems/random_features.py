@@ -6,6 +6,7 @@ from typing import Any
 
 from simlab.doors import door
 from simlab.errors import InputError, check_count, check_number
+from simlab.problems.base import problem
 from simlab.problems.linear_regression import LinearRegression
 from simlab.spectra import power_law_random_features
 
@@ -15,6 +16,7 @@ MOST_ENTRIES = 10**9
 """Numbers of a sketch: 8 GB."""
 
 
+@problem("random_features")
 class RandomFeatures(LinearRegression):
     """Power-law random features, given the sketch: exactly a LinearRegression with sigma^2 = 2 x irreducible risk.
 
