@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
-from simlab.engines.recording import record_steps
-from simlab.engines.sampling import check_counters
+from simlab.engines.replicas.statistics import check_counters
 from simlab.errors import InputError
 from simlab.experiment.compare import carried
 from simlab.experiment.document import Experiment, canonical
@@ -30,6 +29,7 @@ from simlab.methods import Method
 from simlab.sweeps.axes import Axis, assign, axes_of, check_cells, parse_path, refuse_twice
 from simlab.sweeps.axes import Path as Path_
 from simlab.sweeps.build import Builder, Extremes
+from simlab.trace.recording import record_steps
 
 __all__ = ["Cell", "Schema", "Sweep"]
 

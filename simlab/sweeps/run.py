@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from simlab.engines.arguments import worker_count
-from simlab.engines.devices import choose
+from simlab.engines.gpu.devices import choose
 from simlab.errors import InputError
 from simlab.progress import ProgressBar
 from simlab.sweeps.compute import ATTEMPTS, Computed, failed, interrupted_call
