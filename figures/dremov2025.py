@@ -15,8 +15,8 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.river_decay import river_variance_lower
 
 from simlab import methods, river, schedules
-from simlab.engines.descent import descend
-from simlab.engines.valley import exact_valley
+from simlab.engines.descend import descend
+from simlab.engines.exact_valley import exact_valley
 from simlab.plot import DASHES, WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS
 from simlab.river.straight import StraightValley

@@ -16,7 +16,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.river import river_hills_stationary, river_progress
 
 from simlab import methods
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import WATER, line_of
 from simlab.showcase.valley import CAVEAT, PEAK, STEPS, canonical_runs, canonical_trace, canonical_valley

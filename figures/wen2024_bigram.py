@@ -12,7 +12,7 @@ from simlab.figures.wen2024 import PAPER
 from simlab.theory.river import bigram_hessian_trace
 
 from simlab import methods, river, schedules
-from simlab.engines.descent import descend
+from simlab.engines.descend import descend
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 from simlab.river.tokens import DETERMINISTIC
 

@@ -12,7 +12,7 @@ from simlab.figures.wen2024 import PAPER
 from simlab.theory.river import river_hills_stationary
 
 from simlab import methods, river, schedules
-from simlab.engines.descent import descend
+from simlab.engines.descend import descend
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import ACROSS, ALONG, RUNS, box_of, draw_terrain, line_of
 from simlab.showcase.valley import wander

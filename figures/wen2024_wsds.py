@@ -13,8 +13,8 @@ from simlab.figures.wen2024 import ASSUMED, CAP, PAPER, VALLEY
 from simlab.theory.river import river_segment_dip
 
 from simlab import methods, river, schedules, subspaces
-from simlab.engines.descent import descend
-from simlab.engines.valley import exact_valley
+from simlab.engines.descend import descend
+from simlab.engines.exact_valley import exact_valley
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import line_of
 from simlab.showcase.valley import FALL, PEAK, canonical_valley

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simlab import methods, schedules
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.engines.exact import exact
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.methods import Method
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import StraightValley

@@ -12,7 +12,7 @@ from simlab.conformance._sgd import draw_lr
 from simlab.conformance.check import Arguments, Check, Comparison
 from simlab.conformance.river import draw_hills
 from simlab.engines.exact import exact
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import StraightValley
 from simlab.theory import river_decay as t

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.kernels.compiling import FAST, hot
-from simlab.kernels.philox import TILE
+from simlab.kernels.random.philox import TILE
 
 __all__ = ["STRIP", "dot", "gather", "linear_gradient", "push_dot"]
 

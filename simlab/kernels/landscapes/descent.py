@@ -3,8 +3,8 @@
     y = c . z,    g = grad L(y) - noise,    z <- M z - b g,    w = o . z
 
 in the landscape's own coordinates, z measured from the origin. Replica r always sits in lane r % 64, so that its bits
-do not depend on how the ensemble is cut. Coordinate i of the noise reads the words that `simlab.kernels.philox` gives
-coordinate i of sample 0, as additive noise of `simlab.sample` does: the two see the same draws.
+do not depend on how the ensemble is cut. Coordinate i of the noise reads the words that `simlab.kernels.random.philox`
+gives coordinate i of sample 0, as additive noise of `simlab.sample` does: the two see the same draws.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy.typing as npt
 from numba import njit, types
 from numba.extending import overload
 
-from simlab.kernels.across import across_the_river
 from simlab.kernels.compiling import FUSED, INLINED, compiled_only, hot, inlined, kept
-from simlab.kernels.fields import sine_cosine
-from simlab.kernels.laws import gaussian_pair
-from simlab.kernels.philox import FEATURES, LANES, TILE, counter_word, philox
-from simlab.kernels.strips import turned_gradient, turned_loss
+from simlab.kernels.landscapes.fields import sine_cosine
+from simlab.kernels.landscapes.river_noise import across_the_river
+from simlab.kernels.landscapes.strips import turned_gradient, turned_loss
+from simlab.kernels.random.laws import gaussian_pair
+from simlab.kernels.random.philox import FEATURES, LANES, TILE, counter_word, philox
 
 __all__ = ["CHECK", "DIAGONAL", "FACTOR", "NO_NOISE", "SHAPED", "Noisy", "Terrain", "Watch", "own_run", "run"]
 
@@ -31,7 +31,7 @@ CHECK = 64
 
 
 class Terrain(NamedTuple):
-    """A landscape as `simlab.kernels.strips` takes it; loss and gradient are a code each, or compiled functions."""
+    """A landscape as `strips` takes it; loss and gradient are a code each, or compiled functions."""
 
     loss: Any
     gradient: Any
@@ -45,7 +45,7 @@ class Noisy(NamedTuple):
 
     kind : NO_NOISE; DIAGONAL, diagonal_i xi_i; FACTOR, factor @ xi; SHAPED, shape(y, params, xi, out): the user's own,
     or where `shape` is a number that across the curve y = a sin kx, params sigma, a, k; or where it is an `Across` that
-    across a river among more coordinates (`simlab.kernels.across`).
+    across a river among more coordinates (`simlab.kernels.landscapes.river_noise`).
     by_loss, floor : with by_loss > 0 all of it times sqrt(by_loss max(L(y) - floor, 0)).
     """
 

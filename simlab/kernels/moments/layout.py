@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simlab.kernels import moments
+from simlab.kernels.moments import steps as moments
 
 __all__ = ["NodeArrays", "packed_outer", "padded", "scratch"]
 

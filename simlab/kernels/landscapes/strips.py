@@ -1,9 +1,9 @@
 """Loss and gradient of a strip of points side by side, in loops that vectorise.
 
-A strip is an array w (dim, lanes). A landscape is a code of `simlab.kernels.fields` and the numbers `params`, or a pair
-of compiled functions of the user's own, loss(w, params) -> float and gradient(w, params, out). Any of them may be
-turned: w = Q u, where the first coordinates of u are the landscape's and the others hills of their own, sum lam_i u_i^2
-/ 2.
+A strip is an array w (dim, lanes). A landscape is a code of `simlab.kernels.landscapes.fields` and the numbers
+`params`, or a pair of compiled functions of the user's own, loss(w, params) -> float and gradient(w, params, out). Any
+of them may be turned: w = Q u, where the first coordinates of u are the landscape's and the others hills of their own,
+sum lam_i u_i^2 / 2.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from simlab.kernels.compiling import FUSED, INLINED, compiled_only, hot, inlined, kept
-from simlab.kernels.fields import BIGRAM, CURVED, FUNCTIONS, HYPERBOLIC, STRAIGHT, TAPERED, sine_cosine
+from simlab.kernels.landscapes.fields import BIGRAM, CURVED, FUNCTIONS, HYPERBOLIC, STRAIGHT, TAPERED, sine_cosine
 
 __all__ = [
     "gradients", "losses", "own_gradients", "own_losses", "strip_gradient", "strip_loss", "turned_gradient",

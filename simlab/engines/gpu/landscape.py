@@ -1,4 +1,4 @@
-"""Stochastic descent on a GPU: the backend of `simlab.engines.swarm`, and landscapes of the user's own.
+"""Stochastic descent on a GPU: the backend of `simlab.engines.replicas.landscape`, and landscapes of the user's own.
 
 A thread takes a replica; see simlab/kernels/cuda/descent.cuh.
 """
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines import cuda
+from simlab.engines.gpu import cuda
 from simlab.errors import InputError
-from simlab.kernels.across import Across
-from simlab.kernels.descent import FACTOR, SHAPED, Noisy, Watch
-from simlab.kernels.fields import BIGRAM, HYPERBOLIC
+from simlab.kernels.landscapes.descent import FACTOR, SHAPED, Noisy, Watch
+from simlab.kernels.landscapes.fields import BIGRAM, HYPERBOLIC
+from simlab.kernels.landscapes.river_noise import Across
 from simlab.river.landscapes import Landscape, nearby, short
 
 __all__ = ["DESCENT", "GpuDescent", "check_source", "refusal"]
@@ -50,8 +50,8 @@ def refusal(landscape: Landscape, noisy: Noisy) -> str | None:
 class GpuDescent:
     """Replicas on a GPU; made once per run, so that landscape and noise go up once.
 
-    `run` does what `simlab.kernels.descent.run` does, with the state on the device: random words are the same bit for
-    bit, numbers up to rounding. A replica that has left stands still.
+    `run` does what `simlab.kernels.landscapes.descent.run` does, with the state on the device: random words are the
+    same bit for bit, numbers up to rounding. A replica that has left stands still.
     """
 
     def __init__(self, landscape: Landscape, noisy: Noisy, device: cuda.Device | None = None) -> None:
@@ -109,8 +109,8 @@ class GpuDescent:
     ) -> None:
         """Take the lanes begin .. end - 1 (multiples of 64) through a chunk of n steps that begins at step t0.
 
-        As `simlab.kernels.descent.run`, but z (k, dim, lanes) lies on the device, where it is changed in place. Returns
-        when the records of this chunk are in `watch`.
+        As `simlab.kernels.landscapes.descent.run`, but z (k, dim, lanes) lies on the device, where it is changed in
+        place. Returns when the records of this chunk are in `watch`.
         """
         put, zeros = self.device.put, self.device.zeros
         (n, k), (records, dim, lanes) = b.shape, watch.point.shape

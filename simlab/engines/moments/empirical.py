@@ -15,11 +15,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
-from simlab.kernels.fourth_moments import contract
+from simlab.kernels.moments.fourth_moments import contract
 from simlab.methods.base import Method
 from simlab.problems.empirical import EmpiricalRegression
 from simlab.spectra import unit_of
+from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 
 __all__ = ["run_empirical"]
 

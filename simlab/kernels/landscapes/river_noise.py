@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from simlab.kernels.compiling import FUSED, hot
-from simlab.kernels.fields import CURVED, sine_cosine
-from simlab.kernels.philox import LANES
+from simlab.kernels.landscapes.fields import CURVED, sine_cosine
+from simlab.kernels.random.philox import LANES
 
 __all__ = ["HEADER", "Across", "across_the_river"]
 
@@ -23,7 +23,7 @@ HEADER = 3
 
 
 class Across(NamedTuple):
-    """Which river: the code of a landscape in `simlab.kernels.fields`, CURVED or HYPERBOLIC."""
+    """Which river: the code of a landscape in `simlab.kernels.landscapes.fields`, CURVED or HYPERBOLIC."""
 
     field: int
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simlab.kernels.blocks import REACH, STEEPEST, block, block_1, steepness
 from simlab.kernels.compiling import FAST, hot, kept
-from simlab.kernels.moments import (
+from simlab.kernels.moments.blocks import REACH, STEEPEST, block, block_1, steepness
+from simlab.kernels.moments.polynomials import ORDER
+from simlab.kernels.moments.steps import (
     FLUSH,
     LANES,
     flush,
@@ -20,7 +21,6 @@ from simlab.kernels.moments import (
     step_any,
     unpack,
 )
-from simlab.kernels.polynomials import ORDER
 
 SHORTEST = 8
 

@@ -1,7 +1,7 @@
 """Polynomials in the eigenvalue, on which the tail of a spectrum is carried through a block of steps.
 
-See `simlab.kernels.blocks` for what they are. Coefficients of x^p, p < ORDER, are stored in descending order with PAD
-zeros behind, so that multiplying by x is reading one place ahead.
+See `simlab.kernels.moments.blocks` for what they are. Coefficients of x^p, p < ORDER, are stored in descending order
+with PAD zeros behind, so that multiplying by x is reading one place ahead.
 """
 
 from __future__ import annotations

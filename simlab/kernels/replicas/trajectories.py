@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.kernels.compiling import FAST, hot, inlined, kept
-from simlab.kernels.laws import GAUSSIAN, draw_strip, label_noise
-from simlab.kernels.philox import LANES, TILE
-from simlab.kernels.rows import draw_category, draw_row, shuffle
-from simlab.kernels.updates import STRIP, dot, gather, linear_gradient, push_dot
+from simlab.kernels.random.laws import GAUSSIAN, draw_strip, label_noise
+from simlab.kernels.random.philox import LANES, TILE
+from simlab.kernels.random.rows import draw_category, draw_row, shuffle
+from simlab.kernels.replicas.push import STRIP, dot, gather, linear_gradient, push_dot
 
 __all__ = ["ADDITIVE", "CHECK", "EPOCHS", "ONE_HOT", "ROWS", "Recorder", "Source", "run_replicas"]
 
 ROWS, EPOCHS, ONE_HOT, ADDITIVE = 5, 6, 7, 8
-"""Sources of gradients beside the laws of `simlab.kernels.laws`."""
+"""Sources of gradients beside the laws of `simlab.kernels.random.laws`."""
 
 CHECK = 64
 """Every so many steps a trajectory is looked at for divergence; label noise is drawn for as many steps at a time."""

@@ -14,13 +14,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.pieces import compile_first, run_pieces
-from simlab.engines.recording import DIVERGENCE_FACTOR
+from simlab.engines.replicas.march import compile_first, run_pieces
 from simlab.errors import InputError
-from simlab.kernels import laws, trajectories
-from simlab.kernels.philox import TILE
+from simlab.kernels.random import laws
+from simlab.kernels.random.philox import TILE
+from simlab.kernels.replicas import trajectories
 from simlab.methods.base import Method
 from simlab.problems.draws import Draws
+from simlab.trace.recording import DIVERGENCE_FACTOR
 
 __all__ = ["Ensemble", "Outcome", "Plan", "Store", "parts_of", "run_ensemble", "samples"]
 
@@ -79,7 +80,7 @@ def backend_for(device: str, source: trajectories.Source) -> Backend:
     """The backend of a device, "cpu" or "gpu"."""
     if device == "cpu":
         return Processor(source)
-    from simlab.engines.cuda_sample import GpuSampler
+    from simlab.engines.gpu.regression import GpuSampler
 
     return GpuSampler(source)
 

@@ -22,13 +22,13 @@ from simlab._version import __version__
 from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, named_methods
 from simlab.engines.exact import exact
-from simlab.engines.recording import Record, record_steps
 from simlab.engines.stability import stability
 from simlab.errors import InputError
 from simlab.methods.base import Method
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import FLAT, StraightValley
 from simlab.subspaces import Subspaces
+from simlab.trace.recording import Record, record_steps
 
 __all__ = ["exact_valley", "mean_along_river"]
 
@@ -115,7 +115,7 @@ def _provenance(valley: StraightValley, methods: list[Method]) -> dict[str, str]
 
 def mean_along_river(valley: StraightValley, method: Method, steps: IntArray) -> FloatArray:
     """E x at `steps` (increasing, within 0 .. T) of one method, shape of `steps`."""
-    from simlab.kernels.affine import affine_path
+    from simlab.kernels.landscapes.river_mean import affine_path
 
     origin = valley.river_start - valley.target
     z = method.z0 * origin

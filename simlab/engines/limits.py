@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.descent import descend
+from simlab.engines.descend import descend
 from simlab.errors import InputError, check_array, check_count, check_number
 from simlab.methods.base import Coefficients, arrays, lr_schedule, record
 from simlab.methods.gradient import sgd
@@ -77,10 +77,10 @@ def diffusion(
     rate lr / n, standard deviation of the noise times sqrt(n); the limit n -> infinity is the SDE, with stationary hill
     loss lr sigma^2 / 4 for each hill where n = 1, SGD itself, has lr sigma^2 / (2 (2 - lr lam)).
 
-    `record` and the other options are those of `simlab.engines.descent.descend`; steps are whole steps of `lr`.
+    `record` and the other options are those of `simlab.engines.descend.descend`; steps are whole steps of `lr`.
     """
     lr, n = lr_schedule(lr), check_count("substeps", substeps)
-    from simlab.engines.recording import record_steps
+    from simlab.trace.recording import record_steps
 
     steps = record_steps(record, lr.length)
     fine = _Finely(lr, n=n)

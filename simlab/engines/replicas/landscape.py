@@ -14,15 +14,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.ensemble import Store, free_memory
-from simlab.engines.pieces import compile_first, run_pieces
-from simlab.engines.recording import DIVERGENCE_FACTOR
+from simlab.engines.replicas.march import compile_first, run_pieces
+from simlab.engines.replicas.regression import Store, free_memory
 from simlab.errors import InputError
-from simlab.kernels import descent
-from simlab.kernels.philox import LANES
+from simlab.kernels.landscapes import descent
+from simlab.kernels.random.philox import LANES
 from simlab.methods.base import Method
 from simlab.river.landscapes import Landscape, Split
 from simlab.river.trial import failed
+from simlab.trace.recording import DIVERGENCE_FACTOR
 
 __all__ = ["Kept", "Plan", "Swarm", "run_swarm"]
 
@@ -83,7 +83,7 @@ class Backend(Protocol):
         """Vectors of the landscape's dimension that a replica of state size k takes there."""
 
     def run(self, watch: descent.Watch, begin: int, end: int, *rest: Any) -> None:
-        """As `simlab.kernels.descent.run` on the landscape and with the noise that the backend was made of."""
+        """As `simlab.kernels.landscapes.descent.run` on the landscape and noise that the backend was made of."""
 
 
 class Processor:
@@ -118,7 +118,7 @@ def backend_for(device: str, landscape: Landscape, noisy: descent.Noisy) -> Back
     """The backend of a device, "cpu" or "gpu"."""
     if device == "cpu":
         return Processor(landscape, noisy)
-    from simlab.engines.cuda_descent import GpuDescent
+    from simlab.engines.gpu.landscape import GpuDescent
 
     return GpuDescent(landscape, noisy)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
-from simlab.kernels import moments
-from simlab.kernels.advance import advance
-from simlab.kernels.layout import NodeArrays, packed_outer, padded, scratch
+from simlab.kernels.moments import steps as moments
+from simlab.kernels.moments.chunk import advance
+from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.methods.base import Method
+from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 
 __all__ = ["run_diagonal"]
 

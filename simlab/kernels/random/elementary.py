@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from simlab.kernels.bits import double_bits, double_of, single_bits, single_of
+from simlab.kernels.random.bits import double_bits, double_of, single_bits, single_of
 
 __all__ = ["DOUBLE", "SINGLE", "Elementary"]
 

@@ -32,8 +32,7 @@ import numpy as np
 from numba import njit
 
 from simlab.kernels.compiling import FAST
-from simlab.kernels.moments import FLUSH, LANES, flush, pack, step_2, step_3, step_any, unpack
-from simlab.kernels.polynomials import (
+from simlab.kernels.moments.polynomials import (
     ORDER,
     PAD,
     STRIDE,
@@ -46,6 +45,7 @@ from simlab.kernels.polynomials import (
     power_sums,
     transfer,
 )
+from simlab.kernels.moments.steps import FLUSH, LANES, flush, pack, step_2, step_3, step_any, unpack
 
 REACH = 1.5
 STEEPEST = 0.1

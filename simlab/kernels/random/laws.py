@@ -13,8 +13,8 @@ from numba import njit, types
 from numba.extending import overload
 
 from simlab.kernels.compiling import FUSED, INLINED, compiled_only, hot
-from simlab.kernels.elementary import DOUBLE, SINGLE
-from simlab.kernels.philox import FEATURES, LANES, NOISE, RADIUS, TILE, counter_word, fill_words, philox
+from simlab.kernels.random.elementary import DOUBLE, SINGLE
+from simlab.kernels.random.philox import FEATURES, LANES, NOISE, RADIUS, TILE, counter_word, fill_words, philox
 
 __all__ = ["GAUSSIAN", "LAPLACE", "STUDENT", "THREE_POINT", "UNIFORM", "draw_strip", "label_noise", "shape_strip"]
 

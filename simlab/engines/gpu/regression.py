@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines import cuda
-from simlab.kernels.trajectories import ADDITIVE, EPOCHS, ONE_HOT, Recorder, Source
+from simlab.engines.gpu import cuda
+from simlab.kernels.replicas.trajectories import ADDITIVE, EPOCHS, ONE_HOT, Recorder, Source
 
 __all__ = ["SAMPLE", "GpuSampler"]
 
@@ -22,8 +22,8 @@ SAMPLE = ("body", "sums", "sample")
 class GpuSampler:
     """Replicas on a GPU; made once per run, so that the source of its gradients goes up once.
 
-    `run_replicas` takes what `simlab.kernels.trajectories.run_replicas` takes and does the same, with the state on the
-    device: random words are the same bit for bit, numbers up to rounding.
+    `run_replicas` takes what `simlab.kernels.replicas.trajectories.run_replicas` takes and does the same, with the
+    state on the device: random words are the same bit for bit, numbers up to rounding.
     """
 
     def __init__(self, source: Source, device: cuda.Device | None = None) -> None:
@@ -83,8 +83,8 @@ class GpuSampler:
     ) -> None:
         """Take the replicas begin .. end - 1 of a block through a chunk of n steps from step t0 on.
 
-        As `simlab.kernels.trajectories.run_replicas`, but z (replicas, parts * k, D) lies on the device, where it is
-        changed in place. Returns when the records of this chunk are in `keep`.
+        As `simlab.kernels.replicas.trajectories.run_replicas`, but z (replicas, parts * k, D) lies on the device, where
+        it is changed in place. Returns when the records of this chunk are in `keep`.
         """
         put, zeros = self.device.put, self.device.zeros
         replicas, (n, k) = end - begin, b.shape

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from simlab.kernels.compiling import hot
-from simlab.kernels.philox import ROW, SHUFFLE, counter_word, philox
+from simlab.kernels.random.philox import ROW, SHUFFLE, counter_word, philox
 
 __all__ = ["draw_category", "draw_row", "shuffle"]
 

@@ -14,9 +14,9 @@ from simlab._version import __version__
 from simlab.checkpoint import Checkpoint
 from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
-from simlab.engines.devices import choose
-from simlab.engines.recording import Record, Status, record_steps
-from simlab.engines.sampling import (
+from simlab.engines.gpu.devices import choose
+from simlab.engines.replicas.landscape import Kept, Plan, Swarm, run_swarm
+from simlab.engines.replicas.statistics import (
     MOST_STEPS,
     Ticker,
     check_counters,
@@ -25,14 +25,14 @@ from simlab.engines.sampling import (
     order_statistics,
     quantile_levels,
 )
-from simlab.engines.swarm import Kept, Plan, Swarm, run_swarm
 from simlab.errors import InputError, brief, check_count, unknown_name
-from simlab.kernels.descent import Noisy
-from simlab.kernels.philox import LANES
+from simlab.kernels.landscapes.descent import Noisy
+from simlab.kernels.random.philox import LANES
 from simlab.methods.base import Method
 from simlab.river import noise as noises
 from simlab.river.landscapes import Landscape, Split
 from simlab.schedules import Schedule
+from simlab.trace.recording import Record, Status, record_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -171,7 +171,7 @@ def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
     """Where to run: "cpu" or "gpu"; InputError for a GPU that is not there or cannot run this landscape or noise."""
     if choose(device) == "cpu":
         return "cpu"
-    from simlab.engines.cuda_descent import check_source, refusal
+    from simlab.engines.gpu.landscape import check_source, refusal
 
     reason = refusal(landscape, noisy)
     if reason is None:

@@ -1,6 +1,6 @@
 """Loss and gradient of the built-in landscapes at one point.
 
-A landscape is one of the codes below and the numbers `params`; w (dim,). `simlab.kernels.strips` takes many points.
+A landscape is one of the codes below and the numbers `params`; w (dim,). `strips` takes many points.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from simlab.kernels.bits import double_bits, double_of
 from simlab.kernels.compiling import inlined
+from simlab.kernels.random.bits import double_bits, double_of
 
 __all__ = ["BIGRAM", "CURVED", "FUNCTIONS", "HYPERBOLIC", "STRAIGHT", "TAPERED", "sine_cosine"]
 

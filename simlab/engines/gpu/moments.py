@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.engines import cuda
-from simlab.engines.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
-from simlab.kernels.layout import NodeArrays, packed_outer
+from simlab.engines.gpu import cuda
+from simlab.kernels.moments.layout import NodeArrays, packed_outer
 from simlab.methods.base import Method
+from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 
 __all__ = ["MOMENTS", "MomentJob", "run_moments_gpu"]
 
