@@ -9,21 +9,10 @@ import simlab.theory.two_state as t
 from simlab.theory.two_state import TwoState
 
 import simlab as sl
-from simlab.conformance import _two_state as tools
-from simlab.conformance.two_state import CHECKS
-from tests.theory.by_kind import caught, check_all
+from simlab.conformance.draws import momentum as tools
 
 LAM = np.arange(1.0, 9.0) ** -1.5
 FLAT = sl.schedules.constant(60, 0.1)
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.theorem)
-def test_a_wrong_theorem_is_caught(check):
-    assert caught(check, lambda stated: stated * (1.0 + 10.0 * check.rtol))
 
 
 NAMED = {
