@@ -19,7 +19,7 @@ from simlab._version import __version__
 
 __all__ = ["digest_of_file", "fingerprints"]
 
-SHOWS = ("cli", "plot", "progress", "files", "demo", "doctor")
+SHOWS = ("cli", "plot", "progress", "files", "doctor")
 """Parts of simlab on which no number depends."""
 MACHINERY = ("simlab.figures.gallery", "simlab.figures.page", "simlab.figures.workers", "simlab.figures.fingerprint")
 """Modules of figures on which no figure depends."""

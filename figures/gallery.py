@@ -136,8 +136,7 @@ def reproduce(
 
     catalogue = entries(modules)
     asked = chosen(catalogue, ids)
-    bar = ProgressBar("reproduce", "s of work", None if progress is None else bool(progress))
-    report: Any = progress if callable(progress) else bar
+    bar = ProgressBar("reproduce", "s of work", progress)
     with _gallery(folder) as root:
         place = root / scale
         place.mkdir(exist_ok=True)
@@ -151,7 +150,7 @@ def reproduce(
             else:
                 found[entry.figure.id] = known
         try:
-            for outcome in _made(waiting, scale, place, worker_count(processes), report):
+            for outcome in _made(waiting, scale, place, worker_count(processes), bar):
                 found[outcome.entry.figure.id] = outcome
                 if bar.bar is not None:
                     bar.bar.clear()  # or the line would be written behind it

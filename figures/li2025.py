@@ -208,7 +208,7 @@ def _window(length: float) -> dict[str, npt.NDArray[Any]]:
     parts = []
     for alpha in (0.9, 0.99, 0.999):
         windows = {"matched": round((1.0 + alpha) / (1.0 - alpha)), "half": round(1.0 / (1.0 - alpha))}
-        runs = {"ema": sl.methods.ema(inner, alpha, form="old")}
+        runs: dict[str, sl.methods.Method] = {"ema": sl.methods.ema(inner, alpha, form="old")}
         runs |= {k: sl.methods.tail_average(inner, min(n, inner.length), form="old") for k, n in windows.items()}
         single = sl.subspaces.modes(*range(1, x.size + 1))
         final = sl.exact(quadratic, runs, record=2, subspaces=single, progress=False).final().sel(component="variance")

@@ -187,7 +187,8 @@ def compute_runs(scale: Scale) -> Data:
     for problem_name, source in SOURCES.items():
         problem = sl.LinearRegression.power_law(dim=dim, capacity=1.5, source=source, noise_variance=1.0)
         stable = sl.methods.sgd(sl.schedules.constant(steps, 0.3))
-        runs, facts = {"constant": stable}, {"constant": ("constant", 0, 1)}
+        runs: dict[str, sl.methods.Method] = {"constant": stable}
+        facts = {"constant": ("constant", 0, 1)}
         for length in lengths.tolist():
             for shape in ("linear", "1-sqrt"):
                 cooled = sl.schedules.wsd(steps, 0.3, cooldown=length, shape=shape)

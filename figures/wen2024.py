@@ -17,9 +17,9 @@ from simlab.theory.river import river_hills_stationary, river_progress
 
 from simlab import methods
 from simlab.engines.valley import exact_valley
-from simlab.experiment.river import CAVEAT, PEAK, STEPS, canonical_runs, canonical_trace, canonical_valley
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import WATER, line_of
+from simlab.showcase.valley import CAVEAT, PEAK, STEPS, canonical_runs, canonical_trace, canonical_valley
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,9 +13,9 @@ from simlab.theory.river import river_hills_stationary
 
 from simlab import methods, river, schedules
 from simlab.engines.descent import descend
-from simlab.experiment.river import wander
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import ACROSS, ALONG, RUNS, box_of, draw_terrain, line_of
+from simlab.showcase.valley import wander
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,9 +15,9 @@ from simlab.theory.river import river_segment_dip
 from simlab import methods, river, schedules, subspaces
 from simlab.engines.descent import descend
 from simlab.engines.valley import exact_valley
-from simlab.experiment.river import FALL, PEAK, canonical_valley
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import line_of
+from simlab.showcase.valley import FALL, PEAK, canonical_valley
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -193,7 +193,7 @@ def _both_noises(
     # From below the stability limit of a constant rate, tr H lr < 2 B or so.
     safe = np.log(min(1.0, batch / float(coupled.modes().multiplicity @ coupled.modes().eigenvalues)))
     best = _coupled(coupled, batch, each, np.minimum(additive, safe))
-    critical = sl.methods.sgd(sl.schedules.constant(1, 1.0), batch=batch).stability(coupled).critical_lr
+    critical = sl.stability(coupled, sl.methods.sgd(sl.schedules.constant(1, 1.0), batch=batch)).critical_lr
     risks = _final(coupled, [_schedule(additive, each), _schedule(best, each)], batch)
     index = np.arange(size.coupled_pieces)
     kinds = (("additive, as long", additive), ("multiplicative", best))

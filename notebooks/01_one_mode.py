@@ -228,7 +228,7 @@ widgets.interact(
 rows = []
 for batch in (1, 4, 16, 256):
     method = sl.methods.sgd(sl.schedules.constant(STEPS, 0.05), batch)
-    rows.append((batch, method.stability(problem).critical_lr, 2 / (1 + 2 / batch)))
+    rows.append((batch, sl.stability(problem, method).critical_lr, 2 / (1 + 2 / batch)))
 table = "\n".join(f"| {batch} | {found:.4f} | {formula:.4f} |" for batch, found, formula in rows)
 diverged = run(0.8)
 Markdown(
@@ -265,7 +265,7 @@ Markdown(
 #
 # ```python
 # def floor_of(lr, batch):
-#     return sl.methods.sgd(sl.schedules.constant(10, lr), batch).stability(problem).noise_floor
+#     return sl.stability(problem, sl.methods.sgd(sl.schedules.constant(10, lr), batch)).noise_floor
 #
 #
 # halved_rate, doubled_batch = floor_of(0.005, 1), floor_of(0.01, 2)

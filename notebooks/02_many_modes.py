@@ -185,7 +185,7 @@ widgets.interact(
 # No mode decays like this: each is exponential. The power law is a queue of exponentials, and its exponent is the
 # spectrum's (Bordelon and Pehlevan 2022; Li et al. 2025, [arXiv 2509.19189](https://arxiv.org/abs/2509.19189)). The factor
 # $1/(1 - K)$ is the new term of the recursion: the unlearned tail is noise for the learned head. $K$ is what
-# `method.stability(problem).mass` returns, $\sum_i z_i / (2 - 2 z_i)$ here, and at $K = 1$ SGD becomes unstable.
+# `sl.stability(problem, method).mass` returns, $\sum_i z_i / (2 - 2 z_i)$ here, and at $K = 1$ SGD becomes unstable.
 
 # %%
 pairs = {(1.5, 1.75): BLUE, (1.5, 1.3): ORANGE, (2.5, 1.75): GREEN}
@@ -195,7 +195,7 @@ for (a, b), colour in pairs.items():
     problem = spectrum(10**12, a, b).compress(1e-8)
     curve = sl.exact(problem, sgd(), record=100).by_component().sel(component="bias", step=slice(1, None))
     t = curve["step"].values
-    mass = sgd().stability(problem).mass
+    mass = sl.stability(problem, sgd()).mass
     law = gamma((b - 1) / a) / (2 * a) * (2 * LR * t) ** (-(b - 1) / a) / (1 - mass)
     axes.plot(t, curve, color=colour, label=f"a = {a}, b = {b}")
     axes.plot(t, law, color="black", linestyle=":", linewidth=1.2)

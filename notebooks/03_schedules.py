@@ -122,7 +122,7 @@ Markdown(
 # That was not fair: at one peak, half a cosine goes half as far. A comparison of shapes must tune the peak of each.
 
 # %%
-critical = sl.methods.sgd(sl.schedules.constant(STEPS, PEAK)).stability(problem).critical_lr
+critical = sl.stability(problem, sl.methods.sgd(sl.schedules.constant(STEPS, PEAK))).critical_lr
 peaks = critical * np.geomspace(0.02, 0.98, 60)
 fig, axes = plt.subplots(figsize=(0.6 * sl.plot.WIDTH, 2.5))
 best, lowest, rows = {}, {}, []
@@ -297,7 +297,7 @@ widgets.interact(
 # $$\sum_i \frac{\eta \lambda_i}{2 B - (B + 1)\, \eta \lambda_i} < 1, \qquad\text{so}\qquad
 # \eta_{\text{crit}} \approx \min\Big\{\frac{2 B}{\operatorname{tr} H},\ \frac{2}{\lambda_1}\Big\}$$
 #
-# (`method.stability(problem).critical_lr`; Jain et al. 2018, [arXiv 1610.03774](https://arxiv.org/abs/1610.03774), has it up to
+# (`sl.stability(problem, method).critical_lr`; Jain et al. 2018, [arXiv 1610.03774](https://arxiv.org/abs/1610.03774), has it up to
 # constants). A batch lets the rate grow with it, until at $B \approx \operatorname{tr} H / \lambda_1$ it no longer does.
 
 # %%
@@ -305,7 +305,7 @@ batches = 2 ** np.arange(10)
 limits, chosen, risks = [], [], []
 for batch in batches.tolist():
     steps = STEPS // batch
-    limits.append(sl.methods.sgd(sl.schedules.linear(steps, 0.1), batch).stability(problem).critical_lr)
+    limits.append(sl.stability(problem, sl.methods.sgd(sl.schedules.linear(steps, 0.1), batch)).critical_lr)
     rates = limits[-1] * np.geomspace(0.1, 0.99, 40)
     runs = [sl.methods.sgd(sl.schedules.linear(steps, rate), batch) for rate in rates]
     curve = sl.exact(problem, runs, record=2).total().values[:, -1]

@@ -57,7 +57,7 @@ CANDIDATES = {
 }
 
 # %%
-critical = sgd(0.1).stability(problem).critical_lr
+critical = sl.stability(problem, sgd(0.1)).critical_lr
 peaks = critical * np.geomspace(0.1, 0.97, 30)
 best = {}
 for name, make in CANDIDATES.items():

@@ -140,15 +140,16 @@ def trio(effective: float, momentum: float, batch: float, steps: int) -> dict[st
 alone = sl.NoisyQuadratic(lam, 1.0, SIGMA2 * lam)  # the same noise, but modes leave one another alone
 for name, beta in (("SGD", 0.0), ("heavy ball", MOMENTUM)):
     stated = SIGMA2 / 2 * np.sum(EFFECTIVE * lam / (2 - EFFECTIVE * lam * (1 - beta) / (1 + beta)))
-    assert abs(trio(EFFECTIVE, MOMENTUM, 1, 10)[name].stability(alone).noise_floor / stated - 1) < 1e-9
+    assert abs(sl.stability(alone, trio(EFFECTIVE, MOMENTUM, 1, 10)[name]).noise_floor / stated - 1) < 1e-9
 
 parts = sl.exact(problem, trio(EFFECTIVE, MOMENTUM, 1, STEPS), record=300).by_component()
 rates = np.geomspace(1e-3, 1, 60)
 floors = {
-    name: [trio(x, MOMENTUM, 1, 10)[name].stability(problem).noise_floor for x in rates] for name in trio(1, 0, 1, 1)
+    name: [sl.stability(problem, trio(x, MOMENTUM, 1, 10)[name]).noise_floor for x in rates]
+    for name in trio(1, 0, 1, 1)
 }
 ends = {
-    name: method.stability(problem).critical_lr * EFFECTIVE / method.learning_rate.peak()
+    name: sl.stability(problem, method).critical_lr * EFFECTIVE / method.learning_rate.peak()
     for name, method in trio(EFFECTIVE, MOMENTUM, 1, 10).items()
 }
 
@@ -205,7 +206,7 @@ def heavy(effective: float, beta: float, batch: float, steps: int = 10) -> sl.me
 
 def limit(beta: float, batch: float) -> float:
     """The largest stable effective rate."""
-    return heavy(0.01, beta, batch).stability(problem).critical_lr / (1 - beta)
+    return sl.stability(problem, heavy(0.01, beta, batch)).critical_lr / (1 - beta)
 
 
 def steps_needed(betas: tuple[float, ...], batch: int) -> int:
@@ -300,7 +301,7 @@ widgets.interact(
 # %%
 def memory(method: sl.methods.Method, two: sl.LinearRegression) -> float:
     """Steps in which the risk falls by a factor e, in the long run; infinite if it grows."""
-    radius = method.stability(two, period=1).spectral_radius
+    radius = sl.stability(two, method, period=1).spectral_radius
     return -1 / math.log(radius) if radius < 1 else math.inf
 
 
@@ -394,7 +395,7 @@ Markdown(
 # </details>
 #
 # **2.** From which batch on may you use the parameters that are best without noise, those of the first picture? Guess for each of the
-# three methods, then ask `method.stability(problem).stable`.
+# three methods, then ask `sl.stability(problem, method).stable`.
 #
 # <details><summary>Solution</summary>
 #
@@ -405,7 +406,7 @@ Markdown(
 # first = {}
 # for batch in 2 ** np.arange(18):
 #     for name, method in tuned(10, int(batch)).items():
-#         if name not in first and method.stability(problem).stable:
+#         if name not in first and sl.stability(problem, method).stable:
 #             first[name] = int(batch)
 # print(first, f"tr H / lam_1 = {lam.sum():.0f}")
 # assert lam.sum() < first["Nesterov"] < first["gradient descent"] < first["heavy ball"]
@@ -424,7 +425,7 @@ Markdown(
 # ```python
 # def advantage(dim):
 #     spread = sl.LinearRegression(np.geomspace(1, 1 / kappa, dim), 1.0, 0)
-#     limit = sl.methods.sgd(constant(0.01, 5)).stability(spread).critical_lr
+#     limit = sl.stability(spread, sl.methods.sgd(constant(0.01, 5))).critical_lr
 #     best = min(memory(sl.methods.sgd(constant(x * limit, 5)), spread) for x in (0.7, 0.8, 0.9))
 #     return best / memory(accelerated(spread, 5), spread)
 #

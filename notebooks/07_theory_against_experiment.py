@@ -220,7 +220,7 @@ try:
     raise AssertionError("a rate outside the assumptions must be refused")
 except theory.OutsideAssumptions as refusal:
     said = str(refusal)
-critical = averaged(0.1, steps).stability(problem).critical_lr
+critical = sl.stability(problem, averaged(0.1, steps)).critical_lr
 assert by_bound < by_risk
 Markdown(
     f"**What to see.** The bound is smallest at {rates[by_bound]:.3f}, the risk at {rates[by_risk]:.3f}: a rate "
@@ -403,7 +403,7 @@ Markdown(
 # ```python
 # def given_away(dim, kurtosis):
 #     data = sl.LinearRegression(np.ones(dim), 1.0, SIGMA2, kurtosis)
-#     limit = sl.methods.sgd(sl.schedules.constant(10, 0.001)).stability(data).critical_lr
+#     limit = sl.stability(data, sl.methods.sgd(sl.schedules.constant(10, 0.001))).critical_lr
 #     assert abs(limit * (dim + kurtosis - 1) / 2 - 1) < 1e-6
 #     return limit * kurtosis * dim
 #

@@ -99,7 +99,7 @@ def final(source: sl.LinearRegression, runs: list[sl.methods.Method]) -> np.ndar
 
 def critical(source: sl.LinearRegression, batch: int = BATCH) -> float:
     """The learning rate at which SGD becomes unstable."""
-    return sl.methods.sgd(sl.schedules.constant(1, 0.01), batch).stability(source).critical_lr
+    return sl.stability(source, sl.methods.sgd(sl.schedules.constant(1, 0.01), batch)).critical_lr
 
 
 limit = critical(problem)

@@ -16,38 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 from simlab._version import __version__
 
-if TYPE_CHECKING:
-    from simlab import methods, plot, river, schedules, subspaces
-    from simlab.engines.descent import descend
-    from simlab.engines.exact import exact
-    from simlab.engines.sample import sample
-    from simlab.engines.valley import exact_valley
-    from simlab.errors import InputError
-    from simlab.experiment import Experiment
-    from simlab.problems import EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
-    from simlab.sweeps import sweep
-    from simlab.trace import RiskTrace
-
-__all__ = [
-    "EmpiricalRegression",
-    "Experiment",
-    "InputError",
-    "LinearRegression",
-    "NoisyQuadratic",
-    "RandomFeatures",
-    "RiskTrace",
-    "__version__",
-    "descend",
-    "exact",
-    "exact_valley",
-    "methods",
-    "plot",
-    "river",
-    "sample",
-    "schedules",
-    "subspaces",
-    "sweep",
-]
+if TYPE_CHECKING:  # `as` says that a name is to be had from here
+    from simlab import methods as methods
+    from simlab import plot as plot
+    from simlab import river as river
+    from simlab import schedules as schedules
+    from simlab import subspaces as subspaces
+    from simlab.engines.descent import descend as descend
+    from simlab.engines.exact import exact as exact
+    from simlab.engines.sample import sample as sample
+    from simlab.engines.stability import stability as stability
+    from simlab.engines.valley import exact_valley as exact_valley
+    from simlab.errors import InputError as InputError
+    from simlab.experiment import Experiment as Experiment
+    from simlab.problems import EmpiricalRegression as EmpiricalRegression
+    from simlab.problems import LinearRegression as LinearRegression
+    from simlab.problems import NoisyQuadratic as NoisyQuadratic
+    from simlab.problems import RandomFeatures as RandomFeatures
+    from simlab.sweeps import sweep as sweep
+    from simlab.trace import RiskTrace as RiskTrace
 
 _HOME = {
     "EmpiricalRegression": "simlab.problems",
@@ -61,9 +48,12 @@ _HOME = {
     "exact": "simlab.engines.exact",
     "exact_valley": "simlab.engines.valley",
     "sample": "simlab.engines.sample",
+    "stability": "simlab.engines.stability",
     "sweep": "simlab.sweeps",
 }
 _MODULES = ("methods", "plot", "river", "schedules", "subspaces")
+
+__all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

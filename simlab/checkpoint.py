@@ -45,13 +45,13 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except InputError as error:
-            raise InputError(f"checkpoint {error}") from None
+            raise InputError(f" {error}", "checkpoint") from None
         except Exception as error:  # zipfile and NumPy raise of every kind over a damaged file
             raise self._damage(error) from None
         whose, *names = np.atleast_1d(arrays.pop("fingerprint", np.array(""))).tolist()
         if whose != self.fingerprint:
             raise InputError(
-                f"checkpoint {self.path} holds the state of another run; give another folder, or delete it."
+                f" {self.path} holds the state of another run; give another folder, or delete it.", "checkpoint"
             )
         if set(names) != arrays.keys():
             raise self._damage("it is not complete")
@@ -73,9 +73,12 @@ class Checkpoint:
             raise self._refusal(error) from None
 
     def _damage(self, reason: object) -> InputError:
-        return InputError(f"checkpoint {self.path} cannot be read ({reason}); delete it to start from the beginning.")
+        return InputError(
+            f" {self.path} cannot be read ({reason}); delete it to start from the beginning.", "checkpoint"
+        )
 
     def _refusal(self, error: OSError) -> InputError:
         return InputError(
-            f"checkpoint {self.folder} cannot be written ({error.strerror or error}); choose a folder you may write to."
+            f" {self.folder} cannot be written ({error.strerror or error}); choose a folder you may write to.",
+            "checkpoint",
         )

@@ -80,9 +80,9 @@ def unknown_attributes(
     return refuse
 
 
-def notice(message: str) -> None:
+def notice(message: str, category: type[Warning] = UserWarning) -> None:
     """A warning that points at the line of the user, however many functions of simlab lie between."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "simlab":
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

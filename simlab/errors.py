@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
@@ -43,7 +43,31 @@ MOST_NAMES = 40
 
 
 class InputError(ValueError):
-    """Input that simlab refuses; the message names the field, the value and the remedy."""
+    """Input that simlab refuses; the message names the field, the value and the remedy.
+
+    field : what is refused, with which the sentence begins: a parameter, a path in a file of experiments, the name of a
+    file; empty where it is about no single one.  said : how the sentence goes on, from the space or colon behind it.
+
+    Whoever calls a function on behalf of a table knows the field by a longer path, and raises the refusal `within` it.
+    """
+
+    def __init__(self, said: str, field: object = "") -> None:
+        super().__init__(said, field)
+        self.said, self.field = said, str(field)
+
+    def __str__(self) -> str:
+        return self.field + self.said
+
+    def within(self, path: str, names: Collection[str], alias: str = "") -> InputError:
+        """The refusal as that of a table at `path` with these fields; of another field the sentence follows a colon.
+
+        alias : what the function calls that which the table calls `path`.
+        """
+        own = re.match(r"\w*", self.field)
+        root = own.group() if own else ""
+        if alias and root == alias:
+            return InputError(self.said, path + self.field.removeprefix(alias))
+        return InputError(self.said, f"{path}.{self.field}") if root in names else InputError(f": {self}", path)
 
 
 class UnknownAttribute(InputError, AttributeError):
@@ -82,14 +106,14 @@ def unknown_name(field: str, value: object, choices: Iterable[str]) -> InputErro
     listed = ", ".join(brief(name)[1:-1] for name in known[:MOST_NAMES])
     more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
     remedy = f"did you mean {brief(near[0])}?" if near else f"choose one of {listed}{more}."
-    return InputError(f"{field}: {brief(value)} is not known; {remedy}")
+    return InputError(f": {brief(value)} is not known; {remedy}", field)
 
 
 def check_kind(field: str, value: Any, kind: type[T], what: str, remedy: str) -> T:
     """`value` if it is of this kind, called `what` in the refusal ("a method"); else an InputError with the remedy."""
     if isinstance(value, kind):
         return value
-    raise InputError(f"{field} = {brief(value)} is not {what}; {remedy}.")
+    raise InputError(f" = {brief(value)} is not {what}; {remedy}.", field)
 
 
 def check_entries(field: str, values: Any, what: str = "numbers") -> list[Any]:
@@ -99,7 +123,7 @@ def check_entries(field: str, values: Any, what: str = "numbers") -> list[Any]:
             return list(values)
     except TypeError:
         pass
-    raise InputError(f"{field} = {brief(values)} is not a sequence; give a list of {what}.")
+    raise InputError(f" = {brief(values)} is not a sequence; give a list of {what}.", field)
 
 
 def check_number(
@@ -113,7 +137,7 @@ def check_number(
 ) -> float:
     """`value` as a finite float in [low, high] (low excluded if `open_low`), or an InputError."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{field} = {brief(value)} is not a number; give one number{remedy and ', ' + remedy}.")
+        raise InputError(f" = {brief(value)} is not a number; give one number{remedy and ', ' + remedy}.", field)
     try:
         number = float(value)
     except OverflowError:
@@ -121,7 +145,7 @@ def check_number(
     below = number <= low if open_low else number < low
     if not np.isfinite(number) or below or number > high:
         interval = f"{'(' if open_low else '['}{low:g}, {high:g}]".replace("inf]", "inf)")
-        raise InputError(f"{field} = {brief(value)} is outside {interval}; {remedy or 'give a finite number within'}.")
+        raise InputError(f" = {brief(value)} is outside {interval}; {remedy or 'give a finite number within'}.", field)
     return number
 
 
@@ -129,11 +153,11 @@ def check_count(field: str, value: Any, *, low: int = 1, high: int = MOST) -> in
     """`value` as a whole number in [low, high], or an InputError; 1e5 is accepted for 100000."""
     whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
-        raise InputError(f"{field} = {brief(value)} is not a whole number; give an integer of at least {low}.")
+        raise InputError(f" = {brief(value)} is not a whole number; give an integer of at least {low}.", field)
     count = int(value)
     if not low <= count <= high:
         upper = "" if high == MOST and count < low else f" and at most {high}"
-        raise InputError(f"{field} = {brief(value)} is out of range; give an integer of at least {low}{upper}.")
+        raise InputError(f" = {brief(value)} is out of range; give an integer of at least {low}{upper}.", field)
     return count
 
 
@@ -147,7 +171,7 @@ def check_floats(field: str, value: Any) -> FloatArray:
     try:
         return np.ascontiguousarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{field} = {brief(value)} is not an array of numbers; give floats.") from None
+        raise InputError(f" = {brief(value)} is not an array of numbers; give floats.", field) from None
 
 
 def check_path(field: str, value: Any) -> Path:
@@ -156,7 +180,7 @@ def check_path(field: str, value: Any) -> Path:
         text = fspath(value)
         if isinstance(text, str) and "\0" not in text:
             return Path(text)
-    raise InputError(f"{field} = {brief(value)} is not the name of a file; give a path.")
+    raise InputError(f" = {brief(value)} is not the name of a file; give a path.", field)
 
 
 def check_array(field: str, value: Any, *, length: int | None = None, low: float = -np.inf) -> FloatArray:
@@ -164,14 +188,14 @@ def check_array(field: str, value: Any, *, length: int | None = None, low: float
     try:
         array = np.ascontiguousarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{field} is not an array of numbers; give a one-dimensional sequence of floats.") from None
+        raise InputError(" is not an array of numbers; give a one-dimensional sequence of floats.", field) from None
     if array.ndim != 1 or array.size == 0:
-        raise InputError(f"{field} has shape {array.shape}; give a one-dimensional array with at least one entry.")
+        raise InputError(f" has shape {array.shape}; give a one-dimensional array with at least one entry.", field)
     if length is not None and array.size != length:
-        raise InputError(f"{field} has {array.size} entries where {length} are needed; give one for each eigenvalue.")
+        raise InputError(f" has {array.size} entries where {length} are needed; give one for each eigenvalue.", field)
     bad = np.flatnonzero(~np.isfinite(array) | (array < low))
     if bad.size:
         bound = "" if low == -np.inf else f" of at least {low:g}"
         first = int(bad[0])
-        raise InputError(f"{field}[{first}] = {brief(array[first])} is refused; give finite numbers{bound}.")
+        raise InputError(f" = {brief(array[first])} is refused; give finite numbers{bound}.", f"{field}[{first}]")
     return array

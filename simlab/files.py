@@ -17,11 +17,11 @@ def fresh_file(path: Path, force: bool) -> Iterator[Path]:
     """A path beside `path` to write to, of the same name, moved there when the block ends without an error."""
     settle(path)
     if path.is_dir():
-        raise InputError(f"{path} is a folder; give the name of a file.")
+        raise InputError(" is a folder; give the name of a file.", path)
     if path.exists() and not force:
-        raise InputError(f"{path} exists; choose another name, or replace it with --force.")
+        raise InputError(" exists; choose another name, or replace it with --force.", path)
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is not a folder; create it first.")
+        raise InputError(" is not a folder; create it first.", path.parent)
     try:
         with replacing(path) as partial, writing(partial.parent, path.parent):
             yield partial
@@ -39,9 +39,9 @@ class ResultsFolder:
     def __init__(self, target: Path, owned: tuple[str, ...], force: bool) -> None:
         settle(target, owned)
         if target.exists() and not target.is_dir():
-            raise InputError(f"{target} is a file; give the name of a folder.")
+            raise InputError(" is a file; give the name of a folder.", target)
         if not force and target.is_dir() and any(target.iterdir()):
-            raise InputError(f"{target} exists; choose another folder with -o, or replace its results with --force.")
+            raise InputError(" exists; choose another folder with -o, or replace its results with --force.", target)
         self.target = target
         self.owned = owned
         self._made_parents: list[Path] = []
@@ -105,7 +105,7 @@ class ResultsFolder:
     def _make_parents(self) -> None:
         nearest = self._existing()
         if not nearest.is_dir():
-            raise InputError(f"{nearest} is a file, so {self.target} cannot be a folder in it; choose another with -o.")
+            raise InputError(f" is a file, so {self.target} cannot be a folder in it; choose another with -o.", nearest)
         missing = [path for path in self.target.absolute().parents if not path.exists()]
         for path in reversed(missing):
             path.mkdir()
@@ -123,10 +123,13 @@ def writing(stage: Path, target: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(str(error).replace(str(stage), str(target))) from None
+        named = Path(error.field)
+        if not named.is_relative_to(stage):
+            raise
+        raise InputError(error.said, target / named.relative_to(stage)) from None
     except OSError as error:
         raise _refusal(target, error) from None
 
 
 def _refusal(target: Path, error: OSError) -> InputError:
-    return InputError(f"{target} cannot be written to ({error.strerror or error}); choose another folder with -o.")
+    return InputError(f" cannot be written to ({error.strerror or error}); choose another folder with -o.", target)

@@ -204,7 +204,8 @@ def _scales(stretches: list[int], *groups: dict[tuple[int, int], FloatArray]) ->
 def _refuse_if_too_many(pieces: int, order: int, tolerance: float) -> None:
     if pieces * order > MAX_NODES:
         raise InputError(
-            f"tolerance = {tolerance:g} needs more than {MAX_NODES} nodes on this spectrum; ask for a larger tolerance."
+            f" = {tolerance:g} needs more than {MAX_NODES} nodes on this spectrum; ask for a larger tolerance.",
+            "tolerance",
         )
 
 

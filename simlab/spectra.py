@@ -91,14 +91,10 @@ class Family:
         """(lam, lam * initial_error^2), both of shape (dim,); refused above 10^8 modes."""
         if self.dim > MAX_MODES:
             raise InputError(
-                f"dim = {self.dim} modes do not fit one by one; call problem.compress() and use the result."
+                f" = {self.dim} modes do not fit one by one; call problem.compress() and use the result.", "dim"
             )
         index = np.arange(1, self.dim + 1, dtype=np.float64)
         return self.eigenvalue(index), self.signal(index)
-
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
 
     def counts_at_least(self, thresholds: FloatArray) -> IntArray:
         """#{i : lam_i >= threshold} for each of many thresholds, by bisection in the index."""
@@ -123,7 +119,8 @@ def marchenko_pastur(dim: int, ratio: float) -> FloatArray:
     ratio = check_number("ratio", ratio, remedy="dim / samples")
     if not 0.0 < ratio <= 1.0:
         raise InputError(
-            f"ratio = {ratio!r} is outside (0, 1]; give dim / samples (above 1 there are null directions: drop them)."
+            f" = {ratio!r} is outside (0, 1]; give dim / samples (above 1 there are null directions: drop them).",
+            "ratio",
         )
     from scipy.integrate import cumulative_simpson
 

@@ -37,6 +37,8 @@ class Subspaces:
 
     expression: str
     _ranges: Callable[[int, CountAtLeast, float], Named]
+    depends_on_schedule: bool = False
+    """Whether it is another one for every run: the sum of the learning rates is asked for."""
 
     def __repr__(self) -> str:
         return self.expression
@@ -71,8 +73,9 @@ class Subspaces:
         if np.any(stop > lasts[where]):
             bad = int(np.flatnonzero(stop > lasts[where])[0])
             raise InputError(
-                f"subspaces = {self.expression} cuts through the modes {start[bad] + 1} to {stop[bad]} of a compressed "
-                f"problem; compress the original with compress(subspaces={self.expression}, method=...)."
+                f" = {self.expression} cuts through the modes {start[bad] + 1} to {stop[bad]} of a compressed "
+                f"problem; compress the original with compress(subspaces={self.expression}, method=...).",
+                "subspaces",
             )
         return [name for name, _ in named], np.array([edge[2] for edge in edges], dtype=np.int64)[where]
 
@@ -99,7 +102,7 @@ def effective() -> Subspaces:
     For a constant learning rate this is lam_i lr T >= 1: the modes that the run has had time to learn (Zou et al. 2021,
     arXiv 2103.12692, Theorem 2.1). Each run has its own k*.
     """
-    return Subspaces("effective()", _effective)
+    return Subspaces("effective()", _effective, depends_on_schedule=True)
 
 
 @door
@@ -149,7 +152,7 @@ def _whole(dim: int, count: CountAtLeast, time: float) -> Named:
 
 def _head_tail(k: int, dim: int, count: CountAtLeast, time: float) -> Named:
     if k > dim:
-        raise InputError(f"k = {k} is more than the {dim} modes of the problem; give k of at most {dim}.")
+        raise InputError(f" = {k} is more than the {dim} modes of the problem; give k of at most {dim}.", "k")
     return _contiguous([("head", 0, k), ("tail", k, dim)])
 
 
@@ -201,12 +204,14 @@ def from_spec(
     if name not in makers:
         raise unknown_name("subspaces", name, makers)
     if rest and not rest.endswith(")"):
-        raise InputError(f"subspaces = {brief(spec)} has no closing bracket; write log_bins(8), say.")
+        raise InputError(f" = {brief(spec)} has no closing bracket; write log_bins(8), say.", "subspaces")
     words = [word.strip() for word in rest[:-1].split(",") if word.strip()]
     if not all(word.isdecimal() and len(word) < 20 for word in words):
-        raise InputError(f"subspaces = {brief(spec)} has an argument that is no whole number; write log_bins(8), say.")
+        raise InputError(
+            f" = {brief(spec)} has an argument that is no whole number; write log_bins(8), say.", "subspaces"
+        )
     if name != "modes" and len(words) != int(name in ("head_tail", "log_bins")):
-        raise InputError(f"subspaces = {brief(spec)} has {len(words)} arguments; write log_bins(8), say.")
+        raise InputError(f" = {brief(spec)} has {len(words)} arguments; write log_bins(8), say.", "subspaces")
     return makers[name](*(int(word) for word in words))
 
 

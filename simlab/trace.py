@@ -74,7 +74,9 @@ class RiskTrace:
     def __init__(self, dataset: xr.Dataset) -> None:
         check_kind("dataset", dataset, xr.Dataset, "an xarray.Dataset", "load a trace saved by simlab")
         if "risk" not in dataset or not {"step", "component", "subspace"} <= set(dataset["risk"].dims):
-            raise InputError("dataset holds no 'risk' by step, component and subspace; load a trace saved by simlab.")
+            raise InputError(
+                " holds no 'risk' by step, component and subspace; load a trace saved by simlab.", "dataset"
+            )
         self.dataset = dataset
 
     @property
@@ -113,7 +115,7 @@ class RiskTrace:
         """
         check_kind("exact", exact, RiskTrace, "a trace", "give what simlab.exact returns")
         if "standard_error" not in self.dataset:
-            raise InputError("trace holds no standard_error; take z-scores of a trace by simlab.sample.")
+            raise InputError(" holds no standard_error; take z-scores of a trace by simlab.sample.", "trace")
         own, other = [set(t.risk["component"].values) & set(ADDITIVE) for t in (self, exact)]
         both = [name for name in self.risk["component"].values if name in own & other]
         mean, error = self.risk.sel(component=both), self.dataset["standard_error"].sel(component=both)
@@ -146,7 +148,7 @@ class RiskTrace:
         target = Path(path)
         settle(target)
         if target.exists() and not force:
-            raise InputError(f"{target} exists; choose another path, or say force to replace it.")
+            raise InputError(" exists; choose another path, or say force to replace it.", target)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as new:
@@ -157,11 +159,11 @@ class RiskTrace:
                     _with_strings(self.dataset, object).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
         except OSError as error:
             raise InputError(
-                f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
+                f" cannot be written ({error.strerror or error}); choose a folder you may write to.", target
             ) from None
         except ImportError:
             raise InputError(
-                f"{target} needs h5netcdf; pip install 'sgd-simlab[netcdf]', or choose a zarr path (no .nc)."
+                " needs h5netcdf; pip install 'sgd-simlab[netcdf]', or choose a zarr path (no .nc).", target
             ) from None
         return target
 
@@ -172,22 +174,23 @@ class RiskTrace:
         source = check_path("path", path)
         settle(source)
         if not source.exists():
-            raise InputError(f"{source} does not exist; give the path of a saved trace.")
+            raise InputError(" does not exist; give the path of a saved trace.", source)
         with understood(source, "give a path written by trace.save", "a trace"):
             try:
                 dataset = _loaded(source)
             except ImportError:
-                raise InputError(f"{source} needs h5netcdf and h5py to be read; install them.") from None
+                raise InputError(" needs h5netcdf and h5py to be read; install them.", source) from None
         if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
             raise InputError(
-                f"{source} has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version "
+                f" has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version "
                 f"that wrote it "
-                f"({dataset.attrs.get('simlab_version', 'unknown')})."
+                f"({dataset.attrs.get('simlab_version', 'unknown')}).",
+                source,
             )
         trace = cls(_with_strings(dataset, str))
         missing = {"final_risk", "status", "ended_at", "component", "subspace"} - set(dataset.variables)
         if missing:
-            raise InputError(f"{source} holds no {min(missing)!r}; load a trace saved by simlab.")
+            raise InputError(f" holds no {min(missing)!r}; load a trace saved by simlab.", source)
         return trace
 
     def __repr__(self) -> str:
@@ -295,8 +298,9 @@ def _step_coordinates(
         inside = grid < method.length
         out["lr"][j, inside] = method.learning_rate(grid[inside])
         out["batch"][j, inside] = method.batch(grid[inside]) if isinstance(method.batch, Schedule) else method.batch
-        if method.momentum is not None:
-            out["momentum"][j, inside] = method.momentum(grid[inside])
+        momentum = method.schedule("momentum")
+        if momentum is not None:
+            out["momentum"][j, inside] = momentum(grid[inside])
         steps, time = results[j].steps, results[j].training_time
         reached = (steps <= results[j].ended_at) & np.isin(steps, grid)
         with np.errstate(divide="ignore"):

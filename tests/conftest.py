@@ -6,6 +6,7 @@ Numba's on-disk cache (simlab/kernels/cache.py) is kept between runs on purpose:
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # By environment and not by import: most tests never load matplotlib.
@@ -14,6 +15,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 from hypothesis import settings
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and the tests' children would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.warm"]
 

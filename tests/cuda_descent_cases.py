@@ -189,7 +189,7 @@ def check_case(case, device, bound):
     cpu = Processor(LANDSCAPES[case.landscape.replace("custom", "curved")](), gpu.noisy)
     assert gpu.held(method.state_size) == case.held
     assert (gpu.noisy.kind == NO_NOISE) == (case.noise == "none")
-    z = np.repeat(np.multiply.outer(method.start, landscape.start)[:, :, None], LANES, axis=2)
+    z = np.repeat(np.multiply.outer(method.z0, landscape.start)[:, :, None], LANES, axis=2)
     # Over more than a period of the curved river, the whole taper, and both sides of the hyperbolic one.
     z[0, 0] += np.linspace(-3.0, 3.0, LANES) * (5.0 if "cu" in case.landscape else 1.0)
     on_device = gpu.upload(z)

@@ -39,7 +39,7 @@ def risks(lam, error, noise_variance, kurtosis, method, *, coupled=True, additiv
     H = np.diag(lam)
     tensor = fourth_moments(lam, kurtosis, coupled)
     eye = np.eye(d)
-    start = np.kron(method.start, error)
+    start = np.kron(method.z0, error)
     bias, variance, mean = np.outer(start, start), np.zeros((k * d, k * d)), start.copy()
     out = np.zeros((method.length + 1, 3, d))
     for t in range(method.length + 1):

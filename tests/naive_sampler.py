@@ -127,7 +127,7 @@ def trajectories(draws, method, replicas, seed, split=False):
     source, d = Draws(seed, np.arange(replicas)), lam.size
     starts, noisy = ([error, 0.0 * error], [False, True]) if split else ([error], [True])
     # z (parts, R, k, d): the state of every replica, coordinate by coordinate.
-    z = np.stack([np.broadcast_to(np.outer(method.start, start), (replicas, method.state_size, d)) for start in starts])
+    z = np.stack([np.broadcast_to(np.outer(method.z0, start), (replicas, method.state_size, d)) for start in starts])
     M, b, c = method.coefficients()
     o, batches = method.readout(), method.batches()
     path, serial = [], 0

@@ -28,7 +28,7 @@ def stepped(problem, method: Method, records: list[int], labels, dtype) -> np.nd
     lam, own, drive, signal = (
         np.asarray(part, dtype=dtype) for part in (modes.eigenvalues, modes.self_noise, modes.drive, modes.signal)
     )
-    start = np.asarray(method.start, dtype=dtype)
+    start = np.asarray(method.z0, dtype=dtype)
     U = np.zeros((2, lam.size, start.size, start.size), dtype=dtype)
     U[0] = signal[:, None, None] * np.outer(start, start)
     M, b, c = (np.asarray(part, dtype=dtype) for part in method.coefficients(0, method.length))

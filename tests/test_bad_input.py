@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -113,8 +115,8 @@ METHODS = {
     "generic without steps": (lambda: methods.generic([[1.0]], [1.0], [1.0], steps=0), ["steps", "0", "at least 1"]),
     "Jain's rule beyond its range": (lambda: methods.jain_2018_rule(GOOD, 0.7), ["c1", "0.7", "(0, 1/2)"]),
     "Li's rule beyond the modes": (lambda: methods.li_2024_rule(GOOD, 2), ["effective_dim", "2", "at most 1"]),
-    "stability beyond the run": (lambda: SGD.stability(GOOD, step=10), ["step", "10", "at most 9"]),
-    "period beyond the run": (lambda: SGD.stability(GOOD, period=11), ["period", "11", "at most 10"]),
+    "stability beyond the run": (lambda: sl.stability(GOOD, SGD, step=10), ["step", "10", "at most 9"]),
+    "period beyond the run": (lambda: sl.stability(GOOD, SGD, period=11), ["period", "11", "at most 10"]),
     "warmup and cooldown too long": (
         lambda: schedules.wsd(100, peak=0.1, warmup=60, cooldown=50),
         ["warmup + ", "cooldown", "110", "100", "shorter"],
@@ -169,6 +171,26 @@ def test_refusal_names_field_value_and_remedy_in_one_sentence(case):
     assert message[-1] in ".?"
     # One sentence: no full stop followed by another one.
     assert ". " not in message, message
+
+
+def test_a_refusal_carries_its_field():
+    """Through tables within tables, another name for the same, and a pickle."""
+    wrap = [{"kind": "ema", "decay": 2.0}]
+    tree = {"problem": {"kind": "isotropic", "dim": 3}, "method": {"kind": "sgd", "wrap": wrap},
+            "schedule": {"kind": "constant", "steps": 5, "peak": 0.1}}  # fmt: skip
+    valley = {"kind": "river-straight", "hills": [1.0, -1.0], "slope": 0.1}
+    for changes, field in (
+        ({}, "method.wrap[0].decay"),
+        ({"problem": {"kind": "isotropic", "dim": 0}}, "problem.dim"),
+        ({"method": {"kind": "sgd"}, "record": {"steps": [6]}}, "record.steps"),
+        ({"method": {"kind": "sgd"}, "record": {"subspaces": "log_bins(x)"}}, "record.subspaces"),
+        ({"method": {"kind": "sgd"}, "problem": valley}, "problem.hills[1]"),
+    ):
+        with pytest.raises(sl.InputError) as caught:
+            sl.Experiment.from_dict({**tree, **changes})
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (again.field, str(again)) == (field, str(caught.value))
+        assert str(again).startswith(f"{field} ")
 
 
 def test_refusals_are_value_errors():

@@ -98,7 +98,7 @@ def extended(problem, method, steps):
     modes = problem.modes()
     lam, signal, own, drive = (np.asarray(a, dtype=np.longdouble) for a in modes[:4])
     k = method.state_size
-    start = method.start.astype(np.longdouble)
+    start = method.z0.astype(np.longdouble)
     P = np.zeros((2, lam.size, k, k), dtype=np.longdouble)
     P[0] = signal[:, None, None] * np.outer(start, start)
     M, b, c = (part.astype(np.longdouble) for part in method.coefficients())
@@ -196,7 +196,7 @@ def test_schedules_against_more_digits(shape):
 def test_near_instability(share):
     """At the critical learning rate the leading modes hardly contract and the coupling is all there is."""
     problem = power_law(300)
-    critical = sl.methods.sgd(constant(2, 0.1)).stability(problem).critical_lr
+    critical = sl.stability(problem, sl.methods.sgd(constant(2, 0.1))).critical_lr
     method = sl.methods.sgd(constant(2000, share * critical))
     trace = sl.exact(problem, method, subspaces=BINS, record=10)
     want = by_bins(extended(problem, method, trace.risk["step"].values), problem, BINS)

@@ -15,7 +15,7 @@ import pytest
 
 from simlab import InputError, river
 from simlab.engines import cuda, cuda_descent, devices
-from simlab.experiment.valley import RiverExperiment
+from simlab.experiment import Experiment
 
 SOURCE = cuda.source_of(cuda_descent.DESCENT)
 BOUND = 1e-11
@@ -98,7 +98,7 @@ def test_experiment_files_choose_the_device(as_gpu):
     split = {}
     for name in ("cpu", "gpu"):
         engine = {"kind": "sample", "replicas": 20, "device": name}
-        split[name] = RiverExperiment(tree | {"engine": engine}).split()
+        split[name] = Experiment(tree | {"engine": engine}).run(progress=False)
         assert split[name].attrs["device"] == name
     np.testing.assert_allclose(split["gpu"]["total"], split["cpu"]["total"], rtol=1e-11)
 

@@ -147,7 +147,7 @@ def _doors() -> dict[str, Door]:
              "quantiles": (0.5,), "paths": False, "device": "cpu", "dtype": "float64", "threads": 1, "block": None,
              "every": None, "progress": False, "warn": True},
         ),
-        "Method.stability": Door(SGD.stability, {"problem": PROBLEM, "step": None, "period": None}),
+        "stability": Door(sl.stability, {"problem": PROBLEM, "method": SGD, "step": None, "period": None}),
         "methods.sgd": Door(methods.sgd, {**on, "batch": 1}),
         "methods.heavy_ball": Door(methods.heavy_ball, {**on, "momentum": 0.9, "batch": 1}),
         "methods.nesterov": Door(methods.nesterov, {**on, "momentum": 0.9, "batch": 1}),
@@ -310,7 +310,7 @@ def test_every_public_function_has_a_door_here():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: sl.exact(SGD, PROBLEM), ["problem", "Method", "comes first"]),
+        (lambda: sl.exact(SGD, PROBLEM), ["problem", "sgd", "comes first"]),
         (lambda: sl.exact(PROBLEM, RATE), ["method", "schedule", "methods.sgd"]),
         (lambda: sl.exact(PROBLEM, None), ["method = None", "methods.sgd"]),
         (lambda: sl.exact(PROBLEM, SGD, snapshots=3), ["snapshots = 3", "list"]),

@@ -33,7 +33,7 @@ def batches(size):
 
 def enumerate_risk(method, sizes, start, residual):
     """Mean risk (step, mode) over all draws of the state z = w - w* in raw coordinates."""
-    states = (method.start[:, None] * start)[None]  # (draws, k, d)
+    states = (method.z0[:, None] * start)[None]  # (draws, k, d)
     weight = np.ones(1)
     M, b, c = method.coefficients()
     o = method.readout()

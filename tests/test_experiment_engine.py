@@ -12,7 +12,7 @@ import simlab as sl
 from simlab.cli import app
 from simlab.errors import InputError
 from simlab.experiment import Experiment
-from simlab.experiment.report import final_table, z_table
+from simlab.experiment.families import FAMILIES
 
 TREE = {
     "problem": {
@@ -70,10 +70,11 @@ def test_both_agree():
     assert set(z.dims) == {"run", "step", "component", "subspace"}
     assert list(z["component"].values) == ["bias", "variance", "risk"]
     assert np.nanmax(np.abs(z.values)) < 5.0
-    table = z_table(sampled, exact)
+    risks = FAMILIES["isotropic"]
+    table = risks.z_table(sampled, exact)
     assert f"{np.nanmax(np.abs(z.sel(component='risk').values)):.2f}" in table.splitlines()[-1]
-    assert "+-" in final_table(sampled)
-    assert "+-" not in final_table(exact)
+    assert "+-" in risks.final_table(sampled)
+    assert "+-" not in risks.final_table(exact)
 
 
 def test_z_scores_see_a_wrong_answer():
@@ -178,14 +179,12 @@ def test_a_law_that_is_not_the_exact_one_is_not_compared(tmp_path):
 )
 def test_the_sampled_leg_is_known_to_be_possible_before_the_exact_one(problem, tmp_path, monkeypatch):
     """Its device, and the folder of its state."""
-    from simlab.experiment.valley import RiverExperiment, is_river
-
     (tmp_path / "plain").touch()
     for door in ("simlab.engines.exact.exact", "simlab.engines.valley.exact_valley"):
         monkeypatch.setattr(door, lambda *a, **k: pytest.fail("it ran"))
     monkeypatch.setattr("simlab.engines.devices.missing", lambda: "CuPy is not installed")
     for options, words in (({"checkpoint": "plain/c"}, "cannot be written"), ({"device": "gpu"}, "CuPy is not")):
         tree = {**BOTH, "problem": problem, "engine": {"kind": "both", **options}}
-        made = (RiverExperiment if is_river(tree) else Experiment).from_dict(tree, tmp_path)
+        made = Experiment.from_dict(tree, tmp_path)
         with pytest.raises(InputError, match=words):
-            made.split() if isinstance(made, RiverExperiment) else made.run()
+            made.run()

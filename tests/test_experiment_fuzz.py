@@ -19,7 +19,6 @@ import simlab as sl
 from simlab.cli import main
 from simlab.experiment import EXAMPLE
 from simlab.experiment.document import read_toml
-from simlab.experiment.valley import RiverExperiment, is_river
 
 TREES, TEXTS, TABLES, RUNS = 2_000, 600, 400, 40
 """How many files of each sort are tried."""
@@ -138,16 +137,14 @@ def outcome(make: Callable[[], Any]) -> tuple[str, Any]:
 
 
 def build(tree: Any, folder: Path) -> Any:
-    return (RiverExperiment if isinstance(tree, dict) and is_river(tree) else sl.Experiment)(tree, folder)
+    return sl.Experiment(tree, folder)
 
 
 def small(experiment: Any) -> bool:
     """Whether to run it is a matter of milliseconds."""
     steps = max(method.length for method in experiment.runs.values())
     size = max(method.state_size for method in experiment.runs.values())
-    return (
-        steps <= 50 and size <= 5 and getattr(experiment, "_source", None) is not None and experiment._source.dim < 99
-    )
+    return steps <= 50 and size <= 5 and getattr(experiment.problem, "dim", 99) < 99
 
 
 @pytest.fixture
@@ -171,7 +168,7 @@ def test_damaged_tables(folder):
         tree = draw_tree(rng)
         damage(tree, rng)
         state, made = outcome(lambda tree=tree: build(tree, folder))
-        if state == "sound" and seed % 10 == 0 and small(made) and not isinstance(made, RiverExperiment):
+        if state == "sound" and seed % 10 == 0 and small(made):
             state, made = outcome(lambda made=made: made.run(progress=False, threads=1))
             state = f"run: {state}"
         counts[state] += 1

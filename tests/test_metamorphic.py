@@ -282,7 +282,7 @@ def test_nothing_depends_on_the_coordinates_of_the_state():
     back = np.linalg.inv(S)
     M, b, c = method.coefficients()
     turned = methods.generic(
-        S @ M @ back, b @ S.T, c @ back, method.readout() @ back, steps=60, start=S @ method.start, batch=2
+        S @ M @ back, b @ S.T, c @ back, method.readout() @ back, steps=60, start=S @ method.z0, batch=2
     )
     assert_same(risk(PROBLEM, turned), risk(PROBLEM, method))
 

@@ -35,7 +35,7 @@ def walk(method) -> np.ndarray:
     """The evaluated iterates of the state-space form."""
     M, b, c = method.coefficients()
     o = method.readout()
-    z, out = method.start.copy(), [o[0] @ method.start]
+    z, out = method.z0.copy(), [o[0] @ method.z0]
     for t in range(T):
         z = M[t] @ z - b[t] * at_minimum_zero(float(c[t] @ z), t)
         out.append(o[t + 1] @ z)
@@ -337,7 +337,7 @@ def test_shapes(name):
     M, b, c = method.coefficients()
     assert (M.shape, b.shape, c.shape) == ((T, k, k), (T, k), (T, k))
     assert method.readout().shape == (T + 1, k)
-    assert method.start.shape == (k,)
+    assert method.z0.shape == (k,)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])

@@ -10,9 +10,10 @@ import pytest
 
 import simlab as sl
 from simlab import methods, schedules, subspaces
+from tests.method_zoo import ZOO
 
 RATE = schedules.wsd(6, peak=0.1)
-SGD = methods.sgd(RATE)
+MOMENTUM = schedules.linear(6, 0.9, floor=0.5)
 LR = sl.LinearRegression
 ROWS = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.5, -1.0]])
 TREE = {
@@ -32,17 +33,6 @@ PROBLEMS = {
     "random features": lambda: sl.RandomFeatures(1.0, 1.0, 6, 3),
     "rows": lambda: sl.EmpiricalRegression(ROWS, np.ones(4)),
 }
-METHODS = {
-    "sgd": lambda: SGD,
-    "heavy ball": lambda: methods.heavy_ball(RATE, momentum=0.5, batch=4),
-    "torch": lambda: methods.torch_momentum(RATE, 0.5, dampening=0.1),
-    "asgd": lambda: methods.asgd(RATE, 0.2, 0.5),
-    "schedule free": lambda: methods.schedule_free(RATE),
-    "dana": lambda: methods.dana(RATE, 0.01),
-    "generic": lambda: methods.generic(np.eye(1), [0.1], [1.0], steps=6),
-    "wrapped": lambda: methods.ema(inner=methods.weight_decay(methods.lookahead(SGD), 0.1), decay=0.9),
-    "merge": lambda: methods.merge(methods.tail_average(SGD, 3), [2, 4], [1.0, 2.0]),
-}
 PARTITIONS = ["whole", "effective", "head_tail(2)", "log_bins(3)", "modes(1, 3)", {"a": [1, 2], "b": [4]}]
 
 
@@ -59,9 +49,9 @@ def test_problems(name, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ZOO)
 def test_methods(name, way):
-    method = METHODS[name]()
+    method = ZOO[name](RATE, MOMENTUM, 4)
     again = WAYS[way](method)
     assert repr(again) == repr(method)
     for one, other in zip(again.coefficients(), method.coefficients(), strict=True):

@@ -123,6 +123,6 @@ def test_double_is_not_questioned():
 
 
 def test_an_experiment_file_leaves_the_choice_open():
-    from simlab.experiment.engine import engine_table, sampling
+    from simlab.experiment.families import FAMILIES
 
-    assert sampling(engine_table({"kind": "sample"}), None)["dtype"] is None
+    assert FAMILIES["isotropic"].options({"kind": "sample"}, None)["dtype"] is None

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed; it ships the digits")
 
 import simlab as sl
-from simlab import demo
+from simlab.showcase import demo
 
 STEPS, REPLICAS = 150, 40_000
 
@@ -22,7 +22,7 @@ def answers():
     """(sampled, own moments, Gaussian model) of SGD on 1,797 digits with 60 random features."""
     X, y = demo.digits(features=60)
     gaussian = sl.LinearRegression.from_data(X, y)
-    peak = 0.4 * sl.methods.sgd(sl.schedules.constant(1, 1.0)).stability(gaussian).critical_lr
+    peak = 0.4 * sl.stability(gaussian, sl.methods.sgd(sl.schedules.constant(1, 1.0))).critical_lr
     method = sl.methods.sgd(sl.schedules.wsd(STEPS, peak=peak, warmup=0.05, cooldown=0.3))
     options = {"record": [0, 20, 50, 100, 150], "subspaces": {"head": [1, 2, 3, 4], "middle": list(range(5, 17))}}
     own = sl.EmpiricalRegression(X, y)

@@ -7,28 +7,14 @@ import pytest
 
 import simlab as sl
 from simlab import methods
-from simlab.methods import stability
+from simlab.engines import stability
+from simlab.methods import response
 from simlab.schedules import constant, from_array, repeat
 from tests import naive
+from tests.method_zoo import FROZEN
 
 LAM = np.arange(1.0, 6.0) ** -1.5
 BATCHES, KURTOSES = [1, 4, 64], [1.0, 3.0, 6.0]
-FLAT = constant(60, 0.1)
-
-# Methods at a frozen step; Schedule-Free, DANA and AcSGD move with t, so late enough that they are what they become.
-NINE = {
-    "sgd": (lambda B: methods.sgd(FLAT, B), 0),
-    "heavy_ball": (lambda B: methods.heavy_ball(FLAT, 0.9, B), 0),
-    "nesterov": (lambda B: methods.nesterov(FLAT, 0.9, B), 0),
-    "torch_dampened": (lambda B: methods.torch_momentum(FLAT, 0.8, B, dampening=0.3), 5),
-    "torch_nesterov": (lambda B: methods.torch_momentum(FLAT, 0.8, B, nesterov=True), 0),
-    "qhm": (lambda B: methods.qhm(FLAT, 0.95, 0.7, B), 0),
-    "asgd": (lambda B: methods.asgd(FLAT, 0.4, 0.1, batch=B), 0),
-    "acc_sgd": (lambda B: methods.acc_sgd(FLAT, 20.0, 3.0, B), 0),
-    "dana": (lambda B: methods.dana(FLAT, 0.02, batch=B), 50),
-    "schedule_free": (lambda B: methods.schedule_free(FLAT, 0.9, B), 30),
-    "acsgd": (lambda B: methods.acsgd(FLAT, 0.01, B), 9),
-}
 
 
 def radius(lam, kurtosis, method, at):
@@ -40,28 +26,28 @@ def radius(lam, kurtosis, method, at):
 
 @pytest.mark.parametrize("kurtosis", KURTOSES)
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("name", NINE)
+@pytest.mark.parametrize("name", FROZEN)
 def test_critical_learning_rate(name, batch, kurtosis):
     """The closed form's K = 1 is where the operator's radius is 1, to 1e-6 from either side."""
-    make, at = NINE[name]
+    make, at = FROZEN[name]
     method = make(batch)
-    found = method.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis), step=at)
+    found = sl.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis), method, step=at)
     factor = found.critical_lr / found.learning_rate
     assert radius(LAM, kurtosis, method.rescale(factor * (1.0 - 1e-6)), at) < 1.0
     assert radius(LAM, kurtosis, method.rescale(factor * (1.0 + 1e-6)), at) > 1.0
 
 
 @pytest.mark.parametrize("kurtosis", [1.0, 3.0])
-@pytest.mark.parametrize("name", NINE)
+@pytest.mark.parametrize("name", FROZEN)
 def test_stable_is_below_the_critical_learning_rate_and_unstable_above(name, kurtosis):
     """Nothing else crosses 1 on the way: the set of stable rates is an interval here."""
-    make, at = NINE[name]
+    make, at = FROZEN[name]
     problem = sl.LinearRegression(LAM, 1.0, 0.1, kurtosis)
-    reached = make(4).stability(problem, step=at)
+    reached = sl.stability(problem, make(4), step=at)
     factor = reached.critical_lr / reached.learning_rate
     for share in np.linspace(0.05, 2.0, 14):
         method = make(4).rescale(share * factor)
-        answer = method.stability(problem, step=at)
+        answer = sl.stability(problem, method, step=at)
         assert answer.stable == (radius(LAM, kurtosis, method, at) < 1.0) == (share < 1.0)
         assert answer.stable == (answer.mass < 1.0)
         assert answer.critical_lr == pytest.approx(reached.critical_lr, rel=1e-10)
@@ -80,13 +66,13 @@ def test_stable_is_below_the_critical_learning_rate_and_unstable_above(name, kur
 def test_published_critical_learning_rates(make, published):
     """Wang, Huang, Li and Wu 2026: lam_i = i^-1.5, d = 8, B = 4, momentum 0.9 (notes, section 3.4)."""
     problem = sl.LinearRegression.power_law(8, capacity=1.5, source=1.5)
-    assert make(constant(1, 0.1)).stability(problem).critical_lr == pytest.approx(published, abs=5e-7)
+    assert sl.stability(problem, make(constant(1, 0.1))).critical_lr == pytest.approx(published, abs=5e-7)
 
 
 def test_sgd_mass_in_its_own_words():
     """K = sum lr lam / (2 B - (B + kurtosis - 2) lr lam)."""
     lr, B, kurtosis = 0.3, 3, 6.0
-    answer = methods.sgd(constant(1, lr), B).stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis))
+    answer = sl.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis), methods.sgd(constant(1, lr), B))
     z = lr * LAM
     assert answer.mass == pytest.approx(float(np.sum(z / (2 * B - (B + kurtosis - 2) * z))), rel=1e-13)
 
@@ -94,7 +80,7 @@ def test_sgd_mass_in_its_own_words():
 @pytest.mark.parametrize("kurtosis", [1.0, 3.0, np.array([1.0, 3.0, 6.0, 2.0, 9.0])], ids=str)
 def test_kurtosis_per_coordinate(kurtosis):
     method = methods.nesterov(constant(2, 0.1), 0.7, 2)
-    found = method.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis))
+    found = sl.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis), method)
     z = found.critical_lr / 0.1
     full = [naive_radius_per_coordinate(method.rescale(z * s), kurtosis) for s in (1.0 - 1e-6, 1.0 + 1e-6)]
     assert full[0] < 1.0 < full[1]
@@ -143,7 +129,7 @@ def test_noise_floor_is_where_long_runs_end(name):
     method = FLOORS[name]
     trace = sl.exact(SETTLED, method, record=[2900])
     assert trace.total().values[1] == pytest.approx(trace.total().values[2], rel=1e-11)
-    assert method.stability(SETTLED).noise_floor == pytest.approx(float(trace.total()[-1]), rel=1e-8)
+    assert sl.stability(SETTLED, method).noise_floor == pytest.approx(float(trace.total()[-1]), rel=1e-8)
 
 
 @pytest.mark.parametrize("kurtosis", [1.0, 6.0])
@@ -151,19 +137,19 @@ def test_noise_floor_is_where_long_runs_end(name):
 def test_noise_floor_at_other_kurtoses(name, kurtosis):
     problem = sl.LinearRegression([1.0, 0.6, 0.25], 1.0, 0.7, kurtosis)
     trace = sl.exact(problem, FLOORS[name], record=[2900])
-    assert FLOORS[name].stability(problem).noise_floor == pytest.approx(float(trace.total()[-1]), rel=1e-8)
+    assert sl.stability(problem, FLOORS[name]).noise_floor == pytest.approx(float(trace.total()[-1]), rel=1e-8)
 
 
 @pytest.mark.parametrize("name", ["sgd", "nesterov", "ema of sgd"])
 def test_noise_floor_under_additive_noise(name):
     problem = sl.NoisyQuadratic([1.0, 0.6, 0.25], 1.0, [0.5, 0.2, 0.0])
     trace = sl.exact(problem, FLOORS[name], record=[2900])
-    assert FLOORS[name].stability(problem).noise_floor == pytest.approx(float(trace.total()[-1]), rel=1e-8)
+    assert sl.stability(problem, FLOORS[name]).noise_floor == pytest.approx(float(trace.total()[-1]), rel=1e-8)
 
 
 def test_noise_floor_where_the_gradient_is_taken():
     """1/2 sigma^2 K / (1 - K)."""
-    answer = FLOORS["sgd"].stability(SETTLED)
+    answer = sl.stability(SETTLED, FLOORS["sgd"])
     assert answer.noise_floor == pytest.approx(0.5 * 0.7 * answer.mass / (1.0 - answer.mass), rel=1e-12)
 
 
@@ -180,7 +166,7 @@ def test_noise_floor_of_an_ema_in_closed_form():
     squares = a**2 / (1 - a**2) - 2 * a * p / (1 - a * p) + p**2 / (1 - p**2)
     V = (x * (1 - a) / (a - p)) ** 2 * squares
     want = 0.5 / B * np.sum(V * (f + 1.0) * level)
-    assert FLOORS["old ema of sgd"].stability(SETTLED).noise_floor == pytest.approx(float(want), rel=1e-11)
+    assert sl.stability(SETTLED, FLOORS["old ema of sgd"]).noise_floor == pytest.approx(float(want), rel=1e-11)
 
 
 # -- the response of a mode -------------------------------------------------------------------------------------------
@@ -199,7 +185,7 @@ def summed_response(M, b, c, lam, terms):
 
 
 RESPONSES = {
-    name: tuple(part[at] for part in make(1).coefficients()) for name, (make, at) in NINE.items() if name != "dana"
+    name: tuple(part[at] for part in make(1).coefficients()) for name, (make, at) in FROZEN.items() if name != "dana"
 } | {
     # M without the eigenvalue 1, and three states: the discrete Lyapunov equation has to be solved.
     "generic": (np.array([[0.9, 0.2], [-0.1, 0.7]]), np.array([0.1, 0.2]), np.array([1.0, 0.5])),
@@ -217,7 +203,7 @@ def test_response_is_its_own_sum(name):
     M, b, c = RESPONSES[name]
     lam = np.array([1.0, 0.35, 0.1])
     want = summed_response(M, b, c, lam, 20_000)
-    np.testing.assert_allclose(stability.noise_response(M, b, c, lam), want, rtol=1e-9)
+    np.testing.assert_allclose(response.noise_response(M, b, c, lam), want, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", [name for name in RESPONSES if name != "sgd"])
@@ -229,13 +215,15 @@ def test_closed_form_and_lyapunov_equation_agree(name):
     wide[:k, :k] = M
     wide[k, k] = 0.5
     lam = np.array([1.0, 0.35, 0.1])
-    long_way = stability.noise_response(wide, np.append(b, 0.3), np.append(c, 0.0), lam)
-    np.testing.assert_allclose(long_way, stability.noise_response(M, b, c, lam), rtol=1e-9)
+    long_way = response.noise_response(wide, np.append(b, 0.3), np.append(c, 0.0), lam)
+    np.testing.assert_allclose(long_way, response.noise_response(M, b, c, lam), rtol=1e-9)
 
 
 def test_states_without_a_part_in_the_dynamics_are_left_out():
-    M, b, c = (part[0] for part in methods.ema(methods.ema(methods.nesterov(FLAT, 0.9), 0.9), 0.5).coefficients())
-    np.testing.assert_array_equal(stability.active_states(M, b, c), [True, True, False, False])
+    M, b, c = (
+        part[0] for part in methods.ema(methods.ema(methods.nesterov(constant(60, 0.1), 0.9), 0.9), 0.5).coefficients()
+    )
+    np.testing.assert_array_equal(response.active_states(M, b, c), [True, True, False, False])
 
 
 # -- schedules that repeat --------------------------------------------------------------------------------------------
@@ -245,11 +233,11 @@ def test_states_without_a_part_in_the_dynamics_are_left_out():
 @pytest.mark.parametrize("name", ["sgd", "heavy_ball", "nesterov", "qhm", "asgd"])
 def test_a_constant_schedule_is_stable_if_and_only_if_its_mass_is_below_one(name, share):
     problem = sl.LinearRegression(LAM, 1.0, 0.1)
-    make, _ = NINE[name]
+    make, _ = FROZEN[name]
     method = make(4)
-    factor = share * method.stability(problem).critical_lr / 0.1
+    factor = share * sl.stability(problem, method).critical_lr / 0.1
     method = method.rescale(factor)
-    frozen, period = method.stability(problem), method.stability(problem, period=1)
+    frozen, period = sl.stability(problem, method), sl.stability(problem, method, period=1)
     assert period.stable == frozen.stable == (share < 1.0)
     assert period.spectral_radius == pytest.approx(radius(LAM, 3.0, method, 0), rel=1e-10)
     assert period.critical_lr == pytest.approx(frozen.critical_lr, rel=1e-6)
@@ -265,7 +253,7 @@ def test_two_steps_are_the_product_of_their_operators(name, kurtosis):
         "nesterov": methods.nesterov(lr * 0.2, 0.7, 4),
         "schedule_free": methods.schedule_free(lr, 0.9, 4),
     }[name]
-    answer = method.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis), period=2)
+    answer = sl.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis), method, period=2)
     M, b, c = method.coefficients()
     second, first = (naive.operator(LAM, kurtosis, M[t], b[t], c[t], 4) for t in (1, 0))
     want = np.abs(np.linalg.eigvals(second @ first)).max()
@@ -278,15 +266,15 @@ def test_a_step_above_the_constant_limit_can_be_stable_in_a_cycle():
     problem = sl.LinearRegression([1.0] * 10 + [0.01] * 10, 1.0, 0.0)
     lr = repeat(from_array([0.5] * 7 + [2.5]), 4)
     method = methods.sgd(lr, 64)
-    assert not method.stability(problem).stable
-    assert method.stability(problem, period=8).stable
+    assert not sl.stability(problem, method).stable
+    assert sl.stability(problem, method, period=8).stable
 
 
 def test_many_moments_go_through_arnoldi():
     """900 moments: at the critical rate of the closed form the radius is 1."""
     problem = sl.LinearRegression.power_law(300, 1.3, 1.1, 0.1)
     method = methods.heavy_ball(constant(3, 0.01), 0.6, 2)
-    factor = method.stability(problem).critical_lr / 0.01
+    factor = sl.stability(problem, method).critical_lr / 0.01
     assert stability.MAX_DENSE < 3 * 300
     for share in (1.0, 0.7):
         at = method.rescale(factor * share)
@@ -301,7 +289,7 @@ def test_many_moments_go_through_arnoldi():
 
 
 def test_a_mode_that_does_not_contract_has_infinite_mass():
-    answer = methods.sgd(constant(2, 2.1), 4).stability(sl.LinearRegression(LAM, 1.0, 0.1))
+    answer = sl.stability(sl.LinearRegression(LAM, 1.0, 0.1), methods.sgd(constant(2, 2.1), 4))
     assert (answer.mass, answer.stable, answer.noise_floor) == (np.inf, False, np.inf)
     assert 0.0 < answer.critical_lr < 2.0
 
@@ -310,8 +298,8 @@ def test_a_mode_that_does_not_contract_has_infinite_mass():
 def test_full_gradient(lr):
     """No noise: the classical limits 2 / lam_1 and 2 (1 + beta) / lam_1, whichever rate one starts from."""
     problem = sl.LinearRegression(LAM, 1.0, 0.1)
-    plain = methods.sgd(constant(2, lr), np.inf).stability(problem)
-    heavy = methods.heavy_ball(constant(2, lr), 0.8, np.inf).stability(problem)
+    plain = sl.stability(problem, methods.sgd(constant(2, lr), np.inf))
+    heavy = sl.stability(problem, methods.heavy_ball(constant(2, lr), 0.8, np.inf))
     assert plain.critical_lr == pytest.approx(2.0, rel=1e-10)
     assert heavy.critical_lr == pytest.approx(3.6, rel=1e-10)
     assert plain.stable == (lr < 2.0)
@@ -320,7 +308,7 @@ def test_full_gradient(lr):
 
 
 def test_without_a_learning_rate():
-    answer = methods.sgd(constant(3, 0.0)).stability(sl.LinearRegression(LAM, 1.0, 0.1))
+    answer = sl.stability(sl.LinearRegression(LAM, 1.0, 0.1), methods.sgd(constant(3, 0.0)))
     assert (answer.mass, answer.learning_rate, answer.noise_floor) == (0.0, 0.0, 0.0)
     assert np.isnan(answer.critical_lr)
 
@@ -328,9 +316,9 @@ def test_without_a_learning_rate():
 def test_the_peak_is_where_hyper_parameters_are_frozen():
     method = methods.sgd(from_array([0.1, 0.4, 0.2]), 2)
     problem = sl.LinearRegression(LAM, 1.0, 0.1)
-    assert method.stability(problem) == method.stability(problem, step=1)
-    assert method.stability(problem).learning_rate == 0.4
-    assert method.stability(problem, step=0).mass < method.stability(problem, step=2).mass
+    assert sl.stability(problem, method) == sl.stability(problem, method, step=1)
+    assert sl.stability(problem, method).learning_rate == 0.4
+    assert sl.stability(problem, method, step=0).mass < sl.stability(problem, method, step=2).mass
 
 
 def test_one_hot_coordinates_do_not_couple():
@@ -338,7 +326,7 @@ def test_one_hot_coordinates_do_not_couple():
     p, B = np.array([0.5, 0.3, 0.2]), 2
     problem = sl.LinearRegression.one_hot(p, 1.0, 0.1)
     limit = np.min(2.0 / (1.0 + (1.0 / p - 1.0) / B) / p)
-    found = methods.sgd(constant(2, 0.1), B).stability(problem)
+    found = sl.stability(problem, methods.sgd(constant(2, 0.1), B))
     assert found.critical_lr == pytest.approx(float(limit), rel=1e-10)
 
 
@@ -346,14 +334,14 @@ def test_parameter_rules_are_stable():
     problem = sl.LinearRegression.power_law(200, 1.3, 1.1, 0.1)
     for rule in (methods.jain_2018_rule(problem), methods.li_2024_rule(problem, 10)):
         method = methods.asgd(constant(2, rule["delta"]), rule["gamma"], rule["beta"], rule["alpha"])
-        assert method.stability(problem).stable
+        assert sl.stability(problem, method).stable
 
 
 def test_dependent_data_has_no_closed_form():
     rows = np.random.default_rng(0).normal(size=(6, 2))
     problem = sl.EmpiricalRegression(rows, rows[:, 0] + 1.0)
     with pytest.raises(sl.InputError, match="independent coordinates"):
-        methods.sgd(constant(2, 0.1)).stability(problem)
+        sl.stability(problem, methods.sgd(constant(2, 0.1)))
 
 
 # -- the step that is looked at ---------------------------------------------------------------------------------------
@@ -369,7 +357,7 @@ def delayed(rate, steps=400, **more):
 def test_a_gradient_that_arrives_late():
     problem = sl.LinearRegression([1.0, 0.3], [1.0, 2.0], 0.2)
     for rate, stable in ((0.9, True), (1.1, False)):
-        found = delayed(rate, batch=np.inf).stability(problem)
+        found = sl.stability(problem, delayed(rate, batch=np.inf))
         assert found.stable is stable
         assert found.learning_rate == rate
         assert found.critical_lr == pytest.approx(1.0, rel=1e-9)
@@ -384,7 +372,7 @@ def test_a_late_gradient_that_changes_is_judged_where_it_is_worst():
     method = methods.generic(
         DELAY, np.stack([rates, 0 * rates], axis=1), [0.0, 1.0], steps=60, start=[1.0, 1.0], batch=np.inf
     )
-    found = method.stability(problem)
+    found = sl.stability(problem, method)
     assert not found.stable
     assert found.learning_rate == 1.3
 
@@ -393,19 +381,19 @@ def test_the_worst_step_is_not_always_that_of_the_largest_rate():
     problem = sl.LinearRegression([1.0, 0.5], 1.0, 0.2)
     batch = from_array(np.repeat([64.0, 1.0], 50))
     method = methods.sgd(constant(100, 0.8), batch)
-    assert method.stability(problem, step=0).stable
-    assert not method.stability(problem).stable
+    assert sl.stability(problem, method, step=0).stable
+    assert not sl.stability(problem, method).stable
 
 
 def test_a_long_run_is_not_walked_through():
     problem = sl.LinearRegression([1.0, 0.5], 1.0, 0.2)
-    assert delayed(0.1, steps=10**12).stability(problem).learning_rate == 0.1
-    assert methods.sgd(constant(10**12, 0.1)).stability(problem).stable
+    assert sl.stability(problem, delayed(0.1, steps=10**12)).learning_rate == 0.1
+    assert sl.stability(problem, methods.sgd(constant(10**12, 0.1))).stable
 
 
 def test_the_noise_floor_of_modes_that_hardly_move():
     """lr lam below 1e-16: SGD's floor is that of its mass, mode by mode."""
     lam = np.array([1.0, 1e-18])
-    found = methods.sgd(constant(10, 0.1)).stability(sl.LinearRegression(lam, 1.0, 0.5))
+    found = sl.stability(sl.LinearRegression(lam, 1.0, 0.5), methods.sgd(constant(10, 0.1)))
     mass = np.sum(0.1 * lam / (2.0 - 0.1 * lam) / (1.0 - 0.1 * lam / (2.0 - 0.1 * lam)))
     assert found.noise_floor == pytest.approx(0.5 * 0.5 * mass / (1.0 - mass), rel=1e-12)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from simlab._version import __version__
 from simlab.cli import reproduce, river, schedules, sweeps, theorems
 from simlab.cli.common import File, Force, app, complain, notices
-
-if TYPE_CHECKING:
-    from simlab.experiment import Experiment
 
 __all__ = ["app", "main", "reproduce", "river", "schedules", "sweeps", "theorems"]
 
@@ -35,33 +32,19 @@ def run(
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw risk.png and risk.pdf.")] = True,
     threads: Annotated[int | None, typer.Option(help="Runs computed at a time [all processors].")] = None,
 ) -> None:
-    """Run an experiment file: write the trace and a figure, print the final bias and variance by subspace.
+    """Run an experiment file: write the trace and a figure, print what the runs end with, and what that is made of.
 
     With engine = "both" in the file the runs are sampled as well, and the z-scores of the two printed.
     """
-    from simlab.experiment.document import read_toml
-    from simlab.experiment.report import OUTPUTS, final_table, write_results, z_table
-    from simlab.experiment.valley import is_river
-    from simlab.files import ResultsFolder
+    from simlab.experiment import Experiment
+    from simlab.experiment.report import run_experiment
 
     target = output if output is not None else Path(f"{file.stem}-results")
-    if is_river(read_toml(file)):
-        _run_valley(file, target, force, figure, threads)
-        return
     with notices():
-        experiment, source = _read(file)
-    with ResultsFolder(target, OUTPUTS, force) as results:
-        trace = experiment.run(threads=threads)
-        both = experiment.engine == "both"
-        typer.echo(f"{experiment.problem!r}\n")
-        typer.echo(f"exact\n\n{final_table(trace)}\n" if both else f"{final_table(trace)}\n")
-        sampled = None
-        if both and "interrupted" not in trace.status.values:
-            sampled = experiment.sample(threads=threads)
-            typer.echo(f"sampled\n\n{final_table(sampled)}\n\n{z_table(sampled, trace)}\n")
-        written = write_results(results, trace, source, figure, sampled)
-    typer.echo(f"{target}: {', '.join(written)}")
-    if any("interrupted" in each.status.values for each in (trace, sampled) if each is not None):
+        experiment = Experiment.from_file(file)
+    with notices():
+        finished = run_experiment(experiment, target, force=force, figure=figure, threads=threads, say=typer.echo)
+    if not finished:
         complain(f"interrupted; the trace up to there is in {target}.")
         raise typer.Exit(130)
 
@@ -92,7 +75,7 @@ def demo(
     force: Force = False,
 ) -> None:
     """Predict the risk of SGD on handwritten digits, run real SGD on them, and draw both."""
-    from simlab.demo import run as run_demo
+    from simlab.showcase.demo import run as run_demo
 
     run_demo(output, features=features, force=force, report=typer.echo)
 
@@ -100,29 +83,3 @@ def demo(
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script `simlab`."""
     app(args=None if arguments is None else list(arguments), prog_name="simlab")
-
-
-# -- helpers
-
-
-def _run_valley(file: Path, target: Path, force: bool, figure: bool, threads: int | None) -> None:
-    """`simlab run` of a river valley."""
-    from simlab.experiment.valley import RiverExperiment
-    from simlab.experiment.valley_report import run_valley
-
-    with notices():
-        experiment = RiverExperiment.from_file(file)
-        source = file.read_text(encoding="utf-8")
-        options = {"force": force, "figure": figure}
-        finished = run_valley(experiment, source, target, threads=threads, say=typer.echo, **options)
-    if not finished:
-        complain(f"interrupted; the trace up to there is in {target}.")
-        raise typer.Exit(130)
-
-
-def _read(file: Path) -> tuple[Experiment, str]:
-    """The experiment of a file, and the text of the file."""
-    from simlab.experiment import Experiment
-
-    experiment = Experiment.from_file(file)
-    return experiment, file.read_text(encoding="utf-8")

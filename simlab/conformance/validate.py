@@ -108,8 +108,7 @@ def validate(
         )
     chosen = [name for name in order if not names or name in names]
     mode = "quick" if quick else "full"
-    bar = ProgressBar("validate", "theorems", None if progress is None else bool(progress))
-    report: Any = progress if callable(progress) else bar
+    bar = ProgressBar("validate", "theorems", progress)
     workers = min(worker_count(processes), len(chosen))
     verdicts: dict[str, Verdict] = {}
     try:
@@ -117,7 +116,7 @@ def validate(
         longest = sorted(chosen, key=lambda name: -known[name].cost * _instances(known[name], mode))
         for name, verdict in _judged(longest, seed, mode, workers):
             verdicts[name] = verdict
-            report(len(verdicts), len(chosen))
+            bar(len(verdicts), len(chosen))
     finally:
         bar.close()
     return [verdicts[name] for name in chosen]

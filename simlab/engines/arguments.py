@@ -4,45 +4,45 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from simlab.errors import InputError, brief, check_count, check_entries
-from simlab.methods.base import Method
+from simlab.methods.base import Method, require_linear
+from simlab.progress import Progress
 from simlab.schedules import Schedule
 
 __all__ = ["MethodArgument", "Progress", "check_problem", "check_progress", "named_methods", "worker_count"]
 
 MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
-Progress = Callable[[int, int], None]
 
 
-def named_methods(method: MethodArgument) -> tuple[list[Method], list[str] | None]:
-    """The methods and their labels; no labels for a single method, which gets no run axis."""
+def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], list[str] | None]:
+    """The methods, all of them linear, and their labels; no labels for a single method, which gets no run axis."""
     if isinstance(method, Method):
-        return [method], None
+        return [require_linear(method, engine)], None
     given: Any = method
     if isinstance(given, Schedule):
-        raise InputError(f"method = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).")
+        raise InputError(f" = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).", "method")
     if isinstance(method, Mapping):
         pairs: list[tuple[Any, Any]] = list(method.items())
     else:
         pairs = [(None, m) for m in check_entries("method", method, "methods, such as methods.sgd(schedule)")]
     if not pairs:
-        raise InputError("method is an empty list; give at least one method.")
+        raise InputError(" is an empty list; give at least one method.", "method")
     for j, (name, m) in enumerate(pairs):
         if not isinstance(m, Method):
             which = f"method[{j}]" if name is None else f"method {brief(name)}"
-            raise InputError(f"{which} is {type(m).__name__}, not a method; make one with methods.sgd(schedule).")
+            raise InputError(f" is {type(m).__name__}, not a method; make one with methods.sgd(schedule).", which)
     names = [str(m) if name is None else name for name, m in pairs]
     seen: dict[str, int] = {}
     for j, name in enumerate(names):
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:
             names[j] = f"{name} #{seen[name]}"
-    return [m for _, m in pairs], names
+    return [require_linear(m, engine) for _, m in pairs], names
 
 
 def check_problem(problem: Any, allowed: type | tuple[type, ...], names: str) -> None:
@@ -50,7 +50,7 @@ def check_problem(problem: Any, allowed: type | tuple[type, ...], names: str) ->
     if isinstance(problem, allowed):
         return
     order = "; the problem comes first, the method second" if isinstance(problem, Method) else ""
-    raise InputError(f"problem is {type(problem).__name__}, not a problem{order}; give {names}.")
+    raise InputError(f" is {type(problem).__name__}, not a problem{order}; give {names}.", "problem")
 
 
 def check_progress(progress: Any) -> Progress | bool | None:
@@ -59,11 +59,11 @@ def check_progress(progress: Any) -> Progress | bool | None:
         return None if progress is None else bool(progress)
     remedy = "give True, False, or a function (done, total)"
     if not callable(progress):
-        raise InputError(f"progress = {brief(progress)} is not a function; {remedy}.")
+        raise InputError(f" = {brief(progress)} is not a function; {remedy}.", "progress")
     try:
         inspect.signature(progress).bind(0, 1)
     except TypeError:
-        raise InputError(f"progress = {brief(progress)} does not take two numbers; {remedy}.") from None
+        raise InputError(f" = {brief(progress)} does not take two numbers; {remedy}.", "progress") from None
     except ValueError:  # a builtin that does not say what it takes
         pass
     report: Progress = progress

@@ -160,7 +160,7 @@ def check_source(landscape: Landscape, device: cuda.Device | None = None) -> Non
     try:
         on.launch(DESCENT, f"own_points<{OWN}>", -(-n // THREADS), THREADS, arguments, _own_source(landscape))
     except cuda.SourceError as error:
-        raise InputError(f"cuda of {landscape.expression} cannot be compiled ({error}); correct it.") from None
+        raise InputError(f" of {landscape.expression} cannot be compiled ({error}); correct it.", "cuda") from None
     for w, loss, gradient in zip(u, on.get(losses), on.get(gradients), strict=True):
         expected = np.zeros(dim)
         landscape.gradient(w, landscape.params, expected)
@@ -176,6 +176,7 @@ def _compare(landscape: Landscape, w: FloatArray, name: str, said: FloatArray, k
         j = int(wrong[0])
         entry = f"{name}[{j}]" if name == "gradient" else name
         raise InputError(
-            f"cuda of {landscape.expression}: {entry} = {said[j]:.6g} at w = {short(w)}, where the compiled {name} "
-            f"gives {known[j]:.6g}; correct the one or the other."
+            f" of {landscape.expression}: {entry} = {said[j]:.6g} at w = {short(w)}, where the compiled {name} "
+            f"gives {known[j]:.6g}; correct the one or the other.",
+            "cuda",
         )

@@ -99,7 +99,7 @@ class _Group:
             else:
                 row["node_start"], row["label_start"] = self.table[same]["node_start"], self.table[same]["label_start"]
             state = np.zeros((2, self.entries, nodes.size))
-            state[0] = packed_outer(method.start)[:, None] * nodes.signal[order]
+            state[0] = packed_outer(method.z0)[:, None] * nodes.signal[order]
             states.append(state.reshape(-1))
             row["nodes"], row["labels"] = nodes.size, label_count
             row["state_start"], row["out_start"] = state_start, out_start

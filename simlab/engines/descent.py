@@ -74,7 +74,7 @@ def descend(
 ) -> xr.Dataset:
     """Ensembles of real trajectories of a method on a landscape: z <- M z - b (grad L(c . z) - noise), w = o . z.
 
-    The state is measured from the origin of the landscape's coordinates and starts at method.start times the
+    The state is measured from the origin of the landscape's coordinates and starts at method.z0 times the
     landscape's start: positions at w_0, velocities at 0; weight decay pulls towards w_0, as everywhere in simlab. Draws
     are a pure function of (seed, replica, step, coordinate) by Philox4x32-10 (Salmon et al. 2011), the same that
     `simlab.sample` gives to additive noise, so that results are the same to the bit for any number of threads, any
@@ -105,17 +105,19 @@ def descend(
     Warns where the learning rate passes 2 / lam_max at the start (not without `warn`, for which the status has to do);
     raises InputError for bad input.
     """
-    methods, runs = named_methods(method)
+    methods, runs = named_methods(method, "descend")
     if not isinstance(landscape, Landscape):
         raise InputError(
-            f"landscape = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom."
+            f" = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom.", "landscape"
         )
     given = noises.none() if noise is None else noise
     if not isinstance(given, noises.Noise):
-        raise InputError(f"noise = {brief(noise)} is not a noise; write simlab.river.noise.isotropic(1.0), say.")
+        raise InputError(f" = {brief(noise)} is not a noise; write simlab.river.noise.isotropic(1.0), say.", "noise")
     course: Any = river
     if course is not None and (isinstance(course, str) or not callable(getattr(course, "split", None))):
-        raise InputError(f"river = {brief(river)} is not a river; find one with simlab.river.find.river(landscape).")
+        raise InputError(
+            f" = {brief(river)} is not a river; find one with simlab.river.find.river(landscape).", "river"
+        )
     if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
         raise unknown_name("dtype", dtype, ["float64"])
     plan = Plan(
@@ -177,7 +179,7 @@ def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
         return "gpu"
     if device == "auto":
         return "cpu"
-    raise InputError(f"device = 'gpu': {reason}, or choose device='cpu'.")
+    raise InputError(f" = 'gpu': {reason}, or choose device='cpu'.", "device")
 
 
 def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:
@@ -247,9 +249,10 @@ def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:
     out["lr"][inside] = method.learning_rate(steps[inside])
     batch = method.batch
     out["batch"][inside] = batch(steps[inside]) if isinstance(batch, Schedule) else batch
-    if method.momentum is not None:
+    momentum = method.schedule("momentum")
+    if momentum is not None:
         out["momentum"] = np.full(steps.size, np.nan)
-        out["momentum"][inside] = method.momentum(steps[inside])
+        out["momentum"][inside] = momentum(steps[inside])
     return out
 
 

@@ -30,7 +30,7 @@ def choose(device: DeviceName | str) -> Literal["cpu", "gpu"]:
         return "gpu"
     if device == "auto":
         return "cpu"
-    raise InputError(f"device = 'gpu': {reason}; {REMEDY}, or choose device='cpu'.")
+    raise InputError(f" = 'gpu': {reason}; {REMEDY}, or choose device='cpu'.", "device")
 
 
 @cache

@@ -27,10 +27,10 @@ class _State:
         self.nodes = nodes
         self.labels = padded(labels[nodes.order])
         self.work = scratch(method.state_size)
-        outer = packed_outer(method.start)
+        outer = packed_outer(method.z0)
         self.U = np.zeros((2, outer.size, nodes.lam.size))
         self.U[0] = outer[:, None] * nodes.signal
-        self.mean = np.repeat(method.start[:, None], nodes.lam.size, axis=1) if deterministic else None
+        self.mean = np.repeat(method.z0[:, None], nodes.lam.size, axis=1) if deterministic else None
 
     def risk_per_node(self, o: FloatArray) -> FloatArray:
         """1/2 o^T U o of every node in the order of the problem, shape (components, nodes)."""

@@ -45,7 +45,7 @@ class _Moments:
         self.rows = problem.rows / root
         self.residual = problem.residual / root
         d, k = problem.dim, method.state_size
-        self.mean = method.start[:, None] * problem.initial_error[None]
+        self.mean = method.z0[:, None] * problem.initial_error[None]
         self.P = np.zeros((3, k, k, d, d))
         self.P[0] = np.einsum("ad,be->abde", self.mean, self.mean)
         n = self.rows.shape[0]

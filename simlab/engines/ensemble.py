@@ -186,7 +186,7 @@ class Ensemble:
     def state(self, replicas: int) -> Any:
         """The whitened start of so many replicas, shape (replicas, parts * k, dim), where the backend keeps it."""
         z = np.zeros((replicas, self.parts * self.method.state_size, self.dim), self.dtype)
-        lam, start = self.draws.eigenvalues, self.method.start
+        lam, start = self.draws.eigenvalues, self.method.z0
         z[:, : start.size, : lam.size] = start[:, None] * (np.sqrt(lam) * self.draws.initial_error)
         return self.backend.upload(z)
 
@@ -331,8 +331,9 @@ def _refuse_beyond_memory(shape: tuple[int, ...], watched: int) -> None:
     need = 8 * shape[0] * shape[1] * (shape[2] * shape[3] + watched)
     if need > free_memory() // 3:
         raise InputError(
-            f"record keeps {need / 2**30:.1f} GiB ({shape[0]} steps, {shape[1]} replicas, {shape[3]} subspaces), more "
-            f"than this machine has to spare; record fewer steps or subspaces, or sample fewer replicas."
+            f" keeps {need / 2**30:.1f} GiB ({shape[0]} steps, {shape[1]} replicas, {shape[3]} subspaces), more "
+            f"than this machine has to spare; record fewer steps or subspaces, or sample fewer replicas.",
+            "record",
         )
 
 

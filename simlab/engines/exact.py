@@ -82,7 +82,7 @@ def exact(
     InputError for bad input.
     """
     check_problem(problem, (EmpiricalRegression, DiagonalProblem), PROBLEMS)
-    methods, labels = named_methods(method)
+    methods, labels = named_methods(method, "exact")
     progress = check_progress(progress)
     partition = from_spec(subspaces)
     workers = worker_count(threads)
@@ -138,8 +138,8 @@ def _on_gpu(device: str, simple: bool) -> bool:
         return False
     if not simple and device == "gpu":
         raise InputError(
-            "device = 'gpu' runs neither data sets nor deterministic or snapshots; leave these out, or choose "
-            "device='cpu'."
+            " = 'gpu' runs neither data sets nor deterministic or snapshots; leave these out, or choose device='cpu'.",
+            "device",
         )
     return simple
 
@@ -163,7 +163,7 @@ def _labelled(
     """
     from simlab.kernels.layout import NodeArrays
 
-    own = partition.expression == "effective()"
+    own = partition.depends_on_schedule
     times = [method.learning_rate.total() if own else 0.0 for method in methods]
     facts = (problem.dim, problem.count_at_least)
 
@@ -259,14 +259,13 @@ def _run_all(jobs: list[Job], total: int, workers: int, progress: Progress | boo
             done += amount
         return not stop.is_set()
 
-    bar = ProgressBar("exact", "mode-steps", None if progress is None else bool(progress))
-    report: Any = progress if callable(progress) else bar
+    bar = ProgressBar("exact", "mode-steps", progress)
     futures = run_in_background([partial(job, tick) for job in jobs], workers)
     pending = set(futures)
     try:
         while pending:
             _, pending = wait(pending, timeout=0.1)
-            report(min(done, total), total)
+            bar(min(done, total), total)
     except KeyboardInterrupt:
         stop.set()
         if wait(futures, timeout=PATIENCE).not_done and done == 0:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from simlab.engines.descent import descend
 from simlab.errors import InputError, check_array, check_count, check_number
-from simlab.methods.base import Coefficients, Method, constant_rows, lr_schedule
+from simlab.methods.base import Coefficients, arrays, lr_schedule, record
+from simlab.methods.gradient import sgd
 from simlab.river import noise as noises
 from simlab.river.landscapes import Landscape, Split
 from simlab.schedules import Schedule, from_array
@@ -42,7 +43,7 @@ def gradient_flow(
 
     tau = check_array("times", times, low=0.0)
     if np.any(np.diff(tau) <= 0.0):
-        raise InputError("times do not increase; give increasing times from 0.")
+        raise InputError(" do not increase; give increasing times from 0.", "times")
     tolerance = check_number("tolerance", tolerance, low=1e-13)
     origin = landscape.start if start is None else check_array("start", start, length=landscape.dim)
     landscape.check_inside("start", origin)
@@ -82,27 +83,31 @@ def diffusion(
     from simlab.engines.recording import record_steps
 
     steps = record_steps(record, lr.length)
-    fine = _finely(lr, n)
+    fine = _Finely(lr, n=n)
     noisier = noises.Noise(f"{noise.expression} x sqrt({n})", lambda where: noises.amplified(noise.on(where), n))
     trace = descend(landscape, fine, noise=noisier, record=steps * n, **options)
     return trace.assign_coords(step=trace["step"].values // n)
 
 
-def _finely(lr: Schedule, n: int) -> Method:
+@record
+class _Finely(sgd):
     """SGD whose step t is cut into n of a learning rate lr_t / n."""
 
-    def rates(start: int, stop: int) -> FloatArray:
-        first, last = start // n, -(-stop // n)
-        every = np.repeat(lr.values(first, last) / n, n)
-        out: FloatArray = every[start - first * n : stop - first * n]
+    n: int = 1
+
+    def check(self) -> None:
+        self._keep(length=self.lr.length * self.n)
+        self._keep(learning_rate=from_array(self._rates(0, self.length)))
+
+    @property
+    def expression(self) -> str:
+        return f"sgd({self.lr!r}) in {self.n} substeps"
+
+    def _rates(self, i: int, j: int) -> FloatArray:
+        first, last = i // self.n, -(-j // self.n)
+        every = np.repeat(self.lr.values(first, last) / self.n, self.n)
+        out: FloatArray = every[i - first * self.n : j - first * self.n]
         return out
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        size = stop - start
-        return Coefficients(np.ones((size, 1, 1)), rates(start, stop)[:, None], np.ones((size, 1)))
-
-    name, whole = f"sgd({lr!r}) in {n} substeps", from_array(rates(0, lr.length * n))
-    return Method(
-        name, lr.length * n, np.ones(1), coefficients, constant_rows([1.0]), whole, 1.0,
-        lambda factor: _finely(lr * factor, n),
-    )  # fmt: skip
+    def recursion(self, i: int, j: int) -> Coefficients:
+        return arrays(j - i, [[1.0]], [self._rates(i, j)], [1.0])

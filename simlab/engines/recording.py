@@ -79,7 +79,7 @@ def record_steps(record: Record, length: int) -> IntArray:
             return np.unique(np.round(np.linspace(0, length, DEFAULT_RECORDS)).astype(np.int64))
         if record != "all":
             raise InputError(
-                f"record = {brief(record)} is not known; give a number, 'linear', 'all', or the steps themselves."
+                f" = {brief(record)} is not known; give a number, 'linear', 'all', or the steps themselves.", "record"
             )
         return np.arange(length + 1, dtype=np.int64)
     if record is None or isinstance(record, (int, float, np.integer)):
@@ -91,11 +91,13 @@ def record_steps(record: Record, length: int) -> IntArray:
     except ValueError:  # a ragged list
         steps = np.zeros((0, 0))
     if steps.dtype.kind not in "iuf" or steps.ndim != 1 or steps.size == 0:
-        raise InputError(f"record = {brief(record)} is no list of steps; give a number, 'linear', 'all', or the steps.")
+        raise InputError(
+            f" = {brief(record)} is no list of steps; give a number, 'linear', 'all', or the steps.", "record"
+        )
     if not np.all(np.isfinite(steps)) or np.any(steps != np.round(steps)):
-        raise InputError("record holds something that is no step; give whole numbers between 0 and the last step.")
+        raise InputError(" holds something that is no step; give whole numbers between 0 and the last step.", "record")
     if steps.min() < 0 or steps.max() > length:
-        raise InputError(f"record goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.")
+        raise InputError(f" goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.", "record")
     return np.unique(np.concatenate([[0], steps, [length]]).astype(np.int64))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.methods.base import Coefficients, Method
-from simlab.methods.stability import active_states
+from simlab.methods.response import active_states
 from simlab.problems.draws import Draws
 
 __all__ = ["Loss", "rounding_loss"]
@@ -94,7 +94,7 @@ def _loss(draws: Draws, method: Method, whole: bool, replicas: int) -> Loss:
     double = Coefficients(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     single = _rounded(double)
     mask = np.any([active_states(*step) for step in zip(*double, strict=True)], axis=0)
-    modes = _groups(draws, float(np.abs(method.start).max()))
+    modes = _groups(draws, float(np.abs(method.z0).max()))
     nothing = Loss(0.0, 1, 0.0, LEAST)
     if not mask.any() or not modes.last.size:
         return nothing

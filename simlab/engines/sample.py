@@ -101,7 +101,7 @@ def sample(
     "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
     Warns where dtype="float32" is asked for and stalls; raises InputError for bad input.
     """
-    methods, runs = named_methods(method)
+    methods, runs = named_methods(method, "sample")
     partition = from_spec(subspaces)
     draws, plan, levels = check_sampling(
         problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split, dtype=dtype, threads=threads,
@@ -215,7 +215,7 @@ def _watched(coordinates: Sequence[int] | None, dim: int) -> IntArray:
 
 
 def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tuple[list[str], IntArray]:
-    time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
+    time = method.learning_rate.total() if partition.depends_on_schedule else 0.0
     index = np.arange(size, dtype=np.int64)
     return partition.labels(index, index + 1, size, problem.count_at_least, time)
 

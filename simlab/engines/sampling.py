@@ -70,19 +70,19 @@ def check_counters(method: Method) -> None:
     """Refuse a run whose steps or samples do not fit the words of a counter."""
     if method.length > MOST_STEPS:
         raise InputError(
-            f"method has {method.length} steps; the sampler takes {MOST_STEPS} at most, simlab.exact more."
+            f" has {method.length} steps; the sampler takes {MOST_STEPS} at most, simlab.exact more.", "method"
         )
     for start in range(0, method.length, CHUNK):
         batch = method.batches(start, min(start + CHUNK, method.length))
         most = int(np.max(batch, where=np.isfinite(batch), initial=0.0))
         if most > MOST_SAMPLES:
-            raise InputError(f"batch = {most} is more than {MOST_SAMPLES}; use math.inf for the full gradient.")
+            raise InputError(f" = {most} is more than {MOST_SAMPLES}; use math.inf for the full gradient.", "batch")
 
 
 def fingerprint(facts: list[Any], parts: Iterable[npt.ArrayLike | bytes], method: Method) -> str:
     """A digest of all that the bits of a run depend on: JSON-able facts, arrays or bytes, and the method's numbers."""
     digest = hashlib.sha256(json.dumps([__version__, method.length, *facts]).encode())
-    for part in (*parts, method.start):
+    for part in (*parts, method.z0):
         digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
     for start in range(0, method.length, CHUNK):
         stop = min(start + CHUNK, method.length)

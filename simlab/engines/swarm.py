@@ -153,7 +153,7 @@ class Swarm:
 
     def state(self, lanes: int) -> Any:
         """The start of so many lanes, (k, dim, lanes), where the backend keeps it."""
-        start = np.multiply.outer(self.method.start, self.landscape.start)
+        start = np.multiply.outer(self.method.z0, self.landscape.start)
         return self.backend.upload(np.repeat(start[:, :, None], lanes, axis=2))
 
     def split(self, loss: FloatArray, points: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -215,8 +215,9 @@ def _nothing(swarm: Swarm, steps: IntArray) -> Kept:
     need = 8 * steps.size * replicas * (4 + swarm.hill_count // LANES + dim)
     if need > free_memory() // 3:
         raise InputError(
-            f"record keeps {need / 2**30:.1f} GiB ({steps.size} steps, {replicas} replicas), more than this machine "
-            f"has to spare; record fewer steps, sample fewer replicas, or leave out paths."
+            f" keeps {need / 2**30:.1f} GiB ({steps.size} steps, {replicas} replicas), more than this machine "
+            f"has to spare; record fewer steps, sample fewer replicas, or leave out paths.",
+            "record",
         )
     return Kept(
         np.full((steps.size, replicas, 4), np.nan),

@@ -23,6 +23,7 @@ from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, named_methods
 from simlab.engines.exact import exact
 from simlab.engines.recording import Record, record_steps
+from simlab.engines.stability import stability
 from simlab.errors import InputError
 from simlab.methods.base import Method
 from simlab.problems import NoisyQuadratic
@@ -60,8 +61,10 @@ def exact_valley(
     Raises InputError for bad input.
     """
     if not isinstance(valley, StraightValley):
-        raise InputError(f"valley is {type(valley).__name__}; give a StraightValley, or sample with engines.descent.")
-    methods, labels = named_methods(method)
+        raise InputError(
+            f" is {type(valley).__name__}; give a StraightValley, or sample with engines.descent.", "valley"
+        )
+    methods, labels = named_methods(method, "exact_valley")
     names = labels if labels is not None else ["run"]
     named = dict(zip(names, methods, strict=True))
     for m in methods if warn else []:
@@ -115,7 +118,7 @@ def mean_along_river(valley: StraightValley, method: Method, steps: IntArray) ->
     from simlab.kernels.affine import affine_path
 
     origin = valley.river_start - valley.target
-    z = method.start * origin
+    z = method.z0 * origin
     out = np.empty(steps.size)
     for at in range(0, method.length, CHUNK):
         end = min(at + CHUNK, method.length)
@@ -164,7 +167,7 @@ def _rates(methods: list[Method], grid: IntArray) -> FloatArray:
 def _warn_if_unstable(valley: StraightValley, method: Method) -> None:
     """A notice where the peak learning rate is beyond what the steepest direction bears."""
     steepest = NoisyQuadratic([max(float(valley.hills[0]), valley.curvature)], 0.0, 0.0)
-    found = method.stability(steepest)
+    found = stability(steepest, method)
     if not found.stable and found.learning_rate > 0.0:
         name = method.expression if len(method.expression) <= 60 else f"{method.expression[:60]}.."
         notice(

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simlab.doors import door
 from simlab.engines.recording import record_steps
-from simlab.errors import InputError, brief, check_count, check_path
-from simlab.experiment.compare import variants
-from simlab.experiment.engine import check_sampler, engine_table, sampling
-from simlab.experiment.method import METHODS, WRAPPERS, build_method, wrappers_of
-from simlab.experiment.problem import PROBLEMS, Problem, build_problem, compress
+from simlab.engines.sampling import check_counters
+from simlab.errors import InputError, check_count, check_path
+from simlab.experiment.compare import runs_of
+from simlab.experiment.engine import ENGINES, Setting, engine_table
+from simlab.experiment.families import FAMILIES, Family, family_of
+from simlab.experiment.method import METHODS, WRAPPERS, wrappers_of
 from simlab.experiment.schedule import SCHEDULES, build_schedule
 from simlab.experiment.tables import check_keys, kind_of, plain, shown, table_at, within
 from simlab.methods import Method
 from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces, from_spec
 
-if TYPE_CHECKING:
-    from simlab.trace import RiskTrace
-
-__all__ = ["Experiment", "canonical", "read_toml"]
+__all__ = ["Experiment", "canonical", "parse_toml", "read_text", "read_toml"]
 
 TABLES = ("problem", "schedule", "method", "record", "compare", "engine")
-RECORD = ("steps", "subspaces", "deterministic", "snapshots")
+Progress = Callable[[int, int], None] | bool | None
 
 
 class Experiment:
@@ -39,25 +37,28 @@ class Experiment:
     Make one with `from_file` or `from_dict`; everything is checked and built there, and InputError names the TOML path,
     the value and the remedy. `problem` is the problem (compressed if the file says so), `runs` maps labels to methods,
     `schedule` is the table [schedule] by itself (None where every run brings its own), `folder` is what relative paths
-    are relative to. `engine` is "exact", "sample" or "both".
+    are relative to. `engine` is "exact", "sample" or "both". `family` is what is known of problems of this kind; `text`
+    the file that was read, empty for a dict.
     """
 
     @door
     def __init__(self, tree: Mapping[str, Any], folder: str | PathLike[str] = ".") -> None:
+        self.text = ""
         self.folder = check_path("folder", folder).resolve()
         self._tree = canonical(tree, self.folder)
         problem = self._tree["problem"]
-        self._source = source = build_problem(problem, self.folder)
-        measured = problem["kind"] == "data"
-        self._digest = hashlib.sha256(Path(problem["path"]).read_bytes()).hexdigest() if measured else ""
-        self.schedule: Schedule | None = self._build_schedule()
-        self.runs: dict[str, Method] = self._build_runs()
-        self._record: dict[str, Any] = self._build_record()
-        self.engine: str = self._tree["engine"]["kind"] if "engine" in self._tree else "exact"
-        self._sampling = sampling(self._tree["engine"], self.folder) if self.engine != "exact" else {}
-        if self._sampling:
-            self._check_sampling()
-        self.problem: Problem = compress(source, problem, self._record["subspaces"], list(self.runs.values()))
+        self.family: Family = family_of(self._tree)
+        self._source = source = self.family.source(problem, self.folder)
+        self._facts = self.family.facts(problem)
+        make = partial(build_schedule, folder=self.folder, eigenvalues=lambda: self.family.eigenvalues(source))
+        table = self._tree.get("schedule", {})
+        # By itself it has to be complete if it names a kind.
+        self.schedule: Schedule | None = make(table, "schedule") if "kind" in table else None
+        self.runs: dict[str, Method] = runs_of(self._tree, self.folder, make)
+        self.setting: Setting = self._read_setting()
+        self._check()
+        methods = list(self.runs.values())
+        self.problem: Any = self.family.problem(source, problem, self.setting.partition, lambda: methods)
 
     @classmethod
     @door
@@ -70,7 +71,10 @@ class Experiment:
     def from_file(cls, path: str | PathLike[str]) -> Experiment:
         """The experiment of a TOML file; paths in it are relative to its folder."""
         source = check_path("path", path)
-        return cls(read_toml(source), source.resolve().parent)
+        text = read_text(source)
+        made = cls(parse_toml(text, source), source.resolve().parent)
+        made.text = text
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical tables, a fresh JSON-able copy: what was given, kinds by their own names, paths absolute.
@@ -81,54 +85,45 @@ class Experiment:
         return copy
 
     @door
-    def run(self, progress: Callable[[int, int], None] | bool | None = None, threads: int | None = None) -> RiskTrace:
-        """The risk of all runs: exact (`simlab.exact`), or sampled where engine = "sample"; `sample` adds the other
-        leg of engine = "both".
+    def run(self, progress: Progress = None, threads: int | None = None) -> Any:
+        """The trace of all runs: exact, or sampled where engine = "sample"; `sample` adds the other leg of "both".
 
-        Attribute "experiment" of the dataset holds `to_dict` as JSON. One run gives a trace without a "run" axis,
-        several give one with their labels. Of measured data the attribute "data_sha256" identifies the file.
+        A RiskTrace (`simlab.exact`, `simlab.sample`), with a "run" axis where there is [compare]; of a river valley
+        a Dataset of its loss, river and hills by run and step (`simlab.exact_valley`), sampled ones with errors.
+        Attribute "experiment" of the dataset holds `to_dict` as JSON. Of measured data the attribute "data_sha256"
+        identifies the file.
         """
-        if self.engine == "sample":
+        first, *others = ENGINES[self.engine]
+        if others:
+            self.setting.check_sampler()
+        if first == "sample":
             return self.sample(progress, threads)
-        from simlab.engines.exact import exact
-
-        if self.engine == "both":
-            check_sampler(self._sampling)
-
-        # Of engine = "both", `device` is the sampler's.
-        device = (
-            self._tree["engine"].get("device", "cpu") if self.engine == "exact" and "engine" in self._tree else "cpu"
-        )
-        given = {**self._record, "device": device, "threads": threads, "progress": progress}
-        return self._signed(exact(self.problem, self._methods, **given))
+        leg = getattr(self.family, first)
+        return self._signed(leg(self.problem, self.runs, self.setting, progress=progress, threads=threads))
 
     @door
-    def sample(
-        self, progress: Callable[[int, int], None] | bool | None = None, threads: int | None = None
-    ) -> RiskTrace:
-        """The same runs by sampled trajectories (`simlab.sample`), of the problem as it is before any compression."""
-        from simlab.engines.sample import sample
+    def sample(self, progress: Progress = None, threads: int | None = None) -> Any:
+        """The same runs by sampled trajectories, of the problem as it is before any compression."""
+        setting = self.setting
+        if self.engine == "exact":  # the file says nothing of samples: by default
+            options = self.family.options({}, self.folder)
+            setting = replace(setting, device=options.pop("device"), options=options)
+        return self._signed(self.family.sample(self._source, self.runs, setting, progress=progress, threads=threads))
 
-        given = {name: self._record[name] for name in ("record", "subspaces")}
-        options = {**given, **self._sampling, "threads": threads, "progress": progress}
-        return self._signed(sample(self._source, self._methods, **options))
+    def _signed(self, trace: Any) -> Any:
+        """The trace with the experiment that it comes from."""
+        getattr(trace, "dataset", trace).attrs.update({"experiment": json.dumps(self._tree)}, **self._facts)
+        return trace
+
+    @property
+    def engine(self) -> str:
+        """ "exact", "sample" or "both"."""
+        return self.setting.engine
 
     @property
     def subspaces(self) -> Subspaces:
         """The partition that is recorded."""
-        partition: Subspaces = self._record["subspaces"]
-        return partition
-
-    @property
-    def _methods(self) -> Method | dict[str, Method]:
-        return next(iter(self.runs.values())) if self.single else self.runs
-
-    def _signed(self, trace: RiskTrace) -> RiskTrace:
-        """The trace with the experiment that it comes from."""
-        trace.dataset.attrs["experiment"] = json.dumps(self._tree)
-        if self._digest:
-            trace.dataset.attrs["data_sha256"] = self._digest
-        return trace
+        return self.setting.partition
 
     @property
     def single(self) -> bool:
@@ -140,106 +135,93 @@ class Experiment:
 
     # -- building
 
-    def _build_schedule(self) -> Schedule | None:
-        """The table [schedule] by itself, which has to be complete if it names a kind."""
-        table = self._tree.get("schedule", {})
-        if "kind" not in table:
-            return None
-        return build_schedule(table, "schedule", self.folder, self._eigenvalues)
-
-    def _eigenvalues(self) -> Any:
-        return self._source.modes().eigenvalues if hasattr(self._source, "modes") else self._source.eigenvalues
-
-    def _build_runs(self) -> dict[str, Method]:
-        runs: dict[str, Method] = {}
-        methods = variants(self._tree, "method")
-        for schedule in variants(self._tree, "schedule"):
-            lr = build_schedule(schedule.table, schedule.path, self.folder, self._eigenvalues)
-            for method in methods:
-                label = ", ".join(part for part in (schedule.label, method.label) if part)
-                if label in runs:
-                    raise InputError(f"compare has two runs with the label {label!r}; give the entries other labels.")
-                built = build_method(method.table, method.path, lr, self.folder)
-                runs[label or str(method.table["kind"])] = built
-        return runs
-
-    def _build_record(self) -> dict[str, Any]:
-        """The arguments of the engine, checked against the problem and all runs."""
-        table = table_at(self._tree, "record", "record")
-        check_keys(table, "record", RECORD)
-        deterministic = table.get("deterministic", False)
-        if not isinstance(deterministic, bool):
-            raise InputError(f"record.deterministic = {shown(deterministic)} is neither; give true or false.")
+    def _read_setting(self) -> Setting:
+        """The tables [engine] and [record]; the latter checked against all runs."""
+        record, family = table_at(self._tree, "record", "record"), self.family
+        check_keys(record, "record", family.recorded)
+        steps, extras = record.get("steps"), _extras(record, self.runs)
         for method in self.runs.values():
-            with _renamed("record", "record.steps"):
-                record_steps(table.get("steps"), method.length)
-        return {
-            "record": table.get("steps"),
-            "subspaces": self._build_subspaces(table.get("subspaces")),
-            "deterministic": deterministic,
-            "snapshots": self._build_snapshots(table.get("snapshots")),
-        }
-
-    def _check_sampling(self) -> None:
-        """The arguments of the sampler against the problem and all runs, before anything is computed."""
-        from simlab.engines.sample import check_sampling
-        from simlab.engines.sampling import check_counters
-
-        with within("engine", self._sampling):
-            draws, _, _ = check_sampling(self._source, **self._sampling)
-            for method in self.runs.values():
-                check_counters(method)
-        if self.engine == "both" and draws.law == "epochs":
+            with within("record.steps", (), alias="record"):
+                record_steps(steps, method.length)
+        partition = record.get("subspaces")
+        if not isinstance(partition, str | dict | None):
             raise InputError(
-                "engine.law = 'epochs' has no exact engine to be held against, which is that of rows drawn with "
-                "replacement; take law = 'rows', or kind = 'sample'."
+                f' = {shown(partition)} is not known; give "log_bins(8)" or index sets.', "record.subspaces"
             )
+        with within("record.subspaces", (), alias="subspaces"):
+            partition = from_spec(partition)
+        table = self._tree.get("engine", {"kind": family.default(self._source)})
+        sampled = table["kind"] != "exact"
+        options = family.options(table, self.folder) if sampled else {"device": table.get("device", "cpu")}
+        return Setting(
+            self.folder, table["kind"], options.pop("device"), steps, partition, self.single, options,
+            {name: value for name, value in extras.items() if name in family.recorded},
+        )  # fmt: skip
 
-    def _build_subspaces(self, value: Any) -> Subspaces:
-        """The partition, resolved once for every run so that it is refused here if it does not fit."""
-        if not isinstance(value, str | dict | None):
-            raise InputError(f'record.subspaces = {shown(value)} is not known; give "log_bins(8)" or index sets.')
-        with _renamed("subspaces", "record.subspaces"):
-            partition = from_spec(value)
-            for method in self.runs.values():
-                time = method.learning_rate.total() if partition.expression == "effective()" else 0.0
-                partition.ranges(self._source.dim, self._source.count_at_least, time)
-        return partition
+    def _check(self) -> None:
+        """What the engine would refuse, before anything is computed."""
+        self.family.check(self._source, self._tree["problem"], self.setting)
+        modes, partition = self.family.modes(self.setting, self._source), self.setting.partition
+        for method in self.runs.values():
+            if self.engine != "exact":
+                with within("engine", ()):
+                    check_counters(method)
+            if modes is not None:
+                time = method.learning_rate.total() if partition.depends_on_schedule else 0.0
+                with within("record.subspaces", (), alias="subspaces"):
+                    partition.ranges(modes.dim, modes.count_at_least, time)
 
-    def _build_snapshots(self, value: Any) -> list[int] | None:
-        if value is None:
-            return None
-        if not isinstance(value, list):
-            raise InputError(f"record.snapshots = {shown(value)} is not a list; give steps such as [0, 100].")
-        shortest = min(method.length for method in self.runs.values())
-        return [check_count(f"record.snapshots[{j}]", s, low=0, high=shortest) for j, s in enumerate(value)] or None
+
+def _extras(record: Mapping[str, Any], runs: Mapping[str, Method]) -> dict[str, Any]:
+    """What of [record] is for the exact engine of risks alone."""
+    deterministic, snapshots = record.get("deterministic", False), record.get("snapshots")
+    if not isinstance(deterministic, bool):
+        raise InputError(f" = {shown(deterministic)} is neither; give true or false.", "record.deterministic")
+    if snapshots is not None:
+        if not isinstance(snapshots, list):
+            raise InputError(f" = {shown(snapshots)} is not a list; give steps such as [0, 100].", "record.snapshots")
+        shortest = min(method.length for method in runs.values())
+        named = enumerate(snapshots)
+        snapshots = [check_count(f"record.snapshots[{j}]", s, low=0, high=shortest) for j, s in named] or None
+    return {"deterministic": deterministic, "snapshots": snapshots}
 
 
 def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     """The tables of a TOML file; InputError names the line and column where it does not parse."""
+    return parse_toml(read_text(path), path)
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """The text of a file in UTF-8, or an InputError."""
     try:
-        return tomllib.loads(check_path("path", path).read_text(encoding="utf-8-sig"))
+        return check_path("path", path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror or error}); give the path of an experiment file."
+            f" cannot be read ({error.strerror or error}); give the path of an experiment file.", path
         ) from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8 (byte {error.start}); save it as UTF-8.") from None
+        raise InputError(f" is not text in UTF-8 (byte {error.start}); save it as UTF-8.", path) from None
+
+
+def parse_toml(text: str, path: str | PathLike[str]) -> dict[str, Any]:
+    """The tables of the text of the file `path`, or an InputError."""
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {' '.join(str(error).split())}; correct it there.") from None
+        raise InputError(f" is not valid TOML: {' '.join(str(error).split())}; correct it there.", path) from None
     except RecursionError:
-        raise InputError(f"{path} nests its tables and lists too deeply; write it flatter.") from None
+        raise InputError(" nests its tables and lists too deeply; write it flatter.", path) from None
     except ValueError:  # Python does not read whole numbers of more than some thousand digits
-        raise InputError(f"{path} holds a whole number of thousands of digits; give one that can be used.") from None
+        raise InputError(" holds a whole number of thousands of digits; give one that can be used.", path) from None
 
 
 # -- the canonical form
 
 
-def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tuple(PROBLEMS)) -> dict[str, Any]:
-    """A plain copy of the tables with canonical kinds, absolute paths and the default method; `kinds` of problems."""
+def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A plain copy of the tables with canonical kinds, absolute paths and the default method."""
     if not isinstance(tree, Mapping):
-        raise InputError(f"experiment = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.")
+        raise InputError(f" = {shown(tree)} is not a dict of tables; give {{'problem': {{...}}, ...}}.", "experiment")
     copy: dict[str, Any] = plain(tree, "")
     if "sweep" in copy:
         raise InputError("[sweep] makes many experiments of this one; run them with simlab sweep, or take it out.")
@@ -249,18 +231,13 @@ def canonical(tree: Mapping[str, Any], folder: Path, kinds: Collection[str] = tu
     for name in TABLES:
         table_at(copy, name, name)
     if not copy.get("problem"):
-        raise InputError(f"[problem] is missing; add it with a kind: {', '.join(kinds)}.")
+        raise InputError(f"[problem] is missing; add it with a kind: {', '.join(FAMILIES)}.")
     compare = copy.get("compare", {})
     if not copy.get("method") and "methods" not in compare:
         copy["method"] = {"kind": "sgd"}
     problem = copy["problem"]
-    if kinds == tuple(PROBLEMS) and str(problem.get("kind")).lower().startswith("river"):
-        raise InputError(
-            f"problem.kind = {brief(problem['kind'])} is a river valley; give the file to simlab run or sweep."
-        )
-    problem["kind"] = kind_of(problem, "problem", kinds)
-    if problem["kind"] == "data" and isinstance(problem.get("path"), str):
-        problem["path"] = _absolute(folder, problem["path"], "problem.path")
+    problem["kind"] = kind_of(problem, "problem", FAMILIES)
+    copy["problem"] = family_of(copy).located(problem, folder)
     _canonical_schedule(copy.get("schedule"), "schedule", folder)
     _canonical_method(copy.get("method"), "method", folder)
     for part, canonical in (("schedules", _canonical_schedule), ("methods", _canonical_method)):
@@ -293,15 +270,3 @@ def _canonical_method(table: Any, path: str, folder: Path) -> None:
             _canonical_schedule(value, f"{where}.{key}", folder)
     for key, value in table.items():
         _canonical_schedule(value, f"{path}.{key}", folder)
-
-
-@contextmanager
-def _renamed(field: str, path: str) -> Iterator[None]:
-    """Refusals that speak of an engine's argument `field` speak of `path` instead."""
-    try:
-        with within(path, ()):
-            yield
-    except InputError as error:
-        message = str(error).removeprefix(f"{path}: ")
-        own = message.startswith(field)
-        raise InputError(f"{path}{message.removeprefix(field)}" if own else f"{path}: {message}") from None

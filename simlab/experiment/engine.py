@@ -1,36 +1,47 @@
-"""The table [engine]: exact moments, sampled trajectories, or both, and how many of them."""
+"""The table [engine] and what else a run is given besides problem and methods."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simlab.checkpoint import Checkpoint
 from simlab.engines.devices import choose
-from simlab.errors import InputError, check_path
-from simlab.experiment.tables import Table, call, check_keys, kind_of, shown
+from simlab.errors import InputError
+from simlab.experiment.tables import Table, check_keys, kind_of, shown
+from simlab.subspaces import Subspaces
 
-__all__ = ["ENGINES", "check_sampler", "engine_table", "sampling"]
+__all__ = ["ENGINES", "Setting", "engine_table"]
 
-ENGINES = ("exact", "sample", "both")
+ENGINES = {"exact": ("exact",), "sample": ("sample",), "both": ("exact", "sample")}
+"""What engine.kind may be, and the methods of a family (`simlab.experiment.families`) that it stands for, in turn."""
 
 
-def options(
-    replicas: int = 256,
-    seed: int = 0,
-    law: str | None = None,
-    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
-    coordinates: Sequence[int] | None = None,
-    split: bool = True,
-    device: str = "auto",
-    dtype: str | None = None,
-    block: int | None = None,
-    checkpoint: str | None = None,
-    every: int | None = None,
-) -> dict[str, Any]:
-    """The arguments of `simlab.sample` that an experiment file may give; see there."""
-    return dict(locals())
+@dataclass(frozen=True)
+class Setting:
+    """What runs are given besides problem and methods, read once from the tables [engine] and [record].
+
+    folder : what paths are relative to.  engine, device : as the file says.  record : the steps.  partition : of the
+    modes.  single : whether there is one run and no [compare].  options : the other arguments of the sampler.  extras :
+    what else of [record] the exact engine takes.
+    """
+
+    folder: Path
+    engine: str
+    device: str
+    record: Any
+    partition: Subspaces
+    single: bool
+    options: Mapping[str, Any]
+    extras: Mapping[str, Any]
+
+    def check_sampler(self) -> None:
+        """Refuse what would stop the sampled leg of a run only after the exact one: its device, its folder of state."""
+        choose(self.device)
+        if self.options["checkpoint"] is not None:
+            Checkpoint(self.options["checkpoint"], "run-0", "")
 
 
 def engine_table(value: Any) -> Table:
@@ -39,24 +50,9 @@ def engine_table(value: Any) -> Table:
         value = {"kind": value}
     if not isinstance(value, dict):
         raise InputError(
-            f'engine = {shown(value)} is not known; give "exact", "sample" or "both", or a table [engine].'
+            f' = {shown(value)} is not known; give "exact", "sample" or "both", or a table [engine].', "engine"
         )
     table = {**value, "kind": kind_of({"kind": "sample", **value}, "engine", ENGINES)}
     if table["kind"] == "exact":
         check_keys(table, "engine", ("kind", "device"))
     return table
-
-
-def check_sampler(options: Mapping[str, Any]) -> None:
-    """Refuse what would stop the sampled leg of a run only after the exact one: its device, the folder of its state."""
-    choose(options["device"])
-    if options["checkpoint"] is not None:
-        Checkpoint(options["checkpoint"], "run-0", "")
-
-
-def sampling(table: Table, folder: Path) -> dict[str, Any]:
-    """The keyword arguments for `simlab.sample`; a checkpoint folder is relative to the experiment's."""
-    arguments: dict[str, Any] = call(options, table, "engine", {})
-    if arguments["checkpoint"] is not None:
-        arguments["checkpoint"] = folder / check_path("engine.checkpoint", arguments["checkpoint"])
-    return arguments

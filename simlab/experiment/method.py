@@ -7,37 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from simlab import methods
 from simlab.errors import InputError
 from simlab.experiment.schedule import build_schedule
 from simlab.experiment.tables import Table, call, kind_of, parameters, shown
 from simlab.methods import Method
+from simlab.methods.base import METHODS as REGISTRY
+from simlab.methods.base import Rated, Wrapper
 from simlab.schedules import Schedule
 
 __all__ = ["METHODS", "WRAPPERS", "build_method", "method_parameters", "wrappers_of"]
 
 METHODS: dict[str, Callable[..., Method]] = {
-    "acc_sgd": methods.acc_sgd,
-    "acsgd": methods.acsgd,
-    "asgd": methods.asgd,
-    "dana": methods.dana,
-    "heavy_ball": methods.heavy_ball,
-    "nesterov": methods.nesterov,
-    "qhm": methods.qhm,
-    "schedule_free": methods.schedule_free,
-    "sgd": methods.sgd,
-    "torch_momentum": methods.torch_momentum,
+    name: made for name, made in sorted(REGISTRY.items()) if issubclass(made, Rated)
 }
-"""Kind -> builder; `lr` is the schedule, all other parameters are keys of the table."""
+"""Kind -> method; `lr` is the schedule, all other parameters are keys of the table."""
 
 WRAPPERS: dict[str, Callable[..., Method]] = {
-    "average": methods.average,
-    "ema": methods.ema,
-    "lookahead": methods.lookahead,
-    "merge": methods.merge,
-    "polynomial_average": methods.polynomial_average,
-    "tail_average": methods.tail_average,
-    "weight_decay": methods.weight_decay,
+    name: made for name, made in sorted(REGISTRY.items()) if issubclass(made, Wrapper)
 }
 """Kind -> wrapper; `inner` is the method built so far."""
 
@@ -54,7 +40,9 @@ def build_method(table: Table, path: str, lr: Schedule, folder: Path) -> Method:
     """
     kind = kind_of(table, path, METHODS)
     if "lr" in table:
-        raise InputError(f"{path}.lr = {shown(table['lr'])} is not taken; the learning rate is the table [schedule].")
+        raise InputError(
+            f" = {shown(table['lr'])} is not taken; the learning rate is the table [schedule].", f"{path}.lr"
+        )
     nested = partial(build_schedule, folder=folder, steps=lr.length)
     given = {key: value for key, value in table.items() if key != "wrap"}
     method: Method = call(METHODS[kind], given, path, {"lr": lr}, nested)
@@ -70,6 +58,7 @@ def wrappers_of(table: Table, path: str) -> list[Table]:
     value: Any = table.get("wrap", [])
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise InputError(
-            f'{path}.wrap = {shown(value)} is not a list of tables; write wrap = [{{kind = "ema", decay = 0.999}}].'
+            f' = {shown(value)} is not a list of tables; write wrap = [{{kind = "ema", decay = 0.999}}].',
+            f"{path}.wrap",
         )
     return value

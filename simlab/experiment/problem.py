@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from functools import partial
 from inspect import signature
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +17,8 @@ from simlab.doors import notice
 from simlab.errors import InputError, brief, check_number, check_path, unknown_name
 from simlab.experiment.tables import Table, call, kind_of, shown, within
 from simlab.methods import Method
-from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression, NoisyQuadratic, RandomFeatures
+from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
+from simlab.problems import base as problems
 from simlab.subspaces import Subspaces
 
 __all__ = ["PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
@@ -58,14 +57,14 @@ def measured(
     }
     where = folder / check_path("path", path)
     if where.suffix.lower() not in readers:
-        raise InputError(f"path = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.")
+        raise InputError(f" = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.", "path")
     try:
         with where.open("rb"):
             pass
         X, y = readers[where.suffix.lower()](where, target)
     except OSError as error:
         raise InputError(
-            f"path = {str(where)!r} cannot be read ({error.strerror or error}); give a file of data."
+            f" = {str(where)!r} cannot be read ({error.strerror or error}); give a file of data.", "path"
         ) from None
     if moments == "empirical":
         return LinearRegression.from_data(X, y, "empirical", rank_tolerance)
@@ -77,7 +76,7 @@ def measured(
 def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
     table = read_rows(path)
     if not table.rows:
-        raise InputError(f"path = {str(path)!r} is empty; give a file with rows of numbers.")
+        raise InputError(f" = {str(path)!r} is empty; give a file with rows of numbers.", "path")
     line, first = table.rows[0]
     if isinstance(target, str) and target in first:
         return _split(_numbers(table, table.rows[1:], first), first.index(target))
@@ -87,8 +86,9 @@ def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
         return _split(_numbers(table, table.rows[1:], first), target)
     if isinstance(target, str):
         raise InputError(
-            f"target = {brief(target)} is no column of {path.name}, whose line {line} is no header but numbers; give "
-            f"the number of a column, such as -1 for the last."
+            f" = {brief(target)} is no column of {path.name}, whose line {line} is no header but numbers; give "
+            f"the number of a column, such as -1 for the last.",
+            "target",
         )
     notice(f"{path.name} has no header: its line {line} is taken as a row of numbers.")
     return _split(_numbers(table, table.rows, [str(j) for j in range(len(first))]), target)
@@ -97,7 +97,7 @@ def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
 def _numbers(table: Rows, rows: list[tuple[int, list[str]]], header: list[str]) -> FloatArray:
     """The cells as a matrix; InputError names the line of the first that is no finite number."""
     if not rows:
-        raise InputError(f"path = {str(table.path)!r} has a header and no rows; give at least one row of numbers.")
+        raise InputError(f" = {str(table.path)!r} has a header and no rows; give at least one row of numbers.", "path")
     matrix = np.empty((len(rows), len(header)))
     for i, (line, cells) in enumerate(rows):
         matrix[i] = [table.number(cell) for cell in cells]
@@ -115,9 +115,11 @@ def _read_npy(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
     try:
         matrix = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, MemoryError):
-        raise InputError(f"path = {str(path)!r} is no array of numbers; give one written by numpy.save.") from None
+        raise InputError(f" = {str(path)!r} is no array of numbers; give one written by numpy.save.", "path") from None
     if isinstance(target, str):
-        raise InputError(f"target = {brief(target)} is a name, and an npy file has none; give the number of a column.")
+        raise InputError(
+            f" = {brief(target)} is a name, and an npy file has none; give the number of a column.", "target"
+        )
     return _split(matrix, target)
 
 
@@ -135,33 +137,21 @@ def _read_npz(path: Path, target: str | int, features: str) -> tuple[FloatArray,
     except InputError:
         raise
     except (ValueError, EOFError, BadZipFile, AttributeError, KeyError, NotImplementedError, MemoryError, zlib.error):
-        raise InputError(f"path = {str(path)!r} is no npz archive; give one written by numpy.savez.") from None
+        raise InputError(f" = {str(path)!r} is no npz archive; give one written by numpy.savez.", "path") from None
 
 
 def _split(matrix: FloatArray, column: int) -> tuple[FloatArray, FloatArray]:
     """(all other columns, the column) of a matrix, shapes (n, d) and (n,)."""
     if matrix.ndim != 2 or matrix.shape[1] < 2:
-        raise InputError(f"path holds an array of shape {matrix.shape}; give a matrix of at least two columns.")
+        raise InputError(f" holds an array of shape {matrix.shape}; give a matrix of at least two columns.", "path")
     if matrix.dtype.kind not in "biuf":
-        raise InputError(f"path holds an array of {matrix.dtype}; give a matrix of real numbers.")
+        raise InputError(f" holds an array of {matrix.dtype}; give a matrix of real numbers.", "path")
     if not -matrix.shape[1] <= column < matrix.shape[1]:
-        raise InputError(f"target = {column} is no column; give one from 0 to {matrix.shape[1] - 1}.")
+        raise InputError(f" = {column} is no column; give one from 0 to {matrix.shape[1] - 1}.", "target")
     return np.delete(matrix, int(column), axis=1), matrix[:, int(column)]
 
 
-PROBLEMS: dict[str, Any] = {
-    "data": measured,
-    "eigenvalues": LinearRegression,
-    "exponential": LinearRegression.exponential,
-    "isotropic": LinearRegression.isotropic,
-    "logarithmic": LinearRegression.logarithmic,
-    "marchenko_pastur": LinearRegression.marchenko_pastur,
-    "noisy_quadratic": NoisyQuadratic,
-    "one_hot": LinearRegression.one_hot,
-    "power_law": LinearRegression.power_law,
-    "random_features": RandomFeatures,
-    "two_level": LinearRegression.two_level,
-}
+PROBLEMS: dict[str, Any] = {"data": measured, **problems.PROBLEMS}
 """Kind -> builder; its signature is the schema of the table."""
 
 
@@ -172,7 +162,7 @@ def build_problem(table: Table, folder: Path) -> Problem:
     dim = given.get("dim")
     if kind in _LONG and tolerance(table) is None and isinstance(dim, int | float) and dim > MOST_MODES:
         raise InputError(
-            f"problem.dim = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem]."
+            f" = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem].", "problem.dim"
         )
     problem: Problem = call(PROBLEMS[kind], given, "problem", {"folder": folder} if kind == "data" else {})
     return problem
@@ -187,7 +177,7 @@ def tolerance(table: Table) -> float | None:
         return float(signature(LinearRegression.compress).parameters["tolerance"].default)
     if not isinstance(value, float | int):
         raise InputError(
-            f"problem.compress = {shown(value)} is not understood; give true or a tolerance such as 1e-10."
+            f" = {shown(value)} is not understood; give true or a tolerance such as 1e-10.", "problem.compress"
         )
     return check_number("problem.compress: tolerance", value, low=1e-13, high=0.1)
 
@@ -199,8 +189,7 @@ def compress(problem: Problem, table: Table, subspaces: Subspaces, methods: Sequ
         return problem
     source = check_compressible(problem, table)
     with within("problem", ("compress",)):
-        edges = _all_boundaries(source, subspaces, methods)
-        return source.compress(wanted, edges, _AllRuns.of(methods))
+        return source.compress(wanted, subspaces, methods)
 
 
 def check_compressible(problem: Problem, table: Table) -> LinearRegression:
@@ -208,36 +197,11 @@ def check_compressible(problem: Problem, table: Table) -> LinearRegression:
     tolerance(table)
     if not isinstance(problem, LinearRegression):
         raise InputError(
-            f"problem.compress: kind {table['kind']!r} has noise that differs between modes; leave it out."
+            f": kind {table['kind']!r} has noise that differs between modes; leave it out.", "problem.compress"
         )
     if not isinstance(problem.kurtosis, float):
         raise InputError(
-            f"problem.compress: kind {table['kind']!r} has a kurtosis that differs between coordinates; leave it out."
+            f": kind {table['kind']!r} has a kurtosis that differs between coordinates; leave it out.",
+            "problem.compress",
         )
     return problem
-
-
-def _all_boundaries(problem: LinearRegression, subspaces: Subspaces, methods: Sequence[Method]) -> Subspaces:
-    """A partition that is at least as fine as the one of every run (each has its own effective dimension)."""
-    times = {method.learning_rate.total() for method in methods} if subspaces.expression == "effective()" else {0.0}
-    inner = {e for time in times for e in subspaces.boundaries(problem.dim, problem.count_at_least, time)}
-    edges = [0, *sorted(inner), problem.dim]
-    named = [(str(a), [(a, b)]) for a, b in pairwise(edges)]
-    return Subspaces("all runs", lambda dim, count, time: named)
-
-
-@dataclass(frozen=True, eq=False)
-class _AllRuns(Method):
-    """Several methods as one, for the quadrature alone: its nodes must integrate what each of them needs."""
-
-    runs: tuple[Method, ...] = ()
-
-    @classmethod
-    def of(cls, methods: Sequence[Method]) -> _AllRuns:
-        distinct = {method.expression: method for method in methods}
-        first = {f.name: getattr(methods[0], f.name) for f in fields(Method) if f.init}
-        return cls(**first, runs=tuple(distinct.values()))
-
-    def test_functions(self) -> Any:
-        tests = [run.test_functions() for run in self.runs]
-        return lambda lam: np.concatenate([test(lam) for test in tests])

@@ -58,7 +58,7 @@ def build_schedule(
         given.setdefault("steps", steps)
     if given.get("eigenvalues") == "problem" and kind == "eigencurve":
         if eigenvalues is None:
-            raise InputError(f"{path}.eigenvalues = 'problem' needs a problem; write the numbers out here.")
+            raise InputError(" = 'problem' needs a problem; write the numbers out here.", f"{path}.eigenvalues")
         given["eigenvalues"] = np.asarray(eigenvalues()).tolist()
     injected: dict[str, Any] = {"folder": folder} if kind == "csv" else {}
     schedule: Schedule = call(SCHEDULES[kind], given, path, injected)

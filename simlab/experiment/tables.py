@@ -7,13 +7,13 @@ what may be left out. Every refusal names the TOML path ("schedule.peak", "metho
 from __future__ import annotations
 
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from numbers import Real
+from os import PathLike
 from typing import Any, Literal, Union
 
 import numpy as np
@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.schedules import Schedule
+from simlab.schedules.arguments import spelling
 from simlab.schedules.cooldowns import COOLDOWNS
-from simlab.schedules.registry import spelling
 
-__all__ = ["Table", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
+__all__ = ["Table", "arguments", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
 
 Table = dict[str, Any]
 
@@ -55,7 +55,7 @@ def shown(value: object) -> str:
 def plain(value: Any, path: str, depth: int = 0) -> Any:
     """A deep copy of `value` as TOML and JSON know it: dict, list, str, bool, int, float; or an InputError."""
     if depth > DEEPEST:
-        raise InputError(f"{_short(path)} is nested more than {DEEPEST} levels deep; write it flatter.")
+        raise InputError(f" is nested more than {DEEPEST} levels deep; write it flatter.", _short(path))
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -64,12 +64,12 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
     if isinstance(value, int) and abs(value) > LARGEST:
-        raise InputError(f"{_short(path)} = {shown(value)} is beyond the range of numbers; give a smaller one.")
+        raise InputError(f" = {shown(value)} is beyond the range of numbers; give a smaller one.", _short(path))
     if isinstance(value, str | bool | int | float):
         return value
     path = _short(path)
     raise InputError(
-        f"{path} = {shown(value)} is a {type(value).__name__}; give a number, string, boolean, list or table."
+        f" = {shown(value)} is a {type(value).__name__}; give a number, string, boolean, list or table.", path
     )
 
 
@@ -82,7 +82,7 @@ def table_at(tree: Mapping[str, Any], key: str, path: str) -> Table:
     """The table `key` of `tree` (empty where there is none), or an InputError."""
     value = tree.get(key, {})
     if not isinstance(value, dict):
-        raise InputError(f"{path} = {shown(value)} is not a table; write [{path}] and its parameters below it.")
+        raise InputError(f" = {shown(value)} is not a table; write [{path}] and its parameters below it.", path)
     return value
 
 
@@ -97,7 +97,7 @@ def kind_of(table: Table, path: str, kinds: Collection[str]) -> str:
     """The canonical name of the table's kind; hyphens, underscores and case are equivalent."""
     kind = table.get("kind")
     if kind is None:
-        raise InputError(f"{path}.kind is missing; choose one of {', '.join(sorted(kinds))}.")
+        raise InputError(f" is missing; choose one of {', '.join(sorted(kinds))}.", f"{path}.kind")
     names = {spelling(name): name for name in kinds}
     if not isinstance(kind, str) or spelling(kind) not in names:
         raise unknown_name(f"{path}.kind", kind, kinds)
@@ -106,8 +106,13 @@ def kind_of(table: Table, path: str, kinds: Collection[str]) -> str:
 
 @cache
 def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a builder by name, annotations evaluated."""
-    return inspect.signature(function, eval_str=True).parameters
+    """The parameters of a builder by name, annotations evaluated (what it returns may not be imported yet)."""
+    made = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+    known = getattr(inspect.unwrap(made), "__globals__", {})
+    return {
+        name: p.replace(annotation=eval(p.annotation, known) if isinstance(p.annotation, str) else p.annotation)
+        for name, p in inspect.signature(function).parameters.items()
+    }
 
 
 def call(
@@ -122,11 +127,33 @@ def call(
     `injected` are the parameters that do not come from the table; `nested` makes the schedule of a table in the place
     of a number, where the builder accepts a schedule.
     """
+    given = _checked(function, table, path, injected, nested)
+    with within(path, parameters(function), given):
+        return function(**injected, **given)
+
+
+def arguments(function: Callable[..., Any], table: Table, path: str, withheld: Collection[str]) -> dict[str, Any]:
+    """The arguments of a function that a table gives, checked as by `call`, and the defaults of all others.
+
+    `withheld` are parameters that are none of the table's.
+    """
+    given = _checked(function, table, path, withheld, None)
+    return {name: given.get(name, p.default) for name, p in parameters(function).items() if name not in withheld}
+
+
+def _checked(
+    function: Callable[..., Any],
+    table: Table,
+    path: str,
+    elsewhere: Collection[str],
+    nested: Callable[[Table, str], Schedule] | None,
+) -> dict[str, Any]:
+    """The table without its kind, keys and types as the function wants them, schedules made."""
     given = {key: value for key, value in table.items() if key != "kind"}
     schema = parameters(function)
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in schema.values())
     own = {
-        name: p for name, p in schema.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and name not in injected
+        name: p for name, p in schema.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and name not in elsewhere
     }
     known = {*own, *(_SHAPED if open_ended else ())}
     for key in given:
@@ -134,9 +161,8 @@ def call(
             raise unknown_name(f"parameter of {path}{_of_kind(table)}", key, known)
     for name, p in own.items():
         if p.default is inspect.Parameter.empty and name not in given:
-            raise InputError(
-                f"{path}.{name} is missing{_of_kind(table, ' for')}; give {_wanted(_accepted(p.annotation))}."
-            )
+            wanted = _wanted(_accepted(p.annotation))
+            raise InputError(f" is missing{_of_kind(table, ' for')}; give {wanted}.", f"{path}.{name}")
     for key, value in given.items():
         accepted = _accepted(own[key].annotation) if key in own else frozenset({float, int, str, list})
         where = f"{path}.{key}"
@@ -144,8 +170,7 @@ def call(
             given[key] = nested(value, where)
         else:
             _check_type(value, accepted, where)
-    with within(path, schema, given):
-        return function(**injected, **given)
+    return given
 
 
 def _of_kind(table: Table, word: str = "") -> str:
@@ -155,24 +180,23 @@ def _of_kind(table: Table, word: str = "") -> str:
 
 
 @contextmanager
-def within(path: str, names: Collection[str], given: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Refusals raised inside are located: prefixed by `path` where they begin with one of `names`, else "path: ".
+def within(
+    path: str, names: Collection[str], given: Mapping[str, Any] | None = None, alias: str = ""
+) -> Iterator[None]:
+    """Refusals raised inside are located (`InputError.within`): their fields are those of `path`, if among `names`.
 
     What a library raises about numbers (an overflow, a shape) is not quoted: the refusal names the values `given`.
     """
     try:
         yield
     except InputError as error:
-        message = str(error)
-        first = re.match(r"\w+", message)
-        joint = "." if first and first.group() in names else ": "
-        raise InputError(f"{path}{joint}{message}") from None
+        raise error.within(path, names, alias) from None
     except MemoryError:
-        raise InputError(f"{path}: this does not fit into memory; make it smaller.") from None
+        raise InputError(": this does not fit into memory; make it smaller.", path) from None
     except (ValueError, ArithmeticError):
         values = [f"{name} = {shown(value)}" for name, value in (given or {}).items() if name != "kind"]
         what = ", ".join(values[:6]) + (", .." if len(values) > 6 else "") or "these values"
-        raise InputError(f"{path}: {what} do not go together; check shapes and ranges.") from None
+        raise InputError(f": {what} do not go together; check shapes and ranges.", path) from None
 
 
 # -- types
@@ -190,7 +214,7 @@ def _accepted(hint: Any) -> frozenset[type]:
         return frozenset().union(*(_accepted(part) for part in typing.get_args(hint)))
     if typing.get_origin(hint) is Literal:
         return frozenset({str})
-    if hint is type(None):
+    if hint is type(None) or hint == PathLike[str]:
         return frozenset()
     if hint in (bool, str, Schedule):
         return frozenset({hint})
@@ -219,10 +243,10 @@ def _check_type(value: Any, accepted: frozenset[type], path: str) -> None:
         fits = False
     if not fits:
         what = "is a table" if isinstance(value, dict) else "is not of the right type"
-        raise InputError(f"{path} = {shown(value)} {what}; give {_wanted(accepted)}.")
+        raise InputError(f" = {shown(value)} {what}; give {_wanted(accepted)}.", path)
     if isinstance(value, float) and int in accepted and float not in accepted:
         # A float passes for a whole number, 1e5 for 100000, if it is one.
         if not value.is_integer():
-            raise InputError(f"{path} = {shown(value)} is not of the right type; give {_wanted(accepted)}.")
+            raise InputError(f" = {shown(value)} is not of the right type; give {_wanted(accepted)}.", path)
         if accepted == {int}:
             check_count(path, value, low=0)

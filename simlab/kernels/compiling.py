@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 import numba
@@ -54,11 +54,10 @@ def hot(function: Any = None, **options: Any) -> Any:
 
     Numba counts them each time an array changes hands: at a thousand coordinates that took a third of a step.
     """
-    decorate = partial(inlined, _nrt=False, **options)
-    return decorate if function is None else decorate(function)
+    return inlined(function, _nrt=False, **options)
 
 
-INLINED = {"forceinline": True}
+INLINED: Any = {"forceinline": True}
 """`jit_options` of an overload, for the same reason."""
 
 

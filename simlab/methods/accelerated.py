@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_fraction, check_number
-from simlab.methods.base import (
-    Coefficients,
-    Method,
-    Number,
-    batch_of,
-    builder,
-    constant_rows,
-    fraction_schedule,
-    label,
-    lr_schedule,
-)
+from simlab.methods.base import Coefficients, Number, Rated, arrays, method
 from simlab.methods.weights import newest_share
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule, as_schedule
@@ -47,8 +37,8 @@ class AsgdParameters(TypedDict):
     beta: float
 
 
-@builder
-def asgd(lr: Schedule, gamma: Number, beta: float, alpha: float | None = None, batch: Number = 1) -> Method:
+@method
+class asgd(Rated):
     """Accelerated SGD of Jain et al. 2018: y = alpha x + (1-alpha) v; x <- y - delta g(y); v <- beta y + (1-beta) v -
     gamma g(y).
 
@@ -62,34 +52,32 @@ def asgd(lr: Schedule, gamma: Number, beta: float, alpha: float | None = None, b
     Sources: Jain, Kakade, Kidambi, Netrapalli and Sidford 2018 (arXiv 1704.08227), algorithm 1; Li, Deng, Wu, Zhou and
     Gu 2024 (arXiv 2311.14222). `jain_2018_rule` and `li_2024_rule` give parameters.
     """
-    lr = lr_schedule(lr)
-    beta = check_fraction("beta", beta)
-    mix = 1.0 / (1.0 + beta) if alpha is None else check_fraction("alpha", alpha)
-    long = gamma if isinstance(gamma, Schedule) else _following(lr, check_number("gamma", gamma, low=0.0))
-    long = as_schedule(long, lr.length, "gamma")
-    M = np.array([[mix, 1.0 - mix], [beta * mix, beta * (1.0 - mix) + 1.0 - beta]])
-    c = np.array([mix, 1.0 - mix])
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        n = stop - start
-        b = np.stack([lr.values(start, stop), long.values(start, stop)], axis=1)
-        return Coefficients(np.broadcast_to(M, (n, 2, 2)), b, np.broadcast_to(c, (n, 2)))
+    gamma: Number
+    beta: float
+    alpha: float | None = None
+    batch: Number = 1
+    rates: ClassVar = ("lr", "gamma")
+    z0, iterate = np.ones(2), np.array([1.0, 0.0])
 
-    return Method(
-        label("asgd", lr, gamma=gamma, beta=beta, alpha=alpha, batch=batch),
-        lr.length,
-        np.ones(2),
-        coefficients,
-        constant_rows([1.0, 0.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: asgd(lr * factor, gamma * factor, beta, alpha, batch),
-    )
+    def check(self) -> None:
+        self._keep(beta=check_fraction("beta", self.beta))
+        if self.alpha is not None:
+            check_fraction("alpha", self.alpha)
+        self._schedules["gamma"] = _following(self.lr, "gamma", self.gamma)
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        beta = self.beta
+        alpha = 1.0 / (1.0 + beta) if self.alpha is None else float(self.alpha)
+        M = [[alpha, 1.0 - alpha], [beta * alpha, beta * (1.0 - alpha) + 1.0 - beta]]
+        return arrays(j - i, M, [self.at("lr", i, j), self.at("gamma", i, j)], [alpha, 1.0 - alpha])
 
 
-def _following(lr: Schedule, peak: float) -> Schedule:
-    """A schedule of the shape of `lr` that peaks at `peak`."""
-    top = lr.peak()
+def _following(lr: Schedule, field: str, long: Number) -> Schedule:
+    """A long step as a schedule: as it is, or of the shape of `lr` with this peak."""
+    if isinstance(long, Schedule):
+        return as_schedule(long, lr.length, field)
+    peak, top = check_number(field, long, low=0.0), lr.peak()
     return lr * (peak / top) if top > 0.0 else lr
 
 
@@ -104,7 +92,7 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
     """
     _check_problem(problem)
     if not 0.0 < check_number("c1", c1) < 0.5:
-        raise InputError(f"c1 = {brief(c1)} is outside (0, 1/2); the paper's range.")
+        raise InputError(f" = {brief(c1)} is outside (0, 1/2); the paper's range.", "c1")
     modes = problem.modes()
     smallest = float(modes.eigenvalues.min())
     r_square = float(modes.multiplicity @ modes.eigenvalues) + 2.0 * float(modes.eigenvalues.max())
@@ -122,7 +110,9 @@ def jain_2018_rule(problem: DiagonalProblem, c1: float = 0.25) -> AsgdParameters
 
 def _check_problem(problem: Any) -> None:
     if not isinstance(problem, DiagonalProblem):
-        raise InputError(f"problem = {brief(problem)} has no independent coordinates; give a LinearRegression, say.")
+        raise InputError(
+            f" = {brief(problem)} has no independent coordinates; give a LinearRegression, say.", "problem"
+        )
 
 
 @door
@@ -149,8 +139,8 @@ def li_2024_rule(
     return AsgdParameters(delta=short, gamma=gamma, alpha=1.0 / (1.0 + beta), beta=beta)
 
 
-@builder
-def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_const: float = 0.7) -> Method:
+@method
+class acc_sgd(Rated):
     """AccSGD as its authors published it, in the state (w, wbar); output is the last iterate w.
 
     a = 1 - s^2 xi / kappa, theta = s / (s + 1 - a), s = `small_const`: wbar <- a wbar + (1-a)(w - (kappa lr / s) g),
@@ -158,101 +148,82 @@ def acc_sgd(lr: Schedule, kappa: float, xi: float, batch: Number = 1, small_cons
     whose a has s^2 where the paper prints none. kappa >= 1 is the ratio of long to short step, xi <= sqrt(kappa) the
     advantage.
     """
-    lr = lr_schedule(lr)
-    kappa, xi = check_number("kappa", kappa, low=1.0), check_number("xi", xi, low=0.0, open_low=True)
-    s = check_number("small_const", small_const, low=0.0, open_low=True)
-    a = 1.0 - s**2 * xi / kappa
-    if a < 0.0:
-        raise InputError(
-            f"xi = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}."
-        )
-    theta = s / (s + 1.0 - a)
-    M = np.array([[theta + (1.0 - theta) * (1.0 - a), (1.0 - theta) * a], [1.0 - a, a]])
-    push = np.array([theta + (1.0 - theta) * (1.0 - a) * kappa / s, (1.0 - a) * kappa / s])
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        n = stop - start
-        rate = lr.values(start, stop)
-        c = np.broadcast_to(np.array([1.0, 0.0]), (n, 2))
-        return Coefficients(np.broadcast_to(M, (n, 2, 2)), rate[:, None] * push, c)
+    kappa: float
+    xi: float
+    batch: Number = 1
+    small_const: float = 0.7
+    tacit: ClassVar = ("small_const",)
+    z0, iterate = np.ones(2), np.array([1.0, 0.0])
 
-    return Method(
-        label("acc_sgd", lr, kappa=kappa, xi=xi, batch=batch, small_const=None if s == 0.7 else s),
-        lr.length,
-        np.ones(2),
-        coefficients,
-        constant_rows([1.0, 0.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: acc_sgd(lr * factor, kappa, xi, batch, small_const),
-    )
+    def check(self) -> None:
+        kappa, xi = check_number("kappa", self.kappa, low=1.0), check_number("xi", self.xi, low=0.0, open_low=True)
+        s = check_number("small_const", self.small_const, low=0.0, open_low=True)
+        self._keep(kappa=kappa, xi=xi, small_const=s)
+        if 1.0 - s**2 * xi / kappa < 0.0:
+            raise InputError(
+                f" = {xi:g} is too large for kappa = {kappa:g}; give xi of at most sqrt(kappa) = {kappa**0.5:g}.", "xi"
+            )
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        lr, kappa, s = self.at("lr", i, j), self.kappa, self.small_const
+        a = 1.0 - s**2 * self.xi / kappa
+        theta = s / (s + 1.0 - a)
+        M = [[theta + (1.0 - theta) * (1.0 - a), (1.0 - theta) * a], [1.0 - a, a]]
+        push, far = theta + (1.0 - theta) * (1.0 - a) * kappa / s, (1.0 - a) * kappa / s
+        return arrays(j - i, M, [lr * push, lr * far], [1.0, 0.0])
 
 
-@builder
-def acsgd(lr: Schedule, alpha: Number, batch: Number = 1) -> Method:
+@method
+class acsgd(Rated):
     """AcSGD: y = (n x + z) / (n + 1); x <- y - lr g(y); z <- z - alpha (n + 1) g(y), n = 0, 1, ..; evaluated at x.
 
     `alpha` as `gamma` in `asgd`. Source: Varre and Flammarion 2022 (arXiv 2203.01744), in a reconstructed form that
     the notes of this project checked numerically; their guarantee is for the average of y_n with weights n + 1.
     """
-    lr = lr_schedule(lr)
-    long = alpha if isinstance(alpha, Schedule) else _following(lr, check_number("alpha", alpha, low=0.0))
-    long = as_schedule(long, lr.length, "alpha")
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        n = np.arange(start, stop, dtype=np.float64)
+    alpha: Number
+    batch: Number = 1
+    rates: ClassVar = ("lr", "alpha")
+    z0, iterate = np.ones(2), np.array([1.0, 0.0])
+
+    def check(self) -> None:
+        self._schedules["alpha"] = _following(self.lr, "alpha", self.alpha)
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        n = np.arange(i, j, dtype=np.float64)
         share = n / (n + 1.0)
-        M = np.zeros((n.size, 2, 2))
-        M[:, 0, 0], M[:, 0, 1], M[:, 1, 1] = share, 1.0 - share, 1.0
-        b = np.stack([lr.values(start, stop), long.values(start, stop) * (n + 1.0)], axis=1)
-        return Coefficients(M, b, np.stack([share, 1.0 - share], axis=1))
-
-    return Method(
-        label("acsgd", lr, alpha=alpha, batch=batch),
-        lr.length,
-        np.ones(2),
-        coefficients,
-        constant_rows([1.0, 0.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: acsgd(lr * factor, alpha * factor, batch),
-    )
+        b = [self.at("lr", i, j), self.at("alpha", i, j) * (n + 1.0)]
+        return arrays(j - i, [[share, 1.0 - share], [0.0, 1.0]], b, [share, 1.0 - share])
 
 
-@builder
-def schedule_free(lr: Schedule, beta: Number = 0.9, batch: Number = 1, power: float = 0.0) -> Method:
+@method
+class schedule_free(Rated):
     """Schedule-Free SGD: y = (1-beta) z + beta x; z <- z - lr g(y); x <- (1-c) x + c z; evaluated at x, in the state
     (z, x).
 
     c_t is the share of the newest weight (t + 1)^power max_{s <= t} lr_s^2, which for a constant rate and power 0 is
     1 / (t + 1): the authors' code. Source: Defazio et al. 2024 (arXiv 2405.15682), equations 2 to 4.
     """
-    lr = lr_schedule(lr)
-    mix = fraction_schedule(beta, lr.length, "beta")
-    power = check_number("power", power, low=0.0)
-    share = newest_share(lr, power)
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        n = stop - start
-        rate, ck, m = lr.values(start, stop), share(start, stop), mix.values(start, stop)
-        M = np.zeros((n, 2, 2))
-        M[:, 0, 0], M[:, 1, 0], M[:, 1, 1] = 1.0, ck, 1.0 - ck
-        return Coefficients(M, np.stack([rate, ck * rate], axis=1), np.stack([1.0 - m, m], axis=1))
+    beta: Number = 0.9
+    batch: Number = 1
+    power: float = 0.0
+    fractions: ClassVar = ("beta",)
+    tacit: ClassVar = ("power",)
+    z0, iterate = np.ones(2), np.array([0.0, 1.0])
+    _share: ClassVar[Any]
 
-    return Method(
-        label("schedule_free", lr, beta=beta, batch=batch, power=power or None),
-        lr.length,
-        np.ones(2),
-        coefficients,
-        constant_rows([0.0, 1.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: schedule_free(lr * factor, beta, batch, power),
-    )
+    def check(self) -> None:
+        self._keep(_share=newest_share(self.lr, check_number("power", self.power, low=0.0)))
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        lr, beta, ck = self.at("lr", i, j), self.at("beta", i, j), self._share(i, j)
+        return arrays(j - i, [[1.0, 0.0], [ck, 1.0 - ck]], [lr, ck * lr], [1.0 - beta, beta])
 
 
-@builder
-def dana(lr: Schedule, g3: float, decay: float = 0.0, delta: float = 8.0, g1: float = 1.0, batch: Number = 1) -> Method:
+@method
+class dana(Rated):
     """DANA: y <- (1 - D_t) y + g1 g(w); w <- w - lr_t g(w) - g3_t y, D_t = delta / (delta + t), in the state (w, y).
 
     g3_t = g3 (1 + t)^-decay. DANA-constant has decay = 0 and g3 ~ 1 / d; DANA-decaying has decay = 1 / (2 alpha) on
@@ -260,27 +231,23 @@ def dana(lr: Schedule, g3: float, decay: float = 0.0, delta: float = 8.0, g1: fl
     min(1, B / tr H) (constant) or 0.1 min(1, B / tr H) (decaying), delta = 4 + (alpha + beta) / alpha.
     Source: Ferbach, Everett, Gidel, Paquette and Paquette 2025 (arXiv 2505.16098), section 2 and the authors' code.
     """
-    lr = lr_schedule(lr)
-    g3, decay = check_number("g3", g3, low=0.0), check_number("decay", decay, low=0.0)
-    delta, g1 = check_number("delta", delta, low=0.0, open_low=True), check_number("g1", g1, low=0.0)
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        t = np.arange(start, stop, dtype=np.float64)
-        keep, push = t / (delta + t), g3 * (1.0 + t) ** -decay
-        M = np.zeros((t.size, 2, 2))
-        M[:, 0, 0], M[:, 0, 1], M[:, 1, 1] = 1.0, -push * keep, keep
-        c: Any = np.zeros((t.size, 2))
-        c[:, 0] = 1.0
-        b = np.stack([lr.values(start, stop) + push * g1, np.full(t.size, -g1)], axis=1)
-        return Coefficients(M, b, c)
+    g3: float
+    decay: float = 0.0
+    delta: float = 8.0
+    g1: float = 1.0
+    batch: Number = 1
+    rates: ClassVar = ("lr", "g3")
+    tacit: ClassVar = ("decay", "g1")
+    z0 = iterate = np.array([1.0, 0.0])
 
-    return Method(
-        label("dana", lr, g3=g3, decay=decay or None, delta=delta, g1=None if g1 == 1.0 else g1, batch=batch),
-        lr.length,
-        np.array([1.0, 0.0]),
-        coefficients,
-        constant_rows([1.0, 0.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: dana(lr * factor, g3 * factor, decay, delta, g1, batch),
-    )
+    def check(self) -> None:
+        self._keep(g3=check_number("g3", self.g3, low=0.0), decay=check_number("decay", self.decay, low=0.0))
+        delta = check_number("delta", self.delta, low=0.0, open_low=True)
+        self._keep(delta=delta, g1=check_number("g1", self.g1, low=0.0))
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        t = np.arange(i, j, dtype=np.float64)
+        keep, push = t / (self.delta + t), self.g3 * (1.0 + t) ** -self.decay
+        b = [self.at("lr", i, j) + push * self.g1, -self.g1]
+        return arrays(j - i, [[1.0, -push * keep], [0.0, keep]], b, [1.0, 0.0])

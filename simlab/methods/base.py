@@ -8,43 +8,42 @@ In each eigen-coordinate the state z in R^k, measured from w*, moves by (DESIGN:
     z <- M_t z - b_t g
     w = o_t . z                 the iterate that is evaluated
 
-Engines, stability analysis and samplers read only these arrays, so that a new method is one function that returns a
-Method.
+from z_0 = z0 (w_0 - w*). Engines, stability analysis and samplers read only these arrays, so that a new method is one
+class: a frozen record whose fields are the arguments it is called with, and the arrays they make (`recursion`).
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here, so that records in other modules inherit types, and not words that those cannot read.
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.doors import door
+from simlab.doors import door, notice
 from simlab.errors import InputError, brief, check_kind, check_number
+from simlab.methods.response import response_tests
 from simlab.schedules import Schedule, as_schedule, from_array
 from simlab.schedules.extremes import shortened
 
-if TYPE_CHECKING:
-    from simlab.methods.stability import Stability
-    from simlab.problems import DiagonalProblem
-
 __all__ = [
+    "METHODS",
     "Coefficients",
     "Method",
     "Number",
+    "Rated",
+    "Wrapper",
+    "arrays",
     "batch_of",
-    "builder",
-    "check_inner",
-    "constant_rows",
     "fraction_schedule",
     "lr_schedule",
+    "method",
+    "record",
+    "require_linear",
+    "short",
 ]
-
-P = ParamSpec("P")
 
 FloatArray = npt.NDArray[np.float64]
 Number = float | Schedule
@@ -53,12 +52,16 @@ Number = float | Schedule
 MOST_WRAPPERS = 64
 """Wrappers around one method: each adds a state coordinate, and a few frames to every call."""
 
-
 WALKED = 1 << 16
 """Longest batch schedule whose values are looked at one by one; of longer ones, one for each constant stretch."""
 
 MOST_BATCHES = 10**8
 """Most values of a batch schedule that are looked at."""
+
+METHODS: dict[str, type["Method"]] = {}
+"""Every method and wrapper by name, filled by the decorator `method`."""
+
+M = TypeVar("M", bound="Method")
 
 
 class Coefficients(NamedTuple):
@@ -69,58 +72,60 @@ class Coefficients(NamedTuple):
     c: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
 class Method:
-    """A linear first-order method of a given length.
+    """A first-order method of a given length: what engines know of it.
 
     Attributes
     ----------
-    expression : the call that makes it, for labels and provenance.
+    linear : whether it is the recursion above; where not, `require_linear` refuses it.
     length : number of steps T.
-    start : (k,) array; z_0 = start * (w_0 - w*).
-    coefficients_of : (start, stop) -> Coefficients of the steps start .. stop - 1.
-    readout_of : (start, stop) -> o, shape (stop - start, k), for the iterates start .. stop - 1 <= T.
-    learning_rate, batch, momentum : schedules, for the trace and the stability analysis (momentum may be None).
-    rescale : factor -> the same method with every learning rate multiplied by it.
-    made_by : the call that made it, where `builder` did: what pickle and copy keep, for the rest is closures.
+    z0 : (k,) array; z_0 = z0 * (w_0 - w*).
+    learning_rate, batch : for the trace and the stability analysis; batch is a number or a schedule.
     """
 
-    expression: str
+    linear: ClassVar[bool] = True
+    tacit: ClassVar[tuple[str, ...]] = ()
+    """Fields that the expression leaves out where they are as by default."""
+
     length: int
-    start: FloatArray
-    coefficients_of: Callable[[int, int], Coefficients]
-    readout_of: Callable[[int, int], FloatArray]
     learning_rate: Schedule
-    batch: Schedule | float
-    rescale: Callable[[float], Method]
-    momentum: Schedule | None = None
-    made_by: partial[Method] | None = field(default=None, init=False, repr=False)
+    batch: Number
+    z0: FloatArray = np.ones(1)
+    iterate: FloatArray = np.ones(1)
+    """o, where it is the same at every step."""
+    _schedules: dict[str, Schedule]
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return super().__reduce_ex__(protocol) if self.made_by is None else (self.made_by, ())
+    def recursion(self, i: int, j: int) -> Coefficients:
+        """M, b, c of the steps i .. j - 1, in whatever memory."""
+        raise NotImplementedError
 
-    @property
-    def wrappers(self) -> int:
-        """How many methods this one is wrapped around, one within the other."""
-        depth, made = 0, self.made_by
-        while made is not None:
-            inner = made.args[0] if made.args else made.keywords.get("inner")
-            made = inner.made_by if isinstance(inner, Method) else None
-            depth += isinstance(inner, Method)
-        return depth
+    def outlook(self, i: int, j: int) -> FloatArray:
+        """o (j - i, k) of the iterates i .. j - 1, in whatever memory."""
+        return np.broadcast_to(self.iterate, (j - i, self.iterate.size))
+
+    def rescale(self, factor: float) -> Self:
+        """The same method with every learning rate multiplied by `factor`."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse fields that do not go together, and keep what the steps need of them."""
+
+    def _keep(self, **values: Any) -> None:
+        """Remember what follows from the fields: a frozen record takes no assignments."""
+        self.__dict__.update(values)
 
     @property
     def state_size(self) -> int:
         """k, the number of state variables per eigen-coordinate."""
-        return int(self.start.size)
+        return int(self.z0.size)
 
     def coefficients(self, start: int = 0, stop: int | None = None) -> Coefficients:
         """M (n, k, k), b (n, k) and c (n, k) of the steps start .. stop - 1 (to the end by default)."""
-        return Coefficients(*map(_plain, self.coefficients_of(start, self.length if stop is None else stop)))
+        return Coefficients(*map(_plain, self.recursion(start, self.length if stop is None else stop)))
 
     def readout(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """o (n, k) of the iterates start .. stop - 1; iterate 0 is the start and iterate T the result."""
-        return _plain(self.readout_of(start, self.length + 1 if stop is None else stop))
+        return _plain(self.outlook(start, self.length + 1 if stop is None else stop))
 
     def inverse_batch(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """1 / B_t of the steps start .. stop - 1, shape (n,); 0 for the full gradient."""
@@ -136,30 +141,57 @@ class Method:
             return self.batch.values(start, stop)
         return np.full(stop - start, self.batch)
 
+    def schedule(self, name: str) -> Schedule | None:
+        """The hyper-parameter `name` ("momentum", ..) as a schedule; None where the method has none of this name."""
+        return self._schedules.get(name)
+
+    def at(self, name: str, i: int, j: int) -> FloatArray:
+        """The values of the hyper-parameter `name` at the steps i .. j - 1."""
+        return self._schedules[name].values(i, j)
+
     @door
-    def stability(self, problem: DiagonalProblem, step: int | None = None, period: int | None = None) -> Stability:
-        """Mean-square stability on `problem` with all hyper-parameters frozen at `step` (default: the worst one).
+    def stability(self, problem: Any, step: int | None = None, period: int | None = None) -> Any:
+        """Deprecated: `simlab.stability(problem, method)`."""
+        import simlab
 
-        With `period`, the spectral radius of the second-moment operator over the steps 0 .. period - 1 instead, for
-        schedules that repeat. See `simlab.methods.stability`.
-        """
-        from simlab.methods.stability import frozen_stability, periodic_stability
-
-        if period is not None:
-            return periodic_stability(self, problem, period)
-        return frozen_stability(self, problem, step)
+        notice("method.stability(problem) is to go; write simlab.stability(problem, method).", DeprecationWarning)
+        return simlab.stability(problem, self, step, period)
 
     def test_functions(self) -> Callable[[FloatArray], FloatArray]:
         """The functions of lam that a compressed spectrum has to integrate for this method (see
         `simlab.quadrature`).
         """
-        from simlab.methods.stability import response_tests
+        require_linear(self, "compress")
+        at = sorted({0, self.length // 2, self.learning_rate.peak_step(), self.length - 1})
+        frozen = [(*(part[0] for part in self.coefficients(t, t + 1)), self.readout(t, t + 1)[0]) for t in at]
+        return partial(response_tests, frozen, self.z0, self.length, self.learning_rate.total())
 
-        return response_tests(self)
+    def layers(self) -> list["Method"]:
+        """This method, the one that it wraps, the one that that wraps, .."""
+        return [self]
+
+    @property
+    def wrappers(self) -> int:
+        """How many methods this one is wrapped around, one within the other."""
+        return len(self.layers()) - 1
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance."""
         return {"expression": self.expression, "steps": self.length, "state_size": self.state_size}
+
+    @cached_property
+    def expression(self) -> str:
+        """The call that makes it, for labels and provenance."""
+        first, *others = fields(self)  # type: ignore[arg-type]
+        words = [repr(getattr(self, first.name))]
+        for field in others:
+            value = getattr(self, field.name)
+            if value is not None and not (field.name in self.tacit and value == field.default):
+                words.append(f"{field.name}={short(value)}")
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def __reduce__(self) -> Any:
+        return partial(type(self), **{field.name: getattr(self, field.name) for field in fields(self)}), ()  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return self.length
@@ -168,25 +200,92 @@ class Method:
         return self.expression
 
 
-def builder(function: Callable[P, Method]) -> Callable[P, Method]:
-    """A public function that makes a method: a door (`simlab.doors`) that leaves its call on what it returns."""
-    make = door(function)
+@dataclass_transform(frozen_default=True, eq_default=False)
+def record(cls: type[M]) -> type[M]:
+    """A frozen dataclass whose call is a door (`simlab.doors`)."""
+    made = dataclass(frozen=True, eq=False, repr=False)(cls)
+    made.__init__ = door(made.__init__)  # type: ignore[method-assign]
+    return made
 
-    @wraps(function)
-    def build(*args: P.args, **kwargs: P.kwargs) -> Method:
-        method = make(*args, **kwargs)
-        object.__setattr__(method, "made_by", partial(build, *args, **kwargs))
-        return method
 
-    return build
+@dataclass_transform(frozen_default=True, eq_default=False)
+def method(cls: type[M]) -> type[M]:
+    """A record that is registered under its name: a method, or a wrapper, that files and lists know as well."""
+    METHODS[cls.__name__] = record(cls)
+    return cls
+
+
+@record
+class Rated(Method):
+    """A method with a learning rate, which sets the length of the run, and a batch size.
+
+    A subclass names the fields that are fractions (in [0, 1]) and those that scale with the learning rate.
+    """
+
+    lr: Schedule
+    fractions: ClassVar[tuple[str, ...]] = ()
+    rates: ClassVar[tuple[str, ...]] = ("lr",)
+
+    def __post_init__(self) -> None:
+        lr = lr_schedule(self.lr)
+        self._keep(lr=lr, learning_rate=lr, length=lr.length, _schedules={"lr": lr}, z0=np.array(self.z0))
+        for name in self.fractions:
+            self._schedules[name] = fraction_schedule(getattr(self, name), self.length, name)
+        self.check()
+        self._keep(batch=batch_of(self.batch, self.length))
+
+    def rescale(self, factor: float) -> Self:
+        return replace(self, **{name: getattr(self, name) * factor for name in self.rates})
+
+
+@record
+class Wrapper(Method):
+    """A method around another one, with one more coordinate: the last."""
+
+    inner: Method
+
+    def __post_init__(self) -> None:
+        inner = check_inner(self.inner)
+        self._keep(length=inner.length, learning_rate=inner.learning_rate, batch=inner.batch)
+        self._keep(iterate=np.eye(inner.state_size + 1)[-1], _schedules={})
+        self.check()
+
+    def rescale(self, factor: float) -> Self:
+        return replace(self, inner=self.inner.rescale(factor))
+
+    def schedule(self, name: str) -> Schedule | None:
+        return self._schedules.get(name) or self.inner.schedule(name)
+
+    def layers(self) -> list[Method]:
+        return [self, *self.inner.layers()]
+
+    def widened(self, i: int, j: int) -> Coefficients:
+        """The recursion of the inner method with a last coordinate of zeros, to be filled in."""
+        M, b, c = self.inner.coefficients(i, j)
+        n, k = b.shape
+        wide = Coefficients(np.zeros((n, k + 1, k + 1)), np.zeros((n, k + 1)), np.zeros((n, k + 1)))
+        wide.M[:, :k, :k], wide.b[:, :k], wide.c[:, :k] = M, b, c
+        return wide
+
+
+def require_linear(method: Method, who: str) -> Method:
+    """The method, if it is linear; else the InputError of `who` reads its arrays: the one place of this refusal."""
+    if not method.linear:
+        raise InputError(
+            f" = {brief(method)} is not linear, and {who} needs a linear one; give such as methods.heavy_ball.",
+            "method",
+        )
+    return method
 
 
 def check_inner(inner: Any) -> Method:
     """The method that a wrapper is put around, or an InputError."""
     method = check_kind("inner", inner, Method, "a method", "wrap one, such as methods.sgd(schedule)")
     if method.wrappers >= MOST_WRAPPERS:
-        raise InputError(f"inner has {method.wrappers} wrappers already; wrap a method at most {MOST_WRAPPERS} times.")
-    return method
+        raise InputError(
+            f" has {method.wrappers} wrappers already; wrap a method at most {MOST_WRAPPERS} times.", "inner"
+        )
+    return require_linear(method, "a wrapper")
 
 
 def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
@@ -197,7 +296,7 @@ def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
         return from_array(lr)
     number = brief(lr) if isinstance(lr, int | float) else "0.1"
     remedy = f"schedules.from_function({field}, steps)" if callable(lr) else f"schedules.constant(steps, {number})"
-    raise InputError(f"{field} = {brief(lr)} is not a schedule, so the number of steps is unknown; write {remedy}.")
+    raise InputError(f" = {brief(lr)} is not a schedule, so the number of steps is unknown; write {remedy}.", field)
 
 
 def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
@@ -206,7 +305,7 @@ def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
         check_number(field, value, low=0.0, high=1.0)
     schedule = as_schedule(value, length, field)
     if schedule.plan.bound > 1.0 and schedule.peak() > 1.0:
-        raise InputError(f"{field} reaches {schedule.peak():g}, outside [0, 1]; scale the schedule down.")
+        raise InputError(f" reaches {schedule.peak():g}, outside [0, 1]; scale the schedule down.", field)
     return schedule
 
 
@@ -215,12 +314,12 @@ def batch_of(value: Number, length: int) -> Schedule | float:
     if isinstance(value, Schedule):
         return _whole(as_schedule(value, length, "batch"))
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputError(f"batch = {brief(value)} is not a number; give a whole number of at least 1.")
+        raise InputError(f" = {brief(value)} is not a number; give a whole number of at least 1.", "batch")
     remedy = "give a whole number of at least 1"
     size = check_number("batch", value, low=1.0, remedy=remedy) if isinstance(value, int) else float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):
         raise InputError(
-            f"batch = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient)."
+            f" = {brief(value)} is refused; give a whole number of at least 1 (or inf for the full gradient).", "batch"
         )
     return size
 
@@ -229,13 +328,13 @@ def _whole(batch: Schedule) -> Schedule:
     """A schedule of whole numbers >= 1, of which every constant stretch is looked at once, or an InputError."""
     plan = shortened(batch.plan, 0, batch.length) if batch.length > WALKED else batch.plan
     if plan.length > MOST_BATCHES:
-        raise InputError(f"batch takes more than {MOST_BATCHES} values; give it in stretches (join, step, hold).")
+        raise InputError(f" takes more than {MOST_BATCHES} values; give it in stretches (join, step, hold).", "batch")
     for first in range(0, plan.length, WALKED):
         part = plan.at(np.arange(first, min(first + WALKED, plan.length), dtype=np.int64))
         bad = np.flatnonzero((part < 1.0) | (part != np.round(part)))
         if bad.size:
             where = f" at step {first + int(bad[0])}" if plan is batch.plan else ""
-            raise InputError(f"batch{where} is {part[bad[0]]:g}; give whole numbers of at least 1.")
+            raise InputError(f" is {part[bad[0]]:g}; give whole numbers of at least 1.", f"batch{where}")
     return batch
 
 
@@ -244,24 +343,19 @@ def _plain(array: FloatArray) -> FloatArray:
     return np.require(array, np.float64, ["C", "W"])
 
 
-def constant_rows(row: npt.ArrayLike) -> Callable[[int, int], FloatArray]:
-    """A readout that is the same at every iterate."""
-    fixed = np.asarray(row, dtype=np.float64)
-
-    def rows(start: int, stop: int) -> FloatArray:
-        return np.broadcast_to(fixed, (stop - start, fixed.size))
-
-    return rows
-
-
-def label(name: str, *positional: Any, **keywords: Any) -> str:
-    """`name(positional, key=value)`, leaving out keywords that are None."""
-    words = [repr(p) for p in positional]
-    words += [f"{key}={_short(value)}" for key, value in keywords.items() if value is not None]
-    return f"{name}({', '.join(words)})"
+def arrays(n: int, M: Any, b: Any, c: Any) -> Coefficients:
+    """Coefficients of n steps from their entries: M k rows of k, b and c k, each a number or an (n,) array."""
+    k = len(b)
+    filled = Coefficients(np.empty((n, k, k)), np.empty((n, k)), np.empty((n, k)))
+    for i in range(k):
+        for j in range(k):
+            filled.M[:, i, j] = M[i][j]
+        filled.b[:, i], filled.c[:, i] = b[i], c[i]
+    return filled
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A hyper-parameter as an expression spells it: whole numbers without a point."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return repr(value)

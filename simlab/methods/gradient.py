@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import KW_ONLY, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_count, check_floats, check_number
-from simlab.methods.base import (
-    Coefficients,
-    Method,
-    Number,
-    batch_of,
-    builder,
-    constant_rows,
-    fraction_schedule,
-    label,
-    lr_schedule,
-)
+from simlab.methods.base import Coefficients, Method, Number, Rated, arrays, batch_of, method, short
 from simlab.schedules import Schedule, as_schedule, constant, from_array
 from simlab.schedules.arguments import LONGEST
 
@@ -28,8 +18,8 @@ __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
 FloatArray = npt.NDArray[np.float64]
 
 
-@builder
-def sgd(lr: Schedule, batch: Number = 1) -> Method:
+@method
+class sgd(Rated):
     """Stochastic gradient descent: w <- w - lr_t g(w).
 
     Parameters
@@ -37,169 +27,97 @@ def sgd(lr: Schedule, batch: Number = 1) -> Method:
     lr : schedule of the learning rate; its length is that of the run.
     batch : fresh samples per step, a whole number >= 1, a schedule of such, or inf for the full gradient.
     """
-    lr = lr_schedule(lr)
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        n = stop - start
-        return Coefficients(np.ones((n, 1, 1)), lr.values(start, stop)[:, None], np.ones((n, 1)))
+    batch: Number = 1
 
-    return Method(
-        label("sgd", lr, batch=batch),
-        lr.length,
-        np.ones(1),
-        coefficients,
-        constant_rows([1.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: sgd(lr * factor, batch),
-    )
+    def recursion(self, i: int, j: int) -> Coefficients:
+        return arrays(j - i, [[1.0]], [self.at("lr", i, j)], [1.0])
 
 
-def _velocity_method(
-    name: str, lr: Schedule, momentum: Number, batch: Number, look_ahead: bool, remake: Callable[..., Method]
-) -> Method:
-    """v <- beta v - lr g(w + [look_ahead] beta v); w <- w + v, in the state (w, v)."""
-    lr = lr_schedule(lr)
-    beta = fraction_schedule(momentum, lr.length, "momentum")
-
-    def coefficients(start: int, stop: int) -> Coefficients:
-        rate, decay = lr.values(start, stop), beta.values(start, stop)
-        n = stop - start
-        M = np.zeros((n, 2, 2))
-        M[:, 0, 0] = 1.0
-        M[:, 0, 1] = M[:, 1, 1] = decay
-        c = np.zeros((n, 2))
-        c[:, 0] = 1.0
-        if look_ahead:
-            c[:, 1] = decay
-        return Coefficients(M, np.stack([rate, rate], axis=1), c)
-
-    return Method(
-        label(name, lr, momentum=momentum, batch=batch),
-        lr.length,
-        np.array([1.0, 0.0]),
-        coefficients,
-        constant_rows([1.0, 0.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: remake(lr * factor, momentum, batch),
-        beta,
-    )
-
-
-@builder
-def heavy_ball(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
+@method
+class heavy_ball(Rated):
     """Polyak's heavy ball: v <- beta_t v - lr_t g(w); w <- w + v, from v = 0 (Polyak 1964).
 
     `momentum` beta in [0, 1] may be a schedule. Its long-run effective step is lr / (1 - beta).
     """
-    return _velocity_method("heavy_ball", lr, momentum, batch, False, heavy_ball)
+
+    momentum: Number = 0.9
+    batch: Number = 1
+    fractions: ClassVar = ("momentum",)
+    z0 = iterate = np.array([1.0, 0.0])
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        lr, beta = self.at("lr", i, j), self.at("momentum", i, j)
+        return arrays(j - i, [[1.0, beta], [0.0, beta]], [lr, lr], [1.0, 0.0])
 
 
-@builder
-def nesterov(lr: Schedule, momentum: Number = 0.9, batch: Number = 1) -> Method:
+@method
+class nesterov(Rated):
     """Nesterov's momentum: v <- beta_t v - lr_t g(w + beta_t v); w <- w + v (Sutskever et al. 2013, equations 3 and
     4).
     """
-    return _velocity_method("nesterov", lr, momentum, batch, True, nesterov)
+
+    momentum: Number = 0.9
+    batch: Number = 1
+    fractions: ClassVar = ("momentum",)
+    z0 = iterate = np.array([1.0, 0.0])
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        lr, beta = self.at("lr", i, j), self.at("momentum", i, j)
+        return arrays(j - i, [[1.0, beta], [0.0, beta]], [lr, lr], [1.0, beta])
 
 
-@builder
-def torch_momentum(
-    lr: Schedule, momentum: Number = 0.9, batch: Number = 1, dampening: float = 0.0, nesterov: bool = False
-) -> Method:
+@method
+class torch_momentum(Rated):
     """The recursion of torch.optim.SGD: v <- beta v + (1 - tau) g(w); w <- w - lr v (nesterov: w - lr (g + beta v)).
 
     Differs from `heavy_ball` when the learning rate changes, because the buffer holds gradients and not steps. As in
     PyTorch the first step fills the buffer with the gradient itself, undampened, and nesterov refuses a dampening.
     """
-    lr = lr_schedule(lr)
-    beta = fraction_schedule(momentum, lr.length, "momentum")
-    tau = fraction_schedule(dampening, lr.length, "dampening")
-    if nesterov and tau.peak() > 0.0:
-        raise InputError(f"dampening = {brief(dampening)} with nesterov is refused by PyTorch; set dampening to 0.")
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        rate, decay, damp = lr.values(start, stop), beta.values(start, stop), tau.values(start, stop).copy()
-        if start == 0:
-            damp[:1] = 0.0
-        n = stop - start
-        M = np.zeros((n, 2, 2))
-        M[:, 0, 0] = 1.0
-        M[:, 1, 1] = decay
-        M[:, 0, 1] = -rate * (decay**2 if nesterov else decay)
-        own = 1.0 + decay if nesterov else 1.0 - damp
-        c = np.zeros((n, 2))
-        c[:, 0] = 1.0
-        return Coefficients(M, np.stack([rate * own, damp - 1.0], axis=1), c)
+    momentum: Number = 0.9
+    batch: Number = 1
+    dampening: float = 0.0
+    nesterov: bool = False
+    fractions: ClassVar = ("momentum", "dampening")
+    tacit: ClassVar = ("dampening", "nesterov")
+    z0 = iterate = np.array([1.0, 0.0])
 
-    return Method(
-        label(
-            "torch_momentum",
-            lr,
-            momentum=momentum,
-            batch=batch,
-            dampening=dampening or None,
-            nesterov=nesterov or None,
-        ),
-        lr.length,
-        np.array([1.0, 0.0]),
-        coefficients,
-        constant_rows([1.0, 0.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: torch_momentum(lr * factor, momentum, batch, dampening, nesterov),
-        beta,
-    )
+    def check(self) -> None:
+        if self.nesterov and self._schedules["dampening"].peak() > 0.0:
+            what = brief(self.dampening)
+            raise InputError(f" = {what} with nesterov is refused by PyTorch; set dampening to 0.", "dampening")
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        lr, beta, tau = self.at("lr", i, j), self.at("momentum", i, j), self.at("dampening", i, j).copy()
+        if i == 0:
+            tau[:1] = 0.0
+        kept, own = (beta**2, 1.0 + beta) if self.nesterov else (beta, 1.0 - tau)
+        return arrays(j - i, [[1.0, -lr * kept], [0.0, beta]], [lr * own, tau - 1.0], [1.0, 0.0])
 
 
-@builder
-def qhm(lr: Schedule, momentum: Number = 0.999, nu: Number = 0.7, batch: Number = 1) -> Method:
+@method
+class qhm(Rated):
     """Quasi-hyperbolic momentum: v <- beta v + (1 - beta) g; w <- w - lr [(1 - nu) g + nu v].
 
     Source: Ma and Yarats 2019 (arXiv 1810.06801), equations 3 and 4. nu = 0 is SGD, nu = 1 momentum with an averaged
     buffer.
     """
-    lr = lr_schedule(lr)
-    beta = fraction_schedule(momentum, lr.length, "momentum")
-    weight = fraction_schedule(nu, lr.length, "nu")
 
-    def coefficients(start: int, stop: int) -> Coefficients:
-        rate, decay, mix = lr.values(start, stop), beta.values(start, stop), weight.values(start, stop)
-        n = stop - start
-        M = np.zeros((n, 2, 2))
-        M[:, 0, 0] = 1.0
-        M[:, 0, 1] = -rate * mix * decay
-        M[:, 1, 1] = decay
-        c = np.zeros((n, 2))
-        c[:, 0] = 1.0
-        return Coefficients(M, np.stack([rate * (1.0 - mix * decay), decay - 1.0], axis=1), c)
+    momentum: Number = 0.999
+    nu: Number = 0.7
+    batch: Number = 1
+    fractions: ClassVar = ("momentum", "nu")
+    z0 = iterate = np.array([1.0, 0.0])
 
-    return Method(
-        label("qhm", lr, momentum=momentum, nu=nu, batch=batch),
-        lr.length,
-        np.array([1.0, 0.0]),
-        coefficients,
-        constant_rows([1.0, 0.0]),
-        lr,
-        batch_of(batch, lr.length),
-        lambda factor: qhm(lr * factor, momentum, nu, batch),
-        beta,
-    )
+    def recursion(self, i: int, j: int) -> Coefficients:
+        lr, beta, nu = self.at("lr", i, j), self.at("momentum", i, j), self.at("nu", i, j)
+        b = [lr * (1.0 - nu * beta), beta - 1.0]
+        return arrays(j - i, [[1.0, -lr * nu * beta], [0.0, beta]], b, [1.0, 0.0])
 
 
-@builder
-def generic(
-    M: npt.ArrayLike,
-    b: npt.ArrayLike,
-    c: npt.ArrayLike,
-    o: npt.ArrayLike | None = None,
-    *,
-    steps: int,
-    start: npt.ArrayLike | None = None,
-    batch: Number = 1,
-    lr: Number | None = None,
-) -> Method:
+@method
+class generic(Method):
     """Any linear method from its own arrays: z <- M z - b g(c . z), evaluated at o . z.
 
     Parameters
@@ -210,35 +128,47 @@ def generic(
         moves z. Default: c . b, the step along the gradient at the point where it is taken; where that is 0 throughout,
         for a gradient that arrives late, the first of c . M b, c . M^2 b, .. that is not.
     """
-    steps = check_count("steps", steps, high=LONGEST)
-    b_rows = _rows("b", b, steps, 1)
-    k = b_rows.shape[-1]
-    c_rows, M_rows = _rows("c", c, steps, 1, k), _rows("M", M, steps, 2, k)
-    o_rows = _rows("o", np.eye(k)[0] if o is None else o, steps + 1, 1, k)
-    origin = np.ones(k) if start is None else _rows("start", start, 1, 1, k).reshape(k)
-    if lr is None:
-        rate = _rate(M_rows, b_rows, c_rows, steps)
-    else:
-        rate = as_schedule(lr if isinstance(lr, Schedule) else check_number("lr", lr, low=0.0), steps, "lr")
-    return Method(
-        label("generic", k=k, steps=steps, batch=batch),
-        steps,
-        origin.copy(),
-        lambda i, j: Coefficients(_part(M_rows, 2, i, j), _part(b_rows, 1, i, j), _part(c_rows, 1, i, j)),
-        lambda i, j: _part(o_rows, 1, i, j),
-        rate,
-        batch_of(batch, steps),
-        lambda factor: generic(
-            M,
-            factor * np.asarray(b),
-            c,
-            o,
-            steps=steps,
-            start=start,
-            batch=batch,
-            lr=None if lr is None else rate * factor,
-        ),
-    )
+
+    M: npt.ArrayLike
+    b: npt.ArrayLike
+    c: npt.ArrayLike
+    o: npt.ArrayLike | None = None
+    _: KW_ONLY
+    steps: int
+    start: npt.ArrayLike | None = None
+    batch: Number = 1
+    lr: Number | None = None
+    _arrays: ClassVar[tuple[FloatArray, ...]]
+
+    def __post_init__(self) -> None:
+        steps = check_count("steps", self.steps, high=LONGEST)
+        b = _rows("b", self.b, steps, 1)
+        k = b.shape[-1]
+        c, M = _rows("c", self.c, steps, 1, k), _rows("M", self.M, steps, 2, k)
+        o = _rows("o", np.eye(k)[0] if self.o is None else self.o, steps + 1, 1, k)
+        z0 = np.ones(k) if self.start is None else _rows("start", self.start, 1, 1, k).reshape(k)
+        if self.lr is None:
+            rate = _rate(M, b, c, steps)
+        else:
+            lr = self.lr if isinstance(self.lr, Schedule) else check_number("lr", self.lr, low=0.0)
+            rate = as_schedule(lr, steps, "lr")
+        self._keep(length=steps, learning_rate=rate, batch=batch_of(self.batch, steps), _schedules={"lr": rate})
+        self._keep(z0=z0.copy(), _arrays=(M, b, c, o))
+
+    @property
+    def expression(self) -> str:
+        return f"generic(k={self.state_size}, steps={self.length}, batch={short(self.batch)})"
+
+    def recursion(self, i: int, j: int) -> Coefficients:
+        M, b, c, _ = self._arrays
+        return Coefficients(_part(M, 2, i, j), _part(b, 1, i, j), _part(c, 1, i, j))
+
+    def outlook(self, i: int, j: int) -> FloatArray:
+        return _part(self._arrays[3], 1, i, j)
+
+    def rescale(self, factor: float) -> generic:
+        lr = None if self.lr is None else self.learning_rate * factor
+        return replace(self, b=factor * np.asarray(self.b), lr=lr)
 
 
 def _rate(M: FloatArray, b: FloatArray, c: FloatArray, steps: int) -> Schedule:
@@ -258,13 +188,13 @@ def _rows(field: str, value: Any, steps: int, rank: int, k: int | None = None) -
     array = check_floats(field, value)
     finite = bool(np.all(np.isfinite(array)))
     if np.ndim(value) == 0:
-        raise InputError(f"{field} = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.")
+        raise InputError(f" = {brief(value)} is one number; give {'(k, k)' if rank == 2 else '(k,)'} of them.", field)
     size = array.shape[-1] if k is None and array.ndim else k
     if array.shape not in ((size,) * rank, (steps, *([size] * rank))):
         shape = "(k, k)" if rank == 2 else "(k,)"
-        raise InputError(f"{field} has shape {np.shape(value)}; give {shape} or one such per step, k = {size}.")
+        raise InputError(f" has shape {np.shape(value)}; give {shape} or one such per step, k = {size}.", field)
     if not finite:
-        raise InputError(f"{field} holds a value that is not finite; give finite numbers.")
+        raise InputError(" holds a value that is not finite; give finite numbers.", field)
     return array
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from simlab.schedules import Schedule
 from simlab.schedules.extremes import extremes
-from simlab.schedules.plan import Plan
+from simlab.schedules.nodes import Plan
 from simlab.schedules.sums import smooth_total
 
 __all__ = ["HELD", "corrected_weights", "newest_share"]

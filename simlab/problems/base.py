@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from simlab.errors import InputError, brief, check_array, check_number
 from simlab.spectra import unit_of
 
 __all__ = [
+    "PROBLEMS",
     "DiagonalProblem",
     "Immutable",
     "Modes",
@@ -21,6 +22,8 @@ __all__ = [
     "frozen",
     "per_mode",
     "positive_eigenvalues",
+    "problem",
+    "refrozen",
     "sort_descending",
 ]
 
@@ -120,6 +123,22 @@ class DiagonalProblem(Protocol):
         ...
 
 
+PROBLEMS: dict[str, Callable[..., Any]] = {}
+"""Kind -> what makes a problem of it, filled by the decorator `problem`; its signature is the schema of a table."""
+
+P = TypeVar("P", bound=type)
+
+
+def problem(kind: str, *builders: str) -> Callable[[P], P]:
+    """Enter a class of problems under `kind`, and those of its class methods that make one under their names."""
+
+    def enter(cls: P) -> P:
+        PROBLEMS.update({kind: cls, **{name: getattr(cls, name) for name in builders}})
+        return cls
+
+    return enter
+
+
 def frozen(array: FloatArray) -> FloatArray:
     """A read-only view of `array`: problems are immutable."""
     view = array.view()
@@ -128,16 +147,30 @@ def frozen(array: FloatArray) -> FloatArray:
 
 
 class Immutable:
-    """Problems that come out of a pickle, or a deep copy, with arrays that are read-only again."""
+    """Problems of eigenvalues, immutable: those that come out of a pickle, or a deep copy, are read-only again."""
+
+    eigenvalues: Any
+
+    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
+        """#{i : lam_i >= threshold} for each of many thresholds, shape of `thresholds`."""
+        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
+
+    def count_at_least(self, threshold: float) -> int:
+        """#{i : lam_i >= threshold}."""
+        return int(self.counts_at_least(np.array([threshold]))[0])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({name: _refrozen(value) for name, value in state.items()})
+        self.__dict__.update({name: refrozen(value) for name, value in state.items()})
 
 
-def _refrozen(value: Any) -> Any:
+def refrozen(value: Any) -> Any:
+    """An array, or a tuple of arrays, read-only; anything else as it is."""
     if isinstance(value, np.ndarray):
         return frozen(value)
-    return tuple(map(_refrozen, value)) if type(value) is tuple else value
+    if isinstance(value, tuple):
+        parts = map(refrozen, value)
+        return value._make(parts) if hasattr(value, "_make") else tuple(parts)
+    return value
 
 
 def sort_descending(eigenvalues: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
@@ -149,20 +182,21 @@ def sort_descending(eigenvalues: FloatArray, *others: FloatArray) -> tuple[Float
     return tuple(array[order] for array in (eigenvalues, *others))
 
 
-def positive_eigenvalues(value: Any) -> FloatArray:
-    """A float64 vector of positive, finite eigenvalues, or an InputError."""
-    lam = check_array("eigenvalues", value)
+def positive_eigenvalues(value: Any, field: str = "eigenvalues") -> FloatArray:
+    """A float64 vector of positive, finite eigenvalues, or an InputError that calls them `field`."""
+    lam = check_array(field, value)
     negative = np.flatnonzero(lam < 0.0)
     if negative.size:
         first, count = int(negative[0]), f"{negative.size} of {lam.size}"
         raise InputError(
-            f"eigenvalues[{first}] = {brief(lam[first])} is negative, as {count} are, and the loss has no minimum "
-            f"along such a direction; leave those out (eigenvalues[eigenvalues > 0]), or take abs(eigenvalues)."
+            f" = {brief(lam[first])} is negative, as {count} are, and the loss has no minimum along such a direction; "
+            f"leave those out ({field}[{field} > 0]), or take abs({field}).",
+            f"{field}[{first}]",
         )
     null = np.flatnonzero(lam == 0.0)
     if null.size:
         raise InputError(
-            f"eigenvalues[{int(null[0])}] = 0.0 is not positive; leave null directions out (no gradient moves them)."
+            " = 0.0 is not positive; leave null directions out (no gradient moves them).", f"{field}[{int(null[0])}]"
         )
     return lam
 
@@ -182,6 +216,7 @@ def check_signal(lam: FloatArray, error: FloatArray, count: FloatArray | float =
         signal: FloatArray = count * lam * error**2
     if not np.isfinite(signal.sum()):
         raise InputError(
-            f"initial_error reaches {np.abs(error).max():g}, whose risk is beyond the range of float64; scale it down."
+            f" reaches {np.abs(error).max():g}, whose risk is beyond the range of float64; scale it down.",
+            "initial_error",
         )
     return signal

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -36,18 +36,22 @@ def compressed(
     family: Family | None,
     tolerance: float,
     subspaces: Subspaces | str | None,
-    method: Dynamics | None,
+    method: Dynamics | Sequence[Dynamics] | None,
 ) -> Nodes:
     """The nodes of `LinearRegression.compress`, whose docstring says what is refused, with eigen-indices as ranges."""
     tolerance = check_number("tolerance", tolerance, low=1e-13, high=0.1)
     wanted = from_spec(subspaces)
-    if method is not None and not isinstance(method, Dynamics):
-        raise InputError(f"method = {brief(method)} is not a method; give the one that will run, methods.sgd(lr), say.")
-    if wanted.expression == "effective()" and method is None:
-        raise InputError("subspaces = effective() depends on the schedule; give compress(method=...) as well.")
-    training_time = method.learning_rate.total() if method is not None else 0.0
-    boundaries = wanted.boundaries(problem.dim, problem.count_at_least, training_time)
-    tests = method.test_functions() if method is not None else None
+    given: Any = [] if method is None else method
+    methods: list[Dynamics] = list(given) if isinstance(given, list | tuple) else [given]
+    for each in methods:
+        if not isinstance(each, Dynamics):
+            raise InputError(
+                f" = {brief(each)} is not a method; give the one that will run, methods.sgd(lr), say.", "method"
+            )
+    if wanted.depends_on_schedule and not methods:
+        raise InputError(" = effective() depends on the schedule; give compress(method=...) as well.", "subspaces")
+    boundaries = _boundaries(wanted, problem, methods)
+    tests = _all_tests(methods) if methods else None
     if family is not None:
         return compress_family(family, tolerance, boundaries, tests)
     modes = problem.modes()
@@ -63,3 +67,15 @@ def compressed(
         tests,
     )
     return nodes._replace(start=first[nodes.start], stop=last[nodes.stop - 1])
+
+
+def _boundaries(wanted: Subspaces, problem: DiagonalProblem, methods: Sequence[Dynamics]) -> list[int]:
+    """The boundaries of a partition that is at least as fine as the one of every run (each has its own k*)."""
+    times = {m.learning_rate.total() for m in methods} if wanted.depends_on_schedule else {0.0}
+    return sorted({e for time in times for e in wanted.boundaries(problem.dim, problem.count_at_least, time)})
+
+
+def _all_tests(methods: Sequence[Dynamics]) -> Callable[[FloatArray], FloatArray]:
+    """What each of the methods needs integrated, once for those that are the same."""
+    tests = [method.test_functions() for method in {repr(method): method for method in methods}.values()]
+    return lambda lam: np.concatenate([test(lam) for test in tests])

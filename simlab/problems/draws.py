@@ -75,21 +75,22 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
         return Draws("additive", lam, problem.initial_error, kurtosis, 0.0, noise, np.zeros((0, lam.size)), _NONE)
     if not isinstance(problem, LinearRegression):
         raise InputError(
-            f"problem is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic, RandomFeatures or "
-            f"EmpiricalRegression."
+            f" is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic, RandomFeatures or "
+            f"EmpiricalRegression.",
+            "problem",
         )
     return _regression(problem, law)
 
 
 def _regression(problem: LinearRegression, law: str | None) -> Draws:
-    if "compressed_to" in problem.describe():
-        raise InputError("problem is compressed, and its nodes cannot be drawn; sample the original problem.")
+    if problem.compressed:
+        raise InputError(" is compressed, and its nodes cannot be drawn; sample the original problem.", "problem")
     if problem.dim > MOST_COORDINATES:
-        raise InputError(f"problem has {problem.dim} modes, too many to draw one by one; use simlab.exact.")
+        raise InputError(f" has {problem.dim} modes, too many to draw one by one; use simlab.exact.", "problem")
     count = problem.multiplicity
     times = np.round(count).astype(np.int64)
     if np.any(times != count):
-        raise InputError("problem has multiplicities that are not whole numbers; sample one with whole numbers.")
+        raise InputError(" has multiplicities that are not whole numbers; sample one with whole numbers.", "problem")
     lam, error = np.repeat(problem.eigenvalues, times), np.repeat(problem.initial_error, times)
     given = problem.kurtosis
     kurtosis = np.full(lam.size, given) if isinstance(given, float) else np.repeat(given, times)
@@ -116,7 +117,7 @@ def _law_of(kurtosis: float | FloatArray, law: str | None) -> str:
     own = LAWS[law]
     if own is not None and np.any(np.asarray(kurtosis) != own):
         found = f"{kurtosis:g}" if isinstance(kurtosis, float) else "different ones by coordinate"
-        raise InputError(f"law = {law!r} has kurtosis {own:g}, the problem {found}; make it with kurtosis={own:g}.")
+        raise InputError(f" = {law!r} has kurtosis {own:g}, the problem {found}; make it with kurtosis={own:g}.", "law")
     if law == "student_t" and not (isinstance(kurtosis, float) and kurtosis > 3.0):
-        raise InputError("law = 'student_t' needs one kurtosis above 3; make the problem with kurtosis=9, say.")
+        raise InputError(" = 'student_t' needs one kurtosis above 3; make the problem with kurtosis=9, say.", "law")
     return law

@@ -32,17 +32,17 @@ def eigen_rows(
     try:
         data = np.ascontiguousarray(X, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise InputError("X is not a matrix of numbers; give an array of shape (rows, columns).") from None
+        raise InputError(" is not a matrix of numbers; give an array of shape (rows, columns).", "X") from None
     if data.ndim != 2 or data.size == 0:
-        raise InputError(f"X has shape {data.shape}; give a matrix of shape (rows, columns).")
+        raise InputError(f" has shape {data.shape}; give a matrix of shape (rows, columns).", "X")
     if not np.all(np.isfinite(data)):
         row = int(np.flatnonzero(~np.isfinite(data).all(axis=1))[0])
-        raise InputError(f"X has a value that is not finite in row {row}; drop or fill such rows.")
+        raise InputError(f" has a value that is not finite in row {row}; drop or fill such rows.", "X")
     target = check_array("y", y, length=data.shape[0])
     n = data.shape[0]
     left, singular, right = np.linalg.svd(data / np.sqrt(n), full_matrices=False)
     if singular[0] == 0.0:
-        raise InputError("X is zero everywhere; give features that vary.")
+        raise InputError(" is zero everywhere; give features that vary.", "X")
     null = max(data.shape) * np.finfo(float).eps
     cut = null if rank_tolerance is None else float(np.sqrt(max(rank_tolerance, 0.0)))
     keep = singular > cut * singular[0]
@@ -109,14 +109,6 @@ class EmpiricalRegression(Immutable):
     def noise_variance(self) -> float:
         """Mean squared residual: sigma^2 of the Gaussian model of the same data."""
         return float(np.mean(self.residual**2))
-
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
-
-    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
-        """The same for many thresholds, shape of `thresholds`."""
-        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance of the problem."""

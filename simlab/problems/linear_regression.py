@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,11 @@ from simlab.problems.base import (
     frozen,
     per_mode,
     positive_eigenvalues,
+    problem,
+    refrozen,
     sort_descending,
 )
+from simlab.quadrature import Nodes
 from simlab.spectra import (
     MAX_MODES,
     Exponential,
@@ -46,6 +50,9 @@ MOST_MODES = 10**18
 """Modes of one problem: their indices, and the sum of two of these, are int64."""
 
 
+@problem(
+    "eigenvalues", "exponential", "isotropic", "logarithmic", "marchenko_pastur", "one_hot", "power_law", "two_level"
+)
 class LinearRegression(Immutable):
     """y = <w*, x> + eps with x = sum_i sqrt(lam_i) xi_i e_i, xi_i independent of mean 0, variance 1, fourth moment
     kurtosis.
@@ -76,77 +83,61 @@ class LinearRegression(Immutable):
         error = per_mode("initial_error", initial_error, n)
         count = np.ones(n) if multiplicity is None else check_array("multiplicity", multiplicity, length=n, low=0.0)
         if np.any(count <= 0.0):
-            raise InputError("multiplicity holds a zero; leave that eigenvalue out, or count it at least once.")
+            raise InputError(" holds a zero; leave that eigenvalue out, or count it at least once.", "multiplicity")
         kurt = per_mode("kurtosis", kurtosis, n)
         if np.any(kurt < 1.0):
             raise InputError(
-                f"kurtosis = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3."
+                f" = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.", "kurtosis"
             )
         lam, error, count, kurt = sort_descending(lam, error, count, kurt)
-        self._set(noise_variance, kurt if np.any(kurt != kurt[0]) else float(kurt[0]))
-        self._store(lam, check_signal(lam, error, count), count)
+        self._noise = check_number("noise_variance", noise_variance, low=0.0)
+        self._kurtosis = kurt if np.any(kurt != kurt[0]) else float(kurt[0])
+        self._coupled, self._origin = True, dict[str, Any]()
+        self._family: Family | None = None
+        self._nodes = _nodes(lam, check_signal(lam, error, count), count)
         self._error: FloatArray | None = frozen(error)
 
-    def _set(self, noise_variance: float, kurtosis: float | FloatArray, family: Family | None = None) -> None:
-        self._noise = check_number("noise_variance", noise_variance, low=0.0)
-        self._kurtosis = kurtosis
-        self._family = family
-        self._coupled = True
-        self._origin: dict[str, Any] = {}
-        self._nodes: tuple[FloatArray, FloatArray, FloatArray, IntArray, IntArray] | None = None
+    @staticmethod
+    def _of(spectrum: Family | Nodes, noise_variance: float, kurtosis: float) -> LinearRegression:
+        """The regression with this spectrum: a family, of which no array is made until one is asked for, or nodes."""
+        made = LinearRegression([1.0], [1.0], noise_variance, check_number("kurtosis", kurtosis, low=1.0))
+        made._error = None
+        if isinstance(spectrum, Family):
+            made._family = spectrum
+            del made._nodes
+        else:
+            made._nodes = refrozen(spectrum)
+        return made
 
-    def _store(
-        self,
-        lam: FloatArray,
-        signal: FloatArray,
-        count: FloatArray,
-        start: IntArray | None = None,
-        stop: IntArray | None = None,
-    ) -> None:
-        if start is None or stop is None:
-            if not count.sum() <= MOST_MODES:
-                raise InputError(f"multiplicity sums to {count.sum():g} modes; give at most {MOST_MODES:g}.")
-            stop = np.round(np.cumsum(count)).astype(np.int64)
-            start = np.concatenate([[0], stop[:-1]]).astype(np.int64)
-        self._nodes = (frozen(lam), frozen(signal), frozen(count), start, stop)
-
-    @classmethod
-    def _from_family(
-        cls, family: Family, noise_variance: float, kurtosis: float, origin: dict[str, Any]
-    ) -> LinearRegression:
-        self = cls.__new__(cls)
-        kurtosis = check_number("kurtosis", kurtosis, low=1.0)
-        self._set(noise_variance, kurtosis, family)
-        self._error = None
-        self._origin = origin
+    def _by(self, builder: str, **given: Any) -> Self:
+        """The same, under the name of what has just made it."""
+        self._origin = {"builder": builder, **given}
         return self
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
-    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, IntArray, IntArray]:
-        if self._nodes is None:
-            assert self._family is not None
-            lam, signal = self._family.arrays()
-            self._store(lam, signal, np.ones(lam.size))
-        assert self._nodes is not None
-        return self._nodes
+    @cached_property
+    def _nodes(self) -> Nodes:
+        assert self._family is not None
+        lam, signal = self._family.arrays()
+        return _nodes(lam, signal, np.ones(lam.size))
 
     @property
     def dim(self) -> int:
         """Number of modes d (for a compressed problem: of the original)."""
-        return self._family.dim if self._family is not None else int(self._arrays()[4].max())
+        return self._family.dim if self._family is not None else int(self._nodes.stop.max())
 
     @property
     def eigenvalues(self) -> FloatArray:
         """lam, shape (n,), descending; n = d unless the problem is compressed."""
-        return self._arrays()[0]
+        return self._nodes.eigenvalues
 
     @property
     def initial_error(self) -> FloatArray:
         """w_0 - w*, shape (n,) (root mean square per mode of a node; NaN on the noise-only or signal-only nodes)."""
         if self._error is not None:
             return self._error
-        lam, signal, count, _, _ = self._arrays()
+        lam, signal, count, _, _ = self._nodes
         error = np.full(lam.size, np.nan)
         np.divide(signal, count * lam, out=error, where=count > 0.0)
         return frozen(np.sqrt(error))
@@ -154,7 +145,7 @@ class LinearRegression(Immutable):
     @property
     def multiplicity(self) -> FloatArray:
         """Number of modes that each node stands for, shape (n,)."""
-        return self._arrays()[2]
+        return self._nodes.multiplicity
 
     @property
     def noise_variance(self) -> float:
@@ -176,17 +167,13 @@ class LinearRegression(Immutable):
         """Whether a node may stand for modes that differ."""
         return "compressed_to" in self._origin
 
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
-
     def counts_at_least(self, thresholds: FloatArray) -> IntArray:
         """The same for many thresholds, shape of `thresholds` (for a compressed problem: to the resolution of its
         nodes).
         """
         if self._family is not None:
             return self._family.counts_at_least(thresholds)
-        lam, _, _, _, stop = self._arrays()
+        lam, _, _, _, stop = self._nodes
         order = np.argsort(-lam, kind="stable")
         reached = np.concatenate([[0], np.maximum.accumulate(stop[order])])
         counts: IntArray = reached[np.searchsorted(-lam[order], -thresholds, side="right")]
@@ -194,7 +181,7 @@ class LinearRegression(Immutable):
 
     def modes(self) -> Modes:
         """The nodes as the engines take them."""
-        lam, signal, count, start, stop = self._arrays()
+        lam, signal, count, start, stop = self._nodes
         square = (lam / unit_of(lam)) ** 2
         # Without coupling (one-hot data) a coordinate's own term is kurtosis - 1; with it, one lam^2 p_i is in the sum.
         own = np.asarray(self._kurtosis) - (2.0 if self._coupled else 1.0)
@@ -207,7 +194,8 @@ class LinearRegression(Immutable):
         return {"kind": "LinearRegression", **self._origin, **facts}
 
     def __repr__(self) -> str:
-        nodes = f", nodes={self._nodes[0].size}" if self._nodes is not None and self._nodes[0].size != self.dim else ""
+        known = self.__dict__.get("_nodes")
+        nodes = f", nodes={known.eigenvalues.size}" if known is not None and known.eigenvalues.size != self.dim else ""
         origin = self._origin.get("builder", "")
         return f"LinearRegression({origin and origin + ', '}dim={self.dim}{nodes}, noise_variance={self._noise:g})"
 
@@ -215,15 +203,18 @@ class LinearRegression(Immutable):
 
     @door
     def compress(
-        self, tolerance: float = 1e-10, subspaces: Subspaces | str | None = None, method: Dynamics | None = None
+        self,
+        tolerance: float = 1e-10,
+        subspaces: Subspaces | str | None = None,
+        method: Dynamics | Sequence[Dynamics] | None = None,
     ) -> LinearRegression:
         """The same problem on few weighted nodes. The risk of each subspace is right to `tolerance`, relative to itself
         as long as it is above 1e-12 of what it was at its largest, and to `tolerance` times that below.
 
         Sums over modes become Gauss rules (see `simlab.quadrature`), so that a run's cost stops depending on dim. No
         node straddles a boundary of `subspaces`. Without `method` the rule is made for dynamics that decay without
-        oscillation (SGD and averages of it); give the method for momentum, whose modes oscillate, and for `effective`
-        subspaces.
+        oscillation (SGD and averages of it); give the method, or all that will run, for momentum, whose modes
+        oscillate, and for `effective` subspaces.
 
         Raises InputError for a kurtosis that differs between coordinates, and where the tolerance asks for more nodes
         than are sensible.
@@ -232,14 +223,11 @@ class LinearRegression(Immutable):
 
         if not isinstance(self._kurtosis, float):
             remedy = "compress a problem with one number for all"
-            raise InputError(f"kurtosis differs between coordinates, which nodes cannot stand for; {remedy}.")
+            raise InputError(f" differs between coordinates, which nodes cannot stand for; {remedy}.", "kurtosis")
         nodes = compressed(self, self._family, tolerance, subspaces, method)
-        new = LinearRegression.__new__(LinearRegression)
-        new._set(self._noise, self._kurtosis, None)
-        new._coupled, new._error = self._coupled, None
-        new._origin = {**self._origin, "compressed_to": float(tolerance)}
-        new._store(nodes.eigenvalues, nodes.signal, nodes.multiplicity, nodes.start, nodes.stop)
-        return new
+        made = self._of(nodes, self._noise, self._kurtosis)
+        made._coupled, made._origin = self._coupled, {**self._origin, "compressed_to": float(tolerance)}
+        return made
 
     # -- builders -----------------------------------------------------------------------------------------------------
 
@@ -254,8 +242,8 @@ class LinearRegression(Immutable):
         """
         dim = check_count("dim", dim, high=MOST_MODES)
         a, b = check_number("capacity", capacity, low=0.0), check_number("source", source)
-        family = Family(dim, Power(a), Power(b))
-        return cls._from_family(family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b})
+        made = cls._of(Family(dim, Power(a), Power(b)), noise_variance, kurtosis)
+        return made._by("power_law", capacity=a, source=b)
 
     @classmethod
     @door
@@ -275,8 +263,8 @@ class LinearRegression(Immutable):
         dim, power = check_count("dim", dim, high=MOST_MODES), check_number("power", power)
         eigenvalue = Logarithmic(power)
         signal = _signal(eigenvalue, initial_error, source)
-        origin = {"builder": "logarithmic", "power": power, "initial_error": initial_error, "source": source}
-        return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+        made = cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis)
+        return made._by("logarithmic", power=power, initial_error=initial_error, source=source)
 
     @classmethod
     @door
@@ -293,12 +281,12 @@ class LinearRegression(Immutable):
         dim, rate = check_count("dim", dim, high=MOST_MODES), check_number("rate", rate, low=0.0, open_low=True)
         if rate * (dim - 1) > 690.0:
             raise InputError(
-                f"dim = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}."
+                f" = {dim} at rate = {rate:g} ends below 1e-300; give dim of at most {int(690 / rate) + 1}.", "dim"
             )
         eigenvalue = Exponential(rate)
         signal = _signal(eigenvalue, initial_error, source)
-        origin = {"builder": "exponential", "rate": rate, "initial_error": initial_error, "source": source}
-        return cls._from_family(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+        made = cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis)
+        return made._by("exponential", rate=rate, initial_error=initial_error, source=source)
 
     @classmethod
     @door
@@ -317,11 +305,9 @@ class LinearRegression(Immutable):
         """
         head, tail = (check_count(field, n, high=MOST_MODES // 2) for field, n in (("head", head), ("tail", tail)))
         ratio = check_number("ratio", ratio, low=1.0)
-        self = cls(
-            [1.0, 1.0 / ratio], per_mode("initial_error", initial_error, 2), noise_variance, kurtosis, [head, tail]
-        )
-        self._origin = {"builder": "two_level", "head": head, "tail": tail, "ratio": ratio}
-        return self
+        error = per_mode("initial_error", initial_error, 2)
+        made = cls([1.0, 1.0 / ratio], error, noise_variance, kurtosis, [head, tail])
+        return made._by("two_level", head=head, tail=tail, ratio=ratio)
 
     @classmethod
     @door
@@ -335,9 +321,8 @@ class LinearRegression(Immutable):
     ) -> LinearRegression:
         """`dim` equal eigenvalues: one node."""
         dim = check_count("dim", dim, high=MOST_MODES)
-        self = cls([eigenvalue], [initial_error], noise_variance, kurtosis, [dim])
-        self._origin = {"builder": "isotropic", "eigenvalue": eigenvalue}
-        return self
+        made = cls([eigenvalue], [initial_error], noise_variance, kurtosis, [dim])
+        return made._by("isotropic", eigenvalue=eigenvalue)
 
     @classmethod
     @door
@@ -351,9 +336,8 @@ class LinearRegression(Immutable):
     ) -> LinearRegression:
         """Eigenvalues at the quantiles of the Marchenko-Pastur law of ratio = dim / samples <= 1 (white data)."""
         dim = check_count("dim", dim, high=MAX_MODES)
-        self = cls(marchenko_pastur(dim, ratio), initial_error, noise_variance, kurtosis)
-        self._origin = {"builder": "marchenko_pastur", "ratio": ratio}
-        return self
+        made = cls(marchenko_pastur(dim, ratio), initial_error, noise_variance, kurtosis)
+        return made._by("marchenko_pastur", ratio=ratio)
 
     @classmethod
     @door
@@ -371,13 +355,12 @@ class LinearRegression(Immutable):
         """
         p = positive_eigenvalues(probabilities)
         if p.sum() > 1.0 + 1e-12:
-            raise InputError(f"probabilities sum to {p.sum():g}; give probabilities that sum to at most 1.")
+            raise InputError(f" sum to {p.sum():g}; give probabilities that sum to at most 1.", "probabilities")
         size, error = per_mode("scale", scale, p.size), per_mode("initial_error", initial_error, p.size)
         order = np.argsort(-p * size**2, kind="stable")
-        self = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])
-        self._coupled = False
-        self._origin = {"builder": "one_hot"}
-        return self
+        made = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])._by("one_hot")
+        made._coupled = False
+        return made
 
     @overload
     @classmethod
@@ -419,9 +402,17 @@ class LinearRegression(Immutable):
             raise unknown_name("moments", moments, ["gaussian", "empirical"])
         lam, rows, target, residual = eigen_rows(X, y, rank_tolerance)
         kurtosis = np.maximum(np.mean(rows**4, axis=0) / lam**2, 1.0)
-        self = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
-        self._origin = {"builder": "from_data", "rows": rows.shape[0], "columns": int(np.shape(X)[1])}
-        return self
+        made = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
+        return made._by("from_data", rows=rows.shape[0], columns=int(np.shape(X)[1]))
+
+
+def _nodes(lam: FloatArray, signal: FloatArray, count: FloatArray) -> Nodes:
+    """Modes one after the other as nodes, each of `count` of them."""
+    if not count.sum() <= MOST_MODES:
+        raise InputError(f" sums to {count.sum():g} modes; give at most {MOST_MODES:g}.", "multiplicity")
+    stop = np.round(np.cumsum(count)).astype(np.int64)
+    nodes: Nodes = refrozen(Nodes(lam, signal, count, np.concatenate([[0], stop[:-1]]).astype(np.int64), stop))
+    return nodes
 
 
 def _signal(eigenvalue: IndexFunction, initial_error: float, source: float | None) -> IndexFunction:

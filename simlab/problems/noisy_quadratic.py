@@ -15,6 +15,7 @@ from simlab.problems.base import (
     frozen,
     per_mode,
     positive_eigenvalues,
+    problem,
     sort_descending,
 )
 from simlab.spectra import unit_of
@@ -25,6 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+@problem("noisy_quadratic")
 class NoisyQuadratic(Immutable):
     """L(w) = 1/2 sum_i lam_i (w - w*)_i^2 with gradient noise of variance c_i / B, independent of w.
 
@@ -55,14 +57,6 @@ class NoisyQuadratic(Immutable):
     def dim(self) -> int:
         """Number of modes d."""
         return int(self.eigenvalues.size)
-
-    def count_at_least(self, threshold: float) -> int:
-        """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
-
-    def counts_at_least(self, thresholds: FloatArray) -> IntArray:
-        """The same for many thresholds, shape of `thresholds`."""
-        return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
 
     def modes(self) -> Modes:
         """The nodes as the engines take them: additive noise is drive lam_i c_i with no coupling."""

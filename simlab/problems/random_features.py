@@ -6,6 +6,7 @@ from typing import Any
 
 from simlab.doors import door
 from simlab.errors import InputError, check_count, check_number
+from simlab.problems.base import problem
 from simlab.problems.linear_regression import LinearRegression
 from simlab.spectra import power_law_random_features
 
@@ -15,6 +16,7 @@ MOST_ENTRIES = 10**9
 """Numbers of a sketch: 8 GB."""
 
 
+@problem("random_features")
 class RandomFeatures(LinearRegression):
     """Power-law random features, given the sketch: exactly a LinearRegression with sigma^2 = 2 x irreducible risk.
 
@@ -36,25 +38,20 @@ class RandomFeatures(LinearRegression):
         seed = check_count("seed", seed, low=0)
         if features > ambient_dim:
             raise InputError(
-                f"features = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as "
-                f"dimensions."
+                f" = {features} exceeds ambient_dim = {ambient_dim}; give at most as many features as dimensions.",
+                "features",
             )
         if features * ambient_dim > MOST_ENTRIES:
             raise InputError(
-                f"ambient_dim = {ambient_dim} with features = {features} is a matrix of more than {MOST_ENTRIES:g} "
-                f"numbers; make one of them smaller."
+                f" = {ambient_dim} with features = {features} is a matrix of more than {MOST_ENTRIES:g} "
+                f"numbers; make one of them smaller.",
+                "ambient_dim",
             )
         lam, target, irreducible = power_law_random_features(alpha, beta, ambient_dim, features, seed)
         super().__init__(lam, -target, 2.0 * irreducible)
         self.irreducible_risk = irreducible
-        self._origin = {
-            "builder": "RandomFeatures",
-            "alpha": alpha,
-            "beta": beta,
-            "ambient_dim": ambient_dim,
-            "features": features,
-            "sketch_seed": seed,
-        }
+        shape = {"ambient_dim": ambient_dim, "features": features}
+        self._by("RandomFeatures", alpha=alpha, beta=beta, **shape, sketch_seed=seed)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance of the problem."""

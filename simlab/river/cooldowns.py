@@ -42,9 +42,9 @@ def bias_variance(landscape: Landscape, final: npt.ArrayLike, best: float = 0.0)
     check_kind("landscape", landscape, Landscape, "a landscape", "make one with simlab.river.curved(), say")
     w = check_floats("final", final)
     if w.ndim != 2 or w.shape[0] < 2 or w.shape[1] != landscape.dim:
-        raise InputError(f"final has shape {w.shape}; give at least two final iterates, (runs, {landscape.dim}).")
+        raise InputError(f" has shape {w.shape}; give at least two final iterates, (runs, {landscape.dim}).", "final")
     if not np.all(np.isfinite(w)):
-        raise InputError("final holds iterates that diverged; leave them out, or lower the learning rate.")
+        raise InputError(" holds iterates that diverged; leave them out, or lower the learning rate.", "final")
     best = check_number("best", best)
     K = w.shape[0]
     losses = landscape.value(w)

@@ -54,7 +54,7 @@ def segments(landscape: Landscape, first: npt.ArrayLike, second: npt.ArrayLike, 
     check_kind("landscape", landscape, Landscape, "a landscape", "make one with simlab.river.curved(), say")
     a, b = (np.atleast_2d(check_floats(name, part)) for name, part in (("first", first), ("second", second)))
     if a.shape != b.shape or a.shape[1] != landscape.dim:
-        raise InputError(f"first has shape {a.shape} and second {b.shape}; give (n, {landscape.dim}) each.")
+        raise InputError(f" has shape {a.shape} and second {b.shape}; give (n, {landscape.dim}) each.", "first")
     # An odd number, so that the middle is one of them.
     count = check_count("points", points, low=3, high=10**6) | 1
     share = np.linspace(0.0, 1.0, count)

@@ -21,8 +21,9 @@ def runs_straight(landscape: Landscape) -> bool:
     if landscape.code in (CURVED, HYPERBOLIC):
         return False
     raise InputError(
-        f"noise along the hills of {landscape.expression} cannot turn with its river, which is not known in closed "
-        f"form; give `at`, a point whose lowest eigenvector is left out everywhere, or take another noise."
+        f" along the hills of {landscape.expression} cannot turn with its river, which is not known in closed "
+        f"form; give `at`, a point whose lowest eigenvector is left out everywhere, or take another noise.",
+        "noise",
     )
 
 

@@ -86,8 +86,9 @@ def river(
     nodes = [*behind[::-1], first, *ahead]
     if len(nodes) < 3:
         raise InputError(
-            f"length = {length:g} leaves {len(nodes)} points of the river before its minimum; give a start further "
-            f"upstream, or more points."
+            f" = {length:g} leaves {len(nodes)} points of the river before its minimum; give a start further "
+            f"upstream, or more points.",
+            "length",
         )
     return _curve(landscape, nodes, len(behind), ended)
 
@@ -104,12 +105,13 @@ class _Tracer:
             raise _Lost(f"the loss is not finite near w = {_short(point)}")
         values, vectors = np.linalg.eigh(hessian)
         if values.size < 2:
-            raise InputError("landscape has a single coordinate; a river needs at least one hill.")
+            raise InputError(" has a single coordinate; a river needs at least one hill.", "landscape")
         gap, size = values[1] - values[0], max(abs(values[0]), abs(values[1]))
         if not gap > max(self.least_gap * size, ROUNDING * float(np.max(np.abs(values)))):
             raise InputError(
-                f"river ends at w = {_short(point)}: the eigengap closes there (lam_1 = {values[0]:.4g}, lam_2 = "
-                f"{values[1]:.4g}); shorten the length, or lower least_gap."
+                f" ends at w = {_short(point)}: the eigengap closes there (lam_1 = {values[0]:.4g}, lam_2 = "
+                f"{values[1]:.4g}); shorten the length, or lower least_gap.",
+                "river",
             )
         return _Node(point, slope, values, vectors)
 
@@ -127,7 +129,7 @@ class _Tracer:
             return self.corrected(node.point, node.lowest)
         except _Lost as lost:
             raise InputError(
-                f"river not found near start = {_short(point)} ({lost}); give a start nearer to the floor."
+                f" not found near start = {_short(point)} ({lost}); give a start nearer to the floor.", "river"
             ) from None
 
     def corrected(self, guess: FloatArray, tangent: FloatArray) -> _Node:
@@ -176,8 +178,9 @@ class _Tracer:
                 halvings += 1
                 if halvings > MOST_HALVINGS:
                     raise InputError(
-                        f"river is lost at w = {_short(here.point)}, where it turns or its eigenvector jumps; shorten "
-                        f"the length, or give more points."
+                        f" is lost at w = {_short(here.point)}, where it turns or its eigenvector jumps; shorten "
+                        f"the length, or give more points.",
+                        "river",
                     )
                 step *= 0.5
                 continue

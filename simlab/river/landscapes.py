@@ -156,9 +156,9 @@ class Landscape:
         """Refuse a point off the domain, or where the loss is not finite."""
         u = self.own_coordinates(point)[: self.inner_dim]
         if self.inside_of is not None and not np.all(self.inside_of(u[None])):
-            raise InputError(f"{name} = {short(point)} is off the domain of {self.expression}; give {self.domain}.")
+            raise InputError(f" = {short(point)} is off the domain of {self.expression}; give {self.domain}.", name)
         if not np.isfinite(self.value(point)):
-            raise InputError(f"{name} = {short(point)} has no finite loss; give a point where the loss is defined.")
+            raise InputError(f" = {short(point)} has no finite loss; give a point where the loss is defined.", name)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance (of the start the first 16 coordinates)."""
@@ -181,7 +181,7 @@ class Landscape:
         """Points as the kernels take them, (dim, n), and the shape they came in."""
         array = check_floats("points", points)
         if array.ndim == 0 or array.shape[-1] != self.dim:
-            raise InputError(f"points have shape {array.shape}; give (..., {self.dim}) for {self.expression}.")
+            raise InputError(f" have shape {array.shape}; give (..., {self.dim}) for {self.expression}.", "points")
         return np.ascontiguousarray(array.reshape(-1, self.dim).T), array.shape[:-1]
 
     def _differences(self, w: FloatArray) -> FloatArray:
@@ -232,10 +232,10 @@ def custom(
     numbers = check_floats("params", params).ravel()
     for field_, function in (("hessian", hessian), ("inside", inside), ("split", split)):
         if function is not None and not callable(function):
-            raise InputError(f"{field_} = {brief(function)} is not a function; give one of points, or leave it out.")
+            raise InputError(f" = {brief(function)} is not a function; give one of points, or leave it out.", field_)
     origin = np.zeros(dim) if start is None else check_array("start", start, length=dim)
     if cuda is not None and not (isinstance(cuda, str) and "loss" in cuda and "gradient" in cuda):
-        raise InputError(f"cuda = {brief(cuda)} is not CUDA C++ of loss and gradient; see simlab.river.custom.")
+        raise InputError(f" = {brief(cuda)} is not CUDA C++ of loss and gradient; see simlab.river.custom.", "cuda")
     compiled = [_compiled(name, f) for name, f in (("loss", loss), ("gradient", gradient))]
     _try(compiled, origin, numbers)
     landscape = Landscape(
@@ -254,7 +254,7 @@ def _compiled(name: str, function: Any) -> Any:
     if isinstance(function, CPUDispatcher):
         return function
     if not callable(function) or not hasattr(function, "__code__"):
-        raise InputError(f"{name} = {brief(function)} is not a function; give one that Numba can compile.")
+        raise InputError(f" = {brief(function)} is not a function; give one that Numba can compile.", name)
     return jitted(function)
 
 
@@ -270,7 +270,7 @@ def _try(compiled: list[Any], w: FloatArray, params: FloatArray) -> None:
     """Call both functions at a point, or say in a sentence which is at fault and why."""
     value = try_out("loss", compiled[0], (w, params), writes=False)
     if not isinstance(value, float):
-        raise InputError(f"loss returns {type(value).__name__}; let it return one float.")
+        raise InputError(f" returns {type(value).__name__}; let it return one float.", "loss")
     try_out("gradient", compiled[1], (w, params, np.zeros_like(w)), writes=True)
 
 
@@ -301,8 +301,9 @@ def _check_gradient(landscape: Landscape) -> None:
         if wrong.size:
             j = int(wrong[0])
             raise InputError(
-                f"gradient[{j}] = {said[j]:.6g} at w = {short(w)}, where differences of the loss give {found[j]:.6g}; "
-                f"correct the one or the other."
+                f" = {said[j]:.6g} at w = {short(w)}, where differences of the loss give {found[j]:.6g}; "
+                f"correct the one or the other.",
+                f"gradient[{j}]",
             )
 
 

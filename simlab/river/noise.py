@@ -47,7 +47,9 @@ class Noise:
         base = np.zeros((landscape.dim, landscape.dim))
         if noisy.kind == SHAPED:
             if self.known is None:
-                raise InputError(f"noise = {self.expression} is a function of its own, whose covariance is not known.")
+                raise InputError(
+                    f" = {self.expression} is a function of its own, whose covariance is not known.", "noise"
+                )
             base = self.known(landscape, at)
         elif noisy.kind != NO_NOISE:
             base = factor @ factor.T
@@ -79,7 +81,9 @@ def diagonal(sigma: npt.ArrayLike) -> Noise:
 
     def make(landscape: Landscape) -> Noisy:
         if sizes.size != landscape.dim:
-            raise InputError(f"sigma has {sizes.size} entries and {landscape.expression} {landscape.dim} coordinates.")
+            raise InputError(
+                f" has {sizes.size} entries and {landscape.expression} {landscape.dim} coordinates.", "sigma"
+            )
         return _noisy(DIAGONAL, sizes)
 
     return Noise(f"diagonal(sigma[{sizes.size}])", make)
@@ -131,7 +135,7 @@ def along_hills(sigma: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
             )
         lowest = landscape.lowest(at)
         if not lowest.gap > 0.0:
-            raise InputError("noise along the hills needs a lowest eigenvector; the eigengap is 0 at this point.")
+            raise InputError(" along the hills needs a lowest eigenvector; the eigengap is 0 at this point.", "noise")
         return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(lowest.vector, lowest.vector)))
 
     return Noise(f"along_hills({sigma:g}{'' if at is None else ', at'})", make, known)
@@ -161,7 +165,7 @@ def custom(shape: Callable[..., Any], params: npt.ArrayLike = (), name: str = "c
     """
     numbers = check_floats("params", params).ravel()
     if not callable(shape):
-        raise InputError(f"shape = {brief(shape)} is not a function; give one that Numba can compile.")
+        raise InputError(f" = {brief(shape)} is not a function; give one that Numba can compile.", "shape")
 
     def make(landscape: Landscape) -> Noisy:
         from numba.core.registry import CPUDispatcher
@@ -195,5 +199,5 @@ def amplified(noisy: Noisy, factor: float) -> Noisy:
         # sigma, of what is built in.
         return noisy._replace(params=np.append(noisy.params[0] * root, noisy.params[1:]))
     if noisy.kind == SHAPED:
-        raise InputError("noise of the user's own cannot be scaled; let its params hold the scale.")
+        raise InputError(" of the user's own cannot be scaled; let its params hold the scale.", "noise")
     return noisy._replace(diagonal=noisy.diagonal * root, factor=noisy.factor * root)

@@ -54,15 +54,17 @@ class StraightValley:
         hill_start: npt.ArrayLike = 0.0,
         river_start: float = 0.0,
     ) -> None:
-        lam = _hills(hills)
+        lam = positive_eigenvalues(hills, "hills")
         c = per_mode("noise", noise, lam.size, low=0.0)
         start = per_mode("hill_start", hill_start, lam.size)
         lam, c, start = sort_descending(lam, c, start)
         if (slope is None) == (curvature is None):
             given = "neither" if slope is None else "both"
-            raise InputError(f"slope and curvature: {given} given; give slope (linear river) or curvature (quadratic).")
+            raise InputError(
+                f" and curvature: {given} given; give slope (linear river) or curvature (quadratic).", "slope"
+            )
         if slope is not None and target is not None:
-            raise InputError(f"target = {brief(target)} belongs to a quadratic river; give curvature, not slope.")
+            raise InputError(f" = {brief(target)} belongs to a quadratic river; give curvature, not slope.", "target")
         self.hills: FloatArray = frozen(lam)
         self.noise: FloatArray = frozen(c)
         self.hill_start: FloatArray = frozen(start)
@@ -144,11 +146,3 @@ class StraightValley:
         river = f"slope {self.slope:g}" if self.linear else f"curvature {self.curvature:g} about {self.target:g}"
         sizes = f"{self.hills.size} hills, curvature {self.hills[-1]:.4g} to {self.hills[0]:.4g}"
         return f"StraightValley(river of {river}; {sizes}; stable below lr {self.critical_lr:.4g})"
-
-
-def _hills(value: npt.ArrayLike) -> FloatArray:
-    """Positive curvatures (d,), named as hills where they are refused."""
-    try:
-        return positive_eigenvalues(value)
-    except InputError as error:
-        raise InputError(str(error).replace("eigenvalues", "hills")) from None

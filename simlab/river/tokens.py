@@ -88,11 +88,11 @@ def bigram(
     """
     m = check_array("determinism", determinism, low=0.0)
     if np.any(m > 1.0):
-        raise InputError(f"determinism = {m.max():g} is above 1; give numbers between 0 (uniform) and 1 (certain).")
+        raise InputError(f" = {m.max():g} is above 1; give numbers between 0 (uniform) and 1 (certain).", "determinism")
     V = check_count("vocabulary", vocabulary, low=2, high=10**6)
     mass = np.ones(m.size) if weight is None else check_array("weight", weight, length=m.size, low=0.0)
     if not mass.sum() > 0.0:
-        raise InputError("weight is 0 for every prefix; give at least one that occurs.")
+        raise InputError(" is 0 for every prefix; give at least one that occurs.", "weight")
     mass = mass / mass.sum()
     q = np.repeat((1.0 - m)[:, None] / V, V, axis=1)
     own = np.arange(m.size) % V

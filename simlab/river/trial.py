@@ -46,7 +46,7 @@ def try_out(name: str, compiled: Any, arguments: Sequence[FloatArray], writes: b
         runs = [_guarded(name, compiled, arguments, writes, fill) for fill in FILLS]
     except (NumbaError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{name} cannot be compiled by Numba ({reason}); use plain loops and math.") from None
+        raise InputError(f" cannot be compiled by Numba ({reason}); use plain loops and math.", name) from None
     except IndexError:
         raise _beyond(name, arguments[0].size) from None
     except InputError:
@@ -57,7 +57,7 @@ def try_out(name: str, compiled: Any, arguments: Sequence[FloatArray], writes: b
     if writes:
         untouched = np.flatnonzero(np.isnan(out) & (again == FILLS[1]))
         if untouched.size:
-            raise InputError(f"{name} leaves out[{untouched[0]}] as it was; let it write all {out.size} entries.")
+            raise InputError(f" leaves out[{untouched[0]}] as it was; let it write all {out.size} entries.", name)
     same = np.array_equal(out, again, equal_nan=True) if writes else np.array_equal(value, other, equal_nan=True)
     if not same:
         raise _beyond(name, arguments[0].size)
@@ -82,7 +82,7 @@ def _guarded(
 
 def _beyond(name: str, dim: int) -> InputError:
     return InputError(
-        f"{name} reaches beyond the arrays that it is given; w and out have {dim} entries, from 0 to {dim - 1}."
+        f" reaches beyond the arrays that it is given; w and out have {dim} entries, from 0 to {dim - 1}.", name
     )
 
 
@@ -90,7 +90,7 @@ def failed(name: str, error: Exception, w: FloatArray | None = None) -> InputErr
     """The refusal of a function that raised, at w or at some point of a run."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(": ")
     where = "at a point that was reached" if w is None else f"at w = {short(w)}"
-    return InputError(f"{name} raised {reason} {where}; let it give inf or nan where it is not defined.")
+    return InputError(f" raised {reason} {where}; let it give inf or nan where it is not defined.", name)
 
 
 def short(point: FloatArray) -> str:

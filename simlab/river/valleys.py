@@ -99,7 +99,7 @@ def narrowing(
     """
     before, after = _curvatures("first", first), _curvatures("last", last)
     if before.size != after.size:
-        raise InputError(f"first has {before.size} hills and last has {after.size}; give as many of each.")
+        raise InputError(f" has {before.size} hills and last has {after.size}; give as many of each.", "first")
     river = _river_numbers(slope, mu, target)
     centre, width = check_number("centre", centre), check_number("width", width, low=0.0, open_low=True)
     params = np.concatenate([river, [centre, width], before, after])
@@ -170,7 +170,7 @@ def embedded(landscape: Landscape, hills: npt.ArrayLike, seed: int = 0, rotate: 
     """
     check_kind("landscape", landscape, Landscape, "a landscape", "make one with simlab.river.curved(), say")
     if landscape.turned:
-        raise InputError(f"landscape = {landscape.expression} is embedded already; give all hills at once.")
+        raise InputError(f" = {landscape.expression} is embedded already; give all hills at once.", "landscape")
     lam = _curvatures("hills", hills)
     dim = landscape.dim + lam.size
     generator = np.random.default_rng(check_count("seed", seed, low=0))
@@ -199,7 +199,7 @@ def _right_half(w: FloatArray) -> npt.NDArray[np.bool_]:
 def _curvatures(name: str, values: npt.ArrayLike) -> FloatArray:
     lam = check_array(name, np.atleast_1d(check_floats(name, values)), low=0.0)
     if not np.all(lam > 0.0):
-        raise InputError(f"{name} = 0 at {int(np.argmin(lam))}; give curvatures above 0: the river is the flat one.")
+        raise InputError(f" = 0 at {int(np.argmin(lam))}; give curvatures above 0: the river is the flat one.", name)
     return lam
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from simlab.errors import MOST, InputError, brief, check_count, check_number
 
-__all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps"]
+__all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps", "spelling"]
 
 SMALLEST_FLOOR = 1e-30
 """Least floor of a profile that tends to 0 only in the limit: below it float32 has no learning rate left."""
@@ -36,7 +36,7 @@ def check_phase(field: str, value: Any) -> int | float:
     int.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{field} = {brief(value)} is not a number; give a number of steps or a fraction of the run.")
+        raise InputError(f" = {brief(value)} is not a number; give a number of steps or a fraction of the run.", field)
     if isinstance(value, Integral):
         return check_count(field, value, low=0, high=LONGEST)
     real: Any = value
@@ -45,7 +45,7 @@ def check_phase(field: str, value: Any) -> int | float:
         return check_count(field, number, low=0, high=LONGEST)
     if 0.0 <= number <= 1.0:
         return number or 0
-    raise InputError(f"{field} = {brief(value)} is neither; give a whole number of steps or a fraction in [0, 1].")
+    raise InputError(f" = {brief(value)} is neither; give a whole number of steps or a fraction in [0, 1].", field)
 
 
 def in_steps(phase: int | float, steps: int) -> int:
@@ -76,7 +76,7 @@ class Phases:
         if sum(lengths) > steps:
             what, sizes = " + ".join(given), " + ".join(map(str, lengths))
             total = f"{sizes} = {sum(lengths)}" if len(lengths) > 1 else sizes
-            raise InputError(f"{what} = {total} steps do not fit into a run of {steps}; make them shorter.")
+            raise InputError(f" = {total} steps do not fit into a run of {steps}; make them shorter.", what)
         return cls(given, tuple(lengths))
 
 
@@ -87,14 +87,23 @@ def check_positions(field: str, values: Any, steps: int) -> tuple[tuple[int | fl
     except TypeError:
         entries = None
     if entries is None:
-        raise InputError(f"{field} = {brief(values)} is not a sequence; give positions such as (0.3, 0.6, 0.9).")
+        raise InputError(f" = {brief(values)} is not a sequence; give positions such as (0.3, 0.6, 0.9).", field)
     if len(entries) > MOST_PLACES:
-        raise InputError(f"{field} holds more than {MOST_PLACES} positions; give fewer, or the values by from_array.")
+        raise InputError(f" holds more than {MOST_PLACES} positions; give fewer, or the values by from_array.", field)
     given = tuple(check_phase(f"{field}[{i}]", value) for i, value in enumerate(entries))
     places = tuple(in_steps(phase, steps) for phase in given)
     for i, place in enumerate(places):
         if place > steps:
-            raise InputError(f"{field}[{i}] = {brief(given[i])} is beyond the run of {steps} steps; move it inside.")
+            raise InputError(
+                f" = {brief(given[i])} is beyond the run of {steps} steps; move it inside.", f"{field}[{i}]"
+            )
         if i and place < places[i - 1]:
-            raise InputError(f"{field}[{i}] = {brief(given[i])} comes before the one ahead of it; give them in order.")
+            raise InputError(
+                f" = {brief(given[i])} comes before the one ahead of it; give them in order.", f"{field}[{i}]"
+            )
     return given, places
+
+
+def spelling(name: object) -> str:
+    """`name` as comparisons use it: lower case, one separator; "WSD-S", "wsd_s" and "wsd s" are the same."""
+    return str(name).strip().lower().replace("_", "-").replace(" ", "-")

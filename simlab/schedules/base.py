@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from numbers import Real
 from typing import Any, overload
 
@@ -15,16 +16,18 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import LONGEST, Phases
 from simlab.schedules.extremes import Extremes, extremes
-from simlab.schedules.registry import FAMILIES, defaults
 from simlab.schedules.sums import total
 
-__all__ = ["Schedule"]
+__all__ = ["FAMILIES", "Schedule"]
 
 Floats = npt.NDArray[np.float64]
 Range = slice  # the builtin, by another name: the class has a method `slice`
+
+FAMILIES: dict[str, Callable[..., Schedule]] = {}
+"""The named families, filled by the decorator `family` of `simlab.schedules.registry`."""
 
 CHUNK = 1 << 16
 """Steps computed at a time where a whole schedule is walked: memory stays bounded for any length."""
@@ -276,13 +279,20 @@ class Schedule:
 
     def _call(self) -> str:
         """The call of a named family, without the parameters that it would choose by itself."""
-        default = defaults(self.kind) if self.kind in FAMILIES else {}
+        default = _defaults(self.kind) if self.kind in FAMILIES else {}
         given = [_text(self._arguments["steps"])]
         for name, value in self._arguments.items():
             omitted = name in self.implied or (name in default and _text(default[name]) == _text(value))
             if name != "steps" and not omitted:
                 given.append(f"{name}={_text(value)}")
         return f"{self.kind}({', '.join(given)})"
+
+
+@cache
+def _defaults(name: str) -> Mapping[str, Any]:
+    """The default of every parameter of family `name` that has one."""
+    signature = inspect.signature(FAMILIES[name]).parameters
+    return {p.name: p.default for p in signature.values() if p.default is not inspect.Parameter.empty}
 
 
 def _operand(schedule: Schedule) -> str:

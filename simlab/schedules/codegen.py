@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.shapes import SHAPES
 
 __all__ = ["JaxSource", "MathSource", "Source"]

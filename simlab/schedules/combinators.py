@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_kind, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.base import Schedule
 from simlab.schedules.decays import constant
 
@@ -74,7 +74,7 @@ def from_function(function: Callable[[int], Any], steps: int) -> Schedule:
     """
     if not callable(function):
         raise InputError(
-            f"function = {brief(function)} cannot be called; give a function of the step, or use from_array."
+            f" = {brief(function)} cannot be called; give a function of the step, or use from_array.", "function"
         )
     values = np.empty(check_count("steps", steps, high=MOST_CALLS))
     for t in range(values.size):
@@ -95,9 +95,9 @@ def as_schedule(value: Any, length: int, field: str) -> Schedule:
     """
     if isinstance(value, Schedule):
         if value.length != length:
-            raise InputError(f"{field} has {value.length} steps where the run has {length}; make the lengths equal.")
+            raise InputError(f" has {value.length} steps where the run has {length}; make the lengths equal.", field)
         return value
     if isinstance(value, bool) or not isinstance(value, Real):
         remedy = "wrap values in from_array, a function in from_function"
-        raise InputError(f"{field} = {brief(value)} is neither a number nor a schedule; {remedy}.")
+        raise InputError(f" = {brief(value)} is neither a number nor a schedule; {remedy}.", field)
     return constant(length, check_number(field, value, low=0.0))

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from simlab.errors import InputError, brief, check_number, unknown_name
-from simlab.schedules import plan as nodes
-from simlab.schedules.arguments import SMALLEST_FLOOR, check_phase, in_steps
-from simlab.schedules.registry import spelling
+from simlab.schedules import nodes
+from simlab.schedules.arguments import SMALLEST_FLOOR, check_phase, in_steps, spelling
 
 __all__ = ["COOLDOWNS", "Decline", "Knots", "check_knots", "cooldown_shapes", "interpolate"]
 
@@ -73,7 +72,7 @@ class Decline:
         for parameter in given:
             if not known:
                 raise InputError(
-                    f"{parameter} = {brief(given[parameter])} is not a parameter of {field} {brief(name)}; omit it."
+                    f" = {brief(given[parameter])} is not a parameter of {field} {brief(name)}; omit it.", parameter
                 )
             if parameter not in known:
                 raise unknown_name(f"parameter of {field} {name!r}", parameter, known)
@@ -107,14 +106,14 @@ def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, An
     """The shape's parameters in canonical form."""
     if shape in NEVER_ZERO and floor < SMALLEST_FLOOR:
         raise InputError(
-            f"floor = {brief(floor)} cannot end the shape {brief(shape)}, which never reaches 0; give e.g. 0.1."
+            f" = {brief(floor)} cannot end the shape {brief(shape)}, which never reaches 0; give e.g. 0.1.", "floor"
         )
     if shape == "power":
         return {"power": check_number("power", parameters["power"], low=0.0, open_low=True)}
     if shape == "rex":
         alpha = check_number("alpha", parameters["alpha"], low=0.0, high=1.0)
         if alpha == 1.0:
-            raise InputError("alpha = 1.0 makes the rex profile constant until a jump to 0; give a number below 1.")
+            raise InputError(" = 1.0 makes the rex profile constant until a jump to 0; give a number below 1.", "alpha")
         return {"alpha": alpha}
     if shape == "lowered-linear":
         low = max(floor, SMALLEST_FLOOR)
@@ -125,7 +124,9 @@ def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, An
         pairs = check_knots(parameters["knots"])
         knots = tuple((check_number(f"knots[{i}][0]", u, low=0.0, high=1.0), v) for i, (u, v) in enumerate(pairs))
         if any(value > 1.0 for _, value in knots):
-            raise InputError("knots: a cooldown cannot exceed the peak; give values in [0, 1] (multiples of the peak).")
+            raise InputError(
+                ": a cooldown cannot exceed the peak; give values in [0, 1] (multiples of the peak).", "knots"
+            )
         return {"knots": knots}
     return {}
 
@@ -133,16 +134,18 @@ def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, An
 def check_knots(knots: Any) -> Knots:
     """Knots (position, value) in canonical form, values finite and >= 0; `interpolate` checks their order."""
     if isinstance(knots, str | bytes) or not isinstance(knots, Iterable):
-        raise InputError(f"knots = {brief(knots)} is not a sequence; give pairs such as ((0.0, 1.0), (1.0, 0.1)).")
+        raise InputError(f" = {brief(knots)} is not a sequence; give pairs such as ((0.0, 1.0), (1.0, 0.1)).", "knots")
     checked = []
     for i, knot in enumerate(knots):
         try:
             position, value = knot
         except (TypeError, ValueError):
-            raise InputError(f"knots[{i}] = {brief(knot)} is not a pair; give (step or fraction, value).") from None
+            raise InputError(
+                f" = {brief(knot)} is not a pair; give (step or fraction, value).", f"knots[{i}]"
+            ) from None
         checked.append((check_phase(f"knots[{i}][0]", position), check_number(f"knots[{i}][1]", value, low=0.0)))
     if not checked:
-        raise InputError("knots is empty; give at least one pair (step or fraction, value).")
+        raise InputError(" is empty; give at least one pair (step or fraction, value).", "knots")
     return tuple(checked)
 
 
@@ -155,7 +158,7 @@ def interpolate(knots: Knots, n: int, between: str = "linear") -> nodes.Plan:
     for i in range(1, len(knots)):
         if places[i] <= places[i - 1]:
             where = f"knots[{i}][0] = {brief(knots[i][0])} falls on step {places[i]}, not after step {places[i - 1]}"
-            raise InputError(f"{where} of the knot before; increase them by at least one step.")
+            raise InputError(" of the knot before; increase them by at least one step.", where)
     if between == "hold":
         return nodes.Table(n, np.append(0, places[1:]), values)
     if places[0] > 0:

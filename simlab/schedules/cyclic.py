@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from simlab.errors import check_count, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import Phases, check_phase, check_run, in_steps
 from simlab.schedules.base import Schedule
 from simlab.schedules.cooldowns import Decline

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from simlab.errors import check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import Phases, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.cooldowns import Decline, Knots, check_knots, interpolate

@@ -179,14 +179,14 @@ def _created(path: str | PathLike[str], overwrite: bool) -> Iterator[Path]:
     """Where to write what is to stand at `path`, if that may be written; it appears there whole or not at all."""
     target = Path(path)
     if target.exists() and not overwrite:
-        raise InputError(f"{target} exists; choose another name or pass overwrite=True.")
+        raise InputError(" exists; choose another name or pass overwrite=True.", target)
     if not target.parent.is_dir():
-        raise InputError(f"{target.parent} is not a folder; create it first.")
+        raise InputError(" is not a folder; create it first.", target.parent)
     settle(target)
     try:
         with replacing(target) as new:
             yield new
     except OSError as error:
         raise InputError(
-            f"{target} cannot be written ({error.strerror or error}); choose a folder you may write to."
+            f" cannot be written ({error.strerror or error}); choose a folder you may write to.", target
         ) from None

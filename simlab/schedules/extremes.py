@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 
 __all__ = ["Extremes", "extremes", "shortened"]
 

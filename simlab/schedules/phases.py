@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simlab.errors import InputError, brief, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import (
     SMALLEST_FLOOR,
     Phases,
@@ -122,7 +122,9 @@ def wsd_s(
         c = in_steps(decay, length)
         if length < 1 or rise + c > length:
             sizes = f"warmup + cooldown = {rise} + {c} steps"
-            raise InputError(f"budgets: {sizes} do not fit into the period from step {begin} to {end}; shorten them.")
+            raise InputError(
+                f": {sizes} do not fit into the period from step {begin} to {end}; shorten them.", "budgets"
+            )
         parts += [nodes.ramp(rise), nodes.Constant(length - rise - c), decline.plan(c)]
         begin = end
     arguments: dict[str, Any] = {"steps": steps, "peak": peak, "budgets": given, **phases.given}
@@ -222,7 +224,7 @@ def power_scheduler(
     w, c = phases.lengths
     height = math.log(scale) - math.log(peak) + exponent * math.log(tokens)
     if height > HIGHEST:
-        raise InputError(f"scale = {brief(scale)} lifts the first value to e^{height:.4g} peaks; make it smaller.")
+        raise InputError(f" = {brief(scale)} lifts the first value to e^{height:.4g} peaks; make it smaller.", "scale")
     factor = math.exp(height)
     law = nodes.Piece(steps, "power-law", n=1, offset=1, parameters=(exponent,))
     whole = nodes.Clip(nodes.Scale(law, factor), 0.0, 1.0)

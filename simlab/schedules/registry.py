@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from functools import cache, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
 
 from simlab.doors import door, notice
 from simlab.errors import unknown_name
+from simlab.schedules.arguments import spelling
+from simlab.schedules.base import FAMILIES, Schedule
+from simlab.schedules.cooldowns import SHAPE_PARAMETERS
 
-if TYPE_CHECKING:
-    from simlab.schedules.base import Schedule
-
-__all__ = ["FAMILIES", "defaults", "family", "make", "named", "spelling"]
+__all__ = ["FAMILIES", "family", "make", "named"]
 
 P = ParamSpec("P")
-
-FAMILIES: dict[str, Callable[..., Schedule]] = {}
 
 ABSOLUTE = 1e-4
 """A floor up to this, next to a peak up to `SMALL`, could be a learning rate and gets a notice."""
@@ -39,8 +37,6 @@ def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
     @wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> Schedule:
         if shaped and not named.keys() >= kwargs.keys():
-            from simlab.schedules.cooldowns import SHAPE_PARAMETERS
-
             known = [
                 *(name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD),
                 *SHAPE_PARAMETERS,
@@ -64,11 +60,6 @@ def _notice_floor(floor: float, peak: float) -> None:
             f"floor = {floor!r} is a fraction of the peak, so the schedule ends near {floor * peak:.3g}; give "
             f"floor = {floor / peak:.6g} if it shall end near {floor:g}."
         )
-
-
-def spelling(name: object) -> str:
-    """`name` as comparisons use it: lower case, one separator; "WSD-S", "wsd_s" and "wsd s" are the same."""
-    return str(name).strip().lower().replace("_", "-").replace(" ", "-")
 
 
 def named() -> dict[str, str]:
@@ -95,10 +86,3 @@ def make(kind: str, steps: int, **parameters: Any) -> Schedule:
         raise unknown_name("schedule kind", kind, FAMILIES)
     name = known[spelling(kind)]
     return FAMILIES[name](steps, **parameters)
-
-
-@cache
-def defaults(name: str) -> Mapping[str, Any]:
-    """The default of every parameter of family `name` that has one."""
-    signature = inspect.signature(FAMILIES[name]).parameters
-    return {p.name: p.default for p in signature.values() if p.default is not inspect.Parameter.empty}

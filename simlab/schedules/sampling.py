@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simlab.errors import InputError, brief, check_count
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import LONGEST, Phases, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.cooldowns import Decline

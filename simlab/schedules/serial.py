@@ -10,9 +10,10 @@ from typing import Any
 from simlab.delimited import text_of
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_number, unknown_name
+from simlab.schedules.arguments import spelling
 from simlab.schedules.base import DEEPEST, Schedule
 from simlab.schedules.combinators import from_array, join
-from simlab.schedules.registry import FAMILIES, make, spelling
+from simlab.schedules.registry import FAMILIES, make
 
 __all__ = ["from_dict", "from_json"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_array, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import Phases, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.registry import family
@@ -44,10 +44,10 @@ def eigencurve(
     spectrum = check_array("eigenvalues", eigenvalues).copy()
     if spectrum.min() <= 0.0:
         raise InputError(
-            f"eigenvalues: the least is {brief(spectrum.min())}; give positive numbers (cut the null space)."
+            f": the least is {brief(spectrum.min())}; give positive numbers (cut the null space).", "eigenvalues"
         )
     if math.log(spectrum.max()) - math.log(spectrum.min()) > 690.0:
-        raise InputError("eigenvalues: the largest is over 1e300 times the least; leave out the least ones.")
+        raise InputError(": the largest is over 1e300 times the least; leave out the least ones.", "eigenvalues")
     spectrum.flags.writeable = False
     base = check_number("base", base, low=1.0, open_low=True)
     phases = Phases.of(steps, warmup=warmup)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simlab.errors import InputError, brief, check_count, check_number
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 from simlab.schedules.arguments import MOST_PLACES, Phases, check_positions, check_run
 from simlab.schedules.base import Schedule
 from simlab.schedules.registry import family
@@ -66,7 +66,7 @@ def _drops(
     (w,) = phases.lengths
     given, places = check_positions("drops", drops, steps)
     if places and places[0] < w:
-        raise InputError(f"drops[0] = {brief(given[0])} lies inside the warmup of {w} steps; let it come later.")
+        raise InputError(f" = {brief(given[0])} lies inside the warmup of {w} steps; let it come later.", "drops[0]")
     plan = nodes.chain(nodes.ramp(w), _stairs(steps - w, [place - w for place in places], factor))
     arguments = {"steps": steps, "peak": peak, "drops": given, "factor": factor, **phases.given}
     return Schedule(kind, arguments, nodes.Scale(plan, peak))

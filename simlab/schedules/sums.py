@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from simlab.errors import InputError
-from simlab.schedules import plan as nodes
+from simlab.schedules import nodes
 
 __all__ = ["smooth_rule", "smooth_total", "total"]
 

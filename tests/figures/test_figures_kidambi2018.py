@@ -9,7 +9,7 @@ from simlab.figures.reproduction import column
 from simlab.theory.kidambi import one_hot_sgd
 
 import simlab as sl
-from simlab.methods.stability import second_moment_radius
+from simlab.engines.stability import second_moment_radius
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ def trajectories(gradient, start, method, replicas, seed, noise=None):
     `gradient` maps (R, d) to (R, d); `noise` (w, xi) -> (R, d) the noise of one sample from normals xi (R, d).
     """
     source, d = Draws(seed, np.arange(replicas)), start.size
-    z = np.tile(np.outer(method.start, start), (replicas, 1, 1))
+    z = np.tile(np.outer(method.z0, start), (replicas, 1, 1))
     M, b, c = method.coefficients()
     o, batch = method.readout(), method.batches()
     path = []

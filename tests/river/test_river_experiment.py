@@ -15,7 +15,7 @@ from simlab.engines.descent import descend
 from simlab.engines.valley import exact_valley
 from simlab.errors import InputError
 from simlab.experiment import Experiment
-from simlab.experiment.valley import RiverExperiment, is_river, z_table
+from simlab.experiment.families import FAMILIES
 from simlab.river.straight import StraightValley
 
 STRAIGHT = """
@@ -115,7 +115,7 @@ def test_straight_by_both_engines(tmp_path):
     assert list(sampled["run"].values) == ["cosine", "wsd"]
     z = abs((sampled["total"] - trace["total"]) / sampled["total_error"].where(sampled["total_error"] > 1e-9))
     assert 0.5 < float(z.max()) < 6.5
-    assert f"total {float(z.max()):.2f}" in z_table(sampled, trace)
+    assert f"total {float(z.max()):.2f}" in FAMILIES["river-straight"].z_table(sampled, trace)
 
 
 def test_a_curved_valley_is_sampled(tmp_path):
@@ -166,7 +166,7 @@ def test_every_kind_of_river_with_every_noise(kind, law):
     }
     if kind == "bigram" and law == "hills":
         with pytest.raises(InputError, match=r"'hills' needs the course of the river, .* not known of river-bigram"):
-            RiverExperiment.from_dict(tree)
+            Experiment.from_dict(tree)
         return
     optimum = river.bigram(np.linspace(0.0, 1.0, 4), 3).optimum if kind == "bigram" else None
     noise = {
@@ -176,7 +176,7 @@ def test_every_kind_of_river_with_every_noise(kind, law):
         "loss": river.noise.with_loss(0.4, floor=-1.0),
         "none": river.noise.none(),
     }[law]
-    got = RiverExperiment.from_dict(tree).split(threads=2)
+    got = Experiment.from_dict(tree).run(False, threads=2)
     run = {"run": methods.sgd(schedules.wsd(30, 0.02))}
     known = descend(landscape, run, noise=noise, replicas=70, seed=3, quantiles=[0.5], device="cpu")
     for name, quantity in {"total": "loss", "river_loss": "river", "hill_loss": "hill", "river": "coordinate"}.items():
@@ -191,9 +191,9 @@ def test_a_checkpoint_of_a_river_goes_on(tmp_path):
         "schedule": {"kind": "constant", "steps": 40, "peak": 0.02},
         "engine": {"kind": "sample", "replicas": 64, "checkpoint": "state", "every": 10, "device": "cpu"},
     }
-    first = RiverExperiment.from_dict(tree, tmp_path).split(threads=1)
+    first = Experiment.from_dict(tree, tmp_path).run(False, threads=1)
     assert any((tmp_path / "state").rglob("*"))
-    again = RiverExperiment.from_dict(tree, tmp_path).split(threads=1)
+    again = Experiment.from_dict(tree, tmp_path).run(False, threads=1)
     np.testing.assert_array_equal(first["total"].values, again["total"].values)
 
 
@@ -221,7 +221,7 @@ def test_a_diverging_run_is_a_result_and_warned_of(tmp_path):
         (CURVED.replace("replicas = 64", "replicas = 0"), "engine.replicas = 0"),
         (CURVED.replace("replicas = 64", "quantiles = [1.5]"), "engine.quantiles = 1.5"),
         (CURVED.replace("noise = 2.0", "noise = 2.0\nnoise_floor = 1.0"), 'belongs to noise_kind = "loss"'),
-        (STRAIGHT.replace('steps = "linear"', "steps = [5, 301]"), "record.steps: record goes from 5 to 301"),
+        (STRAIGHT.replace('steps = "linear"', "steps = [5, 301]"), "record.steps goes from 5 to 301"),
         (STRAIGHT.replace('steps = "linear"', 'subspaces = "modes(31)"'), "record.subspaces"),
         (EMBEDDED.replace('kind = "river-curved"', 'kind = "river-straight"'), "problem.valley.kind: 'river-straight'"),
         (EMBEDDED.replace("[problem.valley]", "[problem.valleys]"), "problem.valley is missing"),
@@ -249,24 +249,24 @@ def test_a_bigram_and_an_embedded_valley_from_a_file(tmp_path):
     assert "hills[4], seed=2)" in text
 
 
-def test_other_doors_say_where_a_river_is_run():
-    tree = {"problem": {"kind": "river-straight", "hills": [1.0], "slope": 1.0}, "schedule": {"kind": "constant"}}
-    assert is_river(tree)
-    assert not is_river({"problem": {"kind": "power_law"}})
-    with pytest.raises(InputError, match="is a river valley; give the file to simlab run"):
-        Experiment.from_dict(tree)
-    tree["schedule"] = {"kind": "constant", "steps": 5, "peak": 0.1}
-    assert "StraightValley" in repr(RiverExperiment.from_dict(tree))
+def test_one_door_opens_every_kind_of_file(tmp_path):
+    """`Experiment.from_file`, and what it gives runs and samples, whatever [engine] says."""
+    (tmp_path / "r.toml").write_text(STRAIGHT.replace('engine = { kind = "both", replicas = 128, seed = 5 }', ""))
+    experiment = Experiment.from_file(tmp_path / "r.toml")
+    assert "StraightValley" in repr(experiment)
+    assert experiment.engine == "exact"
+    exact = experiment.run(progress=False, threads=1)
+    valley = StraightValley(np.geomspace(20.0, 1.0, 30), slope=0.25, noise=0.5)
+    known = exact_valley(valley, experiment.runs, record="linear", progress=False)
+    np.testing.assert_array_equal(exact["total"].values, known["total"].values)
+    sampled = experiment.sample(progress=False)
+    assert sampled["total_error"].dims == exact["total"].dims
+    assert json.loads(sampled.attrs["experiment"]) == experiment.to_dict()
 
 
-def test_run_and_sample_refuse_in_favour_of_the_split():
-    """They are those of regressions, whose trace a valley does not have."""
-    tree = {
-        "problem": {"kind": "river-straight", "hills": [2.0, 1.0], "slope": 0.1},
-        "schedule": {"kind": "constant", "steps": 5, "peak": 0.1},
-    }
-    experiment = RiverExperiment.from_dict(tree)
-    with pytest.raises(InputError, match=r"call split\(\)"):
-        experiment.run()
-    with pytest.raises(InputError, match=r"call sampled_split\(\)"):
-        experiment.sample()
+def test_a_schedule_of_eigenvalues_needs_a_straight_valley():
+    schedule = {"kind": "eigencurve", "steps": 9, "eigenvalues": "problem"}
+    straight = {"kind": "river-straight", "hills": [2.0, 1.0], "slope": 0.1}
+    assert Experiment.from_dict({"problem": straight, "schedule": schedule}).runs["sgd"].length == 9
+    with pytest.raises(InputError, match="eigenvalues, which differ along a curved river"):
+        Experiment.from_dict({"problem": {"kind": "river-curved"}, "schedule": schedule})

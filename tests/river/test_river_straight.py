@@ -41,7 +41,7 @@ def dense(valley, method):
     slope = np.zeros(d)
     slope[0] = valley.slope
     eye = np.eye(d)
-    mean, cov = np.kron(method.start, start), np.zeros((k * d, k * d))
+    mean, cov = np.kron(method.z0, start), np.zeros((k * d, k * d))
     rows = []
     for t in range(method.length + 1):
         read = np.kron(method.readout(t, t + 1)[0][None], eye)

@@ -91,7 +91,7 @@ def _tamed(method: Method, problem: Any, share: float) -> Method:
         kurtosis = np.maximum(np.mean(problem.rows**4, axis=0) / lam**2, 1.0)
         problem = sl.LinearRegression(lam, problem.initial_error, problem.noise_variance, kurtosis)
     at = {int(step) for step in np.linspace(0, method.length - 1, 5)}
-    states = [method.stability(problem, step) for step in at]
+    states = [sl.stability(problem, method, step) for step in at]
     factors = [share * state.critical_lr / state.learning_rate for state in states if state.learning_rate > 0.0]
     factor = min(factors, default=np.inf)
     return method.rescale(factor) if np.isfinite(factor) and factor > 0.0 else method

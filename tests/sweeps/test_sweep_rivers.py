@@ -15,12 +15,13 @@ import simlab as sl
 from simlab import plot
 from simlab.cli import app
 from simlab.engines.recording import record_steps
-from simlab.experiment.valley import RiverExperiment
-from simlab.sweeps import Store, draw, run_sweep, sweep_of
-from simlab.sweeps.answer import Answer
-from simlab.sweeps.export import frame
-from simlab.sweeps.table import table_of
-from simlab.sweeps.valleys import PARTS
+from simlab.experiment import Experiment
+from simlab.experiment.families.valleys import PARTS
+from simlab.sweeps import Store, run_sweep, sweep_of
+from simlab.sweeps.answer import draw
+from simlab.sweeps.answer.best import Answer
+from simlab.sweeps.answer.export import frame
+from simlab.sweeps.answer.table import table_of
 from tests.sweeps.store_bytes import assert_same_store, refusal, swept
 
 STRAIGHT = {"kind": "river-straight", "hills": [1, 20], "count": 12, "slope": 0.2, "noise": 0.5}
@@ -85,14 +86,14 @@ def taken(what, axes, folder):
 
 def cells_of(plan, data):
     """(what is kept of a cell, the split of the same experiment by itself, its records) for all cells."""
-    flat = data.stack(cell=list(plan.dims), create_index=False)
-    for number in range(plan.size):
-        combination, run = divmod(number, max(len(plan.runs), 1))
+    flat = data.stack(cell=list(plan.grid.dims), create_index=False)
+    for number in range(plan.grid.size):
+        combination, run = plan.grid.split(number)
         # What is beyond the valley is warned of when it runs alone.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("simlab.engines.valley._warn_if_unstable", lambda *a: None)
             patch.setattr("simlab.engines.descent._warn_of_large_steps", lambda *a: None)
-            alone = RiverExperiment.from_dict(plan.tree(combination), plan.folder).split(threads=1)
+            alone = Experiment.from_dict(plan.tree(combination), plan.folder).run(False, threads=1)
         (cell,) = plan.cells([number])
         yield flat.isel(cell=number), alone.isel(run=run), record_steps(plan.record, cell.method.length)
 
@@ -310,10 +311,11 @@ def test_the_best_is_the_lowest_loss_and_its_parts_add_up(tmp_path):
             assert each.at["schedule.peak"] == mine["schedule.peak"][mine["loss"].idxmin()]
             assert each.ratio == each.risk - rows[kept]["loss"].min()
             assert each.leads == (each.ratio == 0.0)
-            parts = answer.split(each)
-            assert parts["total"][0] == each.risk
-            assert sum(parts[name][0] for name in ("river_loss", "hill_loss")) == pytest.approx(each.risk, rel=1e-12)
-            assert parts["total"][1] == 0.0
+            cell = answer.cell(each)
+            assert cell["final_total"] == each.risk
+            whole = float(cell["final_river_loss"] + cell["final_hill_loss"].sum())
+            assert whole == pytest.approx(each.risk, rel=1e-12)
+            assert "final_total_error" not in cell
         hills = [name for name in rows.columns if str(name).startswith("hill_loss ")]
         assert len(hills) == len(store.dataset()["subspace"])
         text = table_of(answer)

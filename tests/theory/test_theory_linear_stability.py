@@ -56,5 +56,5 @@ def test_one_hot_data_as_a_finite_sum(batch):
     hessians = np.array([s**2 * np.outer(e, e) for s, e in zip(scale, np.eye(3), strict=True)])
     problem = sl.LinearRegression.one_hot(np.full(3, 1.0 / 3.0), scale=scale)
     method = sl.methods.sgd(sl.schedules.constant(1, 0.1), batch)
-    theirs = method.stability(problem).critical_lr
+    theirs = sl.stability(problem, method).critical_lr
     assert t.finite_sum_critical_lr(hessians, batch, "with") == pytest.approx(theirs, rel=1e-9)

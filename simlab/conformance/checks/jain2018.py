@@ -10,6 +10,7 @@ import numpy as np
 from simlab import methods, schedules
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_problem, mode_risk, sgd, split, totals
+from simlab.engines.stability import stability
 from simlab.methods import Method
 from simlab.problems import LinearRegression
 from simlab.theory.jain2018 import jain_batch_threshold, jain_lr_max
@@ -89,7 +90,7 @@ def _draw_lr(rng: np.random.Generator) -> Arguments:
 
 def _critical(given: Arguments) -> float:
     method = sgd(jain_lr_max(**given), 1, given["batch"])
-    return method.stability(LinearRegression(given["eigenvalues"], 1.0, 1.0)).critical_lr
+    return stability(LinearRegression(given["eigenvalues"], 1.0, 1.0), method).critical_lr
 
 
 def _threshold(given: Arguments) -> float:

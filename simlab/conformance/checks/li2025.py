@@ -18,6 +18,7 @@ from simlab.conformance.draws.regression import (
     split,
     unstable,
 )
+from simlab.engines.stability import stability
 from simlab.methods import Method
 from simlab.problems import LinearRegression
 from simlab.theory import Risk
@@ -87,7 +88,7 @@ def _draw_scaling(rng: np.random.Generator) -> Arguments:
 
 def _critical(given: Arguments) -> float:
     method = methods.ema(sgd(critical_lr_scaling(**given), 1, given["batch"]), decay=0.9, form="old")
-    return method.stability(LinearRegression(given["eigenvalues"], 1.0, 1.0, given["kurtosis"])).critical_lr
+    return stability(LinearRegression(given["eigenvalues"], 1.0, 1.0, given["kurtosis"]), method).critical_lr
 
 
 def _outside(given: Arguments, largest: float = 2.0) -> list[Arguments]:

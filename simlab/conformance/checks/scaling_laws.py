@@ -129,7 +129,7 @@ def _dana(given: Arguments) -> Any:
     flat = sl.schedules.constant(steps[-1], 0.25)
     delta = 4.0 + (alpha + beta) / alpha
     if given["method"] == "sgd":
-        method = sl.methods.sgd(flat, float("inf"))
+        method: sl.methods.Method = sl.methods.sgd(flat, float("inf"))
     elif given["method"] == "dana_constant":
         method = sl.methods.dana(flat, 0.02, 0.0, delta, batch=float("inf"))
     else:

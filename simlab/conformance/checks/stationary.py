@@ -8,7 +8,7 @@ import numpy as np
 
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_spectrum, mode_risk, sgd
-from simlab.methods.stability import Stability
+from simlab.engines.stability import Stability, stability
 from simlab.problems import LinearRegression
 from simlab.theory.stationary import critical_lr, stationary_risk
 
@@ -32,7 +32,8 @@ def _draw_risk(rng: np.random.Generator) -> Arguments:
 
 
 def _stability(given: Arguments, lr: float) -> Stability:
-    return sgd(lr, 1, given["batch"]).stability(LinearRegression(given["eigenvalues"], 1.0, 1.0, given["kurtosis"]))
+    problem = LinearRegression(given["eigenvalues"], 1.0, 1.0, given["kurtosis"])
+    return stability(problem, sgd(lr, 1, given["batch"]))
 
 
 def _unstable_or(mass: Any, given: Arguments, true: Any) -> Any:

@@ -40,7 +40,7 @@ def _draw_sgd(rng: np.random.Generator) -> Arguments:
 def _critical(given: Arguments) -> float:
     lam = given["eigenvalues"]
     method = _method(given["method"], 0.01 / lam[0], given["momentum"], given["batch"])
-    return method.stability(sl.LinearRegression(lam, 1.0, 0.0)).critical_lr
+    return sl.stability(sl.LinearRegression(lam, 1.0, 0.0), method).critical_lr
 
 
 def _mass(given: Arguments) -> float:
@@ -91,7 +91,8 @@ def _lr_exponents(given: Arguments) -> list[float]:
     problem = _power_law(given["capacity"])
 
     def critical(batch: float, damping: float) -> float:
-        return _method(given["method"], 0.01 * damping, 1.0 - damping, batch).stability(problem).critical_lr
+        method = _method(given["method"], 0.01 * damping, 1.0 - damping, batch)
+        return sl.stability(problem, method).critical_lr
 
     batches, dampings = np.array([16.0, 64.0]), np.array([1e-7, 1e-6])
     return [
@@ -113,8 +114,8 @@ def _floor(given: Arguments) -> Any:
         damping = 1e-5 if rate > 1.0 else 0.1
         inner = _method(name, rate * damping if name != "sgd" else 1e-3 * rate / rates[0], 1.0 - damping, 1e6)
         M, b, c = (part[0] for part in inner.coefficients())
-        method = sl.methods.generic(M, b, c, o=c, steps=1, start=inner.start, batch=1e6)
-        floors.append(method.stability(problem).noise_floor)
+        method = sl.methods.generic(M, b, c, o=c, steps=1, start=inner.z0, batch=1e6)
+        floors.append(sl.stability(problem, method).noise_floor)
     return {"variance": _slope(rates, floors)}
 
 
@@ -124,7 +125,8 @@ def _horizon(given: Arguments) -> float:
 
     def horizon(batch: float) -> float:
         def excess(log_damping: float) -> float:
-            mass = _method(given["method"], 0.05, 1.0 - np.exp(log_damping), batch).stability(problem).mass
+            method = _method(given["method"], 0.05, 1.0 - np.exp(log_damping), batch)
+            mass = sl.stability(problem, method).mass
             return mass / (1.0 + mass) - 0.5 if np.isfinite(mass) else 0.5
 
         return float(np.exp(-brentq(excess, np.log(1e-9), np.log(0.5), xtol=1e-6)))

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.linalg import solve_discrete_lyapunov
 
 import simlab as sl
+from simlab.engines.stability import second_moment_radius
 from simlab.methods.base import Method
-from simlab.methods.stability import second_moment_radius
 from simlab.problems.base import DiagonalProblem
 from simlab.theory.two_state import TwoState, two_state_critical_lr
 
