@@ -9,22 +9,11 @@ import simlab.theory.two_state as t
 from simlab.theory.two_state import TwoState
 
 import simlab as sl
-from simlab.conformance import _two_state as tools
-from simlab.conformance.two_state import CHECKS
+from simlab.conformance.draws import momentum as tools
 from simlab.engines.stability import second_moment_radius
 from tests.method_zoo import FROZEN
-from tests.theory.by_kind import caught, check_all
 
 LAM = np.arange(1.0, 9.0) ** -1.5
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.theorem)
-def test_a_wrong_theorem_is_caught(check):
-    assert caught(check, lambda stated: stated * (1.0 + 10.0 * check.rtol))
 
 
 NAMED = {
