@@ -21,8 +21,9 @@ __all__ = ["digest_of_file", "fingerprints"]
 
 SHOWS = ("cli", "plot", "progress", "files", "doctor")
 """Parts of simlab on which no number depends."""
-MACHINERY = ("simlab.figures.gallery", "simlab.figures.page", "simlab.figures.workers", "simlab.figures.fingerprint")
-"""Modules of figures on which no figure depends."""
+PACKAGE = "simlab.figures."
+MACHINERY = "simlab.figures.gallery."
+"""Modules of figures on which no figure depends, but for how tables are kept."""
 
 
 def fingerprints(figure: Reproduction, module: str, scale: Scale) -> tuple[str, str]:
@@ -47,15 +48,16 @@ def _combined(parts: list[str]) -> str:
 
 def _sources(module: str) -> str:
     """Of a module, and of what it imports from its own package."""
+    package = PACKAGE if module.startswith(PACKAGE) else module.partition(".")[0]
     seen: dict[str, str] = {}
     open_ends = [module]
     while open_ends:
         name = open_ends.pop()
         path = _file_of(name)
-        if name in seen or path is None or name in MACHINERY:
+        if name in seen or path is None or name.startswith(MACHINERY):
             continue
         seen[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        open_ends += [found for found in _imported(path) if found.partition(".")[0] == module.partition(".")[0]]
+        open_ends += [found for found in _imported(path) if f"{found}.".startswith(package)]
     return _combined([f"{name} {digest}" for name, digest in sorted(seen.items())])
 
 

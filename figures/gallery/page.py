@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
+from simlab.figures.gallery.outcome import Outcome, counted
 from simlab.figures.reproduction import Claim, Scale
 
 from simlab._version import __version__
-
-if TYPE_CHECKING:
-    from simlab.figures.gallery import Outcome
 
 __all__ = ["page"]
 
@@ -62,8 +59,6 @@ ul { margin: .3rem 0; padding-left: 1.2rem; }
 
 def page(outcomes: Sequence[Outcome], scale: Scale) -> str:
     """The whole page: what was asked, a line for each figure, then each figure with its claims."""
-    from simlab.figures.gallery import counted
-
     tally = "".join(_badge(verdict, f"{count} {verdict}") + " " for verdict, count in counted(outcomes).items())
     rows = "".join(_line(outcome) for outcome in outcomes)
     sections = "".join(_section(outcome, scale) for outcome in outcomes)
@@ -101,8 +96,6 @@ def _badge(verdict: str, text: str) -> str:
 
 
 def _line(outcome: Outcome) -> str:
-    from simlab.figures.gallery import counted
-
     figure = outcome.entry.figure
     tally = counted([outcome]).items()
     shown = " ".join(_badge(verdict, f"{count} {verdict}") for verdict, count in tally if count)

@@ -17,22 +17,20 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from importlib import import_module
-from itertools import pairwise
+from dataclasses import asdict
 from pathlib import Path
-from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from simlab.figures.fingerprint import digest_of_file, fingerprints
+from simlab.figures.gallery.fingerprint import digest_of_file, fingerprints
+from simlab.figures.gallery.kept import Kinds, read_tables, write_tables
+from simlab.figures.gallery.outcome import Entry, Outcome, State, chosen, counted, entries
+from simlab.figures.gallery.page import page
+from simlab.figures.gallery.workers import Died, in_processes
 from simlab.figures.measurements import VARIABLE, measured
-from simlab.figures.reproduction import Claim, Reproduction, Scale, Verdict
-from simlab.figures.tables import Kinds, read_tables, write_tables
-from simlab.figures.workers import Died, in_processes
+from simlab.figures.reproduction import Claim, Scale
 
-from simlab import figures
 from simlab.engines.arguments import worker_count
-from simlab.errors import InputError, unknown_name
+from simlab.errors import InputError
 from simlab.files import fresh_file
 from simlab.interrupts import whole
 from simlab.locks import Taken, hold
@@ -51,69 +49,6 @@ RECORD = "record.json"
 PICTURES = ("figure.png", "figure.pdf", "thumbnail.png")
 THUMBNAIL = 880
 """Pixels across."""
-State = Literal["made", "drawn", "kept", "failed", "skipped"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A figure, and the module that lists it among its FIGURES."""
-
-    figure: Reproduction
-    module: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a figure in this run.
-
-    state : made; drawn (anew, from data that was kept); kept as it was; failed; skipped.  why : of a failure or a skip,
-    one line, with the traceback in `details`.  folder : of its files.  seconds : that data, picture and claims took
-    when they were made.
-    """
-
-    entry: Entry
-    scale: Scale
-    state: State
-    folder: Path
-    claims: tuple[Claim, ...] = ()
-    tables: tuple[str, ...] = ()
-    seconds: float = 0.0
-    why: str = ""
-    details: str = field(default="", repr=False)
-
-    @property
-    def holds(self) -> bool:
-        """Nothing failed, and no claim either."""
-        return self.state != "failed" and all(claim.holds for claim in self.claims)
-
-
-def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
-    """Identifier -> figure and module, in the order of the papers' years; by default of this package's modules."""
-    names = (
-        modules if modules is not None else [f"simlab.figures.{found.name}" for found in iter_modules(figures.__path__)]
-    )
-    listed = [Entry(figure, name) for name in names for figure in getattr(import_module(name), "FIGURES", [])]
-    listed.sort(key=lambda entry: (entry.figure.year, entry.figure.id))
-    out = {entry.figure.id: entry for entry in listed}
-    if len(out) < len(listed):
-        twice = next(a.figure.id for a, b in pairwise(listed) if a.figure.id == b.figure.id)
-        raise ValueError(f"two figures are called {twice!r}; rename one of them.")
-    return out
-
-
-def chosen(catalogue: Mapping[str, Entry], ids: Sequence[str]) -> list[Entry]:
-    """The figures of these identifiers, or of whole papers (what an identifier begins with); all of them for none."""
-    papers = {paper_of(name) for name in catalogue}
-    for name in ids:
-        if name not in catalogue and name not in papers:
-            raise unknown_name("figure", name, [*catalogue, *papers])
-    wanted = set(ids)
-    return [entry for name, entry in catalogue.items() if not wanted or {name, paper_of(name)} & wanted]
-
-
-def paper_of(identifier: str) -> str:
-    """zou2023 of zou2023-fig2."""
-    return identifier.partition("-")[0]
 
 
 def reproduce(
@@ -132,8 +67,6 @@ def reproduce(
     modules : where figures are listed, for tests.  Raises InputError for unknown names, for a folder that holds
     something else and for one that another run is writing to. A figure that fails is an outcome, not an exception.
     """
-    from simlab.figures.page import page
-
     catalogue = entries(modules)
     asked = chosen(catalogue, ids)
     bar = ProgressBar("reproduce", "s of work", progress)
@@ -342,14 +275,6 @@ def _gallery(folder: Path) -> Iterator[Path]:
 
 
 # -- what is printed ---------------------------------------------------------------------------------------------------
-
-ORDER: tuple[Verdict, ...] = ("reproduced", "assumed parameters", "not reproduced")
-
-
-def counted(outcomes: Sequence[Outcome]) -> dict[Verdict, int]:
-    """How many claims of every verdict."""
-    verdicts = [claim.verdict for outcome in outcomes for claim in outcome.claims]
-    return {verdict: verdicts.count(verdict) for verdict in ORDER}
 
 
 def spoken(outcome: Outcome) -> str:

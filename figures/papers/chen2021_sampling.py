@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures._stack import first, stack
-from simlab.figures.chen2021 import ASSUMED, FLOOR, PAPER, Maker, race
+from simlab.figures.papers.chen2021 import ASSUMED, FLOOR, PAPER, Maker, race
+from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl

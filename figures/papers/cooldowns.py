@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures._stack import first
+from simlab.figures.papers.columns import first
 from simlab.figures.reproduction import Claim, Data, Table, column
 
 from simlab.plot.river import bias_variance

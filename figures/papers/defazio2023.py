@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
-from simlab.figures._stack import first, stack
+from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.defazio import defazio_refined, defazio_refined_lr, defazio_weighted, linear_decay
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures._cooldowns import ALPHAS, BEST, DEFINITION, PAPER, REST, SHAPES, draw_plane, order_claim
-from simlab.figures._stack import stack
+from simlab.figures.papers.columns import stack
+from simlab.figures.papers.cooldowns import ALPHAS, BEST, DEFINITION, PAPER, REST, SHAPES, draw_plane, order_claim
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.river_decay import river_variance_lower
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures._cooldowns import ALPHAS, DEFINITION, PAPER, SHAPES, draw_plane, order_claim
-from simlab.figures._stack import first, stack
+from simlab.figures.papers.columns import first, stack
+from simlab.figures.papers.cooldowns import ALPHAS, DEFINITION, PAPER, SHAPES, draw_plane, order_claim
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures._stack import first, stack
-from simlab.figures.li2024 import ASSUMED, COLOURS, METHODS, PAPER, averaged, problem, rule
+from simlab.figures.papers.columns import first, stack
+from simlab.figures.papers.li2024 import ASSUMED, COLOURS, METHODS, PAPER, averaged, problem, rule
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.asgd import asgd_cutoffs, asgd_noise_amplification
 from simlab.theory.asgd_average import asgd_average_lower, asgd_average_upper

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
-from simlab.figures._stack import first, stack
 from simlab.figures.measurements import measured
+from simlab.figures.papers.columns import first, stack
+from simlab.figures.papers.schaipp2025 import PAPER, best, drop, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.schaipp2025 import PAPER, best, drop, profile
 from simlab.theory.last_iterate import schaipp_last_iterate
 from simlab.theory.sharper_last_iterate import worst_case_last_iterate
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures._stack import first, stack
+from simlab.figures.papers.columns import first, stack
+from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.wen2024 import PAPER
 from simlab.theory.river import river_hills_stationary
 
 from simlab import methods, river, schedules

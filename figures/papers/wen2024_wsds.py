@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from simlab.figures._stack import first, stack
+from simlab.figures.papers.columns import first, stack
+from simlab.figures.papers.wen2024 import ASSUMED, CAP, PAPER, VALLEY
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.wen2024 import ASSUMED, CAP, PAPER, VALLEY
 from simlab.theory.river import river_segment_dip
 
 from simlab import methods, river, schedules, subspaces

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from simlab.figures._stack import first, stack
+from simlab.figures.papers.columns import first, stack
+from simlab.figures.papers.zhang2019 import PAPER, TARGET, first_below, model, runs
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.zhang2019 import PAPER, TARGET, first_below, model, runs
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style

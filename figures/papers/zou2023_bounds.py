@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from simlab.figures.papers.zou2023 import CASES, panels, problem
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
-from simlab.figures.zou2023 import CASES, panels, problem
 from simlab.theory.statement import Risk
 from simlab.theory.zou import (
     zou_average_lower,
