@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from simlab.kernels.collocation import interpolation, panel_differences, panel_steps
-from simlab.kernels.lanes import LANES, solve_lanes, solve_pivoted
+from simlab.kernels.moments.collocation import interpolation, panel_differences, panel_steps
+from simlab.kernels.moments.lanes import LANES, solve_lanes, solve_pivoted
 
 
 @njit

@@ -17,7 +17,7 @@ HEAVY = ["numba", "xarray", "scipy", "matplotlib", "pydantic", "typer", "pandas"
 FLOORS = {
     6: ["cli", "__main__"],
     5: ["figures"],
-    4: ["experiment", "sweeps", "conformance", "demo", "doctor", "files"],
+    4: ["experiment", "sweeps", "conformance", "showcase", "doctor", "files"],
     3: ["engines", "plot", "progress", "checkpoint"],
     2: ["problems", "methods", "trace", "river"],
     1: [
@@ -39,7 +39,7 @@ FLOORS = {
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 # trace.plot() is sugar that the user asked for; it is loaded when called and nothing else goes up.
-SUGAR = {("simlab.trace", "simlab.plot")}
+SUGAR = {("simlab.trace.risk", "simlab.plot")}
 EXTERNAL_OF_THEORY = {"numpy", "scipy", *sys.stdlib_module_names}
 PLACES = {"theory": "simlab.theory", "figures": "simlab.figures"}
 """Folders of the checkout that are installed as packages of simlab."""

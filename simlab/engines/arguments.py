@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Method, require_linear
+from simlab.progress import Progress
 from simlab.schedules import Schedule
 
 __all__ = ["MethodArgument", "Progress", "check_problem", "check_progress", "named_methods", "worker_count"]
 
 MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
-Progress = Callable[[int, int], None]
 
 
 def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], list[str] | None]:

@@ -18,19 +18,20 @@ from simlab.engines.arguments import (
     named_methods,
     worker_count,
 )
-from simlab.engines.collocated import SHORTEST, Answer, March, relative_error
-from simlab.engines.cycles import cycles_from
 from simlab.engines.exact import Job, labelled, run_all
-from simlab.engines.recording import Record, RunResult, Tick, record_steps, sums_of_squares
+from simlab.engines.moments.collocated import SHORTEST, Answer, March, relative_error
+from simlab.engines.moments.cycles import cycles_from
 from simlab.errors import InputError, check_number
-from simlab.kernels.layout import NodeArrays
+from simlab.kernels.moments.layout import NodeArrays
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, LinearRegression
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
+from simlab.trace.recording import Record, RunResult, Tick, record_steps, sums_of_squares
 
 __all__ = ["long"]
 
+FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 PROBLEMS = "a LinearRegression, NoisyQuadratic or RandomFeatures"
 
@@ -126,8 +127,8 @@ def _refuse_stepping(nodes: NodeArrays, method: Method, budget: float) -> None:
     seconds = steps * STEP * nodes.lam.size * entries
     if seconds > budget:
         raise InputError(
-            f" goes on in another way every {each:.3g} steps, so that {steps:.2g} steps have to be taken one by one, in "
-            f"some {seconds:.2g} s; give budget={2.0 * seconds:.2g}, or a schedule of longer pieces.",
+            f" goes on in another way every {each:.3g} steps, so that {steps:.2g} of them have to be taken "
+            f"one by one, in some {seconds:.2g} s; give budget={2.0 * seconds:.2g}, or a schedule of longer pieces.",
             "method",
         )
 
@@ -158,7 +159,8 @@ def _run(
         answer.status = "inaccurate"
     for part in (answer.risk, answer.final, answer.error):
         sums_of_squares(part, nodes.risk_unit)
-    error = {"risk_error": (("component", "subspace"), answer.error)}
+    dims = ("component", "subspace")
+    error: dict[str, tuple[tuple[str, ...], FloatArray]] = {"risk_error": (dims, answer.error)}
     parts = ("bias", "variance")
     rate = method.learning_rate
     return [RunResult(steps, answer.risk, parts, answer.status, answer.ended_at, answer.final, rate, {}, error)]

@@ -27,7 +27,6 @@ from simlab.experiment.families.base import (
 from simlab.experiment.landscape import RIVERS, Valley, build_valley
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
-from simlab.plot.terrain import WATER
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,7 +80,7 @@ class Valleys(Family):
 
     def check(self, source: Valley, table: Table, setting: Setting) -> None:
         """That the exact engine has a straight valley, and the arguments of the sampler."""
-        from simlab.engines.sampling import quantile_levels
+        from simlab.engines.replicas.statistics import quantile_levels
 
         if setting.engine != "sample" and source.straight is None:
             raise InputError(
@@ -103,13 +102,13 @@ class Valleys(Family):
 
     def sampler(self) -> Callable[..., Any]:
         """`simlab.descend`."""
-        from simlab.engines.descent import descend
+        from simlab.engines.descend import descend
 
         return descend
 
     def exact(self, problem: Valley, runs: Runs, setting: Setting, **how: Any) -> xr.Dataset:
         """By `simlab.exact_valley`."""
-        from simlab.engines.valley import exact_valley
+        from simlab.engines.exact_valley import exact_valley
 
         assert problem.straight is not None
         return exact_valley(problem.straight, runs, record=setting.record, subspaces=setting.partition, **how)
@@ -221,6 +220,8 @@ class Valleys(Family):
 
     def bars(self, axes: Axes, cells: Sequence[xr.Dataset]) -> None:
         """River loss from 0, hill loss on its end, and the sum as a line."""
+        from simlab.plot.terrain import WATER
+
         parts = [[float(cell[f"final_{name}"].sum()) for name in PARTS[:3]] for cell in cells]
         total, river, hills = np.array(parts).reshape(-1, 3).T
         rows = np.arange(len(cells))
@@ -235,6 +236,8 @@ class Valleys(Family):
     def legend(self, data: xr.Dataset) -> dict[str, Any]:
         """River and hills."""
         from matplotlib.patches import Patch
+
+        from simlab.plot.terrain import WATER
 
         hills = Patch(facecolor=HILL, hatch="////", edgecolor="white", label="hills")
         return {"handles": [Patch(color=WATER, label="river"), hills], "ncols": 2}

@@ -1,0 +1,252 @@
+"""Many steps of the moment recursion at a time: panels of discrete collocation, exact steps where these are cheaper.
+
+After a kink of the schedule the moments relax, and exact stepping is unbeatable; then they are smooth in the step, and
+panels grow geometrically. A panel is accepted if two orders, a shorter panel and one exact step agree with it; what
+they disagree by is carried on by the map itself, which is monotone in the order of symmetric matrices, as two more
+states. See `simlab.kernels.moments.panels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.kernels.moments.attempts import HIGH, LOW, Plan, attempt, new_panels, new_work, read_off
+from simlab.kernels.moments.chunk import advance
+from simlab.kernels.moments.collocation import panel_steps
+from simlab.kernels.moments.discrepancy import LEAST_SHARE, runs_of
+from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
+from simlab.kernels.moments.panels import Blocks, Nodes, Steps
+from simlab.methods.base import Method
+from simlab.trace.recording import DIVERGENCE_FACTOR, Status
+
+__all__ = ["SHORTEST", "Answer", "March", "relative_error"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+SHORTEST = 4096
+"""Steps after a kink that are taken exactly, and the shortest panel: its checks cost as much as some 10,000 steps."""
+
+MOST_EXACT = 16_384
+"""Most exact steps between two looks at a panel."""
+
+GROWTH = 3.0
+"""Most that a panel is longer than the one before; 6 costs more refusals than it saves panels."""
+
+NEGLIGIBLE = 1e-20
+"""A component counts as at least this share of its largest value: a bias of 1e-115 need not be known to 1e-6."""
+
+
+class Dynamics:
+    """A method in the coordinates Q z of its basis: M - 1, b, c and 1 / B at any steps, and o."""
+
+    def __init__(self, method: Method) -> None:
+        self.method, self.length = method, method.length
+        self.plain = np.array_equal(method.basis, np.eye(method.state_size))
+        self.forth, self.back = method.basis, np.linalg.inv(method.basis)
+        self.start = self.forth @ method.z0
+
+    def at(self, t: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """M - 1 (n, k, k), b (n, k), c (n, k) and 1 / B (n,) of the steps t."""
+        growth, b, c = self.method.increments(t)
+        if not self.plain:
+            growth, b, c = self.forth @ growth @ self.back, b @ self.forth.T, c @ self.back
+        return growth, b, c, self.method.share(t)
+
+    def readout(self, t: IntArray) -> FloatArray:
+        """o (n, k) of the iterates t."""
+        return self.method.outlook(t) @ self.back
+
+
+@dataclass
+class Answer:
+    """risk and error (records, 2, labels): bias, variance, and what each may be off by; NaN where not reached."""
+
+    steps: IntArray
+    risk: FloatArray
+    error: FloatArray
+    status: Status
+    ended_at: int
+    panels: int = 0
+    refused: int = 0
+    exact_steps: int = 0
+    cycles: int = 0
+    repeated: int = 0
+    final: FloatArray = field(default_factory=lambda: np.empty(0))
+    final_error: FloatArray = field(default_factory=lambda: np.empty(0))
+
+
+def blocks_of(patterns: list[BoolArray], damping: FloatArray) -> Blocks:
+    """The packed moments in an order in which each block depends on itself and earlier ones alone.
+
+    From the `patterns` of M - 1 (k, k), b (k,) and c (k,): all steps whose patterns lie within these may use it. Within
+    a block entries of large `damping` (k,), - diag (M - 1), come first.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    move, push, felt = patterns
+    k = push.size
+    A = move | np.eye(k, dtype=bool) | (push[:, None] & felt[None, :])
+    p, q = np.triu_indices(k)
+    on = (A[p][:, p] & A[q][:, q]) | (A[p][:, q] & A[q][:, p])
+    on |= (push[p] & push[q])[:, None] & (felt[p] & felt[q])[None, :]
+    count, group = connected_components(on, directed=True, connection="strong")
+    memory = -(damping[p] + damping[q])
+    placed: list[int] = []
+    order: list[int] = []
+    sizes: list[int] = []
+    while len(placed) < count:
+        for g in range(count):
+            members = np.flatnonzero(group == g)
+            needs = set(group[np.any(on[members], axis=0)].tolist()) - {g}
+            if g not in placed and needs <= set(placed):
+                placed.append(g)
+                order += members[np.argsort(memory[members], kind="stable")].tolist()
+                sizes.append(members.size)
+    return Blocks(np.array(order, dtype=np.int64), np.array(sizes, dtype=np.int64), on)
+
+
+class March:
+    """One pass over a run: U (4, E, nodes) holds bias, variance and the errors of both."""
+
+    def __init__(self, nodes: NodeArrays, method: Method, labels: IntArray, label_count: int, steps: IntArray) -> None:
+        self.method, self.dynamics = method, Dynamics(method)
+        k = method.state_size
+        outer = packed_outer(self.dynamics.start)
+        size = nodes.lam.size
+        self.nodes = nodes
+        self.labels = padded(labels[nodes.order])
+        self.runs = runs_of(labels[nodes.order])
+        noise = np.array([0.0, nodes.noise, 0.0, 0.0])
+        self.arrays = Nodes(nodes.lam, nodes.self_noise, nodes.drive, noise, float(nodes.coupling))
+        self.U = np.zeros((4, outer.size, size))
+        self.U[0] = outer[:, None] * nodes.signal
+        limit = 2.0 * DIVERGENCE_FACTOR * nodes.reference_risk
+        self.limit = limit if limit > 0.0 else np.inf
+        self.work, self.panels, self.scratch = new_work(k, size), new_panels(k, size, label_count), scratch(k)
+        self.patterns: list[BoolArray] | None = None
+        self.blocks: Blocks | None = None
+        rows = (steps.size, 2, label_count)
+        self.answer = Answer(steps, np.full(rows, np.nan), np.full(rows, np.nan), "done", 0)
+
+    def collocated(self, t: int, m: int) -> tuple[Plan, Steps, Blocks]:
+        """The plan of a panel of m steps from t on, and the method there."""
+        short = max(m // 3, LOW + 3)
+        plan = Plan(m, short, panel_steps(HIGH, m), panel_steps(LOW, short), panel_steps(LOW, m), np.array([1]))
+        steps = self.steps_at(t + np.concatenate([plan.high, plan.brief, plan.low, [0]]))
+        growth, b, c, _ = steps
+        seen = [np.any(part != 0.0, axis=0) for part in (growth, b, c)]
+        old = self.patterns or seen
+        if self.blocks is None or any(np.any(new & ~was) for new, was in zip(seen, old, strict=True)):
+            self.patterns = [new | was for new, was in zip(seen, old, strict=True)]
+            self.blocks = blocks_of(self.patterns, -np.diagonal(growth[0]))
+        return plan, steps, self.blocks
+
+    def steps_at(self, steps: IntArray) -> Steps:
+        """The method at any steps, in the units of the nodes."""
+        growth, b, c, share = self.dynamics.at(steps)
+        return Steps(*map(np.ascontiguousarray, (growth, b * self.nodes.unit, c, share)))
+
+    def attempt(self, t: int, m: int) -> tuple[float, Plan]:
+        """A panel of m steps from t on, left in self.panels, and its estimated error relative to what is there."""
+        plan, steps, blocks = self.collocated(t, m)
+        error = attempt(plan, steps, blocks, self.arrays, self.U, self.runs, self.limit, self.work, self.panels)
+        return float(error), plan
+
+    def accept(self, t: int, plan: Plan) -> None:
+        """Go on from the end of the panel that was tried last, with the records in it."""
+        answer = self.answer
+        first, last = np.searchsorted(answer.steps, [t, t + plan.length])
+        if last > first:
+            inside = answer.steps[first:last]
+            o = np.ascontiguousarray(self.dynamics.readout(inside))
+            rows = answer.risk[first:last], answer.error[first:last]
+            read_off(plan, inside - t, o, self.panels, *rows)
+        self.U[:] = self.panels.end
+        k = self.panels.P.shape[1]
+        for r in range(k):
+            self.U[2:, r * k - r * (r - 1) // 2] += self.panels.P[:, r]
+        answer.panels += 1
+
+    def exact(self, t: int, n: int) -> int:
+        """n exact steps from t on, with the records in them; returns the steps done."""
+        answer, nodes = self.answer, self.nodes
+        steps = np.arange(t, t + n, dtype=np.int64)
+        growth, b, c, share = self.steps_at(steps)
+        M, o = growth + np.eye(b.shape[1]), np.ascontiguousarray(self.dynamics.readout(steps))
+        slots = np.full(n, -1, dtype=np.int64)
+        first, last = np.searchsorted(answer.steps, [t, t + n])
+        slots[answer.steps[first:last] - t] = np.arange(first, last)
+        head = (M, b, c, o, share, nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive)
+        tail = (slots, self.labels)
+        U, errors = self.U[:2].copy(), self.U[2:].copy()
+        done: int = advance(*head, nodes.noise, nodes.coupling, U, self.limit, *tail, answer.risk, self.scratch)
+        if errors.any():
+            advance(*head, 0.0, nodes.coupling, errors, np.inf, *tail, answer.error, self.scratch)
+        else:
+            answer.error[first:last] = 0.0
+        self.U[:2], self.U[2:] = U, errors
+        answer.exact_steps += done
+        return done
+
+    def pieces(self, t: int, end: int, local: float, shortest: int) -> Iterator[tuple[int, bool]]:
+        """Go from step t to `end` by panels of relative error at most `local`; (length, exact) of every piece done.
+
+        The last of them is shorter than it was to be where the run diverges: then comes a piece of no length.
+        """
+        kink, proposal, chunk = t, 0, shortest
+        while t < end:
+            if t >= kink:
+                kink, proposal, chunk = min(self.method.next_kink(t), end), 0, shortest
+            left = kink - t
+            if proposal < shortest or left <= shortest:
+                n = min(left, chunk)
+                done = self.exact(t, n)
+                yield done, True
+                if done < n:
+                    yield 0, True
+                    return
+                t += n
+                proposal, chunk = max(shortest, chunk), min(2 * chunk, MOST_EXACT)
+                continue
+            m = min(proposal, left)
+            if m < left <= 2 * m:
+                m = -(-left // 2)
+            error, plan = self.attempt(t, m)
+            change = 0.85 * (local / max(error, 1e-300)) ** (1.0 / (LOW + 1))
+            if error <= local:
+                self.accept(t, plan)
+                yield m, False
+                t += m
+                chunk, proposal = shortest, int(min(m * min(max(change, 0.3), GROWTH), 2**62))
+            else:
+                self.answer.refused += 1
+                proposal = int(m * min(max(change, 0.1), 0.7))
+
+    def now(self, t: int) -> tuple[FloatArray, FloatArray]:
+        """Risk and its error by label at step t, the present one."""
+        o = self.dynamics.readout(np.array([t], dtype=np.int64))[0]
+        rows, columns = np.triu_indices(o.size)
+        weight = np.where(rows == columns, 0.5, 1.0) * packed_outer(o)
+        by_node = np.einsum("e,cei->ci", weight, self.U)
+        out = np.zeros((4, self.answer.risk.shape[2]))
+        np.add.at(out.T, self.labels, by_node.T)
+        return out[:2], np.abs(out[2:])
+
+
+def relative_error(answer: Answer) -> float:
+    """The largest reported error relative to its value.
+
+    A label counts as at least LEAST_SHARE of its component, a component as at least NEGLIGIBLE of its largest value.
+    """
+    with np.errstate(invalid="ignore"):
+        total = np.abs(answer.risk).sum(axis=-1, keepdims=True)
+        peak = NEGLIGIBLE * np.nanmax(total, axis=0, keepdims=True, initial=0.0)
+        scale = np.maximum(np.maximum(np.abs(answer.risk), LEAST_SHARE * total), peak)
+    good = np.isfinite(answer.error) & np.isfinite(scale) & (scale > 0.0)
+    return float((answer.error[good] / scale[good]).max(initial=0.0))
