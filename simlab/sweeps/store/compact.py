@@ -15,8 +15,9 @@ from simlab.errors import InputError
 from simlab.replacing import replacing, settle
 from simlab.sweeps.store.blocks import Blocks
 from simlab.sweeps.store.declare import declare_group
+from simlab.sweeps.store.identity import LEDGER, LOCK
 from simlab.sweeps.store.ledger import Ledger
-from simlab.sweeps.store.store import LEDGER, LOCK, Store
+from simlab.sweeps.store.store import Store
 
 __all__ = ["Health", "check", "compact"]
 

@@ -93,7 +93,7 @@ def test_a_file_with_other_contents_makes_another_sweep(tmp_path):
 def test_a_store_of_another_version(version, refused, store, monkeypatch):
     """Numbers may differ between minor versions; within one they do not."""
     before = everything(store)
-    for module in ("store.store", "plan.sweep"):
+    for module in ("store.identity", "plan.sweep"):
         monkeypatch.setattr(f"simlab.sweeps.{module}.__version__", version)
     if refused:
         said = refusal(store)
