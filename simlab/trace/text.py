@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -12,7 +12,7 @@ __all__ = ["with_text"]
 
 def with_text(dataset: xr.Dataset, kind: type = object) -> xr.Dataset:
     """The same dataset with all of its text stored as `kind`: object (variable length), or str (fixed)."""
-    text = {
+    text: dict[Any, Any] = {
         name: (variable.dims, variable.values.astype(object).astype(kind), variable.attrs)
         for name, variable in dataset.variables.items()
         if variable.dtype.kind in "UTO"

@@ -10,7 +10,7 @@ import numpy as np
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import family_of
 from simlab.files import fresh_file
-from simlab.sweeps.answer.repeats import risk_of
+from simlab.sweeps.answer.best import risk_of
 from simlab.sweeps.store.store import Store
 from simlab.trace.text import with_text
 
