@@ -9,7 +9,7 @@ import numpy.typing as npt
 from simlab.figures._stack import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.wen2024 import PAPER
-from simlab.theory.river import bigram_hessian_trace
+from simlab.theory.wen2024 import bigram_hessian_trace
 
 from simlab import methods, river, schedules
 from simlab.engines.descent import descend

@@ -10,7 +10,7 @@ import xarray as xr
 from simlab.figures._stack import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.wen2024 import ASSUMED, CAP, PAPER, VALLEY
-from simlab.theory.river import river_segment_dip
+from simlab.theory.wen2024 import river_segment_dip
 
 from simlab import methods, river, schedules, subspaces
 from simlab.engines.descent import descend
