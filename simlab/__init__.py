@@ -22,11 +22,11 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab import river as river
     from simlab import schedules as schedules
     from simlab import subspaces as subspaces
-    from simlab.engines.descent import descend as descend
+    from simlab.engines.descend import descend as descend
     from simlab.engines.exact import exact as exact
+    from simlab.engines.exact_valley import exact_valley as exact_valley
     from simlab.engines.sample import sample as sample
     from simlab.engines.stability import stability as stability
-    from simlab.engines.valley import exact_valley as exact_valley
     from simlab.errors import InputError as InputError
     from simlab.experiment import Experiment as Experiment
     from simlab.problems import EmpiricalRegression as EmpiricalRegression
@@ -44,9 +44,9 @@ _HOME = {
     "NoisyQuadratic": "simlab.problems",
     "RandomFeatures": "simlab.problems",
     "RiskTrace": "simlab.trace",
-    "descend": "simlab.engines.descent",
+    "descend": "simlab.engines.descend",
     "exact": "simlab.engines.exact",
-    "exact_valley": "simlab.engines.valley",
+    "exact_valley": "simlab.engines.exact_valley",
     "sample": "simlab.engines.sample",
     "stability": "simlab.engines.stability",
     "sweep": "simlab.sweeps",

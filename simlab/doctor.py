@@ -112,7 +112,7 @@ def _dispatchers() -> Iterator[tuple[str, str, Path]]:
 
     import simlab.kernels as package
 
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         loaded: Any = importlib.import_module(module.name)
         for function in vars(loaded).values():
             if isinstance(function, CPUDispatcher) and function.__module__ == module.name and function.stats.cache_path:

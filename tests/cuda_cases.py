@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import simlab as sl
-from simlab.engines import cuda, cuda_moments, cuda_sample
-from simlab.engines.diagonal import run_diagonal
-from simlab.engines.recording import record_steps
-from simlab.kernels import laws
-from simlab.kernels.layout import NodeArrays
-from simlab.kernels.trajectories import ADDITIVE, EPOCHS, ONE_HOT, ROWS, Recorder, Source, run_replicas
+from simlab.engines.gpu import cuda
+from simlab.engines.gpu import moments as cuda_moments
+from simlab.engines.gpu import regression as cuda_sample
+from simlab.engines.moments.diagonal import run_diagonal
+from simlab.kernels.moments.layout import NodeArrays
+from simlab.kernels.random import laws
+from simlab.kernels.replicas.trajectories import ADDITIVE, EPOCHS, ONE_HOT, ROWS, Recorder, Source, run_replicas
+from simlab.trace.recording import record_steps
 
 # -- sampled trajectories ----------------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from simlab import InputError, methods, river, schedules
-from simlab.engines.cuda_descent import DESCENT, GpuDescent, check_source
-from simlab.engines.descent import _device, descend
-from simlab.engines.swarm import Processor
-from simlab.kernels.descent import CHECK, NO_NOISE, Watch
+from simlab.engines.descend import _device, descend
+from simlab.engines.gpu.landscape import DESCENT, GpuDescent, check_source
+from simlab.engines.replicas.landscape import Processor
+from simlab.kernels.landscapes.descent import CHECK, NO_NOISE, Watch
 from tests.method_zoo import ZOO
 
 STEPS, CUT, FIRST = 70, 31, 1000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simlab.engines import cuda
+from simlab.engines.gpu import cuda
 
 COMPILER = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
 SHIM = Path(__file__).with_name("cuda_on_host.h")

@@ -1,4 +1,4 @@
-"""The tail of the spectrum in polynomial blocks (simlab.kernels.blocks) against plain steps and against more digits.
+"""The tail of the spectrum in polynomial blocks (kernels.moments.blocks) against plain steps and against more digits.
 
 Three legs: the engine as it is; the same engine told that kurtoses differ (ratio = NaN), which makes it step every
 mode; and a recursion in NumPy's extended precision (64-bit mantissa), which settles who is right when the two differ.
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import simlab as sl
-from simlab.engines import diagonal
-from simlab.kernels import layout
+from simlab.engines.moments import diagonal
+from simlab.kernels.moments import layout
 from simlab.schedules import constant, cosine, from_array, join, linear, sgdr, wsd
 from tests.method_zoo import ZOO
 

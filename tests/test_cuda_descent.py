@@ -14,7 +14,8 @@ import nvrtc
 import pytest
 
 from simlab import InputError, river
-from simlab.engines import cuda, cuda_descent, devices
+from simlab.engines.gpu import cuda, devices
+from simlab.engines.gpu import landscape as cuda_descent
 from simlab.experiment import Experiment
 
 SOURCE = cuda.source_of(cuda_descent.DESCENT)

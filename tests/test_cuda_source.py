@@ -18,8 +18,10 @@ import nvrtc
 import pytest
 from cuda_cases import BOUNDS, CASES, KEY, LAWS
 
-from simlab.engines import cuda, cuda_moments, cuda_sample, devices
-from simlab.kernels import laws, philox, rows
+from simlab.engines.gpu import cuda, devices
+from simlab.engines.gpu import moments as cuda_moments
+from simlab.engines.gpu import regression as cuda_sample
+from simlab.kernels.random import laws, philox, rows
 
 # -- NVRTC -------------------------------------------------------------------------------------------------------------
 

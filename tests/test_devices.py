@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from simlab.engines import devices
+from simlab.engines.gpu import devices
 from simlab.errors import InputError
 
 

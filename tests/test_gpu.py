@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from cuda_cases import CASES, KEY
 
-from simlab.engines import cuda, cuda_moments, devices
-from simlab.kernels import philox
+from simlab.engines.gpu import cuda, devices
+from simlab.engines.gpu import moments as cuda_moments
+from simlab.kernels.random import philox
 
 pytestmark = pytest.mark.skipif(devices.missing() is not None, reason=f"no GPU: {devices.missing()}")
 

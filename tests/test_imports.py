@@ -39,7 +39,7 @@ FLOORS = {
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 # trace.plot() is sugar that the user asked for; it is loaded when called and nothing else goes up.
-SUGAR = {("simlab.trace", "simlab.plot")}
+SUGAR = {("simlab.trace.risk", "simlab.plot")}
 EXTERNAL_OF_THEORY = {"numpy", "scipy", *sys.stdlib_module_names}
 PLACES = {"theory": "simlab.theory", "figures": "simlab.figures"}
 """Folders of the checkout that are installed as packages of simlab."""

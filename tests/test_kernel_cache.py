@@ -79,7 +79,7 @@ def test_bits_are_those_of_the_process_that_compiled(code, tmp_path):
 
 
 def test_nothing_is_kept_in_the_package():
-    from simlab.kernels.advance import advance
+    from simlab.kernels.moments.chunk import advance
 
     kept = Path(advance.stats.cache_path)
     assert not kept.is_relative_to(PACKAGE)
@@ -89,7 +89,8 @@ def test_nothing_is_kept_in_the_package():
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
     code = (
-        "import numpy as np\nfrom simlab.kernels.affine import affine_path\nfrom simlab.kernels.cache import folder\n"
+        "import numpy as np\nfrom simlab.kernels.landscapes.river_mean import affine_path\n"
+        "from simlab.kernels.cache import folder\n"
         "print(folder(), affine_path.stats.cache_path)"
     )
     assert said(code, tmp_path / "file") == ["None None"]
@@ -127,9 +128,11 @@ def test_kernels_call_no_function_that_another_process_may_have_compiled(tmp_pat
     code = (
         "import re\n"
         "from tests.warm import JOBS\n"
-        "from simlab.kernels import advance, affine, descent, fourth_moments, moments, strips, trajectories\n"
+        "from simlab.kernels.landscapes import descent, river_mean, strips\n"
+        "from simlab.kernels.moments import chunk, fourth_moments, steps\n"
+        "from simlab.kernels.replicas import trajectories\n"
         "for job in JOBS.values(): job()\n"
-        "modules = (advance, affine, descent, fourth_moments, moments, strips, trajectories)\n"
+        "modules = (chunk, fourth_moments, steps, descent, river_mean, strips, trajectories)\n"
         "for f in {id(f): f for m in modules for f in vars(m).values()}.values():\n"
         "    if not getattr(getattr(f, 'stats', None), 'cache_path', None): continue\n"
         "    for signature in f.signatures:\n"
@@ -153,7 +156,8 @@ def test_ctrl_c_is_heard_while_kernels_are_compiled(call, tmp_path):
         "import sys, simlab as sl\n"
         "p = sl.LinearRegression.power_law(100, 1.5, 1.2, 0.1)\n"
         "m = sl.methods.heavy_ball(sl.schedules.constant(1000, 0.1), 0.9)\n"
-        "import simlab.engines.exact, simlab.engines.sample, simlab.kernels.advance, simlab.kernels.trajectories\n"
+        "import simlab.engines.exact, simlab.engines.sample\n"
+        "import simlab.kernels.moments.chunk, simlab.kernels.replicas.trajectories\n"
         "print('ready', flush=True)\n"
         f"trace = sl.{call}(p, m, progress=False)\n"
         "print(trace.status.values)\n"

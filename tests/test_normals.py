@@ -15,10 +15,10 @@ from numba import njit
 from scipy import special
 from scipy.stats import kstwobign, poisson
 
-from simlab.kernels import laws
 from simlab.kernels.compiling import FUSED
-from simlab.kernels.elementary import DOUBLE, SINGLE
-from simlab.kernels.laws import draw_strip, label_noise, shape_strip
+from simlab.kernels.random import laws
+from simlab.kernels.random.elementary import DOUBLE, SINGLE
+from simlab.kernels.random.laws import draw_strip, label_noise, shape_strip
 
 PRECISIONS = {"float32": SINGLE, "float64": DOUBLE}
 DIGITS = 40

@@ -14,8 +14,8 @@ from numba import njit
 from scipy.stats import chi2
 
 import simlab as sl
-from simlab.kernels import laws, rows
-from simlab.kernels import philox as kernel
+from simlab.kernels.random import laws, rows
+from simlab.kernels.random import philox as kernel
 from simlab.methods import sgd
 from simlab.schedules import constant
 from tests import naive_sampler

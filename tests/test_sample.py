@@ -12,7 +12,8 @@ import xarray as xr
 
 import simlab as sl
 from simlab import methods, subspaces
-from simlab.engines import devices, ensemble
+from simlab.engines.gpu import devices
+from simlab.engines.replicas import regression as ensemble
 from simlab.schedules import constant, from_array, join, linear
 
 LAM = np.array([1.0, 0.61, 0.35, 0.08, 0.011])

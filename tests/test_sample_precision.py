@@ -10,7 +10,7 @@ import pytest
 
 import simlab as sl
 from simlab import methods
-from simlab.engines.rounding import rounding_loss
+from simlab.engines.replicas.rounding import rounding_loss
 from simlab.problems.draws import draws_of
 from simlab.schedules import constant, linear, wsd
 

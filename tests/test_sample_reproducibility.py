@@ -11,7 +11,7 @@ import pytest
 
 import simlab as sl
 from simlab import methods
-from simlab.engines import ensemble
+from simlab.engines.replicas import regression as ensemble
 from simlab.schedules import constant, from_array, linear
 from tests.method_zoo import ZOO
 

@@ -10,9 +10,9 @@ import pytest
 
 import simlab as sl
 from simlab import methods
-from simlab.engines import diagonal
-from simlab.engines.recording import record_steps
+from simlab.engines.moments import diagonal
 from simlab.schedules import constant, from_array, join, linear, wsd
+from simlab.trace.recording import record_steps
 from tests import naive
 
 PROBLEM = sl.LinearRegression.power_law(40, 1.5, 1.2, 0.2)

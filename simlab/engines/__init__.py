@@ -1,1 +1,1 @@
-"""Engines: exact moments here; they call back for progress and know nothing of files or plots."""
+"""Engines, a file for each door and rooms below; they call back for progress and know nothing of files or plots."""

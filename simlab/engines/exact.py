@@ -20,18 +20,18 @@ from simlab.engines.arguments import (
     named_methods,
     worker_count,
 )
-from simlab.engines.background import run_in_background
-from simlab.engines.devices import choose
-from simlab.engines.recording import Record, RunResult, Tick, record_steps
+from simlab.engines.gpu.devices import choose
+from simlab.engines.moments.background import run_in_background
 from simlab.errors import InputError, check_count, check_entries
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
 from simlab.progress import ProgressBar
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
+from simlab.trace.recording import Record, RunResult, Tick, record_steps
 
 if TYPE_CHECKING:
-    from simlab.kernels.layout import NodeArrays
+    from simlab.kernels.moments.layout import NodeArrays
 
 __all__ = ["exact", "exact_results"]
 
@@ -161,7 +161,7 @@ def _labelled(
     Only `effective` reads the training time, and only it differs from run to run; `together` cuts the nodes of all runs
     alike.
     """
-    from simlab.kernels.layout import NodeArrays
+    from simlab.kernels.moments.layout import NodeArrays
 
     own = partition.depends_on_schedule
     times = [method.learning_rate.total() if own else 0.0 for method in methods]
@@ -189,7 +189,7 @@ def _gpu_job(
     problem: DiagonalProblem | EmpiricalRegression, methods: list[Method], partition: Subspaces, record: Record
 ) -> tuple[list[Job], list[str], int]:
     """One job that takes all runs, the names of the subspaces, and the work of one step."""
-    from simlab.engines.cuda_moments import MomentJob, run_moments_gpu
+    from simlab.engines.gpu.moments import MomentJob, run_moments_gpu
 
     runs: list[MomentJob] = []
     names: list[str] = []
@@ -218,11 +218,11 @@ def _jobs(
     recorded = {length: record_steps(record, length) for length in {method.length for method in methods}}
     for method, nodes, names, labels in _labelled(problem, methods, partition, together=snapshots is not None):
         if isinstance(problem, EmpiricalRegression):
-            from simlab.engines.empirical import run_empirical
+            from simlab.engines.moments.empirical import run_empirical
 
             size, run = problem.dim, partial(run_empirical, problem)
         else:
-            from simlab.engines.diagonal import run_diagonal
+            from simlab.engines.moments.diagonal import run_diagonal
 
             assert nodes is not None
             size, run = max(size, nodes.lam.size), partial(run_diagonal, nodes)

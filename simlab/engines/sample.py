@@ -14,11 +14,10 @@ import numpy.typing as npt
 from simlab.checkpoint import Checkpoint
 from simlab.doors import door
 from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
-from simlab.engines.devices import choose
-from simlab.engines.ensemble import Ensemble, Outcome, Plan, Precision, parts_of, run_ensemble
-from simlab.engines.recording import Record, RunResult, Status, record_steps
-from simlab.engines.rounding import rounding_loss
-from simlab.engines.sampling import (
+from simlab.engines.gpu.devices import choose
+from simlab.engines.replicas.regression import Ensemble, Outcome, Plan, Precision, parts_of, run_ensemble
+from simlab.engines.replicas.rounding import rounding_loss
+from simlab.engines.replicas.statistics import (
     MOST_STEPS,
     Ticker,
     check_counters,
@@ -33,6 +32,7 @@ from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.problems.draws import Draws, draws_of
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
+from simlab.trace.recording import Record, RunResult, Status, record_steps
 
 __all__ = ["check_sampling", "sample"]
 
@@ -87,8 +87,8 @@ def sample(
     device : "cpu", "gpu", or "auto" for a GPU if CuPy finds one.
     dtype : "float32" or "float64"; both follow the same random words. By default each run takes float32, which is twice
         as fast, unless its steps come so near the rounding of single precision (lr lam against 6e-8) that the risk of
-        some mode would be off by what its standard error does not hide (`simlab.engines.rounding`). The attribute
-        `dtype` of the trace says which it was, run by run where they differ, and `precision` why.
+        some mode would be off by what its standard error does not hide (`simlab.engines.replicas.rounding`). The
+        attribute `dtype` of the trace says which it was, run by run where they differ, and `precision` why.
     block : replicas held in memory at a time (default: what fits).
     checkpoint, every : a folder that takes the state every so many steps (default: a hundredth of the run); a run that
         finds its own state there goes on from it, and ends with the same bits as one that was never stopped.

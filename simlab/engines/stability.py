@@ -223,8 +223,8 @@ def second_moment_radius(method: Method, modes: Modes, start: int, stop: int) ->
 
 def _propagator(method: Method, modes: Modes, start: int, stop: int) -> tuple[int, Callable[[FloatArray], FloatArray]]:
     """(number of moments, map of a vector of moments over the steps), by the compiled kernel without noise."""
-    from simlab.kernels.advance import advance
-    from simlab.kernels.layout import NodeArrays, scratch
+    from simlab.kernels.moments.chunk import advance
+    from simlab.kernels.moments.layout import NodeArrays, scratch
 
     M, b, c = method.coefficients(start, stop)
     mask = np.any([active_states(*step) for step in zip(M, b, c, strict=True)], axis=0)

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simlab.doors import door
-from simlab.engines.recording import record_steps
-from simlab.engines.sampling import check_counters
+from simlab.engines.replicas.statistics import check_counters
 from simlab.errors import InputError, check_count, check_path
 from simlab.experiment.compare import runs_of
 from simlab.experiment.engine import ENGINES, Setting, engine_table
@@ -24,6 +23,7 @@ from simlab.experiment.tables import check_keys, kind_of, plain, shown, table_at
 from simlab.methods import Method
 from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces, from_spec
+from simlab.trace.recording import record_steps
 
 __all__ = ["Experiment", "canonical", "parse_toml", "read_text", "read_toml"]
 

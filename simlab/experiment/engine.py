@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simlab.checkpoint import Checkpoint
-from simlab.engines.devices import choose
+from simlab.engines.gpu.devices import choose
 from simlab.errors import InputError
 from simlab.experiment.tables import Table, check_keys, kind_of, shown
 from simlab.subspaces import Subspaces

@@ -54,7 +54,7 @@ def _forget_stale(place: Path) -> None:
     """Empty `place` if any source here is not the one that its kernels were made from, and remove those of packages
     that are gone.
     """
-    stats = [(path.name, path.stat()) for path in sorted(HERE.glob("*.py"))]
+    stats = [(path.relative_to(HERE).as_posix(), path.stat()) for path in sorted(HERE.rglob("*.py"))]
     sources = "\n".join([str(HERE), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)])
     stamp = place / STAMP
     if stamp.exists() and stamp.read_text(encoding="utf-8", errors="replace") == sources:

@@ -29,8 +29,8 @@ FloatArray = npt.NDArray[np.float64]
 def split(trace: xr.Dataset, note: str = "") -> Figure:
     """Where the loss of each run is: all of it, along the river and on the hills, over the steps; the rates below.
 
-    trace : by (run, step), as `simlab.engines.valley.exact_valley` returns it, recorded at evenly spaced steps.  note :
-    a line under the figure, such as the cap on the peak.
+    trace : by (run, step), as `simlab.engines.exact_valley.exact_valley` returns it, recorded at evenly spaced steps.
+    note : a line under the figure, such as the cap on the peak.
     """
     _has_runs(trace)
     panels = {

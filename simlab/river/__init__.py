@@ -1,7 +1,7 @@
 """River valleys: landscapes with a river and hills, the river itself, and what separates the two (Wen et al. 2024).
 
     from simlab import methods, river, schedules
-    from simlab.engines.descent import descend
+    from simlab.engines.descend import descend
 
     valley = river.curved(slope=0.1, mu=0.0)
     trace = descend(valley, methods.sgd(schedules.wsd(2000, peak=0.05, cooldown=0.2)), noise=river.noise.isotropic(1.0))

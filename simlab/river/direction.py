@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError
-from simlab.kernels.fields import CURVED, HYPERBOLIC, STRAIGHT, TAPERED
+from simlab.kernels.landscapes.fields import CURVED, HYPERBOLIC, STRAIGHT, TAPERED
 from simlab.river.landscapes import Landscape
 
 __all__ = ["along_river", "plane", "runs_straight"]

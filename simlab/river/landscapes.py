@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_floats
-from simlab.kernels import strips
+from simlab.kernels.landscapes import strips
 from simlab.river.trial import failed, short, try_out
 
 __all__ = ["Landscape", "Lowest", "Split", "custom", "jitted", "nearby", "short"]
@@ -56,7 +56,7 @@ class Landscape:
     loss, gradient : compiled, loss(u, params) -> float and gradient(u, params, out) -> None, of the first
         dim - hills.size coordinates of u = rotation^T w (u = w for a landscape that is not turned).
     params : float64 array that both are given.
-    code : a code of `simlab.kernels.fields` for the built-in ones, else None.
+    code : a code of `simlab.kernels.landscapes.fields` for the built-in ones, else None.
     rotation : orthogonal (dim, dim), or (0, 0).  hills : (m,) curvatures of quadratic coordinates added behind.
     hessian_of : u -> Hessian there, or None for central differences of the gradient.
     split_of : points u (n, inner dim) -> Split, where the river is known in closed form, else None.

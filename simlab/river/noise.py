@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_floats, check_kind, check_number
-from simlab.kernels.across import Across
-from simlab.kernels.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
-from simlab.kernels.fields import CURVED
+from simlab.kernels.landscapes.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
+from simlab.kernels.landscapes.fields import CURVED
+from simlab.kernels.landscapes.river_noise import Across
 from simlab.river.direction import along_river, plane, runs_straight
 from simlab.river.landscapes import Landscape, jitted
 from simlab.river.trial import try_out

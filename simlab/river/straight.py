@@ -123,7 +123,7 @@ class StraightValley:
         return NoisyQuadratic([self.curvature], self.river_start - self.target, self.river_noise)
 
     def landscape(self) -> Landscape:
-        """The same valley as a compiled landscape, for the sampling engine (`simlab.engines.descent`)."""
+        """The same valley as a compiled landscape, for the sampling engine (`simlab.engines.descend`)."""
         from simlab.river.valleys import straight_landscape
 
         start = np.append(self.river_start, self.hill_start)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_floats
-from simlab.kernels import fields
+from simlab.kernels.landscapes import fields
 from simlab.river.landscapes import Landscape, Split
 
 __all__ = ["Bigram", "bigram"]

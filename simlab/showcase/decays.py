@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab import methods, schedules
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.errors import check_count, check_number
 from simlab.river.straight import StraightValley
 

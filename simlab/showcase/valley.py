@@ -16,10 +16,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from simlab import methods, schedules
-from simlab.engines.recording import Record
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.river.straight import StraightValley
 from simlab.schedules import Schedule
+from simlab.trace.recording import Record
 
 if TYPE_CHECKING:
     from simlab.river.landscapes import Landscape
@@ -71,7 +71,7 @@ def canonical_runs(steps: int = STEPS, peak: float = PEAK) -> dict[str, Schedule
 
 
 def canonical_trace(record: Record = "all") -> xr.Dataset:
-    """The split of all canonical runs at every step (see `simlab.engines.valley.exact_valley`)."""
+    """The split of all canonical runs at every step (see `simlab.engines.exact_valley.exact_valley`)."""
     runs = {name: methods.sgd(schedule) for name, schedule in canonical_runs().items()}
     with warnings.catch_warnings():
         # The caveat sits on the cap on purpose.
@@ -159,7 +159,7 @@ def wander(steps: int = 1200, peak: float = 0.1, replicas: int = 150, seed: int 
 
     L = -0.1 x + 8/2 (y - sin(x/2))^2, standard deviation 3 of the gradient noise along y; the peak 0.1 lies below 2/8.
     """
-    from simlab.engines.descent import descend
+    from simlab.engines.descend import descend
     from simlab.river import find, noise, valleys
 
     landscape = valleys.curved(mu=0.0, lam=8.0, amplitude=1.0, wavenumber=0.5, slope=0.1, start=(-3.0, 0.6))

@@ -11,8 +11,8 @@ import peers
 import pytest
 
 import simlab as sl
-from simlab.kernels.advance import advance
-from simlab.kernels.layout import NodeArrays
+from simlab.kernels.moments.chunk import advance
+from simlab.kernels.moments.layout import NodeArrays
 
 pytestmark = pytest.mark.benchmark_suite
 DIM, STEPS = 1000, 100_000

@@ -20,7 +20,7 @@ import pytest
 
 import simlab as sl
 from simlab import methods, river, schedules
-from simlab.engines import devices
+from simlab.engines.gpu import devices
 
 pytestmark = [
     pytest.mark.benchmark_suite,

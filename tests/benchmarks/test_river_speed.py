@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simlab import methods, river, schedules
-from simlab.engines.descent import descend
+from simlab.engines.descend import descend
 
 pytestmark = pytest.mark.benchmark_suite
 REPLICAS, STEPS, LR = 1024, 100_000, 0.05

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from simlab import methods, schedules
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.river.straight import StraightValley
 
 STEPS, PEAK = 2000, 0.05

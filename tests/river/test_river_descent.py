@@ -7,8 +7,8 @@ import pytest
 
 import simlab as sl
 from simlab import InputError, methods, river, schedules
-from simlab.engines.descent import descend
-from simlab.engines.flow import diffusion, gradient_flow
+from simlab.engines.descend import descend
+from simlab.engines.limits import diffusion, gradient_flow
 from tests.method_zoo import ZOO
 from tests.river import naive_descent
 
@@ -227,7 +227,7 @@ def test_more_replicas_leave_the_first_ones_as_they_are():
 
 
 def test_what_is_recorded_changes_no_bit(monkeypatch):
-    from simlab.engines import swarm
+    from simlab.engines.replicas import landscape as swarm
 
     valley = river.curved(slope=0.1)
     everything = iterates(valley, zoo("sgd"), noise=river.noise.isotropic())
@@ -262,7 +262,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
-    from simlab.engines import swarm
+    from simlab.engines.replicas import landscape as swarm
 
     def compiling(self, watch, begin, end, *rest):
         assert begin == end == 0, "replicas were run all the same"
@@ -309,7 +309,7 @@ def test_a_step_beyond_two_over_the_curvature_is_warned_of_and_run():
 
 
 def test_divergence_is_the_same_however_it_is_cut(monkeypatch):
-    from simlab.engines import swarm
+    from simlab.engines.replicas import landscape as swarm
 
     valley, run = river.curved(lam=10.0, start=[0.0, 1.0]), methods.sgd(schedules.constant(400, 0.21))
     options = {"replicas": 100, "noise": river.noise.isotropic(), "paths": True}

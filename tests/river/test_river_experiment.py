@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from simlab import methods, river, schedules
 from simlab.cli import app
-from simlab.engines.descent import descend
-from simlab.engines.valley import exact_valley
+from simlab.engines.descend import descend
+from simlab.engines.exact_valley import exact_valley
 from simlab.errors import InputError
 from simlab.experiment import Experiment
 from simlab.experiment.families import FAMILIES

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from simlab import InputError, methods, river, schedules
-from simlab.engines.descent import descend
-from simlab.engines.flow import gradient_flow
+from simlab.engines.descend import descend
+from simlab.engines.limits import gradient_flow
 from simlab.river.find import river as find
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simlab import InputError, river
-from simlab.kernels.fields import sine_cosine
+from simlab.kernels.landscapes.fields import sine_cosine
 
 
 def built_in():

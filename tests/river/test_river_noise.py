@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from simlab import InputError, methods, river, schedules
-from simlab.engines.descent import descend
-from simlab.engines.flow import diffusion
+from simlab.engines.descend import descend
+from simlab.engines.limits import diffusion
 from simlab.river.direction import along_river, runs_straight
 from tests.river import naive_descent
 

@@ -16,7 +16,7 @@ import simlab.plot
 from simlab import methods, schedules
 from simlab.cli import app
 from simlab.cli.river import FILES
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.errors import InputError
 from simlab.plot import animation
 from simlab.plot import river as draw

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from simlab import methods, schedules
-from simlab.engines.descent import descend
-from simlab.engines.valley import exact_valley
+from simlab.engines.descend import descend
+from simlab.engines.exact_valley import exact_valley
 from simlab.river import noise
 from simlab.river.straight import StraightValley
 

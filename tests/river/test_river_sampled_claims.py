@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simlab import methods, river, schedules
-from simlab.engines.descent import descend
+from simlab.engines.descend import descend
 
 STEPS, PEAK = 2000, 0.05
 

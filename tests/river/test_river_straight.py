@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simlab import methods, schedules, subspaces
-from simlab.engines.valley import exact_valley, mean_along_river
+from simlab.engines.exact_valley import exact_valley, mean_along_river
 from simlab.errors import InputError
 from simlab.river.straight import StraightValley
 from tests.method_zoo import ZOO

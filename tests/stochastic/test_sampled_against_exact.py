@@ -17,7 +17,7 @@ from scipy.stats import chi2, norm
 
 import simlab as sl
 from simlab import methods, subspaces
-from simlab.engines.ensemble import Ensemble, Plan, run_ensemble
+from simlab.engines.replicas.regression import Ensemble, Plan, run_ensemble
 from simlab.methods import Method
 from simlab.problems.draws import draws_of
 from simlab.schedules import constant, from_array, linear, wsd

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 import simlab as sl
 from simlab import plot
 from simlab.cli import app
-from simlab.engines.recording import record_steps
 from simlab.experiment import Experiment
 from simlab.experiment.families.valleys import PARTS
 from simlab.sweeps import Store, run_sweep, sweep_of
@@ -22,6 +21,7 @@ from simlab.sweeps.answer import draw
 from simlab.sweeps.answer.best import Answer
 from simlab.sweeps.answer.export import frame
 from simlab.sweeps.answer.table import table_of
+from simlab.trace.recording import record_steps
 from tests.sweeps.store_bytes import assert_same_store, refusal, swept
 
 STRAIGHT = {"kind": "river-straight", "hills": [1, 20], "count": 12, "slope": 0.2, "noise": 0.5}
@@ -91,8 +91,8 @@ def cells_of(plan, data):
         combination, run = plan.grid.split(number)
         # What is beyond the valley is warned of when it runs alone.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("simlab.engines.valley._warn_if_unstable", lambda *a: None)
-            patch.setattr("simlab.engines.descent._warn_of_large_steps", lambda *a: None)
+            patch.setattr("simlab.engines.exact_valley._warn_if_unstable", lambda *a: None)
+            patch.setattr("simlab.engines.descend._warn_of_large_steps", lambda *a: None)
             alone = Experiment.from_dict(plan.tree(combination), plan.folder).run(False, threads=1)
         (cell,) = plan.cells([number])
         yield flat.isel(cell=number), alone.isel(run=run), record_steps(plan.record, cell.method.length)
@@ -196,7 +196,7 @@ def test_ctrl_c_within_a_run_is_kept_for_the_next_start(tmp_path):
 
 def test_a_finished_sweep_is_not_run_again(tmp_path, monkeypatch):
     swept(tmp_path / "store", tables(), {"schedule.peak": [0.01, 0.05]})
-    monkeypatch.setattr("simlab.engines.valley.exact_valley", lambda *a, **k: pytest.fail("it ran"))
+    monkeypatch.setattr("simlab.engines.exact_valley.exact_valley", lambda *a, **k: pytest.fail("it ran"))
     assert swept(tmp_path / "store", tables(), {"schedule.peak": [0.01, 0.05]}).reused == 2
 
 

@@ -12,7 +12,7 @@ from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_lr
 from simlab.conformance.draws.valleys import draw_hills
 from simlab.engines.exact import exact
-from simlab.engines.valley import exact_valley
+from simlab.engines.exact_valley import exact_valley
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import StraightValley
 from simlab.theory.wen2024_decay import river_optimal_decay, river_spread_decay

@@ -80,7 +80,7 @@ class Valleys(Family):
 
     def check(self, source: Valley, table: Table, setting: Setting) -> None:
         """That the exact engine has a straight valley, and the arguments of the sampler."""
-        from simlab.engines.sampling import quantile_levels
+        from simlab.engines.replicas.statistics import quantile_levels
 
         if setting.engine != "sample" and source.straight is None:
             raise InputError(
@@ -102,13 +102,13 @@ class Valleys(Family):
 
     def sampler(self) -> Callable[..., Any]:
         """`simlab.descend`."""
-        from simlab.engines.descent import descend
+        from simlab.engines.descend import descend
 
         return descend
 
     def exact(self, problem: Valley, runs: Runs, setting: Setting, **how: Any) -> xr.Dataset:
         """By `simlab.exact_valley`."""
-        from simlab.engines.valley import exact_valley
+        from simlab.engines.exact_valley import exact_valley
 
         assert problem.straight is not None
         return exact_valley(problem.straight, runs, record=setting.record, subspaces=setting.partition, **how)

@@ -1,5 +1,6 @@
-// Stochastic descent on a landscape: a thread takes one replica through a chunk of steps, as simlab/kernels/descent.py
-// does: y = c . z, g = grad L(y) - noise, z <- M z - b g, w = o . z. Follows body.cuh and fields.cuh.
+// Stochastic descent on a landscape: a thread takes one replica through a chunk of steps, as
+// simlab/kernels/landscapes/descent.py does: y = c . z, g = grad L(y) - noise, z <- M z - b g, w = o . z. Follows
+// body.cuh and fields.cuh.
 //
 // The state (K, dim, lanes) has its lanes side by side, so that the threads of a warp read and write whole lines. DIM:
 // the dimension of a state that stays in registers, or 0 for one that stays in device memory. HILLS: -1 for a landscape
@@ -22,7 +23,8 @@ struct Vector<0> {
 
 // A landscape and its noise as all replicas see them. rotation (dim, dim), hills (hill_count,) of a turned landscape;
 // noise: the diagonal (dim,), the factor (dim, dim), or sigma, a, k of noise across the curve y = a sin kx in two
-// dimensions, followed by the plane p, q (dim,) of a curve or hyperbola among more (see simlab/kernels/across.py).
+// dimensions, followed by the plane p, q (dim,) of a curve or hyperbola among more (see
+// simlab/kernels/landscapes/river_noise.py).
 struct Terrain {
     const double *params, *rotation, *hills, *noise;
     double by_loss, floor;
@@ -217,9 +219,9 @@ struct Replica {
 };
 
 // The lanes begin .. begin + 32 blocks - 1 of `lanes` through n steps from step t0 on; lane l is replica
-// first_replica + l. M (n, K, K), b, c (n, K), o (n + 1, K), amplitude (n,) = 1 / sqrt(B). slots (n + 1,): record number
-// of each iterate, or -1; losses (records, lanes) and points (records, dim, lanes) of the iterates o . z. A replica
-// whose loss passes `limit` leaves: ended (lanes,) says at which step, or -1.
+// first_replica + l. M (n, K, K), b, c (n, K), o (n + 1, K), amplitude (n,) = 1 / sqrt(B). slots (n + 1,): record
+// number of each iterate, or -1; losses (records, lanes) and points (records, dim, lanes) of the iterates o . z. A
+// replica whose loss passes `limit` leaves: ended (lanes,) says at which step, or -1.
 template <int FIELD, int KIND, int HILLS, bool BY_LOSS, int K, int DIM>
 __global__ void __launch_bounds__(32)
     descend(const double* __restrict__ params, const double* __restrict__ rotation, const double* __restrict__ hills,

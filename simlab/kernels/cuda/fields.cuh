@@ -1,5 +1,5 @@
-// Loss and gradient of the landscapes of simlab/kernels/{fields,strips}.py at one point: the same formulas. Follows
-// body.cuh. A point is anything with w[i]; `dim` is how many coordinates of it a landscape takes.
+// Loss and gradient of the landscapes of simlab/kernels/landscapes/{fields,strips}.py at one point: the same
+// formulas. Follows body.cuh. A point is anything with w[i]; `dim` is how many coordinates of it a landscape takes.
 
 enum Field { STRAIGHT, CURVED, TAPERED, HYPERBOLIC, BIGRAM, OWN };
 
@@ -9,7 +9,8 @@ __device__ double loss(const double* w, const double* params);
 __device__ void gradient(const double* w, const double* params, double* out);
 }  // namespace own
 
-// (sin x, cos x) to a few units in the last place for |x| < 10^5, see fields.py. Unlike the library's, it needs no stack.
+// (sin x, cos x) to a few units in the last place for |x| < 10^5, see fields.py. Unlike the library's, it needs no
+// stack.
 INLINE void sine_cosine(double x, double& sin_x, double& cos_x) {
     const double shifted = x * 0.6366197723675814 + 6755399441055744.0, n = shifted - 6755399441055744.0;
     const u64 bits = u64(__double_as_longlong(shifted));

@@ -1,5 +1,5 @@
 // Exact second moments: a block takes one run through a chunk of steps. The recursion and its arrays are those of
-// simlab/kernels/moments.py, in double precision; every node is stepped. Follows body.cuh and sums.cuh.
+// simlab/kernels/moments/steps.py, in double precision; every node is stepped. Follows body.cuh and sums.cuh.
 //
 // A thread owns the nodes threadIdx.x, threadIdx.x + THREADS, ...; HELD: they stay in registers, those beyond the last
 // being zero, else in global memory.

@@ -1,5 +1,6 @@
 // Sampled trajectories: a block takes one replica through a chunk of steps; only records come back. The recursion, the
-// words and the meaning of every array are those of simlab/kernels/trajectories.py. Follows body.cuh and sums.cuh.
+// words and the meaning of every array are those of simlab/kernels/replicas/trajectories.py. Follows body.cuh and
+// sums.cuh.
 //
 // A thread owns the Philox blocks threadIdx.x, threadIdx.x + THREADS, ... (four coordinates each; the lanes of a warp
 // read and write 32 neighbours). HELD: their state and eigenvalues stay in registers, and the loops over them are

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
-from simlab.engines.recording import record_steps
-from simlab.engines.sampling import check_counters
+from simlab.engines.replicas.statistics import check_counters
 from simlab.errors import InputError
 from simlab.experiment.document import Experiment, canonical
 from simlab.experiment.engine import Setting
@@ -29,6 +28,7 @@ from simlab.methods import Method
 from simlab.sweeps.plan.axes import Axis, axes_of, parse_path, refuse_twice
 from simlab.sweeps.plan.cells import KEPT, Builder, Cell, Key, Representatives
 from simlab.sweeps.plan.grid import Grid
+from simlab.trace.recording import record_steps
 
 __all__ = ["Checked", "Sweep"]
 

@@ -11,7 +11,7 @@ from os import PathLike
 import numpy as np
 
 from simlab.engines.arguments import worker_count
-from simlab.engines.devices import choose
+from simlab.engines.gpu.devices import choose
 from simlab.errors import InputError
 from simlab.progress import Progress, ProgressBar
 from simlab.sweeps.plan.sweep import Sweep

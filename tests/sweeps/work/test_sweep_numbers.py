@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simlab as sl
-from simlab.engines.recording import record_steps
 from simlab.sweeps import Store, run_sweep, sweep_of
 from simlab.sweeps.store.blocks import Blocks, block_shape
+from simlab.trace.recording import record_steps
 
 PROBLEM = {"kind": "power_law", "dim": 40, "capacity": 1.5, "source": 1.3, "noise_variance": 0.1}
 LONG = {**PROBLEM, "dim": 10**6, "compress": True}

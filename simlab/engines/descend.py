@@ -1,0 +1,284 @@
+"""The public door of stochastic descent on landscapes: any method on any loss, split into river and hills."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab._version import __version__
+from simlab.checkpoint import Checkpoint
+from simlab.doors import door, notice
+from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.gpu.devices import choose
+from simlab.engines.replicas.landscape import Kept, Plan, Swarm, run_swarm
+from simlab.engines.replicas.statistics import (
+    MOST_STEPS,
+    Ticker,
+    check_counters,
+    fingerprint,
+    mean_and_error,
+    order_statistics,
+    quantile_levels,
+)
+from simlab.errors import InputError, brief, check_count, unknown_name
+from simlab.kernels.landscapes.descent import Noisy
+from simlab.kernels.random.philox import LANES
+from simlab.methods.base import Method
+from simlab.river import noise as noises
+from simlab.river.landscapes import Landscape, Split
+from simlab.schedules import Schedule
+from simlab.trace.recording import Record, Status, record_steps
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["QUANTITIES", "descend"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+QUANTITIES = ("loss", "river", "hill", "coordinate")
+LARGEST_HESSIAN = 2000
+"""Dimension up to which the start is looked at for steps beyond 2 / lam_max."""
+
+
+class _River(Protocol):
+    def split(self, points: FloatArray) -> Split: ...
+
+
+@door
+def descend(
+    landscape: Landscape,
+    method: MethodArgument,
+    *,
+    replicas: int = 256,
+    seed: int = 0,
+    noise: noises.Noise | None = None,
+    record: Record = None,
+    river: _River | None = None,
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    paths: bool = False,
+    device: str = "auto",
+    dtype: str = "float64",
+    threads: int | None = None,
+    block: int | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    every: int | None = None,
+    progress: Progress | bool | None = None,
+    warn: bool = True,
+) -> xr.Dataset:
+    """Ensembles of real trajectories of a method on a landscape: z <- M z - b (grad L(c . z) - noise), w = o . z.
+
+    The state is measured from the origin of the landscape's coordinates and starts at method.z0 times the
+    landscape's start: positions at w_0, velocities at 0; weight decay pulls towards w_0, as everywhere in simlab. Draws
+    are a pure function of (seed, replica, step, coordinate) by Philox4x32-10 (Salmon et al. 2011), the same that
+    `simlab.sample` gives to additive noise, so that results are the same to the bit for any number of threads, any
+    `block`, and after any interruption.
+
+    Parameters
+    ----------
+    landscape : Landscape (simlab.river).
+    method : one Method; or a list, or a mapping from label to Method, for a leading "run" axis.
+    replicas : number of independent runs R.  seed : 0 .. 2^64 - 1.
+    noise : of one sample's gradient (simlab.river.noise; default none); a batch of B divides its variance by B.
+    record, threads, progress, checkpoint, every : as for `simlab.sample`.
+    river : what splits a loss, a simlab.river.find.River; default: the landscape's own split, if it has one.
+    quantiles : over replicas, within [0, 1]; order statistics.
+    paths : keep every replica: `iterate` (step, replica, index) and `replica_loss` (step, replica, quantity).
+    device : as for `simlab.sample`; the same random words on each, and the same numbers up to rounding. A landscape of
+        the user's own runs on a GPU if it comes with CUDA C++ (`simlab.river.custom`), noise of the user's own does
+        not; "auto" leaves what cannot run there to the processor.
+    dtype : "float64"; single precision would lose the small steps of long runs along a river.
+    block : replicas held in memory at a time (default: what fits), rounded up to a multiple of 64.
+
+    Returns an xarray.Dataset by ([run,] step): mean, standard_error (quantity), quantiles (quantity, quantile) over
+    replicas of the quantities loss, river (loss), hill (loss = loss - river), coordinate (along the river; the last
+    three only where a split is known); hill_state (hill), the mean square of each hill coordinate; diverged, how many
+    replicas had left: those whose loss had passed 10^6 times its scale at the start or overflowed (looked at every 64
+    steps and at records), which count as infinite from there on; lr, momentum, status, ended_at. The status is
+    "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
+    Warns where the learning rate passes 2 / lam_max at the start (not without `warn`, for which the status has to do);
+    raises InputError for bad input.
+    """
+    methods, runs = named_methods(method, "descend")
+    if not isinstance(landscape, Landscape):
+        raise InputError(
+            f" = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom.", "landscape"
+        )
+    given = noises.none() if noise is None else noise
+    if not isinstance(given, noises.Noise):
+        raise InputError(f" = {brief(noise)} is not a noise; write simlab.river.noise.isotropic(1.0), say.", "noise")
+    course: Any = river
+    if course is not None and (isinstance(course, str) or not callable(getattr(course, "split", None))):
+        raise InputError(
+            f" = {brief(river)} is not a river; find one with simlab.river.find.river(landscape).", "river"
+        )
+    if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
+        raise unknown_name("dtype", dtype, ["float64"])
+    plan = Plan(
+        check_count("replicas", replicas, high=MOST_STEPS),
+        check_count("seed", seed, low=0, high=2**64 - 1),
+        worker_count(threads),
+        None if block is None else check_count("block", block),
+        None if every is None else check_count("every", every),
+        bool(paths),
+    )
+    levels = quantile_levels(quantiles)
+    for each in methods:
+        check_counters(each)
+    noisy = given.on(landscape)
+    if warn:
+        _warn_of_large_steps(landscape, methods)
+    chosen = _device(device, landscape, noisy)
+    splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
+    ticker = Ticker("descend", plan.replicas * sum(m.length for m in methods), progress)
+    parts: list[Any] = []
+    try:
+        for j, each in enumerate(methods):
+            steps = record_steps(record, each.length)
+            swarm = Swarm(landscape, each, noisy, splitter, plan, chosen)
+            store = None
+            if checkpoint is not None:
+                store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(swarm, steps, given, river))
+            kept = run_swarm(swarm, steps, store, plan.every or max(1, each.length // 100), ticker)
+            ticker.stopped |= kept.disturbed
+            parts.append(_dataset(swarm, kept, steps, levels))
+            if kept.interrupted:
+                break
+    finally:
+        ticker.close()
+    return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan, chosen)
+
+
+def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> None:
+    if landscape.dim > LARGEST_HESSIAN:
+        return
+    steepest = landscape.sharpness()
+    peak = max(each.learning_rate.peak() for each in methods)
+    if steepest > 0.0 and peak > 2.0 / steepest:
+        notice(
+            f"lr reaches {peak:g}, above 2 / lam_max = {2.0 / steepest:g} at the start, where gradient descent is "
+            f"unstable; run as asked."
+        )
+
+
+def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
+    """Where to run: "cpu" or "gpu"; InputError for a GPU that is not there or cannot run this landscape or noise."""
+    if choose(device) == "cpu":
+        return "cpu"
+    from simlab.engines.gpu.landscape import check_source, refusal
+
+    reason = refusal(landscape, noisy)
+    if reason is None:
+        check_source(landscape)
+        return "gpu"
+    if device == "auto":
+        return "cpu"
+    raise InputError(f" = 'gpu': {reason}, or choose device='cpu'.", "device")
+
+
+def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:
+    """A digest of everything that the bits of a run depend on."""
+    plan, landscape = swarm.plan, swarm.landscape
+    facts = [plan.replicas, plan.seed, plan.paths, landscape.expression, noise.expression, landscape.code]
+    facts += [swarm.device, landscape.cuda]
+    codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, swarm.noisy.shape)]
+    arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps)
+    numbers = [value for value in (*arrays, *swarm.noisy) if not callable(value)]
+    return fingerprint([*facts, None if river is None else repr(river)], [*codes, *numbers], swarm.method)
+
+
+def _code_of(function: Any) -> bytes:
+    """What tells the user's compiled functions apart; nothing for our own, which their name tells."""
+    code = getattr(getattr(function, "py_func", None), "__code__", None)
+    return b"" if code is None else bytes(code.co_code) + repr(code.co_consts).encode()
+
+
+# -- statistics over replicas ------------------------------------------------------------------------------------------
+
+
+def _dataset(swarm: Swarm, kept: Kept, steps: IntArray, levels: FloatArray) -> xr.Dataset:
+    """Mean, errors and quantiles over those replicas that got to each record."""
+    import xarray as xr
+
+    known = len(QUANTITIES) if swarm.splitter is not None else 1
+    values = kept.values[:, :, :known]
+    got = np.count_nonzero(kept.reached, axis=1)
+    mean = np.full((steps.size, known), np.nan)
+    error, spread = np.full_like(mean, np.nan), np.full((*mean.shape, levels.size), np.nan)
+    hills = np.full((steps.size, kept.hills.shape[2]), np.nan)
+    for n in np.unique(got[got > 0]):
+        rows = np.flatnonzero(got == n)
+        part = values[rows, :n]
+        mean[rows], error[rows] = mean_and_error(part)
+        spread[rows] = np.moveaxis(order_statistics(part, levels), 1, 2)
+        hills[rows] = kept.hills[rows, : -(-n // LANES)].sum(axis=1) / n
+    gone = np.array([np.count_nonzero((kept.ended >= 0) & (kept.ended <= step)) for step in steps])
+    status: Status = "interrupted" if kept.interrupted else "done"
+    reached = np.flatnonzero(got)
+    ended_at = int(steps[reached[-1]]) if reached.size else 0
+    if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > swarm.plan.replicas:
+        status = "diverged"
+        ended_at = int(np.sort(kept.ended[kept.ended >= 0])[swarm.plan.replicas // 2])
+    variables: dict[str, Any] = {
+        "mean": (("step", "quantity"), mean),
+        "standard_error": (("step", "quantity"), error),
+        "quantiles": (("step", "quantity", "quantile"), spread),
+        "diverged": (("step",), gone),
+        "status": ((), status),
+        "ended_at": ((), ended_at),
+        **{name: (("step",), row) for name, row in _hyper_parameters(swarm.method, steps).items()},
+    }
+    if swarm.splitter is not None:
+        variables["hill_state"] = (("step", "hill_direction"), hills)
+    if swarm.plan.paths:
+        variables["iterate"] = (("step", "replica", "index"), kept.points)
+        variables["replica_loss"] = (("step", "replica", "quantity"), values)
+    return xr.Dataset(variables, {"step": steps, "quantity": list(QUANTITIES[:known]), "quantile": levels})
+
+
+def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:
+    """lr, batch and momentum of the step that follows each record, NaN at the end."""
+    inside = steps < method.length
+    out = {name: np.full(steps.size, np.nan) for name in ("lr", "batch")}
+    out["lr"][inside] = method.learning_rate(steps[inside])
+    batch = method.batch
+    out["batch"][inside] = batch(steps[inside]) if isinstance(batch, Schedule) else batch
+    momentum = method.schedule("momentum")
+    if momentum is not None:
+        out["momentum"] = np.full(steps.size, np.nan)
+        out["momentum"][inside] = momentum(steps[inside])
+    return out
+
+
+def _joined(
+    parts: list[Any],
+    runs: list[str] | None,
+    landscape: Landscape,
+    methods: list[Method],
+    noise: Any,
+    plan: Plan,
+    device: str,
+) -> xr.Dataset:
+    import xarray as xr
+
+    if runs is None:
+        whole: xr.Dataset = parts[0]
+    else:
+        whole = xr.concat(parts, xr.Variable("run", runs), join="outer", data_vars="all", coords="minimal")
+    whole.attrs = {
+        "simlab_version": __version__,
+        "engine": "descent",
+        "landscape": json.dumps(landscape.describe()),
+        "noise": noise.expression,
+        "method": methods[0].expression if runs is None else json.dumps([m.describe() for m in methods]),
+        "seed": str(plan.seed),
+        "replicas": plan.replicas,
+        "device": device,
+    }
+    return whole

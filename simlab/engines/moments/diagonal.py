@@ -1,0 +1,161 @@
+"""The exact recursion for problems that are diagonal in the eigenbasis: O(nodes k^2) a step."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.kernels.moments import steps as moments
+from simlab.kernels.moments.chunk import advance
+from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
+from simlab.methods.base import Method
+from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
+
+__all__ = ["run_diagonal"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CHUNK_WORK = 30_000_000
+MAX_CHUNK = 16_384
+
+
+class _State:
+    """The moments in motion, in kernel layout."""
+
+    def __init__(self, nodes: NodeArrays, method: Method, labels: IntArray, deterministic: bool) -> None:
+        self.nodes = nodes
+        self.labels = padded(labels[nodes.order])
+        self.work = scratch(method.state_size)
+        outer = packed_outer(method.z0)
+        self.U = np.zeros((2, outer.size, nodes.lam.size))
+        self.U[0] = outer[:, None] * nodes.signal
+        self.mean = np.repeat(method.z0[:, None], nodes.lam.size, axis=1) if deterministic else None
+
+    def risk_per_node(self, o: FloatArray) -> FloatArray:
+        """1/2 o^T U o of every node in the order of the problem, shape (components, nodes)."""
+        rows, columns = np.triu_indices(o.size)
+        weight = np.where(rows == columns, 0.5, 1.0) * packed_outer(o)
+        parts = [np.einsum("e,cei->ci", weight, self.U)]
+        if self.mean is not None:
+            parts.append(0.5 * self.nodes.signal[None] * (o @ self.mean)[None] ** 2)
+        out = np.empty((3 if self.mean is not None else 2, self.nodes.size))
+        out[:, self.nodes.order] = np.concatenate(parts)[:, : self.nodes.size]
+        return out
+
+    def risk_by_label(self, o: FloatArray, count: int) -> FloatArray:
+        """Risk now, shape (components, count)."""
+        row = np.zeros((2, count))
+        moments.record_now(self.U, o, self.labels, row)
+        if self.mean is None:
+            return row
+        deterministic = np.zeros((1, count))
+        np.add.at(deterministic[0], self.labels, 0.5 * self.nodes.signal * (o @ self.mean) ** 2)
+        return np.concatenate([row, deterministic])
+
+
+def run_diagonal(
+    nodes: NodeArrays,
+    method: Method,
+    steps: IntArray,
+    labels: IntArray,
+    label_count: int,
+    *,
+    deterministic: bool = False,
+    snapshots: IntArray | None = None,
+    tick: Tick | None = None,
+) -> RunResult:
+    """Propagate the second moments of `method` on `nodes` and record risk at `steps` by label, shape of labels
+    (nodes,).
+
+    Ends early where twice the risk at the gradient point passes 10^6 x max(initial risk, noise / 2) x 2 or overflows.
+    """
+    state = _State(nodes, method, labels, deterministic)
+    components = ("bias", "variance", "deterministic") if deterministic else ("bias", "variance")
+    risk = np.full((steps.size, len(components), label_count), np.nan)
+    moment_rows = np.full((steps.size, 2, label_count), np.nan)
+    mean_rows = np.full((steps.size, label_count), np.nan)
+    wanted = np.array([], dtype=np.int64) if snapshots is None else snapshots
+    shots: dict[int, FloatArray] = {}
+    limit = 2.0 * DIVERGENCE_FACTOR * nodes.reference_risk
+    limit = limit if limit > 0.0 else np.inf
+    chunk = _chunk_steps(nodes, method.state_size)
+    status: Status = "done"
+    at = 0
+    while True:
+        if at in wanted:
+            shots[at] = state.risk_per_node(method.readout(at, at + 1)[0])
+        if at == method.length:
+            break
+        end = min(at + chunk, method.length)
+        later = wanted[wanted > at]
+        if later.size:
+            end = min(end, int(later[0]))
+        done = _advance(state, method, at, end, steps, moment_rows, mean_rows, limit)
+        at += done
+        keep_going = tick is None or tick(done * state.nodes.lam.size)
+        if at < end or not _finite(state) or _beyond(state, method, at, limit):
+            status = "diverged"
+            break
+        if not keep_going and at < method.length:
+            status = "interrupted"
+            break
+    final = state.risk_by_label(method.readout(at, at + 1)[0], label_count)
+    if status == "diverged":
+        final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
+    risk[:, :2] = moment_rows
+    if deterministic:
+        risk[:, 2] = mean_rows
+    risk[steps == at] = final
+    for part in (risk, final, *shots.values()):
+        sums_of_squares(part, nodes.risk_unit)
+    return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots)
+
+
+def _advance(
+    state: _State,
+    method: Method,
+    at: int,
+    end: int,
+    steps: IntArray,
+    moment_rows: FloatArray,
+    mean_rows: FloatArray,
+    limit: float,
+) -> int:
+    """One chunk through the compiled kernels; returns the steps done."""
+    M, b, c = method.coefficients(at, end)
+    b = b * state.nodes.unit
+    o = method.readout(at, end)
+    slots = np.full(end - at, -1, dtype=np.int64)
+    first, last = np.searchsorted(steps, [at, end])
+    slots[steps[first:last] - at] = np.arange(first, last)
+    nodes = state.nodes
+    share = method.inverse_batch(at, end)
+    noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, nodes.noise, nodes.coupling)
+    done: int = advance(M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows, state.work)
+    if state.mean is not None:
+        head = (at, M[:done], b[:done], c[:done], o)
+        moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, slots[:done], state.labels, mean_rows)
+    return done
+
+
+def _beyond(state: _State, method: Method, at: int, limit: float) -> bool:
+    """Whether the risk where the next gradient is taken passes `limit`; the kernel cannot tell at the end of a
+    chunk.
+    """
+    following = min(at, method.length - 1)
+    c = method.coefficients(following, following + 1).c[0]
+    bias, variance = moments.gradient_risk_now(state.U, c)
+    return not bias + variance <= limit
+
+
+def _chunk_steps(nodes: NodeArrays, state_size: int) -> int:
+    """Steps between two looks at the clock: some tens of milliseconds, a second at worst. A pure function of the
+    run.
+    """
+    stepped = nodes.lam.size if np.isnan(nodes.ratio) else min(nodes.lam.size, 1024 + nodes.lam.size // 64)
+    return int(np.clip(CHUNK_WORK // (stepped * state_size**2), 16, MAX_CHUNK))
+
+
+def _finite(state: _State) -> bool:
+    return bool(np.all(np.isfinite(state.U[:, :, 0])))

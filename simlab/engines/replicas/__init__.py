@@ -1,0 +1,1 @@
+"""The samplers' rooms: how replicas are marched, what a replica of each kind is, statistics over them."""

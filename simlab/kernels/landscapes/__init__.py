@@ -1,0 +1,1 @@
+"""Kernels of landscapes, and of descent on them."""

@@ -1,0 +1,1 @@
+"""Kernels of random words and the laws drawn from them."""

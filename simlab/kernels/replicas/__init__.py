@@ -1,0 +1,1 @@
+"""Kernels of stochastic trajectories of a regression."""
