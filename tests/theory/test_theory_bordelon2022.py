@@ -40,9 +40,9 @@ def test_blocks_of_the_kernel_do_not_show():
 
 
 @pytest.mark.parametrize("steps", [10, 10**3, 10**6])
+@mpmath.workdps(50)
 def test_the_spectral_form_against_50_digits(steps):
     """A^t by mpmath for six modes down to lam = 1e-6."""
-    mpmath.mp.dps = 50
     lam = np.geomspace(1.0, 1e-6, 6)
     found = sgd_spectral(lam, 1.0, 0.3, 0.2, steps, 2.0)
     x = [mpmath.mpf(0.2) * mpmath.mpf(float(l)) for l in lam]

@@ -23,9 +23,9 @@ def test_every_phase_is_the_best_width():
     assert names == {"Ia", "Ib", "Ic", "II", "III", "IVa", "IVb"}
 
 
+@mpmath.workdps(20)
 def test_signal_terms_against_mpmath():
     """The sum over all j at t = 10^6 by Euler-Maclaurin in mpmath, alpha = 1, beta = 1/2."""
-    mpmath.mp.dps = 20
     X = mpmath.mpf(2) * mpmath.mpf("0.3") * 10**6
     # Smooth terms of width sqrt(X): the sum is the integral over (0, inf) to many digits.
     whole = mpmath.quad(lambda j: j**-3 * mpmath.exp(-X / j**2), [0, 100, 500, 1000, 5000, mpmath.inf])

@@ -75,9 +75,9 @@ def test_batch_that_full_heavy_ball_acceleration_needs(condition, batch):
     assert two_state_mass(lam, *method, batch=batch + 1) < 1.0 < two_state_mass(lam, *method, batch=batch)
 
 
+@mpmath.workdps(50)
 def test_response_and_mass_keep_their_digits_for_tiny_eigenvalues():
     """Against 50 digits at lam down to 1e-18 and momentum 1 - 1e-10."""
-    mpmath.mp.dps = 50
     lam = np.array([1.0, 1e-6, 1e-12, 1e-18])
     c, delta, q = TwoState.nesterov(1e-3, 1.0 - 1e-10)
     m, d, w = mpmath.mpf(c), mpmath.mpf(delta), mpmath.mpf(q)

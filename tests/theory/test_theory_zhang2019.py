@@ -10,9 +10,9 @@ from simlab.theory.zhang2019 import nqm_ema, nqm_momentum
 
 @pytest.mark.parametrize("steps", [3, 1000, 10**6])
 @pytest.mark.parametrize("offset", [0.0, 1e-12, 1e-3])
+@mpmath.workdps(60)
 def test_momentum_at_equal_roots_against_60_digits(steps, offset):
     """lr h = (1 - sqrt m)^2 makes the printed ratio 0/0."""
-    mpmath.mp.dps = 60
     m = 1.0 - 1e-5
     lr = (1.0 - np.sqrt(m)) ** 2 * (1.0 + offset)
     A = mpmath.matrix([[1 + mpmath.mpf(m) - mpmath.mpf(lr), -mpmath.mpf(m)], [1, 0]])
@@ -22,9 +22,9 @@ def test_momentum_at_equal_roots_against_60_digits(steps, offset):
 
 
 @pytest.mark.parametrize("steps", [1, 1000, 10**6])
+@mpmath.workdps(60)
 def test_ema_at_resonance_against_60_digits(steps):
     """lr h = 1 - decay, where (p^n - g^n)/(p - g) is 0/0; weights down to lr h = 1e-6."""
-    mpmath.mp.dps = 60
     g = 1.0 - 1e-6
     lr = 1.0 - g
     p, w = 1 - mpmath.mpf(lr), mpmath.mpf(g)
