@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from simlab.figures.tables import read_tables, write_tables
+from simlab.figures.gallery.kept import read_tables, write_tables
 
 import simlab as sl
 from simlab import methods

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab import conformance, theory
+from simlab import theory
+from simlab.conformance import checks as all_checks
 from simlab.conformance.check import Check
 from simlab.conformance.judge import ratios, violations
 from simlab.engines.arguments import worker_count
@@ -72,10 +73,10 @@ class Verdict:
 
 
 def checks() -> dict[str, Check]:
-    """Theorem -> check, of all modules of this package."""
+    """Theorem -> check, of all modules of `simlab.conformance.checks`."""
     found: dict[str, Check] = {}
-    for module in iter_modules(conformance.__path__):
-        for check in getattr(import_module(f"{conformance.__name__}.{module.name}"), "CHECKS", []):
+    for module in iter_modules(all_checks.__path__):
+        for check in import_module(f"{all_checks.__name__}.{module.name}").CHECKS:
             if check.theorem in found:
                 raise ValueError(f"two checks of {check.theorem}; leave one.")
             found[check.theorem] = check
@@ -103,7 +104,7 @@ def validate(
     missing = [name for name in order if name not in known]
     if missing and not names:
         raise InputError(
-            f"{', '.join(missing)} of the catalogue cannot be checked; write a Check in simlab/conformance."
+            f"{', '.join(missing)} of the catalogue cannot be checked; write a Check in simlab/conformance/checks."
         )
     chosen = [name for name in order if not names or name in names]
     mode = "quick" if quick else "full"
@@ -168,7 +169,7 @@ def judge(name: str, seed: int, mode: str) -> Verdict:
             parts.setdefault(part, []).append(values)
     refused, outside = 0, 0
     for j in range(3):
-        for arguments in check.outside(np.random.default_rng([seed, key, count + j])):
+        for arguments in check.cases_outside(np.random.default_rng([seed, key, count + j])):
             outside += 1
             refused += _refuses(entry, arguments)
     kept = {part: _thinned(np.concatenate(values)) for part, values in parts.items()}

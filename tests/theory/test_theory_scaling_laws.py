@@ -4,47 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import simlab.theory.scaling_laws as t
+from simlab.theory.scaling_laws import bordelon_exponents, fsl_exponents, fsl_first_order
 
 import simlab as sl
-from simlab.conformance.scaling_laws import CHECKS
 from simlab.schedules import constant, cosine, exponential, linear
-from tests.theory.by_kind import caught, check_all, check_by_kind, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, range(8))
-
-
-@pytest.mark.parametrize("name", ["fsl_exponents", "dana_exponent", "fsl_lower", "fsl_variance_upper"])
-def test_more_instances_of_the_cheap_ones(name):
-    check_by_kind(BY_NAME[name], range(8, 40))
-
-
-@pytest.mark.parametrize("name", ["fsl_lower", "fsl_variance_upper"])
-def test_a_sharper_bound_is_caught(name):
-    control(BY_NAME[name])
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("fsl_first_order", lambda risk: risk * 1.02),
-        ("fsl_exponents", lambda exponent: exponent + 0.02),
-        ("bordelon_exponents", lambda exponent: exponent + 0.2),
-        ("dana_exponent", lambda exponent: exponent + 0.2),
-    ],
-)
-def test_a_wrong_statement_is_caught(name, damage):
-    assert caught(BY_NAME[name], damage, range(3))
 
 
 def test_without_the_source_of_the_bias_the_head_would_vanish():
     """e(z) left out of the integral: the bias of the first mode is then e^-80 of what it is."""
     lam, lr = np.arange(1.0, 20.0) ** -1.5, np.full(4000, 0.01)
-    stated = t.fsl_first_order(lam, 1.0, 0.0, lr).bias[-1]
+    stated = fsl_first_order(lam, 1.0, 0.0, lr).bias[-1]
     run = sl.methods.sgd(constant(4000, 0.01))
     trace = sl.exact(sl.LinearRegression(lam, 1.0, 0.0), run, record=[4000], snapshots=[4000], progress=False)
     exact = trace.dataset["mode_risk"].sel(component="bias", snapshot=4000).to_numpy()
@@ -73,7 +42,7 @@ def test_risk_at_the_best_peak_of_the_notes(make, risk, slope):
         best.append(final[trace["status"].to_numpy() == "done"].min())
     assert best[-1] == pytest.approx(risk, rel=0.01)
     assert np.log(best[1] / best[0]) / np.log(8.0) == pytest.approx(slope, abs=0.01)
-    law = t.fsl_exponents("constant", "data", 2.0, 1.0)
+    law = fsl_exponents("constant", "data", 2.0, 1.0)
     assert law == (0.5, 0.0)
 
 
@@ -83,5 +52,5 @@ def test_the_cap_on_the_exponent_of_the_width():
         np.mean([sl.RandomFeatures(1.0, 1.5, 10 * d, d, seed).irreducible_risk for seed in range(24)]) for d in (16, 64)
     ]
     slope = -np.log(risk[1] / risk[0]) / np.log(4.0)
-    assert abs(slope - t.bordelon_exponents(5.0, 2.0).width) < 0.3
-    assert t.bordelon_exponents(5.0, 2.0).width == 2.0
+    assert abs(slope - bordelon_exponents(5.0, 2.0).width) < 0.3
+    assert bordelon_exponents(5.0, 2.0).width == 2.0
