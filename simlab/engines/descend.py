@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,21 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
-from simlab.checkpoint import Checkpoint
+from simlab.checkpoint import fingerprint
 from simlab.doors import door, notice
-from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
 from simlab.engines.gpu.devices import choose
-from simlab.engines.replicas.landscape import Kept, Plan, Swarm, run_swarm
-from simlab.engines.replicas.statistics import (
-    MOST_STEPS,
-    Ticker,
-    check_counters,
-    fingerprint,
-    mean_and_error,
-    order_statistics,
-    quantile_levels,
-)
-from simlab.errors import InputError, brief, check_count, unknown_name
+from simlab.engines.replicas.landscape import Descent
+from simlab.engines.replicas.march import Kept, Plan, Ticker, march_all, planned
+from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
+from simlab.errors import InputError, brief, unknown_name
 from simlab.kernels.landscapes.descent import Noisy
 from simlab.kernels.random.philox import LANES
 from simlab.methods.base import Method
@@ -120,14 +114,7 @@ def descend(
         )
     if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
         raise unknown_name("dtype", dtype, ["float64"])
-    plan = Plan(
-        check_count("replicas", replicas, high=MOST_STEPS),
-        check_count("seed", seed, low=0, high=2**64 - 1),
-        worker_count(threads),
-        None if block is None else check_count("block", block),
-        None if every is None else check_count("every", every),
-        bool(paths),
-    )
+    plan = planned(Plan, replicas=replicas, seed=seed, threads=threads, block=block, every=every)
     levels = quantile_levels(quantiles)
     for each in methods:
         check_counters(each)
@@ -137,21 +124,14 @@ def descend(
     chosen = _device(device, landscape, noisy)
     splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
     ticker = Ticker("descend", plan.replicas * sum(m.length for m in methods), progress)
-    parts: list[Any] = []
-    try:
-        for j, each in enumerate(methods):
+
+    def crews() -> Iterator[tuple[Descent, IntArray, Callable[[], str]]]:
+        for each in methods:
             steps = record_steps(record, each.length)
-            swarm = Swarm(landscape, each, noisy, splitter, plan, chosen)
-            store = None
-            if checkpoint is not None:
-                store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(swarm, steps, given, river))
-            kept = run_swarm(swarm, steps, store, plan.every or max(1, each.length // 100), ticker)
-            ticker.stopped |= kept.disturbed
-            parts.append(_dataset(swarm, kept, steps, levels))
-            if kept.interrupted:
-                break
-    finally:
-        ticker.close()
+            crew = Descent(landscape, each, noisy, splitter, plan, bool(paths), chosen)
+            yield crew, steps, partial(_fingerprint, crew, steps, given, river)
+
+    parts = [_dataset(crew, kept, steps, levels) for crew, steps, kept in march_all(crews(), checkpoint, ticker)]
     return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan, chosen)
 
 
@@ -182,15 +162,15 @@ def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
     raise InputError(f" = 'gpu': {reason}, or choose device='cpu'.", "device")
 
 
-def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:
+def _fingerprint(crew: Descent, steps: IntArray, noise: noises.Noise, river: Any) -> str:
     """A digest of everything that the bits of a run depend on."""
-    plan, landscape = swarm.plan, swarm.landscape
-    facts = [plan.replicas, plan.seed, plan.paths, landscape.expression, noise.expression, landscape.code]
-    facts += [swarm.device, landscape.cuda]
-    codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, swarm.noisy.shape)]
+    plan, landscape = crew.plan, crew.landscape
+    facts = [plan.replicas, plan.seed, crew.paths, landscape.expression, noise.expression, landscape.code]
+    facts += [crew.device, landscape.cuda]
+    codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, crew.noisy.shape)]
     arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps)
-    numbers = [value for value in (*arrays, *swarm.noisy) if not callable(value)]
-    return fingerprint([*facts, None if river is None else repr(river)], [*codes, *numbers], swarm.method)
+    numbers = [value for value in (*arrays, *crew.noisy) if not callable(value)]
+    return fingerprint([*facts, None if river is None else repr(river)], [*codes, *numbers], crew.method)
 
 
 def _code_of(function: Any) -> bytes:
@@ -202,29 +182,29 @@ def _code_of(function: Any) -> bytes:
 # -- statistics over replicas ------------------------------------------------------------------------------------------
 
 
-def _dataset(swarm: Swarm, kept: Kept, steps: IntArray, levels: FloatArray) -> xr.Dataset:
+def _dataset(crew: Descent, kept: Kept, steps: IntArray, levels: FloatArray) -> xr.Dataset:
     """Mean, errors and quantiles over those replicas that got to each record."""
     import xarray as xr
 
-    known = len(QUANTITIES) if swarm.splitter is not None else 1
-    values = kept.values[:, :, :known]
-    got = np.count_nonzero(kept.reached, axis=1)
+    known = len(QUANTITIES) if crew.splitter is not None else 1
+    values = kept.records["values"][:, :, :known]
+    got = np.count_nonzero(~np.isnan(values[:, :, 0]), axis=1)
     mean = np.full((steps.size, known), np.nan)
     error, spread = np.full_like(mean, np.nan), np.full((*mean.shape, levels.size), np.nan)
-    hills = np.full((steps.size, kept.hills.shape[2]), np.nan)
+    hills = np.full((steps.size, kept.records["hills"].shape[2]), np.nan)
     for n in np.unique(got[got > 0]):
         rows = np.flatnonzero(got == n)
         part = values[rows, :n]
         mean[rows], error[rows] = mean_and_error(part)
         spread[rows] = np.moveaxis(order_statistics(part, levels), 1, 2)
-        hills[rows] = kept.hills[rows, : -(-n // LANES)].sum(axis=1) / n
+        hills[rows] = kept.records["hills"][rows, : -(-n // LANES)].sum(axis=1) / n
     gone = np.array([np.count_nonzero((kept.ended >= 0) & (kept.ended <= step)) for step in steps])
     status: Status = "interrupted" if kept.interrupted else "done"
     reached = np.flatnonzero(got)
     ended_at = int(steps[reached[-1]]) if reached.size else 0
-    if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > swarm.plan.replicas:
+    if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > crew.plan.replicas:
         status = "diverged"
-        ended_at = int(np.sort(kept.ended[kept.ended >= 0])[swarm.plan.replicas // 2])
+        ended_at = int(np.sort(kept.ended[kept.ended >= 0])[crew.plan.replicas // 2])
     variables: dict[str, Any] = {
         "mean": (("step", "quantity"), mean),
         "standard_error": (("step", "quantity"), error),
@@ -232,12 +212,12 @@ def _dataset(swarm: Swarm, kept: Kept, steps: IntArray, levels: FloatArray) -> x
         "diverged": (("step",), gone),
         "status": ((), status),
         "ended_at": ((), ended_at),
-        **{name: (("step",), row) for name, row in _hyper_parameters(swarm.method, steps).items()},
+        **{name: (("step",), row) for name, row in _hyper_parameters(crew.method, steps).items()},
     }
-    if swarm.splitter is not None:
+    if crew.splitter is not None:
         variables["hill_state"] = (("step", "hill_direction"), hills)
-    if swarm.plan.paths:
-        variables["iterate"] = (("step", "replica", "index"), kept.points)
+    if crew.paths:
+        variables["iterate"] = (("step", "replica", "index"), kept.records["points"])
         variables["replica_loss"] = (("step", "replica", "quantity"), values)
     return xr.Dataset(variables, {"step": steps, "quantity": list(QUANTITIES[:known]), "quantile": levels})
 

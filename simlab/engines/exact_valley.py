@@ -28,7 +28,7 @@ from simlab.methods.base import Method
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import FLAT, StraightValley
 from simlab.subspaces import Subspaces
-from simlab.trace.recording import Record, record_steps
+from simlab.trace.recording import Record, record_steps, slots
 
 __all__ = ["exact_valley", "mean_along_river"]
 
@@ -122,11 +122,8 @@ def mean_along_river(valley: StraightValley, method: Method, steps: IntArray) ->
     out = np.empty(steps.size)
     for at in range(0, method.length, CHUNK):
         end = min(at + CHUNK, method.length)
-        slots = np.full(end - at, -1, dtype=np.int64)
-        first, last = np.searchsorted(steps, [at, end])
-        slots[steps[first:last] - at] = np.arange(first, last)
         arrays = (*method.coefficients(at, end), method.readout(at, end))
-        affine_path(*arrays, valley.curvature, valley.slope, z, slots, out)
+        affine_path(*arrays, valley.curvature, valley.slope, z, slots(steps, at, end), out)
     if steps.size and steps[-1] == method.length:
         out[-1] = float(method.readout(method.length, method.length + 1)[0] @ z)
     return valley.target + out

@@ -19,6 +19,7 @@ __all__ = [
     "Status",
     "Tick",
     "record_steps",
+    "slots",
     "sums_of_squares",
     "training_time",
 ]
@@ -99,6 +100,14 @@ def record_steps(record: Record, length: int) -> IntArray:
     if steps.min() < 0 or steps.max() > length:
         raise InputError(f" goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.", "record")
     return np.unique(np.concatenate([[0], steps, [length]]).astype(np.int64))
+
+
+def slots(steps: IntArray, start: int, stop: int) -> IntArray:
+    """Which of the recorded `steps` (increasing) each of start .. stop - 1 is, (stop - start,), or -1."""
+    out = np.full(stop - start, -1, dtype=np.int64)
+    first, last = np.searchsorted(steps, [start, stop])
+    out[steps[first:last] - start] = np.arange(first, last)
+    return out
 
 
 def training_time(lr: Schedule, steps: IntArray, ended_at: int) -> FloatArray:

@@ -9,6 +9,7 @@ import simlab as sl
 from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import diffusion, gradient_flow
+from simlab.engines.replicas import landscape, march
 from tests.method_zoo import ZOO
 from tests.river import naive_descent
 
@@ -227,14 +228,12 @@ def test_more_replicas_leave_the_first_ones_as_they_are():
 
 
 def test_what_is_recorded_changes_no_bit(monkeypatch):
-    from simlab.engines.replicas import landscape as swarm
-
     valley = river.curved(slope=0.1)
     everything = iterates(valley, zoo("sgd"), noise=river.noise.isotropic())
     some = iterates(valley, zoo("sgd"), noise=river.noise.isotropic(), record=[0, 7, 8, 33, STEPS])
     np.testing.assert_array_equal(everything[[0, 7, 8, 33, STEPS]], some)
-    monkeypatch.setattr(swarm, "RECORD_BYTES", 5 * 8 * 128 * 3)
-    monkeypatch.setattr(swarm, "MAX_CHUNK", 7)
+    monkeypatch.setattr(landscape, "RECORD_BYTES", 5 * 8 * 128 * 3)
+    monkeypatch.setattr(march, "MAX_CHUNK", 7)
     np.testing.assert_array_equal(everything, iterates(valley, zoo("sgd"), noise=river.noise.isotropic()))
 
 
@@ -262,13 +261,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
-    from simlab.engines.replicas import landscape as swarm
-
-    def compiling(self, watch, begin, end, *rest):
+    def compiling(terrain, noisy, watch, begin, end, *rest):
         assert begin == end == 0, "replicas were run all the same"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(swarm.Processor, "run", compiling)
+    monkeypatch.setattr(landscape.descent, "run", compiling)
     trace = sl.descend(
         river.curved(), methods.sgd(schedules.constant(20, 0.01)), replicas=64, progress=False, device="cpu"
     )
@@ -309,13 +306,11 @@ def test_a_step_beyond_two_over_the_curvature_is_warned_of_and_run():
 
 
 def test_divergence_is_the_same_however_it_is_cut(monkeypatch):
-    from simlab.engines.replicas import landscape as swarm
-
     valley, run = river.curved(lam=10.0, start=[0.0, 1.0]), methods.sgd(schedules.constant(400, 0.21))
     options = {"replicas": 100, "noise": river.noise.isotropic(), "paths": True}
     with pytest.warns(UserWarning, match="lr reaches"):
         one = descend(valley, run, **options)
-    monkeypatch.setattr(swarm, "MAX_CHUNK", 33)
+    monkeypatch.setattr(march, "MAX_CHUNK", 33)
     with pytest.warns(UserWarning, match="lr reaches"):
         assert one.identical(descend(valley, run, **options))
 
