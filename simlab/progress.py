@@ -5,23 +5,33 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["ProgressBar"]
+__all__ = ["Progress", "ProgressBar"]
+
+Progress = Callable[[int, int], None]
+"""Told (work done, work in all)."""
 
 PATIENCE = 2.0
 
 
 class ProgressBar:
-    """Call it with (work done, work in all); it draws itself on standard error when the run turns out to be long."""
+    """Call it with (work done, work in all); it draws itself on standard error when the run turns out to be long.
 
-    def __init__(self, label: str, unit: str, enabled: bool | None = None) -> None:
+    progress : None for a bar on a terminal, True or False for one or none, or a function to be called in its place.
+    """
+
+    def __init__(self, label: str, unit: str, progress: Progress | bool | None = None) -> None:
         self.label, self.unit = label, unit
-        self.enabled = sys.stderr.isatty() if enabled is None else enabled
+        self.told: Any = progress if callable(progress) else None
+        self.enabled = self.told is None and bool(sys.stderr.isatty() if progress is None else progress)
         self.began = time.monotonic()
         self.bar: Any = None
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: float, total: float) -> None:
+        if self.told is not None:
+            self.told(done, total)
         if not self.enabled:
             return
         if self.bar is None and done < total and time.monotonic() - self.began > PATIENCE:

@@ -103,3 +103,22 @@ DECAYED: dict[str, Maker] = {
 }
 
 ZOO: dict[str, Maker] = {**BASE, **WRAPPED, **DECAYED}
+
+FLAT = schedules.constant(60, 0.1)
+
+# batch -> a method, and the step to freeze it at: Schedule-Free, DANA and AcSGD move with t, so late enough that they
+# are what they become.
+FROZEN: dict[str, tuple[Callable[[float], Method], int]] = {
+    "sgd": (lambda B: methods.sgd(FLAT, B), 0),
+    "heavy_ball": (lambda B: methods.heavy_ball(FLAT, 0.9, B), 0),
+    "nesterov": (lambda B: methods.nesterov(FLAT, 0.9, B), 0),
+    "torch_dampened": (lambda B: methods.torch_momentum(FLAT, 0.8, B, dampening=0.3), 5),
+    "torch_nesterov": (lambda B: methods.torch_momentum(FLAT, 0.8, B, nesterov=True), 0),
+    "qhm": (lambda B: methods.qhm(FLAT, 0.95, 0.7, B), 0),
+    "asgd": (lambda B: methods.asgd(FLAT, 0.4, 0.1, batch=B), 0),
+    "asgd_alpha": (lambda B: methods.asgd(FLAT, 0.4, 0.1, alpha=0.8, batch=B), 0),
+    "acc_sgd": (lambda B: methods.acc_sgd(FLAT, 20.0, 3.0, B), 0),
+    "dana": (lambda B: methods.dana(FLAT, 0.02, batch=B), 50),
+    "schedule_free": (lambda B: methods.schedule_free(FLAT, 0.9, B), 30),
+    "acsgd": (lambda B: methods.acsgd(FLAT, 0.01, B), 9),
+}

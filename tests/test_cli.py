@@ -261,8 +261,8 @@ def test_every_command_hears_sigterm_once(command, here, monkeypatch):
             raise
 
     where = {
-        "run": "simlab.experiment.Experiment.run", "river": "simlab.experiment.river.canonical_trace",
-        "demo": "simlab.demo.compare", "sweep": "simlab.sweeps.sweep_of",
+        "run": "simlab.experiment.Experiment.run", "river": "simlab.showcase.valley.canonical_trace",
+        "demo": "simlab.showcase.demo.compare", "sweep": "simlab.sweeps.sweep_of",
         "reproduce": "simlab.figures.gallery.reproduce", "validate": "simlab.conformance.validate.validate",
         "doctor": "simlab.doctor.report",
     }  # fmt: skip
@@ -279,7 +279,7 @@ def test_every_command_hears_sigterm_once(command, here, monkeypatch):
 @pytest.mark.parametrize("command", ["demo", "river"])
 def test_no_figure_takes_a_part_for_the_whole(command, name, code, here, monkeypatch):
     """Engines answer an interrupt with what they have; what is made of it would be wrong without a word."""
-    door = {"demo": "simlab.demo.compare", "river": "simlab.experiment.river.canonical_trace"}[command]
+    door = {"demo": "simlab.showcase.demo.compare", "river": "simlab.showcase.valley.canonical_trace"}[command]
 
     def partial(*arguments, **options):
         try:
@@ -380,7 +380,7 @@ def test_demo_is_handed_on(here, monkeypatch):
         options["report"]("its table")
         return output
 
-    monkeypatch.setattr("simlab.demo.run", run)
+    monkeypatch.setattr("simlab.showcase.demo.run", run)
     out = simlab("demo", "-o", "shown", "--features", 300, "--force")
     assert out.startswith("its table\n")
     assert (seen["output"], seen["features"], seen["force"]) == (Path("shown"), 300, True)

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed; it ships the digits")
 
-from simlab import demo
 from simlab.errors import InputError
+from simlab.showcase import demo
 from simlab.trace import RiskTrace
 
 

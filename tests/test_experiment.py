@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 import simlab as sl
 from simlab.errors import InputError
 from simlab.experiment import EXAMPLE, Experiment, write_example
-from simlab.experiment.gallery import samples
 from simlab.experiment.method import METHODS, WRAPPERS
 from simlab.experiment.problem import PROBLEMS
 from simlab.experiment.schedule import SCHEDULES
 from simlab.schedules.registry import FAMILIES
+from simlab.showcase.schedules import samples
 
 FAST = settings(derandomize=True, deadline=None, max_examples=40)
 

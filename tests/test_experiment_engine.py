@@ -180,7 +180,7 @@ def test_a_law_that_is_not_the_exact_one_is_not_compared(tmp_path):
 def test_the_sampled_leg_is_known_to_be_possible_before_the_exact_one(problem, tmp_path, monkeypatch):
     """Its device, and the folder of its state."""
     (tmp_path / "plain").touch()
-    for door in ("simlab.engines.exact.exact", "simlab.engines.exact_valley.exact_valley"):
+    for door in ("simlab.engines.exact_valley.exact_valley", "simlab.engines.exact.exact"):
         monkeypatch.setattr(door, lambda *a, **k: pytest.fail("it ran"))
     monkeypatch.setattr("simlab.engines.gpu.devices.missing", lambda: "CuPy is not installed")
     for options, words in (({"checkpoint": "plain/c"}, "cannot be written"), ({"device": "gpu"}, "CuPy is not")):

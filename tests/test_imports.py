@@ -17,7 +17,7 @@ HEAVY = ["numba", "xarray", "scipy", "matplotlib", "pydantic", "typer", "pandas"
 FLOORS = {
     6: ["cli", "__main__"],
     5: ["figures"],
-    4: ["experiment", "sweeps", "conformance", "demo", "doctor", "files"],
+    4: ["experiment", "sweeps", "conformance", "showcase", "doctor", "files"],
     3: ["engines", "plot", "progress", "checkpoint"],
     2: ["problems", "methods", "trace", "river"],
     1: [

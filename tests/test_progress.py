@@ -42,7 +42,7 @@ def test_silent_when_not_a_terminal():
 
 
 def test_silent_while_a_run_is_short(capfd):
-    bar = progress.ProgressBar("exact", "steps", enabled=True)
+    bar = progress.ProgressBar("exact", "steps", True)
     bar(1, 2)
     bar.close()
     assert capfd.readouterr().err == ""

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from simlab.figures.tables import read_tables, write_tables
+from simlab.figures.gallery.kept import read_tables, write_tables
 
 import simlab as sl
 from simlab import methods
@@ -166,7 +166,7 @@ def test_tables_of_a_kept_figure(tmp_path):
 
 def test_a_journal_of_several_databases_is_not_played_back(tmp_path):
     """SQLite would look for the file that it names, and delete it."""
-    from simlab.sweeps.ledger import OF_SEVERAL, Ledger
+    from simlab.sweeps.store.ledger import OF_SEVERAL, Ledger
 
     Ledger(tmp_path / "ledger.sqlite").close()
     (tmp_path / "ledger.sqlite-journal").write_bytes(b"x" * 100 + OF_SEVERAL)

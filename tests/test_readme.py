@@ -31,7 +31,7 @@ def test_pictures_exist():
 def test_the_sweep_is_the_one_that_is_shown(tmp_path):
     """What the README says of its sweep: the number of cells, and which schedule wins where."""
     import simlab as sl
-    from simlab.sweeps.answer import Answer
+    from simlab.sweeps.answer.best import Answer
 
     file = ROOT / "figures/readme/sweep.toml"
     (shown,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)

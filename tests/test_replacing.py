@@ -19,7 +19,7 @@ from simlab.files import ResultsFolder, fresh_file
 from simlab.locks import Taken, hold
 from simlab.replacing import Stage, replacing, settle, settle_all
 from simlab.sweeps import Store, Sweep, run_sweep
-from simlab.sweeps.compact import check, compact
+from simlab.sweeps.store.compact import check, compact
 
 CALLS = ["rename", "replace", "unlink", "rmdir", "mkdir"]
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed; it ships the digits")
 
 import simlab as sl
-from simlab import demo
+from simlab.showcase import demo
 
 STEPS, REPLICAS = 150, 40_000
 

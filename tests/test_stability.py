@@ -11,25 +11,10 @@ from simlab.engines import stability
 from simlab.methods import response
 from simlab.schedules import constant, from_array, repeat
 from tests import naive
+from tests.method_zoo import FROZEN
 
 LAM = np.arange(1.0, 6.0) ** -1.5
 BATCHES, KURTOSES = [1, 4, 64], [1.0, 3.0, 6.0]
-FLAT = constant(60, 0.1)
-
-# Methods at a frozen step; Schedule-Free, DANA and AcSGD move with t, so late enough that they are what they become.
-NINE = {
-    "sgd": (lambda B: methods.sgd(FLAT, B), 0),
-    "heavy_ball": (lambda B: methods.heavy_ball(FLAT, 0.9, B), 0),
-    "nesterov": (lambda B: methods.nesterov(FLAT, 0.9, B), 0),
-    "torch_dampened": (lambda B: methods.torch_momentum(FLAT, 0.8, B, dampening=0.3), 5),
-    "torch_nesterov": (lambda B: methods.torch_momentum(FLAT, 0.8, B, nesterov=True), 0),
-    "qhm": (lambda B: methods.qhm(FLAT, 0.95, 0.7, B), 0),
-    "asgd": (lambda B: methods.asgd(FLAT, 0.4, 0.1, batch=B), 0),
-    "acc_sgd": (lambda B: methods.acc_sgd(FLAT, 20.0, 3.0, B), 0),
-    "dana": (lambda B: methods.dana(FLAT, 0.02, batch=B), 50),
-    "schedule_free": (lambda B: methods.schedule_free(FLAT, 0.9, B), 30),
-    "acsgd": (lambda B: methods.acsgd(FLAT, 0.01, B), 9),
-}
 
 
 def radius(lam, kurtosis, method, at):
@@ -41,10 +26,10 @@ def radius(lam, kurtosis, method, at):
 
 @pytest.mark.parametrize("kurtosis", KURTOSES)
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("name", NINE)
+@pytest.mark.parametrize("name", FROZEN)
 def test_critical_learning_rate(name, batch, kurtosis):
     """The closed form's K = 1 is where the operator's radius is 1, to 1e-6 from either side."""
-    make, at = NINE[name]
+    make, at = FROZEN[name]
     method = make(batch)
     found = sl.stability(sl.LinearRegression(LAM, 1.0, 0.1, kurtosis), method, step=at)
     factor = found.critical_lr / found.learning_rate
@@ -53,10 +38,10 @@ def test_critical_learning_rate(name, batch, kurtosis):
 
 
 @pytest.mark.parametrize("kurtosis", [1.0, 3.0])
-@pytest.mark.parametrize("name", NINE)
+@pytest.mark.parametrize("name", FROZEN)
 def test_stable_is_below_the_critical_learning_rate_and_unstable_above(name, kurtosis):
     """Nothing else crosses 1 on the way: the set of stable rates is an interval here."""
-    make, at = NINE[name]
+    make, at = FROZEN[name]
     problem = sl.LinearRegression(LAM, 1.0, 0.1, kurtosis)
     reached = sl.stability(problem, make(4), step=at)
     factor = reached.critical_lr / reached.learning_rate
@@ -200,7 +185,7 @@ def summed_response(M, b, c, lam, terms):
 
 
 RESPONSES = {
-    name: tuple(part[at] for part in make(1).coefficients()) for name, (make, at) in NINE.items() if name != "dana"
+    name: tuple(part[at] for part in make(1).coefficients()) for name, (make, at) in FROZEN.items() if name != "dana"
 } | {
     # M without the eigenvalue 1, and three states: the discrete Lyapunov equation has to be solved.
     "generic": (np.array([[0.9, 0.2], [-0.1, 0.7]]), np.array([0.1, 0.2]), np.array([1.0, 0.5])),
@@ -235,7 +220,9 @@ def test_closed_form_and_lyapunov_equation_agree(name):
 
 
 def test_states_without_a_part_in_the_dynamics_are_left_out():
-    M, b, c = (part[0] for part in methods.ema(methods.ema(methods.nesterov(FLAT, 0.9), 0.9), 0.5).coefficients())
+    M, b, c = (
+        part[0] for part in methods.ema(methods.ema(methods.nesterov(constant(60, 0.1), 0.9), 0.9), 0.5).coefficients()
+    )
     np.testing.assert_array_equal(response.active_states(M, b, c), [True, True, False, False])
 
 
@@ -246,7 +233,7 @@ def test_states_without_a_part_in_the_dynamics_are_left_out():
 @pytest.mark.parametrize("name", ["sgd", "heavy_ball", "nesterov", "qhm", "asgd"])
 def test_a_constant_schedule_is_stable_if_and_only_if_its_mass_is_below_one(name, share):
     problem = sl.LinearRegression(LAM, 1.0, 0.1)
-    make, _ = NINE[name]
+    make, _ = FROZEN[name]
     method = make(4)
     factor = share * sl.stability(problem, method).critical_lr / 0.1
     method = method.rescale(factor)

@@ -75,7 +75,7 @@ def demo(
     force: Force = False,
 ) -> None:
     """Predict the risk of SGD on handwritten digits, run real SGD on them, and draw both."""
-    from simlab.demo import run as run_demo
+    from simlab.showcase.demo import run as run_demo
 
     run_demo(output, features=features, force=force, report=typer.echo)
 

@@ -31,7 +31,7 @@ def reproduce_figures(
     What the gallery holds already, made by the same code, is not made again: after Ctrl-C the same command goes on.
     """
     from simlab.errors import InputError
-    from simlab.figures.gallery import listing, reproduce, summary
+    from simlab.figures.gallery.reproduce import listing, reproduce, summary
 
     if listed:
         typer.echo(listing())

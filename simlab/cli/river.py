@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from simlab.experiment.river import Wandering
+    from simlab.showcase.valley import Wandering
 
 __all__ = ["draw_river"]
 
@@ -37,22 +37,22 @@ def draw_river(
     Prints the final losses of the canonical experiment, split into river and hills, and the caveat that goes with them.
     """
     from simlab import plot
-    from simlab.experiment import river
     from simlab.files import ResultsFolder, writing
     from simlab.interrupts import whole
     from simlab.plot import animation as moving
+    from simlab.showcase import valley
 
     with ResultsFolder(output, FILES, force) as results:
         with whole():
-            trace = river.canonical_trace("all")
-        text = river.table(trace)
-        typer.echo(f"{river.canonical_valley()!r}\n\n{text}\n")
+            trace = valley.canonical_trace("all")
+        text = valley.table(trace)
+        typer.echo(f"{valley.canonical_valley()!r}\n\n{text}\n")
         with writing(results.stage, output):
             (results.stage / "river.txt").write_text(f"{text}\n", encoding="utf-8")
             written = results.commit()
         with results.drawing("the figures"):
             with whole():
-                wandering = river.wander()
+                wandering = valley.wander()
             for name, figure in _figures(trace, wandering).items():
                 for suffix in ("png", "pdf"):
                     plot.save(figure, results.stage / f"{name}.{suffix}")
@@ -69,17 +69,17 @@ def _figures(trace: xr.Dataset, wandering: Wandering) -> dict[str, Figure]:
     """All figures by name."""
     import numpy as np
 
-    from simlab.experiment import river
-    from simlab.experiment.decays import decays
     from simlab.plot import river as draw
+    from simlab.showcase import valley
+    from simlab.showcase.decays import decays
 
-    cap = river.canonical_valley().critical_lr
-    note = f"every peak is {river.PEAK:g}, below the cap 2/λ$_{{max}}$ = {cap:g}"
+    cap = valley.canonical_valley().critical_lr
+    note = f"every peak is {valley.PEAK:g}, below the cap 2/λ$_{{max}}$ = {cap:g}"
     one = {name: cloud[:, 0] for name, cloud in wandering.clouds.items()}
     two = {name: path[::2] for name, path in list(one.items())[:2]}
     cases = {
-        "flat river": river.shape_points(0.0),
-        "river falls 2·10$^{-4}$ per unit of learning rate": river.shape_points(2e-4),
+        "flat river": valley.shape_points(0.0),
+        "river falls 2·10$^{-4}$ per unit of learning rate": valley.shape_points(2e-4),
     }
     kinds: dict[str, Any] = {
         "one hill, λ = 1: half at once, then 1/η grows by λ": [1.0],
@@ -87,7 +87,7 @@ def _figures(trace: xr.Dataset, wandering: Wandering) -> dict[str, Figure]:
     }
     return {
         "split": draw.split(trace.sel(run=["cosine", "WSD 20 %", "constant", "WSD 10 %"]), note=note),
-        "crossing": draw.crossing(trace, "cosine", "WSD 20 %", river.CAVEAT, cap),
+        "crossing": draw.crossing(trace, "cosine", "WSD 20 %", valley.CAVEAT, cap),
         "shapes": draw.shapes(cases, "10$^{-4}$ loss"),
         "decays": draw.decays({title: decays(hills) for title, hills in kinds.items()}),
         "valley": draw.valley(wandering.landscape, one, wandering.river, rates=wandering.rates),

@@ -31,7 +31,7 @@ def list_schedules(
     force: Force = False,
 ) -> None:
     """List the named schedules with their parameters; draw them with -o."""
-    from simlab.experiment.gallery import chosen, describe, samples
+    from simlab.showcase.schedules import chosen, describe, samples
 
     kinds = chosen(names)
     if output is not None:

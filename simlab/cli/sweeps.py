@@ -58,15 +58,16 @@ def sweep(
 
 def _list(planned: Sweep) -> None:
     """All cells, checked, and what they would cost."""
-    from simlab.sweeps.estimate import estimate
+    from simlab.sweeps.work.estimate import estimate
 
-    schema = planned.validate()
-    dims = " x ".join(f"{size} {name}" for name, size in planned.dims.items())
-    for number in range(min(planned.size, MOST_LISTED)):
-        typer.echo(f"{number}: {planned.spoken(number)}")
-    if planned.size > MOST_LISTED:
-        typer.echo(f".. and {planned.size - MOST_LISTED} more")
-    typer.echo(f"{planned.size} cells ({dims}), on one thread {estimate(planned, schema, 1.0, 1)}")
+    planned.validate()
+    grid = planned.grid
+    dims = " x ".join(f"{size} {name}" for name, size in grid.dims.items())
+    for number in range(min(grid.size, MOST_LISTED)):
+        typer.echo(f"{number}: {grid.spoken(number)}")
+    if grid.size > MOST_LISTED:
+        typer.echo(f".. and {grid.size - MOST_LISTED} more")
+    typer.echo(f"{grid.size} cells ({dims}), on one thread {estimate(planned, 1.0, 1)}")
 
 
 @app.command()
@@ -89,9 +90,10 @@ def show(
     """
     from simlab import plot
     from simlab.files import fresh_file
-    from simlab.sweeps import Store, draw
-    from simlab.sweeps.answer import Answer
-    from simlab.sweeps.table import table_of
+    from simlab.sweeps import Store
+    from simlab.sweeps.answer import draw
+    from simlab.sweeps.answer.best import Answer
+    from simlab.sweeps.answer.table import table_of
 
     chosen = dict(assignment(text, "--where", "schedule.kind=wsd") for text in where or [])
     with Store(store) as opened:
@@ -109,7 +111,7 @@ def show(
 def check(store: Stored) -> None:
     """Compare all data with the ledger; exit code 1 if something is damaged."""
     from simlab.sweeps import Store
-    from simlab.sweeps.compact import check as checked
+    from simlab.sweeps.store.compact import check as checked
 
     with Store(store) as opened:
         health = checked(opened)
@@ -121,7 +123,7 @@ def check(store: Stored) -> None:
 @store_app.command()
 def compact(store: Stored) -> None:
     """Rewrite a finished store in fewer, larger files."""
-    from simlab.sweeps.compact import compact as compacted
+    from simlab.sweeps.store.compact import compact as compacted
 
     before, after = compacted(store)
     typer.echo(f"{store}: {before} files before, {after} now")
@@ -135,7 +137,7 @@ def export(
 ) -> None:
     """Write one row for each cell (csv, parquet), or all recorded steps (NetCDF)."""
     from simlab.sweeps import Store
-    from simlab.sweeps.export import export as exported
+    from simlab.sweeps.answer.export import export as exported
 
     with Store(store) as opened:
         exported(opened, output, force)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab import conformance, theory
+from simlab import theory
+from simlab.conformance import checks as all_checks
 from simlab.conformance.check import Check
 from simlab.conformance.judge import ratios, violations
 from simlab.engines.arguments import worker_count
@@ -72,10 +73,10 @@ class Verdict:
 
 
 def checks() -> dict[str, Check]:
-    """Theorem -> check, of all modules of this package."""
+    """Theorem -> check, of all modules of `simlab.conformance.checks`."""
     found: dict[str, Check] = {}
-    for module in iter_modules(conformance.__path__):
-        for check in getattr(import_module(f"{conformance.__name__}.{module.name}"), "CHECKS", []):
+    for module in iter_modules(all_checks.__path__):
+        for check in import_module(f"{all_checks.__name__}.{module.name}").CHECKS:
             if check.theorem in found:
                 raise ValueError(f"two checks of {check.theorem}; leave one.")
             found[check.theorem] = check
@@ -107,8 +108,7 @@ def validate(
         )
     chosen = [name for name in order if not names or name in names]
     mode = "quick" if quick else "full"
-    bar = ProgressBar("validate", "theorems", None if progress is None else bool(progress))
-    report: Any = progress if callable(progress) else bar
+    bar = ProgressBar("validate", "theorems", progress)
     workers = min(worker_count(processes), len(chosen))
     verdicts: dict[str, Verdict] = {}
     try:
@@ -116,7 +116,7 @@ def validate(
         longest = sorted(chosen, key=lambda name: -known[name].cost * _instances(known[name], mode))
         for name, verdict in _judged(longest, seed, mode, workers):
             verdicts[name] = verdict
-            report(len(verdicts), len(chosen))
+            bar(len(verdicts), len(chosen))
     finally:
         bar.close()
     return [verdicts[name] for name in chosen]
@@ -169,7 +169,7 @@ def judge(name: str, seed: int, mode: str) -> Verdict:
             parts.setdefault(part, []).append(values)
     refused, outside = 0, 0
     for j in range(3):
-        for arguments in check.outside(np.random.default_rng([seed, key, count + j])):
+        for arguments in check.cases_outside(np.random.default_rng([seed, key, count + j])):
             outside += 1
             refused += _refuses(entry, arguments)
     kept = {part: _thinned(np.concatenate(values)) for part, values in parts.items()}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Method, require_linear
+from simlab.progress import Progress
 from simlab.schedules import Schedule
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
 ]
 
 MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
-Progress = Callable[[int, int], None]
 
 MOST_STEPS = 2**32 - 1
 MOST_SAMPLES = 2**29 - 1

@@ -259,14 +259,13 @@ def _run_all(jobs: list[Job], total: int, workers: int, progress: Progress | boo
             done += amount
         return not stop.is_set()
 
-    bar = ProgressBar("exact", "mode-steps", None if progress is None else bool(progress))
-    report: Any = progress if callable(progress) else bar
+    bar = ProgressBar("exact", "mode-steps", progress)
     futures = run_in_background([partial(job, tick) for job in jobs], workers)
     pending = set(futures)
     try:
         while pending:
             _, pending = wait(pending, timeout=0.1)
-            report(min(done, total), total)
+            bar(min(done, total), total)
     except KeyboardInterrupt:
         stop.set()
         if wait(futures, timeout=PATIENCE).not_done and done == 0:

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "momentum": "take heavy_ball, or torch_momentum for that of torch.optim.SGD",
     "nag": "take nesterov",
     "polyak": "take heavy_ball for his momentum, average for his averaging",
+    "stability": "it is what simlab.stability(problem, method) returns",
     "swa": "take tail_average",
 }
 """Names of other libraries, and what to take in their place."""

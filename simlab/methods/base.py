@@ -81,7 +81,6 @@ class Method:
     length : number of steps T.
     z0 : (k,) array; z_0 = z0 * (w_0 - w*).
     learning_rate, batch : for the trace and the stability analysis; batch is a number or a schedule.
-    wrappers : how many methods this one is wrapped around, one within the other.
     """
 
     linear: ClassVar[bool] = True
@@ -91,7 +90,6 @@ class Method:
     length: int
     learning_rate: Schedule
     batch: Number
-    wrappers: int = 0
     z0: FloatArray = np.ones(1)
     iterate: FloatArray = np.ones(1)
     """o, where it is the same at every step."""
@@ -113,7 +111,7 @@ class Method:
         """Refuse fields that do not go together, and keep what the steps need of them."""
 
     def _keep(self, **values: Any) -> None:
-        """Remember what follows from the fields: for a frozen record is only what it was given."""
+        """Remember what follows from the fields: a frozen record takes no assignments."""
         self.__dict__.update(values)
 
     @property
@@ -151,6 +149,7 @@ class Method:
         """The values of the hyper-parameter `name` at the steps i .. j - 1."""
         return self._schedules[name].values(i, j)
 
+    @door
     def stability(self, problem: Any, step: int | None = None, period: int | None = None) -> Any:
         """Deprecated: `simlab.stability(problem, method)`."""
         import simlab
@@ -170,6 +169,11 @@ class Method:
     def layers(self) -> list["Method"]:
         """This method, the one that it wraps, the one that that wraps, .."""
         return [self]
+
+    @property
+    def wrappers(self) -> int:
+        """How many methods this one is wrapped around, one within the other."""
+        return len(self.layers()) - 1
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance."""
@@ -243,7 +247,7 @@ class Wrapper(Method):
     def __post_init__(self) -> None:
         inner = check_inner(self.inner)
         self._keep(length=inner.length, learning_rate=inner.learning_rate, batch=inner.batch)
-        self._keep(wrappers=inner.wrappers + 1, iterate=np.eye(inner.state_size + 1)[-1], _schedules={})
+        self._keep(iterate=np.eye(inner.state_size + 1)[-1], _schedules={})
         self.check()
 
     def rescale(self, factor: float) -> Self:

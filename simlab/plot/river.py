@@ -188,7 +188,7 @@ def shapes(
 def decays(cases: Mapping[str, tuple[Mapping[str, FloatArray], Mapping[str, FloatArray], float]]) -> Figure:
     """Decays side by side: learning rates above, what is left of the loss on the hills below, both logarithmic.
 
-    cases : title -> (rates, losses, peak), as `simlab.experiment.decays.decays` makes them: run -> learning rates (T,),
+    cases : title -> (rates, losses, peak), as `simlab.showcase.decays.decays` makes them: run -> learning rates (T,),
     and the loss before every step and at the end (T + 1,); the stable learning rate that all begin from, drawn before
     step 0. The first run is the best one: behind the end of every other stands how many times as much it leaves.
     """

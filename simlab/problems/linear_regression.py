@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -98,18 +98,21 @@ class LinearRegression(Immutable):
         self._error: FloatArray | None = frozen(error)
 
     @staticmethod
-    def _of(
-        spectrum: Family | Nodes, noise_variance: float, kurtosis: float, origin: dict[str, Any]
-    ) -> LinearRegression:
+    def _of(spectrum: Family | Nodes, noise_variance: float, kurtosis: float) -> LinearRegression:
         """The regression with this spectrum: a family, of which no array is made until one is asked for, or nodes."""
         made = LinearRegression([1.0], [1.0], noise_variance, check_number("kurtosis", kurtosis, low=1.0))
-        made._error, made._origin = None, origin
+        made._error = None
         if isinstance(spectrum, Family):
             made._family = spectrum
             del made._nodes
         else:
             made._nodes = refrozen(spectrum)
         return made
+
+    def _by(self, builder: str, **given: Any) -> Self:
+        """The same, under the name of what has just made it."""
+        self._origin = {"builder": builder, **given}
+        return self
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -222,8 +225,8 @@ class LinearRegression(Immutable):
             remedy = "compress a problem with one number for all"
             raise InputError(f" differs between coordinates, which nodes cannot stand for; {remedy}.", "kurtosis")
         nodes = compressed(self, self._family, tolerance, subspaces, method)
-        made = self._of(nodes, self._noise, self._kurtosis, {**self._origin, "compressed_to": float(tolerance)})
-        made._coupled = self._coupled
+        made = self._of(nodes, self._noise, self._kurtosis)
+        made._coupled, made._origin = self._coupled, {**self._origin, "compressed_to": float(tolerance)}
         return made
 
     # -- builders -----------------------------------------------------------------------------------------------------
@@ -239,8 +242,8 @@ class LinearRegression(Immutable):
         """
         dim = check_count("dim", dim, high=MOST_MODES)
         a, b = check_number("capacity", capacity, low=0.0), check_number("source", source)
-        family = Family(dim, Power(a), Power(b))
-        return cls._of(family, noise_variance, kurtosis, {"builder": "power_law", "capacity": a, "source": b})
+        made = cls._of(Family(dim, Power(a), Power(b)), noise_variance, kurtosis)
+        return made._by("power_law", capacity=a, source=b)
 
     @classmethod
     @door
@@ -260,8 +263,8 @@ class LinearRegression(Immutable):
         dim, power = check_count("dim", dim, high=MOST_MODES), check_number("power", power)
         eigenvalue = Logarithmic(power)
         signal = _signal(eigenvalue, initial_error, source)
-        origin = {"builder": "logarithmic", "power": power, "initial_error": initial_error, "source": source}
-        return cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+        made = cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis)
+        return made._by("logarithmic", power=power, initial_error=initial_error, source=source)
 
     @classmethod
     @door
@@ -282,8 +285,8 @@ class LinearRegression(Immutable):
             )
         eigenvalue = Exponential(rate)
         signal = _signal(eigenvalue, initial_error, source)
-        origin = {"builder": "exponential", "rate": rate, "initial_error": initial_error, "source": source}
-        return cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis, origin)
+        made = cls._of(Family(dim, eigenvalue, signal), noise_variance, kurtosis)
+        return made._by("exponential", rate=rate, initial_error=initial_error, source=source)
 
     @classmethod
     @door
@@ -302,11 +305,9 @@ class LinearRegression(Immutable):
         """
         head, tail = (check_count(field, n, high=MOST_MODES // 2) for field, n in (("head", head), ("tail", tail)))
         ratio = check_number("ratio", ratio, low=1.0)
-        self = cls(
-            [1.0, 1.0 / ratio], per_mode("initial_error", initial_error, 2), noise_variance, kurtosis, [head, tail]
-        )
-        self._origin = {"builder": "two_level", "head": head, "tail": tail, "ratio": ratio}
-        return self
+        error = per_mode("initial_error", initial_error, 2)
+        made = cls([1.0, 1.0 / ratio], error, noise_variance, kurtosis, [head, tail])
+        return made._by("two_level", head=head, tail=tail, ratio=ratio)
 
     @classmethod
     @door
@@ -320,9 +321,8 @@ class LinearRegression(Immutable):
     ) -> LinearRegression:
         """`dim` equal eigenvalues: one node."""
         dim = check_count("dim", dim, high=MOST_MODES)
-        self = cls([eigenvalue], [initial_error], noise_variance, kurtosis, [dim])
-        self._origin = {"builder": "isotropic", "eigenvalue": eigenvalue}
-        return self
+        made = cls([eigenvalue], [initial_error], noise_variance, kurtosis, [dim])
+        return made._by("isotropic", eigenvalue=eigenvalue)
 
     @classmethod
     @door
@@ -336,9 +336,8 @@ class LinearRegression(Immutable):
     ) -> LinearRegression:
         """Eigenvalues at the quantiles of the Marchenko-Pastur law of ratio = dim / samples <= 1 (white data)."""
         dim = check_count("dim", dim, high=MAX_MODES)
-        self = cls(marchenko_pastur(dim, ratio), initial_error, noise_variance, kurtosis)
-        self._origin = {"builder": "marchenko_pastur", "ratio": ratio}
-        return self
+        made = cls(marchenko_pastur(dim, ratio), initial_error, noise_variance, kurtosis)
+        return made._by("marchenko_pastur", ratio=ratio)
 
     @classmethod
     @door
@@ -359,10 +358,9 @@ class LinearRegression(Immutable):
             raise InputError(f" sum to {p.sum():g}; give probabilities that sum to at most 1.", "probabilities")
         size, error = per_mode("scale", scale, p.size), per_mode("initial_error", initial_error, p.size)
         order = np.argsort(-p * size**2, kind="stable")
-        self = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])
-        self._coupled = False
-        self._origin = {"builder": "one_hot"}
-        return self
+        made = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])._by("one_hot")
+        made._coupled = False
+        return made
 
     @overload
     @classmethod
@@ -404,9 +402,8 @@ class LinearRegression(Immutable):
             raise unknown_name("moments", moments, ["gaussian", "empirical"])
         lam, rows, target, residual = eigen_rows(X, y, rank_tolerance)
         kurtosis = np.maximum(np.mean(rows**4, axis=0) / lam**2, 1.0)
-        self = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
-        self._origin = {"builder": "from_data", "rows": rows.shape[0], "columns": int(np.shape(X)[1])}
-        return self
+        made = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
+        return made._by("from_data", rows=rows.shape[0], columns=int(np.shape(X)[1]))
 
 
 def _nodes(lam: FloatArray, signal: FloatArray, count: FloatArray) -> Nodes:

@@ -50,14 +50,8 @@ class RandomFeatures(LinearRegression):
         lam, target, irreducible = power_law_random_features(alpha, beta, ambient_dim, features, seed)
         super().__init__(lam, -target, 2.0 * irreducible)
         self.irreducible_risk = irreducible
-        self._origin = {
-            "builder": "RandomFeatures",
-            "alpha": alpha,
-            "beta": beta,
-            "ambient_dim": ambient_dim,
-            "features": features,
-            "sketch_seed": seed,
-        }
+        shape = {"ambient_dim": ambient_dim, "features": features}
+        self._by("RandomFeatures", alpha=alpha, beta=beta, **shape, sketch_seed=seed)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able provenance of the problem."""

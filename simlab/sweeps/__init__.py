@@ -3,8 +3,8 @@
     store = simlab.sweep("experiment.toml", {"schedule.peak": {"log": [0.01, 1.0], "points": 9}}, store="peaks.zarr")
     store.dataset()["final_risk"]
 
-axes: the table [sweep] -> plan: cells, checked -> blocks, compute: numbers -> store, ledger: kept -> run: all of it.
-What is kept of a cell and how it is computed depends on the family of the problem: risks, or valleys.
+plan: the table [sweep] becomes cells, checked -> work: their numbers -> store: kept -> answer: read. What is kept of a
+cell and how it is computed depends on the family of its problem (`simlab.experiment.families`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 from simlab.errors import InputError
 from simlab.experiment import Experiment
 from simlab.experiment.document import read_toml
-from simlab.sweeps.plan import Sweep
-from simlab.sweeps.run import Report, run_sweep
-from simlab.sweeps.store import Store
+from simlab.sweeps.plan.sweep import Sweep
+from simlab.sweeps.store.store import Store
+from simlab.sweeps.work.run import Report, run_sweep
 
 __all__ = ["Report", "Store", "Sweep", "run_sweep", "sweep", "sweep_of"]
 
@@ -38,8 +38,8 @@ def sweep(
     Parameters
     ----------
     experiment : an Experiment, its tables, or the path of its file.
-    axes : the table [sweep] (see `simlab.sweeps.axes`), such as {"schedule.peak": [0.1, 0.2], "method.batch": [1, 8]}
-        for a grid; default: that of the file.
+    axes : the table [sweep] (see `simlab.sweeps.plan.axes`), such as {"schedule.peak": [0.1, 0.2],
+        "method.batch": [1, 8]} for a grid; default: that of the file.
     store : the folder of the answers; made where it is not there.
     threads : cells computed at a time on this machine (default: its processors).
     cluster : "tcp://HOST:PORT" of a Dask scheduler, or "local:N" for N worker processes.

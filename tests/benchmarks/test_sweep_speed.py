@@ -35,7 +35,7 @@ def test_ten_thousand_cells(tmp_path, request):
         pytest.skip("a timing: run with --benchmark-enable")
     planned = sweep_of({**TREE}, AXES)
     planned.validate()
-    cells = list(planned.cells(range(planned.size)))
+    cells = list(planned.cells(range(planned.grid.size)))
     problem, methods = planned.problem(cells[0]), [cell.method for cell in cells]
     sl.exact(problem, methods[:2], record=10)
     alone = timed(lambda: sl.exact(problem, methods, record=10, subspaces="log_bins(4)", progress=False))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simlab.theory.last_iterate import schaipp_last_iterate
 
-from simlab.conformance.last_iterate import double_sum, wsd_profile
+from simlab.conformance.draws.convex import double_sum, wsd_profile
 
 pytestmark = pytest.mark.benchmark_suite
 STEPS = 20_000

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from simlab.figures import catalogue
+from simlab.figures.gallery.outcome import entries
 from simlab.figures.measurements import measured
 
 
-@pytest.mark.parametrize("figure", catalogue().values(), ids=lambda figure: figure.id)
+@pytest.mark.parametrize("figure", [entry.figure for entry in entries().values()], ids=lambda figure: figure.id)
 def test_tiny_is_computed_drawn_and_judged(figure):
     if figure.needs and not measured(figure.needs).is_dir():
         pytest.skip(f"{measured(figure.needs)} is absent: real measurements are not shipped with the repository")

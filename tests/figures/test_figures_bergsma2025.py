@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import bergsma2025
+from simlab.figures.papers import bergsma2025
 from simlab.figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in bergsma2025.FIGURES}

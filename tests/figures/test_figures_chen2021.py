@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import chen2021, chen2021_sampling
+from simlab.figures.papers import chen2021, chen2021_sampling
 from simlab.figures.reproduction import column
 
 import simlab as sl

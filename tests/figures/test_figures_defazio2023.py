@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import defazio2023, defazio2023_measured
+from simlab.figures.papers import defazio2023, defazio2023_measured
 from simlab.figures.reproduction import column
 
 from simlab.errors import InputError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import dremov2025, dremov2025_regression
-from simlab.figures._cooldowns import BEST, REST, SHAPES
+from simlab.figures.papers import dremov2025, dremov2025_regression
+from simlab.figures.papers.cooldowns import BEST, REST, SHAPES
 from simlab.figures.reproduction import column, rows
 
 VALLEY, REGRESSION = (module.FIGURES[0] for module in (dremov2025, dremov2025_regression))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import haegele2024
+from simlab.figures.papers import haegele2024
 
 (FIGURE,) = haegele2024.FIGURES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import jain2018
+from simlab.figures.papers import jain2018
 from simlab.figures.reproduction import column
 
 (FIGURE,) = jain2018.FIGURES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import kidambi2018 as k
+from simlab.figures.papers import kidambi2018 as k
 from simlab.figures.reproduction import column
 from simlab.theory.kidambi import one_hot_sgd
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import li2024, li2024_bands
+from simlab.figures.papers import li2024, li2024_bands
 from simlab.figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in [*li2024.FIGURES, *li2024_bands.FIGURES]}

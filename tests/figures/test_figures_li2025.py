@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import li2025
+from simlab.figures.papers import li2025
 from simlab.figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in li2025.FIGURES}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import pan2021
+from simlab.figures.papers import pan2021
 
 from simlab.errors import InputError
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simlab.figures import schaipp2025, schaipp2025_limits, schaipp2025_losses, schaipp2025_transfer
 from simlab.figures.measurements import measured
+from simlab.figures.papers import schaipp2025, schaipp2025_limits, schaipp2025_losses, schaipp2025_transfer
 from simlab.figures.reproduction import column
 
 from simlab.errors import InputError

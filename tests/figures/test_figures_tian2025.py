@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import tian2025
+from simlab.figures.papers import tian2025
 from simlab.figures.reproduction import column
 
 FIGURES = {figure.id: figure for figure in tian2025.FIGURES}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import wen2024, wen2024_bigram, wen2024_landscape, wen2024_wsds
+from simlab.figures.papers import wen2024, wen2024_bigram, wen2024_landscape, wen2024_wsds
 from simlab.figures.reproduction import column, rows
 
 MODULES = (wen2024, wen2024_wsds, wen2024_landscape, wen2024_bigram)

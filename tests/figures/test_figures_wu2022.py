@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import wu2022 as wu
+from simlab.figures.papers import wu2022 as wu
 from simlab.figures.reproduction import column
 from simlab.theory.wu import default_block, wu_geometric_upper
 

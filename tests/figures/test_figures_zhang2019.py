@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import zhang2019, zhang2019_schedules
+from simlab.figures.papers import zhang2019, zhang2019_schedules
 from simlab.figures.reproduction import column
 from simlab.theory.noisy_quadratic import nqm_momentum
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures import zou2023 as zou
-from simlab.figures import zou2023_bounds as bounds
+from simlab.figures.papers import zou2023 as zou
+from simlab.figures.papers import zou2023_bounds as bounds
 from simlab.figures.reproduction import column
 
 

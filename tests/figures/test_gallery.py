@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simlab.figures import gallery
-from simlab.figures.fingerprint import fingerprints
-from simlab.figures.tables import read_tables, write_tables
+from simlab.figures.gallery import reproduce as gallery
+from simlab.figures.gallery.fingerprint import fingerprints
+from simlab.figures.gallery.kept import read_tables, write_tables
 
 from simlab.cli import main
 from simlab.errors import InputError
@@ -203,14 +203,14 @@ def test_changed_code_is_run_again(tmp_path, monkeypatch, log):
     (tmp_path / "shelf/paper.py").write_text(source + "# one more line\n")
     assert made(tmp_path / "g", "shelf.paper")["own"].state == "made"
     assert log().count("compute own") == 3
-    monkeypatch.setattr("simlab.figures.fingerprint.__version__", "99.0")
+    monkeypatch.setattr("simlab.figures.gallery.fingerprint.__version__", "99.0")
     assert made(tmp_path / "g", "shelf.paper")["own"].state == "made"
 
 
 def test_a_new_style_draws_anew_and_computes_nothing(tmp_path, monkeypatch, log):
     first = made(tmp_path / "g")
     data = (tmp_path / "g/tiny/cube/curve.csv").read_bytes()
-    monkeypatch.setattr("simlab.figures.fingerprint._drawing", lambda: "another style")
+    monkeypatch.setattr("simlab.figures.gallery.fingerprint._drawing", lambda: "another style")
     again = made(tmp_path / "g")
     assert again["cube"].state == "drawn"
     assert again["cube"].claims == first["cube"].claims
@@ -244,7 +244,7 @@ def test_measurements_that_change_change_the_fingerprint(tmp_path, monkeypatch):
 def test_a_killed_run_started_again_goes_on(tmp_path, log, processes):
     """SIGKILL while the second of three figures is computed: the first is kept, nothing half-made is seen."""
     code = (
-        "from pathlib import Path\nfrom simlab.figures import gallery\n"
+        "from pathlib import Path\nfrom simlab.figures.gallery import reproduce as gallery\n"
         f"gallery.reproduce(scale='tiny', folder=Path({str(tmp_path / 'g')!r}), processes={processes}, "
         "modules=['tests.figures.fakes_slow'], announce=lambda line: print(line, flush=True))\n"
     )
@@ -408,11 +408,8 @@ def test_ctrl_c_keeps_what_is_made(tmp_path, capsys, monkeypatch, fakes_only):
 
 
 def test_the_catalogue_is_complete_and_says_what_it_does():
-    """Every figure of the repository: a name of its own, a setting, a paper; found by `figures.catalogue` too."""
-    from simlab import figures
-
+    """Every figure of the repository: a name of its own, a setting, a paper."""
     found = gallery.entries()
-    assert [*figures.catalogue()] == [*found]
     for name, entry in found.items():
         assert name == entry.figure.id
         assert name.startswith(entry.module.rpartition(".")[2].split("_")[0])

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from simlab import InputError, plot, theory
-from simlab.experiment.decays import OPTIMAL, best_rates, decays
 from simlab.plot import river as draw
+from simlab.showcase.decays import OPTIMAL, best_rates, decays
 
 LAM = np.geomspace(1.0, 0.1, 12)
 STATIONARY = 0.5 / (LAM * (2.0 - 0.5 * LAM))

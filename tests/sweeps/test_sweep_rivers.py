@@ -16,10 +16,11 @@ from simlab import plot
 from simlab.cli import app
 from simlab.experiment import Experiment
 from simlab.experiment.families.valleys import PARTS
-from simlab.sweeps import Store, draw, run_sweep, sweep_of
-from simlab.sweeps.answer import Answer
-from simlab.sweeps.export import frame
-from simlab.sweeps.table import table_of
+from simlab.sweeps import Store, run_sweep, sweep_of
+from simlab.sweeps.answer import draw
+from simlab.sweeps.answer.best import Answer
+from simlab.sweeps.answer.export import frame
+from simlab.sweeps.answer.table import table_of
 from simlab.trace.recording import record_steps
 from tests.sweeps.store_bytes import assert_same_store, refusal, swept
 
@@ -85,9 +86,9 @@ def taken(what, axes, folder):
 
 def cells_of(plan, data):
     """(what is kept of a cell, the split of the same experiment by itself, its records) for all cells."""
-    flat = data.stack(cell=list(plan.dims), create_index=False)
-    for number in range(plan.size):
-        combination, run = divmod(number, max(len(plan.runs), 1))
+    flat = data.stack(cell=list(plan.grid.dims), create_index=False)
+    for number in range(plan.grid.size):
+        combination, run = plan.grid.split(number)
         # What is beyond the valley is warned of when it runs alone.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("simlab.engines.exact_valley._warn_if_unstable", lambda *a: None)

@@ -6,6 +6,7 @@ import csv
 import site
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from simlab import theory
 from simlab.cli import app
 from simlab.conformance import validate as running
-from simlab.conformance.check import Check, Comparison
+from simlab.conformance.check import Comparison
 from simlab.conformance.judge import violations
 from simlab.conformance.validate import checks, judge, table_of, validate, write_csv
 from simlab.errors import InputError
@@ -129,7 +130,7 @@ def doctored(monkeypatch):
     good = checks()["zou_average_upper"]
 
     def verdict(**changes):
-        bad = Check(**{**{f: getattr(good, f) for f in Check.__dataclass_fields__}, **changes})
+        bad = replace(good, **changes)
         monkeypatch.setattr(running, "checks", lambda: {"zou_average_upper": bad})
         return judge("zou_average_upper", 0, "quick")
 
@@ -138,12 +139,11 @@ def doctored(monkeypatch):
 
 
 def test_a_bound_that_is_too_small_is_contradicted(doctored):
-    def compare(arguments):
-        comparison = doctored.good.compare(arguments)
-        return Comparison({part: 0.05 * value for part, value in comparison.stated.items()}, comparison.true)
+    def says(stated, arguments):
+        return stated._replace(bias=0.05 * stated.bias, variance=0.05 * stated.variance)
 
     assert judge("zou_average_upper", 0, "quick").sound
-    verdict = doctored(compare=compare)
+    verdict = doctored(says=says)
     assert verdict.violations
     assert not verdict.sound
     assert "1 contradicted" in table_of([verdict])
@@ -151,17 +151,17 @@ def test_a_bound_that_is_too_small_is_contradicted(doctored):
 
 
 def test_a_theorem_that_refuses_nothing_is_contradicted(doctored):
-    verdict = doctored(outside=lambda rng: [doctored.good.draw(rng)])
+    verdict = doctored(outside=[{}])
     assert verdict.refused < verdict.outside
     assert not verdict.sound
     assert "a case outside is not refused" in table_of([verdict])
 
 
 def test_an_instance_that_raises_is_no_confirmation(doctored):
-    def compare(arguments):
+    def true(arguments):
         raise FloatingPointError("no answer")
 
-    verdict = doctored(compare=compare)
+    verdict = doctored(true=true)
     assert len(verdict.violations) == verdict.instances
     assert "FloatingPointError: no answer" in verdict.violations[0]
 
@@ -207,6 +207,6 @@ def test_simlab_validate_writes_its_files_and_tells_by_its_exit_code(tmp_path, m
     assert (out / "conformance.png").stat().st_size > 5000
     assert "exists" in simlab("validate", *FEW, "--quick", "-o", out, code=2)
     wrong = checks()
-    wrong["sgd_mass"] = Check(**{**vars(wrong["sgd_mass"]), "outside": lambda rng: [wrong["sgd_mass"].draw(rng)]})
+    wrong["sgd_mass"] = replace(wrong["sgd_mass"], outside=[{}])
     monkeypatch.setattr(running, "checks", lambda: wrong)
     assert "1 contradicted" in simlab("validate", "sgd_mass", "--quick", "--processes", 1, code=1)

@@ -8,25 +8,7 @@ import simlab.theory.asgd as t
 from simlab.theory.two_state import TwoState
 
 import simlab as sl
-from simlab.conformance._two_state import lyapunov_response
-from simlab.conformance.asgd import CHECKS
-from tests.theory.by_kind import caught, check_all, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t)
-
-
-@pytest.mark.parametrize("name", ["asgd_rate_upper", "asgd_noise_load_upper", "heavy_ball_rate_lower"])
-def test_a_sharper_bound_is_caught(name):
-    control(BY_NAME[name], margin=1e-3)
-
-
-def test_wrong_exact_statements_are_caught():
-    assert caught(BY_NAME["asgd_noise_amplification"], lambda stated: stated * (1.0 + 1e-7))
-    assert caught(BY_NAME["asgd_cutoffs"], lambda stated: stated + 1.0)
+from simlab.conformance.draws.momentum import lyapunov_response
 
 
 def test_without_the_factor_of_the_short_step_the_rate_bound_is_violated():

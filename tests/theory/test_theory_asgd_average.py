@@ -8,26 +8,17 @@ import simlab.theory.asgd_average as t
 from simlab.theory.asgd import jain_2018_rule, li_2024_rule
 
 import simlab as sl
-from simlab.conformance._two_state import draw_spectrum, radius
-from simlab.conformance.asgd_average import CHECKS
-from tests.theory.by_kind import caught, check_all, control, tightness
+from simlab.conformance.draws.momentum import draw_spectrum, radius
+from simlab.conformance.validate import checks
+from tests.theory.by_kind import caught, tightness
 
-BY_NAME = {check.theorem: check for check in CHECKS}
+CHECKS = checks()
 LAM = np.arange(1.0, 2001.0) ** -2.0
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, range(40))
-
-
-@pytest.mark.parametrize("name", ["asgd_average_lower", "asgd_average_upper"])
-def test_a_sharper_bound_is_caught(name):
-    control(BY_NAME[name], margin=1e-6)
 
 
 def test_the_hidden_constant_has_room():
     """C = 1 and 11 in Jain et al. 2018: a bound divided by its tightness is caught."""
-    check = BY_NAME["jain_asgd_upper"]
+    check = CHECKS["jain_asgd_upper"]
     ratios = tightness(check)
     assert ratios["bias"].min() > 1e3
     assert 10.0 < ratios["variance"].min() < 22.0

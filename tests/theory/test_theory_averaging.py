@@ -7,21 +7,7 @@ import pytest
 from simlab.theory import averaging
 from simlab.theory.meterez import tail_response
 
-from simlab.conformance import averaging as conformance
-from simlab.conformance._sgd import averaged, mode_risk, sgd
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(averaging)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
+from simlab.conformance.draws.regression import averaged, mode_risk, sgd
 
 
 @pytest.mark.parametrize("window", [1, 2, 5, 19, 199, 1999, 10**6])

@@ -7,37 +7,6 @@ import pytest
 import simlab.theory.critical_batch as t
 from simlab.theory.two_state import TwoState, two_state_critical_lr, two_state_mass
 
-from simlab.conformance.critical_batch import CHECKS
-from tests.theory.by_kind import caught, check_all, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-SEEDS = range(6)
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, SEEDS)
-
-
-@pytest.mark.parametrize(
-    "name", [f"{who}_critical_lr_{side}" for who in ("sgd", "polyak") for side in ("lower", "upper")]
-)
-def test_a_sharper_bound_is_caught(name):
-    control(BY_NAME[name], SEEDS)
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("nesterov_mass", lambda mass: mass * 1.00001),
-        ("critical_lr_exponents", lambda exponent: exponent + 0.25),
-        ("floor_exponent", lambda exponent: exponent + 0.25),
-        ("momentum_horizon_exponent", lambda exponent: exponent + 0.3),
-        ("data_exponents", lambda exponent: exponent * 1.01),
-    ],
-)
-def test_a_wrong_statement_is_caught(name, damage):
-    assert caught(BY_NAME[name], damage, range(3))
-
 
 @pytest.mark.parametrize("batch", [1.0, 7.0, 300.0])
 @pytest.mark.parametrize("momentum", [0.0, 0.6, 0.97])

@@ -9,25 +9,6 @@ from simlab.theory.hard_instance import hard_instance
 from simlab.theory.last_iterate import schaipp_last_iterate
 from simlab.theory.sharper_last_iterate import sharper_last_iterate
 
-from simlab.conformance.defazio import CHECKS
-from tests.theory.by_kind import caught, check_all, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-
-
-def test_every_claim():
-    check_all(CHECKS, own)
-
-
-@pytest.mark.parametrize("name", ["defazio_last_iterate", "defazio_weighted"])
-def test_bounds_made_sharper_are_caught(name):
-    control(BY_NAME[name])
-
-
-def test_a_wrong_constant_is_caught():
-    assert caught(BY_NAME["linear_decay"], lambda stated: 1.001 * stated)
-    assert caught(BY_NAME["defazio_refined"], lambda stated: 1.001 * stated)
-
 
 @pytest.mark.parametrize("seed", range(5))
 def test_theorem_10_is_the_bound_of_schaipp(seed):

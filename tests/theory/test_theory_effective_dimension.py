@@ -3,23 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from simlab.theory import effective_dimension as module
-
-from simlab.conformance import effective_dimension as conformance
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(module)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
 
 
 def test_one_call_for_all_horizons() -> None:

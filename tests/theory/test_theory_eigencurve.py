@@ -7,21 +7,6 @@ import pytest
 from simlab.theory import eigencurve
 from simlab.theory.sandwich import schedule_response
 
-from simlab.conformance import eigencurve as conformance
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(eigencurve)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
-
 
 def test_measured_variance_of_the_notes() -> None:
     """Notes, section 6: variance T / (sigma^2 (sum sqrt s_i)^2) <= 0.245, a in [.5, 3], d 20 .. 400, T 300 .. 30000."""

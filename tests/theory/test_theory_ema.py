@@ -9,21 +9,6 @@ from simlab.theory import ema
 from simlab.theory.jain2018 import jain_batch_threshold
 from simlab.theory.sandwich import schedule_response
 
-from simlab.conformance import ema as conformance
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(ema)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
-
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.999, 1.0 - 2.0**-20])
 def test_response_against_mpmath_at_a_million_steps(decay: float) -> None:

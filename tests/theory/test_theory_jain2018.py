@@ -6,22 +6,10 @@ import numpy as np
 import pytest
 from simlab.theory import OutsideAssumptions, jain2018
 
-from simlab.conformance import jain2018 as conformance
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of, tightness
+from simlab.conformance.validate import checks
+from tests.theory.by_kind import tightness
 
-CHECKS = {check.theorem: check for check in conformance.CHECKS}
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert set(CHECKS) == theorems_of(jain2018)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
+CHECKS = checks()
 
 
 def test_measured_tightness_of_the_notes() -> None:

@@ -7,31 +7,7 @@ import pytest
 import simlab.theory.kidambi as t
 from simlab.theory.two_state import TwoState
 
-from simlab.conformance.kidambi import CHECKS, best_rate, radius
-from tests.theory.by_kind import caught, check_all, check_by_kind, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, range(4))
-
-
-@pytest.mark.parametrize("name", [name for name in BY_NAME if name != "condition_exponent"])
-def test_more_instances_of_the_cheap_ones(name):
-    check_by_kind(BY_NAME[name], range(100))
-
-
-@pytest.mark.parametrize(
-    "name", ["kidambi_sgd_upper", "kidambi_heavy_ball_rate_sharp", "kidambi_heavy_ball_rate_lower"]
-)
-def test_a_sharper_bound_is_caught(name):
-    control(BY_NAME[name], range(100))
-
-
-def test_wrong_statements_are_caught():
-    assert caught(BY_NAME["one_hot_sgd"], lambda stated: stated * (1.0 + 1e-9))
-    assert caught(BY_NAME["condition_exponent"], lambda stated: stated + 0.25, range(2))
+from simlab.conformance.checks.kidambi2018 import best_rate, radius
 
 
 @pytest.mark.parametrize("c", [2.0, 5.0])

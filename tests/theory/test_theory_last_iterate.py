@@ -12,24 +12,7 @@ import pytest
 from simlab.theory import last_iterate as own
 from simlab.theory.summation import memory_sums, prefix_sums, suffix_sums
 
-from simlab.conformance.last_iterate import CHECKS, double_sum, wsd_profile
-from tests.theory.by_kind import caught, check_all, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-
-
-def test_every_claim():
-    check_all(CHECKS, own)
-
-
-@pytest.mark.parametrize("name", ["schaipp_last_iterate", "schaipp_wsd"])
-def test_bounds_made_sharper_are_caught(name):
-    control(BY_NAME[name])
-
-
-@pytest.mark.parametrize("name", ["wsd_limit", "polynomial_limit", "wsd_lr_transfer"])
-def test_wrong_limits_are_caught(name):
-    assert caught(BY_NAME[name], lambda stated: 1.03 * stated)
+from simlab.conformance.draws.convex import double_sum, wsd_profile
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -7,25 +7,7 @@ import pytest
 import simlab.theory.linear_stability as t
 
 import simlab as sl
-from simlab.conformance.linear_stability import CHECKS, critical, draw_hessians
-from tests.theory.by_kind import caught, check_all, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-UPPER = ["mulayoff_direction_upper", "mulayoff_trace_upper", "dexter_coherence_upper", "single_hessian_upper"]
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, range(30))
-
-
-@pytest.mark.parametrize("name", UPPER)
-def test_a_sharper_bound_is_caught(name):
-    control(BY_NAME[name])
-
-
-def test_wrong_exact_statements_are_caught():
-    assert caught(BY_NAME["finite_sum_critical_lr"], lambda stated: stated * (1.0 + 1e-7))
-    assert caught(BY_NAME["finite_sum_covariance"], lambda stated: stated * (1.0 + 1e-7))
+from simlab.conformance.checks.mulayoff2024 import critical, draw_hessians
 
 
 def test_the_rule_of_another_sampling_is_caught():

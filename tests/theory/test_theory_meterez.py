@@ -8,21 +8,6 @@ import pytest
 from simlab.theory import meterez
 from simlab.theory.effective_dimension import effective_dimension
 
-from simlab.conformance import meterez as conformance
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(meterez)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
-
 
 @pytest.mark.parametrize(("n", "hold"), [(10**6, 0), (10**6, 10**6), (1, 10**6), (777_777, 13)])
 def test_response_against_mpmath_at_a_million_steps(n: int, hold: int) -> None:

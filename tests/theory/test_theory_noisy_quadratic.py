@@ -7,18 +7,6 @@ import numpy as np
 import pytest
 import simlab.theory.noisy_quadratic as t
 
-from simlab.conformance.noisy_quadratic import CHECKS
-from tests.theory.by_kind import caught, check_all
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.theorem)
-def test_a_wrong_theorem_is_caught(check):
-    assert caught(check, lambda stated: stated * (1.0 + 1e-8), range(3))
-
 
 @pytest.mark.parametrize("steps", [3, 1000, 10**6])
 @pytest.mark.parametrize("offset", [0.0, 1e-12, 1e-3])

@@ -7,21 +7,14 @@ import pytest
 import simlab.theory.pan as t
 
 import simlab as sl
-from simlab.conformance.pan import CHECKS
-from tests.theory.by_kind import check_all, control, tightness
+from simlab.conformance.checks.pan2024 import CHECKS
+from tests.theory.by_kind import check_by_kind, tightness
 
 CHECK = CHECKS[0]
 
 
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, range(150))
-
-
-def test_a_sharper_bound_is_caught():
-    control(CHECK, range(60))
-
-
 def test_the_fitted_constant_of_the_variance_is_within_a_small_factor():
+    check_by_kind(CHECK, range(150))
     ratios = tightness(CHECK, range(60))
     assert 1.0 < ratios["variance"].min() < 2.5
     assert ratios["bias"].min() > 1.0

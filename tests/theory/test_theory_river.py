@@ -8,26 +8,8 @@ from scipy.optimize import minimize
 from simlab.theory import river, river_decay
 
 from simlab import methods, schedules
-from simlab.conformance import river as conformance
-from simlab.conformance import river_decay as conformance_decay
-from simlab.conformance.check import Check
-from simlab.conformance.river_decay import final_losses
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-CHECKS = [*conformance.CHECKS, *conformance_decay.CHECKS]
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(river)
-    assert {check.theorem for check in conformance_decay.CHECKS} == theorems_of(river_decay)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
-
+from simlab.conformance.checks.wen2024_decay import final_losses
+from simlab.conformance.draws.valleys import mode_losses
 
 # -- the optimal decay of one hill -------------------------------------------------------------------------------------
 
@@ -172,7 +154,7 @@ def test_stable_iterates_have_a_convex_segment_and_decayed_ones_a_monotone_one()
     lam, lr, slope = np.geomspace(20.0, 1.0, 100), 0.05, np.sqrt(0.05)
     stable = 2.0 * river.river_hills_stationary(lam, 1.0, lr) / lam
     rate = schedules.wsd(2000, lr, cooldown=0.2).values()
-    decayed = 2.0 * conformance.mode_losses(lam, 1.0, methods.sgd(schedules.from_array(rate))) / lam
+    decayed = 2.0 * mode_losses(lam, 1.0, methods.sgd(schedules.from_array(rate))) / lam
     u = np.linspace(0.0, 1.0, 201)
 
     def segment(variance: np.ndarray, gain: float) -> np.ndarray:
@@ -192,7 +174,7 @@ def test_the_functional_to_the_accuracy_of_the_notes() -> None:
     """0.3 % at small eta lam, as the notes measured."""
     lam = np.geomspace(20.0, 1.0, 100)
     lr = schedules.wsd(20_000, 5e-4, cooldown=0.2).values()
-    true = conformance.mode_losses(lam, 1.0, methods.sgd(schedules.from_array(lr))).sum()
+    true = mode_losses(lam, 1.0, methods.sgd(schedules.from_array(lr))).sum()
     assert float(river.river_noise_functional(lam, 1.0, lr)) == pytest.approx(true, rel=0.005)
 
 

@@ -8,29 +8,17 @@ import pytest
 from simlab.theory import sandwich
 from simlab.theory._sums import power, suffix_scan, two_rates
 
-from simlab.conformance import sandwich as conformance
-from simlab.conformance._sgd import draw_weights
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of, tightness
+from simlab.conformance.draws.regression import draw_weights
+from simlab.conformance.validate import checks
+from tests.theory.by_kind import tightness
 
-BOUNDS = {check.theorem: check for check in conformance.CHECKS}
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert set(BOUNDS) == theorems_of(sandwich)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check, range(40))
-    accepts_draws(check)
-    sees_errors(check, range(40))
+CHECKS = checks()
 
 
 @pytest.mark.parametrize(("theorem", "term"), [("sandwich_upper", "bias"), ("sandwich_upper", "variance")])
 def test_upper_side_is_sharp(theorem: str, term: str) -> None:
     """The constants are no larger than they have to be: some mode of some problem comes within 1 %."""
-    ratios = tightness(BOUNDS[theorem], range(40))[term]
+    ratios = tightness(CHECKS[theorem], range(40))[term]
     assert 1.0 - 1e-9 <= ratios.min() < 1.01
 
 

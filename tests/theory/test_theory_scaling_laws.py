@@ -7,38 +7,7 @@ import pytest
 import simlab.theory.scaling_laws as t
 
 import simlab as sl
-from simlab.conformance.scaling_laws import CHECKS
 from simlab.schedules import constant, cosine, exponential, linear
-from tests.theory.by_kind import caught, check_all, check_by_kind, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, range(8))
-
-
-@pytest.mark.parametrize("name", ["fsl_exponents", "dana_exponent", "fsl_lower", "fsl_variance_upper"])
-def test_more_instances_of_the_cheap_ones(name):
-    check_by_kind(BY_NAME[name], range(8, 40))
-
-
-@pytest.mark.parametrize("name", ["fsl_lower", "fsl_variance_upper"])
-def test_a_sharper_bound_is_caught(name):
-    control(BY_NAME[name])
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("fsl_first_order", lambda risk: risk * 1.02),
-        ("fsl_exponents", lambda exponent: exponent + 0.02),
-        ("bordelon_exponents", lambda exponent: exponent + 0.2),
-        ("dana_exponent", lambda exponent: exponent + 0.2),
-    ],
-)
-def test_a_wrong_statement_is_caught(name, damage):
-    assert caught(BY_NAME[name], damage, range(3))
 
 
 def test_without_the_source_of_the_bias_the_head_would_vanish():

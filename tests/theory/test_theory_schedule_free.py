@@ -8,20 +8,6 @@ from simlab.theory import schedule_free as own
 from simlab.theory.defazio import linear_decay
 
 import simlab as sl
-from simlab.conformance.schedule_free import CHECKS
-from tests.theory.by_kind import caught, check_all, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
-
-
-def test_every_claim():
-    check_all(CHECKS, own)
-
-
-def test_wrong_values_are_caught():
-    control(BY_NAME["schedule_free_last_iterate"])
-    assert caught(BY_NAME["schedule_free_dual_lr"], lambda stated: 1.0001 * stated)
-    assert caught(BY_NAME["schedule_free_edge"], lambda stated: 1.0001 * stated)
 
 
 def test_constant_rate_has_the_optimal_bound():

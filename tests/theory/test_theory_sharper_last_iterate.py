@@ -12,12 +12,8 @@ from simlab.theory import hard_instance as hard
 from simlab.theory import sharper_last_iterate as own
 from simlab.theory.last_iterate import schaipp_last_iterate, schaipp_optimal_base_lr
 
-from simlab.conformance import hard_instance as hard_checks
-from simlab.conformance.last_iterate import wsd_profile
-from simlab.conformance.sharper_last_iterate import CHECKS, worst_case
-from tests.theory.by_kind import caught, check_all, control
-
-BY_NAME = {check.theorem: check for check in CHECKS}
+from simlab.conformance.checks.hard_instance import NOT_ATTAINED
+from simlab.conformance.draws.convex import worst_case, wsd_profile
 
 
 def semidefinite(lr: np.ndarray, norms: np.ndarray, distance: float) -> float:
@@ -38,22 +34,6 @@ def semidefinite(lr: np.ndarray, norms: np.ndarray, distance: float) -> float:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return float(problem.solve(verbose=0))
-
-
-def test_every_claim():
-    check_all(CHECKS, own)
-
-
-def test_attained_where_it_is_said_to_be():
-    check_all(hard_checks.CHECKS, hard)
-
-
-def test_bound_made_sharper_is_caught():
-    control(BY_NAME["sharper_last_iterate"])
-    assert caught(BY_NAME["worst_case_last_iterate"], lambda stated: 0.999 * stated)
-    assert caught(BY_NAME["worst_case_last_iterate"], lambda stated: 1.001 * stated)
-    assert caught(BY_NAME["worst_case_optimal_base_lr"], lambda stated: 1.001 * stated)
-    assert caught(BY_NAME["worst_case_wsd_limit"], lambda stated: 1.03 * stated)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -175,8 +155,8 @@ def test_small_semidefinite_programs():
         assert float(own.sharper_last_iterate(lr, norms, 1.0)) >= found * (1.0 - 1e-4)
         if hard.hard_instance(lr, norms, 1.0).valid:
             assert hard.sharper_attained(lr, norms, 1.0) == pytest.approx(found, rel=1e-4)
-    found = semidefinite(*hard_checks.NOT_ATTAINED.values())
-    bound = float(own.sharper_last_iterate(*hard_checks.NOT_ATTAINED.values()))
+    found = semidefinite(*NOT_ATTAINED.values())
+    bound = float(own.sharper_last_iterate(*NOT_ATTAINED.values()))
     assert found == pytest.approx(6.983, abs=2e-3)
     assert bound == pytest.approx(7.143, abs=2e-3)
 

@@ -7,21 +7,7 @@ import pytest
 from simlab.theory import stationary
 from simlab.theory.jain2018 import jain_lr_max
 
-from simlab.conformance import stationary as conformance
-from simlab.conformance._sgd import draw_spectrum
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(stationary)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
+from simlab.conformance.draws.regression import draw_spectrum
 
 
 def test_critical_lr_by_batch_is_one_call() -> None:

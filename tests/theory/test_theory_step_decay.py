@@ -8,20 +8,6 @@ from simlab.theory import step_decay
 from simlab.theory.sandwich import schedule_response
 
 from simlab import schedules
-from simlab.conformance import step_decay as conformance
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(step_decay)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
 
 
 @pytest.mark.parametrize("steps", [4, 7, 100, 1023, 1024, 4000])

@@ -9,51 +9,41 @@ import simlab.theory.two_state as t
 from simlab.theory.two_state import TwoState
 
 import simlab as sl
-from simlab.conformance import _two_state as tools
-from simlab.conformance.two_state import CHECKS
+from simlab.conformance.draws import momentum as tools
 from simlab.engines.stability import second_moment_radius
-from tests.theory.by_kind import caught, check_all
+from tests.method_zoo import FROZEN
 
 LAM = np.arange(1.0, 9.0) ** -1.5
-FLAT = sl.schedules.constant(60, 0.1)
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.theorem)
-def test_a_wrong_theorem_is_caught(check):
-    assert caught(check, lambda stated: stated * (1.0 + 10.0 * check.rtol))
 
 
 NAMED = {
-    "sgd": (sl.methods.sgd(FLAT), 0, TwoState.sgd(0.1)),
-    "heavy_ball": (sl.methods.heavy_ball(FLAT, 0.9), 0, TwoState.polyak(0.1, 0.9)),
-    "nesterov": (sl.methods.nesterov(FLAT, 0.9), 0, TwoState.nesterov(0.1, 0.9)),
-    "torch_nesterov": (sl.methods.torch_momentum(FLAT, 0.8, nesterov=True), 3, TwoState.nesterov(0.1, 0.8)),
-    "qhm": (sl.methods.qhm(FLAT, 0.95, 0.7), 0, TwoState.qhm(0.1, 0.95, 0.7)),
-    "asgd": (sl.methods.asgd(FLAT, 0.4, 0.1), 0, TwoState.asgd(0.1, 0.4, 0.1)),
-    "asgd_alpha": (sl.methods.asgd(FLAT, 0.4, 0.1, alpha=0.8), 0, TwoState.asgd(0.1, 0.4, 0.1, 0.8)),
-    "acc_sgd": (sl.methods.acc_sgd(FLAT, 20.0, 3.0), 0, TwoState.acc_sgd(0.1, 20.0, 3.0)),
-    "dana": (sl.methods.dana(FLAT, 0.02), 50, TwoState.dana(0.1, 0.02, 8.0 / 58.0)),
-    "schedule_free": (sl.methods.schedule_free(FLAT, 0.9), 30, TwoState.schedule_free(0.1, 0.9, 1.0 / 31.0)),
+    "sgd": TwoState.sgd(0.1),
+    "heavy_ball": TwoState.polyak(0.1, 0.9),
+    "nesterov": TwoState.nesterov(0.1, 0.9),
+    "torch_nesterov": TwoState.nesterov(0.1, 0.8),
+    "qhm": TwoState.qhm(0.1, 0.95, 0.7),
+    "asgd": TwoState.asgd(0.1, 0.4, 0.1),
+    "asgd_alpha": TwoState.asgd(0.1, 0.4, 0.1, 0.8),
+    "acc_sgd": TwoState.acc_sgd(0.1, 20.0, 3.0),
+    "dana": TwoState.dana(0.1, 0.02, 8.0 / 58.0),
+    "schedule_free": TwoState.schedule_free(0.1, 0.9, 1.0 / 31.0),
 }
 
 
 @pytest.mark.parametrize("name", [name for name in NAMED if name != "sgd"])
 def test_the_three_numbers_of_named_methods(name):
     """The constructors against the matrices of simlab's own methods."""
-    method, at, expected = NAMED[name]
-    M, b, c = (part[0] for part in method.coefficients(at, at + 1))
-    np.testing.assert_allclose(t.two_state_canonical(M, b, c), expected, rtol=1e-12)
+    make, at = FROZEN[name]
+    M, b, c = (part[0] for part in make(1).coefficients(at, at + 1))
+    np.testing.assert_allclose(t.two_state_canonical(M, b, c), NAMED[name], rtol=1e-12)
 
 
 @pytest.mark.parametrize("kurtosis", [1.0, 3.0, 6.0])
 @pytest.mark.parametrize("name", NAMED)
 def test_critical_learning_rates_of_named_methods(name, kurtosis):
     """Against the spectral radius of simlab's operator, to 1e-8 from either side."""
-    method, at, numbers = NAMED[name]
+    (make, at), numbers = FROZEN[name], NAMED[name]
+    method = make(1)
     problem = sl.LinearRegression(LAM, 1.0, 0.0, kurtosis)
     factor = t.two_state_critical_lr(LAM, *numbers, kurtosis=kurtosis)
     modes = problem.modes()

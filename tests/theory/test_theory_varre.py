@@ -7,16 +7,7 @@ import pytest
 import simlab.theory.varre as t
 
 import simlab as sl
-from simlab.conformance.varre import CHECKS, acsgd_average
-from tests.theory.by_kind import check_all, control
-
-
-def test_every_theorem_by_its_kind():
-    check_all(CHECKS, t, range(40))
-
-
-def test_a_sharper_bound_is_caught():
-    control(CHECKS[0])
+from simlab.conformance.checks.varre2022 import acsgd_average
 
 
 def test_the_average_as_a_third_state_is_the_average():

@@ -8,30 +8,16 @@ import pytest
 import simlab.theory.volterra as t
 
 from simlab.conformance.check import Comparison
-from simlab.conformance.volterra import CHECKS
-from tests.theory.by_kind import caught, check_by_kind, check_refusals, instance, violations
+from simlab.conformance.validate import checks
+from tests.theory.by_kind import check_refusals, instance, violations
 
-BY_NAME = {check.theorem: check for check in CHECKS}
+CHECKS = checks()
 LAM = np.arange(1.0, 13.0) ** -1.5
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.theorem)
-def test_theorem_by_its_kind(check):
-    check_by_kind(check, range(4 if check.theorem == "homogenized_sgd" else 8))
-
-
-@pytest.mark.parametrize("name", ["sgd_volterra", "sgd_volterra_constant", "sgd_spectral", "sgd_isotropic"])
-def test_a_wrong_theorem_is_caught(name):
-    assert caught(BY_NAME[name], lambda stated: stated * (1.0 + 1e-8), range(3))
-
-
-def test_a_limit_that_is_off_by_five_percent_is_caught():
-    assert caught(BY_NAME["homogenized_sgd"], lambda stated: stated * 1.05, range(2))
 
 
 def test_the_fourth_moment_term_is_seen():
     """Kurtosis 3 for data of kurtosis 1.8: a term of size lr^2 lam^2."""
-    check = BY_NAME["sgd_volterra"]
+    check = CHECKS["sgd_volterra"]
     given = check.draw(np.random.default_rng(5))
     right = check.compare({**given, "kurtosis": 1.8})
     wrong = t.sgd_volterra(**{**given, "kurtosis": 3.0})
@@ -84,7 +70,7 @@ def test_best_step_on_isotropic_data():
 
 
 def test_refusals_of_the_spectral_form_name_the_condition():
-    check_refusals(BY_NAME["sgd_spectral"])
+    check_refusals(CHECKS["sgd_spectral"])
     with pytest.raises(Exception, match="mass K < 1"):
         t.sgd_spectral(np.ones(8), 1.0, 1.0, 0.21, 10)
-    assert instance(BY_NAME["sgd_isotropic"], 0).stated.keys() == {"bias", "variance"}
+    assert instance(CHECKS["sgd_isotropic"], 0).stated.keys() == {"bias", "variance"}

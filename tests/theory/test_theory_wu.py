@@ -9,21 +9,7 @@ from simlab.theory import wu
 from simlab.theory.sandwich import schedule_response
 
 from simlab import methods, schedules
-from simlab.conformance import wu as conformance
-from simlab.conformance._sgd import mode_risk
-from simlab.conformance.check import Check
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(wu)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
+from simlab.conformance.draws.regression import mode_risk
 
 
 def exact_over_shape(steps: int, hold: int, tail_factor: str) -> float:

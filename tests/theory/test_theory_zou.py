@@ -10,22 +10,8 @@ from simlab.theory import zou
 from simlab.theory.stationary import critical_lr
 
 from simlab import methods, schedules
-from simlab.conformance import zou as conformance
-from simlab.conformance._sgd import mode_risk, sgd
-from simlab.conformance.check import Check
+from simlab.conformance.draws.regression import mode_risk, sgd
 from simlab.methods import Method
-from tests.theory.by_kind import accepts_draws, check_by_kind, sees_errors, theorems_of
-
-
-def test_every_theorem_has_a_check() -> None:
-    assert {check.theorem for check in conformance.CHECKS} == theorems_of(zou)
-
-
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.theorem)
-def test_by_kind(check: Check) -> None:
-    check_by_kind(check)
-    accepts_draws(check)
-    sees_errors(check)
 
 
 def suite() -> list[dict[str, object]]:

@@ -88,7 +88,7 @@ class Family(ABC):
     not give.  A *source* is what a table [problem] stands for, a *problem* what the exact engine runs of it. Traces are
     what the doors of the engines return.
 
-    Of a sweep: risk : what the final value by which cells are compared is called; unit : of it on a picture;
+    Of a sweep: risk, unit : what the final value by which cells are compared is called, and its unit on a picture;
     differences : whether it may be 0 or less, so that its ratios mean nothing; needed : what a store holds at least.
     """
 

@@ -28,14 +28,14 @@ from simlab.experiment.families.base import (
 from simlab.experiment.problem import PROBLEMS, Problem, build_problem, check_compressible, compress, tolerance
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
-from simlab.plot import UNIT, shades
 from simlab.problems import EmpiricalRegression
-from simlab.trace import ADDITIVE, RiskTrace
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from simlab.trace import RiskTrace
 
 __all__ = ["Risks"]
 
@@ -53,7 +53,7 @@ class Risks(Family):
 
     kinds = tuple(PROBLEMS)
     recorded = ("steps", "subspaces", "deterministic", "snapshots")
-    risk, unit = "risk", UNIT
+    risk, unit = "risk", "excess risk"
     needed = ("final_risk", "component", "subspace")
 
     # -- the problem
@@ -141,6 +141,8 @@ class Risks(Family):
 
     def final_table(self, trace: RiskTrace) -> str:
         """Bias, variance and risk by subspace where each run ended, with totals and the status, a block for each."""
+        from simlab.trace import ADDITIVE
+
         dataset = trace.dataset if "run" in trace.dataset.dims else trace.dataset.expand_dims("run")
         final = dataset["final_risk"].transpose("run", "subspace", "component")
         components = [str(name) for name in final["component"].values]
@@ -211,7 +213,7 @@ class Risks(Family):
 
     def units(self, name: str) -> str:
         """Of risks and their errors."""
-        return "excess risk" if "risk" in name or "error" in name else ""
+        return self.unit if "risk" in name or "error" in name else ""
 
     def compute(
         self, problem: Any, methods: Sequence[Method], setting: Setting, device: str, tick: Tick | None
@@ -236,6 +238,8 @@ class Risks(Family):
 
     def whole(self, data: xr.Dataset) -> xr.DataArray:
         """The sum of the parts."""
+        from simlab.trace import ADDITIVE
+
         final = data["final_risk"]
         parts = [j for j, name in enumerate(final["component"].values) if name in ADDITIVE]
         out: xr.DataArray = final.isel(component=parts).sum(["component", "subspace"], skipna=True)
@@ -254,6 +258,8 @@ class Risks(Family):
 
     def bars(self, axes: Axes, cells: Sequence[xr.Dataset]) -> None:
         """By subspace, bias filled and variance hatched, one behind the other."""
+        from simlab.plot import shades
+
         left, rows = np.zeros(len(cells)), np.arange(len(cells))
         for component in ("bias", "variance", "total"):
             if not cells or component not in cells[0]["component"].values:
@@ -265,12 +271,13 @@ class Risks(Family):
                     edgecolor="white", linewidth=0.3,
                 )  # fmt: skip
                 left += np.nan_to_num(parts[:, j])
-        axes.set_xlabel(f"{UNIT} of the best")
+        axes.set_xlabel(f"{self.unit} of the best")
 
     def legend(self, data: xr.Dataset) -> dict[str, Any]:
         """The subspaces, and the hatch."""
         from matplotlib.patches import Patch
 
+        from simlab.plot import shades
         from simlab.plot.words import literal
 
         names = [str(name) for name in data["subspace"].values]

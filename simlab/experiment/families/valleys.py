@@ -27,7 +27,6 @@ from simlab.experiment.families.base import (
 from simlab.experiment.landscape import RIVERS, Valley, build_valley
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
-from simlab.plot.terrain import WATER
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -221,6 +220,8 @@ class Valleys(Family):
 
     def bars(self, axes: Axes, cells: Sequence[xr.Dataset]) -> None:
         """River loss from 0, hill loss on its end, and the sum as a line."""
+        from simlab.plot.terrain import WATER
+
         parts = [[float(cell[f"final_{name}"].sum()) for name in PARTS[:3]] for cell in cells]
         total, river, hills = np.array(parts).reshape(-1, 3).T
         rows = np.arange(len(cells))
@@ -235,6 +236,8 @@ class Valleys(Family):
     def legend(self, data: xr.Dataset) -> dict[str, Any]:
         """River and hills."""
         from matplotlib.patches import Patch
+
+        from simlab.plot.terrain import WATER
 
         hills = Patch(facecolor=HILL, hatch="////", edgecolor="white", label="hills")
         return {"handles": [Patch(color=WATER, label="river"), hills], "ncols": 2}

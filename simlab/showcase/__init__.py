@@ -1,0 +1,1 @@
+"""Show pieces of the command line: `simlab river` (valley, decays), `simlab schedules`, `simlab demo`."""

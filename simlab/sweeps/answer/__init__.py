@@ -1,0 +1,1 @@
+"""A store read as an answer: the best cells, as text, pictures and tables for other programs."""

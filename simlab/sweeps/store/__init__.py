@@ -1,0 +1,1 @@
+"""A sweep on disk: arrays, the ledger of what is in them, and the care of both."""

@@ -1,0 +1,1 @@
+"""Cells computed: by threads or the workers of a cluster, from wherever a sweep was stopped to its end."""
