@@ -25,8 +25,7 @@ from simlab.kernels.random.philox import LANES
 from simlab.methods.base import Method
 from simlab.river import noise as noises
 from simlab.river.landscapes import Landscape, Split
-from simlab.schedules import Schedule
-from simlab.trace.recording import Record, Status, record_steps
+from simlab.trace.recording import Record, Status, hyper_parameters, record_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +35,7 @@ __all__ = ["QUANTITIES", "descend"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-QUANTITIES = ("loss", "river", "hill", "coordinate")
+QUANTITIES = ("total", "river_loss", "hill_loss", "river")
 LARGEST_HESSIAN = 2000
 """Dimension up to which the start is looked at for steps beyond 2 / lam_max."""
 
@@ -83,19 +82,21 @@ def descend(
     record, threads, progress, checkpoint, every : as for `simlab.sample`.
     river : what splits a loss, a simlab.river.find.River; default: the landscape's own split, if it has one.
     quantiles : over replicas, within [0, 1]; order statistics.
-    paths : keep every replica: `iterate` (step, replica, index) and `replica_loss` (step, replica, quantity).
+    paths : keep every replica: `iterate` (step, replica, index), and its loss and parts (step, replica), as
+        `replica_total`.
     device : as for `simlab.sample`; the same random words on each, and the same numbers up to rounding. A landscape of
         the user's own runs on a GPU if it comes with CUDA C++ (`simlab.river.custom`), noise of the user's own does
         not; "auto" leaves what cannot run there to the processor.
     dtype : "float64"; single precision would lose the small steps of long runs along a river.
     block : replicas held in memory at a time (default: what fits), rounded up to a multiple of 64.
 
-    Returns an xarray.Dataset by ([run,] step): mean, standard_error (quantity), quantiles (quantity, quantile) over
-    replicas of the quantities loss, river (loss), hill (loss = loss - river), coordinate (along the river; the last
-    three only where a split is known); hill_state (hill), the mean square of each hill coordinate; diverged, how many
-    replicas had left: those whose loss had passed 10^6 times its scale at the start or overflowed (looked at every 64
-    steps and at records), which count as infinite from there on; lr, momentum, status, ended_at. The status is
-    "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
+    Returns an xarray.Dataset by ([run,] step), named as that of `simlab.exact_valley`: means over replicas of the loss,
+    `total`; river_loss; hill_loss = total - river_loss; and river, the coordinate along it (the last three only where a
+    split is known); of each its standard error, as `total_error`, and its quantiles (quantile), as `total_quantile`;
+    hill_state (hill_direction), the mean square of each hill coordinate; diverged, how many replicas had left: those
+    whose loss had passed 10^6 times its scale at the start or overflowed (looked at every 64 steps and at records),
+    which count as infinite from there on; coordinates lr, batch, momentum, status, ended_at. The status is "diverged"
+    where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
     Warns where the learning rate passes 2 / lam_max at the start (not without `warn`, for which the status has to do);
     raises InputError for bad input.
     """
@@ -205,35 +206,17 @@ def _dataset(crew: Descent, kept: Kept, steps: IntArray, levels: FloatArray) -> 
     if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > crew.plan.replicas:
         status = "diverged"
         ended_at = int(np.sort(kept.ended[kept.ended >= 0])[crew.plan.replicas // 2])
-    variables: dict[str, Any] = {
-        "mean": (("step", "quantity"), mean),
-        "standard_error": (("step", "quantity"), error),
-        "quantiles": (("step", "quantity", "quantile"), spread),
-        "diverged": (("step",), gone),
-        "status": ((), status),
-        "ended_at": ((), ended_at),
-        **{name: (("step",), row) for name, row in _hyper_parameters(crew.method, steps).items()},
-    }
+    variables: dict[str, Any] = {"diverged": (("step",), gone), "status": ((), status), "ended_at": ((), ended_at)}
+    for name, own, uncertain, wide in zip(QUANTITIES, mean.T, error.T, np.moveaxis(spread, 1, 0), strict=False):
+        variables |= {name: (("step",), own), f"{name}_error": (("step",), uncertain)}
+        variables[f"{name}_quantile"] = (("step", "quantile"), wide)
     if crew.splitter is not None:
         variables["hill_state"] = (("step", "hill_direction"), hills)
     if crew.paths:
         variables["iterate"] = (("step", "replica", "index"), kept.records["points"])
-        variables["replica_loss"] = (("step", "replica", "quantity"), values)
-    return xr.Dataset(variables, {"step": steps, "quantity": list(QUANTITIES[:known]), "quantile": levels})
-
-
-def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:
-    """lr, batch and momentum of the step that follows each record, NaN at the end."""
-    inside = steps < method.length
-    out = {name: np.full(steps.size, np.nan) for name in ("lr", "batch")}
-    out["lr"][inside] = method.learning_rate(steps[inside])
-    batch = method.batch
-    out["batch"][inside] = batch(steps[inside]) if isinstance(batch, Schedule) else batch
-    momentum = method.schedule("momentum")
-    if momentum is not None:
-        out["momentum"] = np.full(steps.size, np.nan)
-        out["momentum"][inside] = momentum(steps[inside])
-    return out
+        for name, own in zip(QUANTITIES, np.moveaxis(values, 2, 0), strict=False):
+            variables[f"replica_{name}"] = (("step", "replica"), own)
+    return xr.Dataset(variables, {"step": steps, "quantile": levels})
 
 
 def _joined(
@@ -251,6 +234,10 @@ def _joined(
         whole: xr.Dataset = parts[0]
     else:
         whole = xr.concat(parts, xr.Variable("run", runs), join="outer", data_vars="all", coords="minimal")
+    dims = ("step",) if runs is None else ("run", "step")
+    rates = hyper_parameters(methods[: len(parts)], whole["step"].values)
+    whole = whole.assign_coords({name: (dims, rows if runs else rows[0]) for name, rows in rates.items()})
+    whole = whole.set_coords(["status", "ended_at"])
     whole.attrs = {
         "simlab_version": __version__,
         "engine": "descent",
