@@ -12,7 +12,7 @@ import numpy.typing as npt
 from simlab.figures.papers.columns import stack
 from simlab.figures.papers.cooldowns import ALPHAS, BEST, DEFINITION, PAPER, REST, SHAPES, draw_plane, order_claim
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river_decay import river_variance_lower
+from simlab.theory.wen2024_decay import river_variance_lower
 
 from simlab import methods, river, schedules
 from simlab.engines.descend import descend

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river import bigram_hessian_trace
+from simlab.theory.wen2024 import bigram_hessian_trace
 
 from simlab import methods, river, schedules
 from simlab.engines.descend import descend

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river import river_hills_stationary
+from simlab.theory.wen2024 import river_hills_stationary
 
 from simlab import methods, river, schedules
 from simlab.engines.descend import descend

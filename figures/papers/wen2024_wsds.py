@@ -10,7 +10,7 @@ import xarray as xr
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import ASSUMED, CAP, PAPER, VALLEY
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river import river_segment_dip
+from simlab.theory.wen2024 import river_segment_dip
 
 from simlab import methods, river, schedules, subspaces
 from simlab.engines.descend import descend

@@ -15,7 +15,7 @@ from simlab.engines.exact import exact
 from simlab.engines.exact_valley import exact_valley
 from simlab.problems import NoisyQuadratic
 from simlab.river.straight import StraightValley
-from simlab.theory.river_decay import river_optimal_decay, river_spread_decay
+from simlab.theory.wen2024_decay import river_optimal_decay, river_spread_decay
 
 FloatArray = npt.NDArray[np.float64]
 
