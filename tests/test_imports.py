@@ -19,7 +19,7 @@ FLOORS = {
     5: ["figures"],
     4: ["experiment", "sweeps", "conformance", "showcase", "doctor", "files"],
     3: ["engines", "plot", "progress", "checkpoint"],
-    2: ["problems", "methods", "trace", "river"],
+    2: ["problems", "methods", "trace", "landscapes", "river"],
     1: [
         "spectra",
         "quadrature",

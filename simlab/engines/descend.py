@@ -22,9 +22,9 @@ from simlab.engines.replicas.statistics import mean_and_error, order_statistics,
 from simlab.errors import InputError, brief, unknown_name
 from simlab.kernels.landscapes.descent import Noisy
 from simlab.kernels.random.philox import LANES
+from simlab.landscapes import noise as noises
+from simlab.landscapes.landscape import Landscape, Split
 from simlab.methods.base import Method
-from simlab.river import noise as noises
-from simlab.river.landscapes import Landscape, Split
 from simlab.trace.recording import Record, Status, hyper_parameters, record_steps
 
 if TYPE_CHECKING:

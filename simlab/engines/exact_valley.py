@@ -24,9 +24,9 @@ from simlab.engines.arguments import MethodArgument, Progress, named_methods
 from simlab.engines.exact import exact
 from simlab.engines.stability import stability
 from simlab.errors import InputError
+from simlab.landscapes.straight import FLAT, StraightValley
 from simlab.methods.base import Method
 from simlab.problems import NoisyQuadratic
-from simlab.river.straight import FLAT, StraightValley
 from simlab.subspaces import Subspaces
 from simlab.trace.recording import Record, hyper_parameters, record_steps, slots
 

@@ -16,7 +16,7 @@ from simlab.engines.exact_valley import exact_valley
 from simlab.errors import InputError
 from simlab.experiment import Experiment
 from simlab.experiment.families import FAMILIES
-from simlab.river.straight import StraightValley
+from simlab.landscapes.straight import StraightValley
 
 STRAIGHT = """
 engine = { kind = "both", replicas = 128, seed = 5 }

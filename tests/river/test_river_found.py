@@ -8,7 +8,7 @@ import pytest
 from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import gradient_flow
-from simlab.river.find import river as find
+from simlab.landscapes.river.find import river as find
 
 
 def misalignment(curve, nodes):

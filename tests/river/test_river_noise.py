@@ -10,7 +10,7 @@ import pytest
 from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import diffusion
-from simlab.river.direction import along_river, runs_straight
+from simlab.landscapes.direction import along_river, runs_straight
 from tests.river import naive_descent
 
 SIGMA = 0.7

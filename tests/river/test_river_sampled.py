@@ -12,8 +12,8 @@ import pytest
 from simlab import methods, schedules
 from simlab.engines.descend import descend
 from simlab.engines.exact_valley import exact_valley
-from simlab.river import noise
-from simlab.river.straight import StraightValley
+from simlab.landscapes import noise
+from simlab.landscapes.straight import StraightValley
 
 LIMIT = 6.2
 LAM = np.geomspace(15.0, 1.0, 20)

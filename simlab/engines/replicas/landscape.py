@@ -11,9 +11,9 @@ import numpy.typing as npt
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
 from simlab.kernels.landscapes import descent
 from simlab.kernels.random.philox import LANES
+from simlab.landscapes.landscape import Landscape, Split
+from simlab.landscapes.trial import failed
 from simlab.methods.base import Method
-from simlab.river.landscapes import Landscape, Split
-from simlab.river.trial import failed
 from simlab.trace.recording import DIVERGENCE_FACTOR
 
 __all__ = ["Descent", "runner"]
