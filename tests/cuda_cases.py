@@ -167,7 +167,7 @@ def check_case(case, device, bound, monkeypatch):
         head, tail = (begin, REPLICAS, 40, t0), (serial, *KEY, case.parts, noise_part)
         with np.errstate(all="ignore"):
             run_replicas(source, keep, *head, *arrays, *tail, z)
-        sampler.run_replicas(mine, *head, *arrays, *tail, on_device)
+        sampler.run(mine, *head, *arrays, *tail, on_device)
         np.testing.assert_array_equal(ended, expected_ended)
         np.testing.assert_array_equal(np.isfinite(mine.risk), np.isfinite(keep.risk))
         scale = np.max(np.abs(keep.risk), where=np.isfinite(keep.risk), initial=1e-3)
@@ -206,7 +206,7 @@ def check_size(dim, device, bound):
     sampler = cuda_sample.GpuSampler(source, device)
     on_device = sampler.upload(z)
     run_replicas(source, keeps[0], *head, z)
-    sampler.run_replicas(keeps[1], *head, on_device)
+    sampler.run(keeps[1], *head, on_device)
     for got, expected in ((keeps[1].risk, keeps[0].risk), (keeps[1].path, keeps[0].path)):
         np.testing.assert_allclose(got, expected, rtol=bound, atol=bound * np.abs(expected).max())
     np.testing.assert_allclose(sampler.download(on_device), z, rtol=bound, atol=bound * np.abs(z).max())

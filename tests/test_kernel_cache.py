@@ -58,7 +58,8 @@ for valley, noise in (
     (river.embedded(river.curved(), [1.0, 0.7, 0.3]), river.noise.with_loss(0.1)),
 ):
     for method in (m.sgd(steep), m.heavy_ball(steep, 0.5)):
-        tell(sl.descend(valley, method, replicas=32, noise=noise, record=10, progress=False, warn=False)["mean"])
+        trace = sl.descend(valley, method, replicas=32, noise=noise, record=10, progress=False, warn=False)
+        tell(trace[["total", "river_loss", "hill_loss", "river"]].to_array())
 """
 )
 

@@ -48,14 +48,19 @@ def test_no_learning_rate_is_cut_off():
     """Whichever run comes first, the panel of the rates shows the highest, from zero on."""
     problem = sl.LinearRegression([1.0], [1.0], 0.1)
     runs = {f"{lr:g}": sl.methods.sgd(sl.schedules.constant(100, lr)) for lr in (0.1, 0.4, 0.2)}
-    low, high = sl.exact(problem, runs).plot().axes[1].get_ylim()
+    low, high = sl.plot.risk(sl.exact(problem, runs)).axes[1].get_ylim()
     assert low == 0.0
     assert 0.4 < high < 0.5
 
 
+def test_the_old_name_still_draws(one):
+    with pytest.warns(DeprecationWarning, match=r"write simlab\.plot\.risk\(trace\)"):
+        assert len(one.plot(x="linear").axes) == len(sl.plot.risk(one, x="linear").axes)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_saved_pictures_are_reproducible(one, tmp_path, suffix):
-    paths = [sl.plot.save(one.plot(), tmp_path / f"{name}{suffix}") for name in ("a", "b")]
+    paths = [sl.plot.save(sl.plot.risk(one), tmp_path / f"{name}{suffix}") for name in ("a", "b")]
     assert paths[0].stat().st_size > 5_000
     if suffix != ".svg":
         assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -73,8 +78,8 @@ def test_schedules_in_one_panel_or_many():
     [
         (lambda trace, folder: sl.plot.risk(trace, x="cubic"), "cubic"),
         (lambda trace, folder: sl.plot.schedules({}), "empty"),
-        (lambda trace, folder: sl.plot.save(trace.plot(), folder / "picture"), "suffix"),
-        (lambda trace, folder: sl.plot.save(trace.plot(), "/proc/nowhere/a.png"), "cannot be written"),
+        (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), folder / "picture"), "suffix"),
+        (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), "/proc/nowhere/a.png"), "cannot be written"),
     ],
 )
 def test_refusals(one, tmp_path, call, word):

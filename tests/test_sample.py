@@ -13,7 +13,7 @@ import xarray as xr
 import simlab as sl
 from simlab import methods, subspaces
 from simlab.engines.gpu import devices
-from simlab.engines.replicas import regression as ensemble
+from simlab.engines.replicas import march, regression
 from simlab.schedules import constant, from_array, join, linear
 
 LAM = np.array([1.0, 0.61, 0.35, 0.08, 0.011])
@@ -317,18 +317,18 @@ def test_auto_is_the_processor_where_there_is_no_gpu(monkeypatch):
 def test_what_does_not_fit_runs_in_blocks_by_itself(monkeypatch):
     """A third of the free memory holds seven replicas: five blocks for thirty."""
     whole, sizes = take(record=[STEPS]), []
-    state = ensemble.Ensemble.state
+    state = regression.Regression.state
 
     def counted(self, replicas):
         sizes.append(replicas)
         return state(self, replicas)
 
-    monkeypatch.setattr(ensemble.Ensemble, "state", counted)
+    monkeypatch.setattr(regression.Regression, "state", counted)
     each = 2 * 2 * 256 * 4  # two trajectories of heavy ball in float32, padded to 256 coordinates
-    monkeypatch.setattr(ensemble, "free_memory", lambda: 3 * each * 7 + 1)
+    monkeypatch.setattr(march, "free_memory", lambda: 3 * each * 7 + 1)
     xr.testing.assert_identical(take(record=[STEPS]).dataset, whole.dataset)
     assert sizes == [7, 7, 7, 7, 2]
-    monkeypatch.setattr(ensemble, "free_memory", lambda: 3 * each * 1000)
+    monkeypatch.setattr(march, "free_memory", lambda: 3 * each * 1000)
     sizes.clear()
     take(record=[STEPS])
     assert sizes == [REPLICAS]
@@ -336,7 +336,7 @@ def test_what_does_not_fit_runs_in_blocks_by_itself(monkeypatch):
 
 def test_records_beyond_memory_are_refused_before_a_step_is_taken():
     calls = []
-    pattern = r"^record keeps [\d.]+ GiB \(61 steps, 4000000000 replicas, 1 subspaces\), more .*; record fewer steps or"
+    pattern = r"^record keeps [\d.]+ GiB \(61 steps, 4000000000 replicas\), more .*; record fewer steps or"
     with pytest.raises(sl.InputError, match=pattern):
         take(record="all", replicas=4e9, progress=lambda *now: calls.append(now))
     assert not calls

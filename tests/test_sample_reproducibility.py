@@ -11,7 +11,8 @@ import pytest
 
 import simlab as sl
 from simlab import methods
-from simlab.engines.replicas import regression as ensemble
+from simlab.engines.replicas import march, regression
+from simlab.kernels.replicas import trajectories
 from simlab.schedules import constant, from_array, linear
 from tests.method_zoo import ZOO
 
@@ -99,10 +100,10 @@ def test_threads_blocks_and_chunks_change_no_bit(case, monkeypatch):
     options = {"coordinates": [1], "subspaces": "log_bins(2)", **options}
     whole = take(problem, method, **options)
     assert np.ptp(whole.dataset["total_quantile"].values[-1]) > 0.0 or case == "diverging", "nothing was random"
-    usual = ensemble.MAX_CHUNK, ensemble.CHUNK_WORK
+    usual = march.MAX_CHUNK, regression.CHUNK_WORK
     for threads, block, steps, work in CUTS:
-        monkeypatch.setattr(ensemble, "MAX_CHUNK", steps or usual[0])
-        monkeypatch.setattr(ensemble, "CHUNK_WORK", work or usual[1])
+        monkeypatch.setattr(march, "MAX_CHUNK", steps or usual[0])
+        monkeypatch.setattr(regression, "CHUNK_WORK", work or usual[1])
         calls = Interrupt(np.inf)
         cut = take(problem, method, threads=threads, block=block, progress=calls, **options)
         assert len(calls.seen) > 2 or not (block or steps or work), "the run was not cut"
@@ -161,7 +162,7 @@ def test_generators_of_numpy_are_neither_read_nor_moved():
 
 
 def test_an_interrupted_run_ends_where_it_was_interrupted(monkeypatch):
-    monkeypatch.setattr(ensemble, "MAX_CHUNK", 10)
+    monkeypatch.setattr(march, "MAX_CHUNK", 10)
     options = {"record": "all", "coordinates": [2]}
     whole = take(REGRESSION, HEAVY_BALL, **options).dataset
     trace = take(REGRESSION, HEAVY_BALL, progress=Interrupt(70 * 23), **options)
@@ -173,7 +174,7 @@ def test_an_interrupted_run_ends_where_it_was_interrupted(monkeypatch):
 
 def test_an_interrupted_block_counts_its_replicas_no_further(monkeypatch):
     """Eleven replicas by fours, stopped at step 70 of the second four: eight count up to there, then four."""
-    monkeypatch.setattr(ensemble, "MAX_CHUNK", 10)
+    monkeypatch.setattr(march, "MAX_CHUNK", 10)
     four, eight = (take(REGRESSION, HEAVY_BALL, replicas=n, record="all").dataset for n in (4, 8))
     stop = Interrupt(4 * (STEPS + 70))
     data = take(REGRESSION, HEAVY_BALL, replicas=11, block=4, record="all", progress=stop).dataset
@@ -186,7 +187,7 @@ def test_an_interrupted_block_counts_its_replicas_no_further(monkeypatch):
 
 def test_an_interrupted_call_drops_the_runs_it_did_not_begin(monkeypatch):
     """And what the run in motion did not reach is NaN where other runs have records."""
-    monkeypatch.setattr(ensemble, "MAX_CHUNK", 10)
+    monkeypatch.setattr(march, "MAX_CHUNK", 10)
     runs = {"a": HEAVY_BALL, "b": methods.sgd(LR), "c": methods.sgd(LR)}
     data = take(REGRESSION, runs, record="all", progress=Interrupt(23 * (STEPS + 40))).dataset
     assert list(data["run"].values) == ["a", "b"]
@@ -201,12 +202,12 @@ def test_an_interrupted_call_drops_the_runs_it_did_not_begin(monkeypatch):
 def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
     """It is compiled by the thread that hears Ctrl-C, on a call for no replicas."""
 
-    def compiling(self, keep, begin, end, *rest):
+    def compiling(source, keep, begin, end, *rest):
         assert begin == end == 0, "replicas were run all the same"
         assert threading.current_thread() is threading.main_thread()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ensemble.Processor, "run_replicas", compiling)
+    monkeypatch.setattr(trajectories, "run_replicas", compiling)
     trace = take(REGRESSION, HEAVY_BALL)
     assert (trace.status.item(), int(trace.dataset["ended_at"])) == ("interrupted", 0)
 
@@ -214,19 +215,19 @@ def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
 def test_an_interrupt_that_the_compiler_swallows_is_heard(monkeypatch):
     """LLVM calls back into Python, and an exception raised there is lost."""
 
-    def compiling(self, keep, begin, end, *rest):
+    def compiling(source, keep, begin, end, *rest):
         assert begin == end == 0, "replicas were run all the same"
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(ensemble.Processor, "run_replicas", compiling)
+    monkeypatch.setattr(trajectories, "run_replicas", compiling)
     assert take(REGRESSION, HEAVY_BALL).status.item() == "interrupted"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_in_the_last_chunk_of_a_run_stops_those_after_it(monkeypatch):
-    pieces = ensemble.run_pieces
-    monkeypatch.setattr(ensemble, "run_pieces", lambda *arguments: pieces(*arguments) or True)
+    pieces = march.run_pieces
+    monkeypatch.setattr(march, "run_pieces", lambda *arguments: pieces(*arguments) or True)
     trace = take(REGRESSION, {"a": HEAVY_BALL, "b": HEAVY_BALL, "c": HEAVY_BALL})
     assert list(trace.status.values) == ["done", "interrupted"]
     assert list(trace.dataset["ended_at"].values) == [STEPS, 0]

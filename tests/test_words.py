@@ -11,9 +11,9 @@ import xarray as xr
 import simlab as sl
 from simlab import plot
 from simlab.cli import main
+from simlab.landscapes.valleys import curved
 from simlab.plot import animation, river
 from simlab.plot.words import BOX, literal
-from simlab.river.valleys import curved
 
 NASTY = [r"$\foo$", "$$", "$x$ of $", r"\$ \frac", "a\x07b\nc", "😀 余弦", "_hidden", "\ud800", "%$#&~{}^"]
 

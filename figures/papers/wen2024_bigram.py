@@ -13,8 +13,8 @@ from simlab.theory.wen2024 import bigram_hessian_trace
 
 from simlab import methods, river, schedules
 from simlab.engines.descend import descend
+from simlab.landscapes.bigram import DETERMINISTIC
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
-from simlab.river.tokens import DETERMINISTIC
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ import pytest
 
 from simlab import methods, schedules
 from simlab.engines.exact_valley import exact_valley
-from simlab.river.straight import StraightValley
+from simlab.landscapes.straight import StraightValley
 
 STEPS, PEAK = 2000, 0.05
 VALLEY = StraightValley(np.geomspace(20.0, 1.0, 100), slope=np.sqrt(0.05), noise=1.0)

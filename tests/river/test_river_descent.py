@@ -9,6 +9,7 @@ import simlab as sl
 from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import diffusion, gradient_flow
+from simlab.engines.replicas import landscape, march
 from tests.method_zoo import ZOO
 from tests.river import naive_descent
 
@@ -135,15 +136,16 @@ def test_the_summary_is_that_of_the_replicas():
         record="all",
         quantiles=[0.0, 0.5, 1.0],
     )
-    losses = trace["replica_loss"].values
+    names = ("total", "river_loss", "hill_loss", "river")
+    losses = np.stack([trace[f"replica_{name}"].values for name in names], axis=-1)
     np.testing.assert_allclose(losses[:, :, 0], valley.value(trace["iterate"].values), rtol=1e-12, atol=1e-13)
     # Written as a difference, so that the sum may be off by one rounding of the larger part.
     np.testing.assert_allclose(losses[:, :, 1] + losses[:, :, 2], losses[:, :, 0], rtol=0.0, atol=1e-15)
-    np.testing.assert_allclose(trace["mean"], losses.mean(axis=1), rtol=1e-12)
-    np.testing.assert_allclose(
-        trace["standard_error"], losses.std(axis=1, ddof=1) / np.sqrt(130), rtol=1e-9, atol=1e-300
-    )
-    np.testing.assert_array_equal(trace["quantiles"].sel(quantile=1.0), losses.max(axis=1))
+    for name, own in zip(names, np.moveaxis(losses, 2, 0), strict=True):
+        np.testing.assert_allclose(trace[name], own.mean(axis=1), rtol=1e-12)
+        error = own.std(axis=1, ddof=1) / np.sqrt(130)
+        np.testing.assert_allclose(trace[f"{name}_error"], error, rtol=1e-9, atol=1e-300)
+        np.testing.assert_array_equal(trace[f"{name}_quantile"].sel(quantile=1.0), own.max(axis=1))
     height = valley.split(trace["iterate"].values.reshape(-1, 2)).hills.reshape(STEPS + 1, 130)
     np.testing.assert_allclose(trace["hill_state"].values[:, 0], (height**2).mean(axis=1), rtol=1e-12)
     lr = trace["lr"].values
@@ -174,7 +176,7 @@ def test_stationary_hill_loss_is_that_of_the_formula():
     assert abs(z.sum()) / np.sqrt(8) < 6.0
     sde = eta * sigma**2 / (2.0 * lam)
     assert np.all((variance / sde - 1.0) * np.sqrt(R / 2) > 12.0)
-    river_x = trace["mean"].sel(quantity="coordinate").values[-1]
+    river_x = trace["river"].values[-1]
     assert abs(river_x - 0.1 * eta * 120) < 6.0 * eta * sigma * np.sqrt(120 / R)
 
 
@@ -227,14 +229,12 @@ def test_more_replicas_leave_the_first_ones_as_they_are():
 
 
 def test_what_is_recorded_changes_no_bit(monkeypatch):
-    from simlab.engines.replicas import landscape as swarm
-
     valley = river.curved(slope=0.1)
     everything = iterates(valley, zoo("sgd"), noise=river.noise.isotropic())
     some = iterates(valley, zoo("sgd"), noise=river.noise.isotropic(), record=[0, 7, 8, 33, STEPS])
     np.testing.assert_array_equal(everything[[0, 7, 8, 33, STEPS]], some)
-    monkeypatch.setattr(swarm, "RECORD_BYTES", 5 * 8 * 128 * 3)
-    monkeypatch.setattr(swarm, "MAX_CHUNK", 7)
+    monkeypatch.setattr(landscape, "RECORD_BYTES", 5 * 8 * 128 * 3)
+    monkeypatch.setattr(march, "MAX_CHUNK", 7)
     np.testing.assert_array_equal(everything, iterates(valley, zoo("sgd"), noise=river.noise.isotropic()))
 
 
@@ -262,13 +262,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_an_interrupt_while_the_kernel_is_compiled_is_heard(monkeypatch):
-    from simlab.engines.replicas import landscape as swarm
-
-    def compiling(self, watch, begin, end, *rest):
+    def compiling(terrain, noisy, watch, begin, end, *rest):
         assert begin == end == 0, "replicas were run all the same"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(swarm.Processor, "run", compiling)
+    monkeypatch.setattr(landscape.descent, "run", compiling)
     trace = sl.descend(
         river.curved(), methods.sgd(schedules.constant(20, 0.01)), replicas=64, progress=False, device="cpu"
     )
@@ -280,7 +278,7 @@ def test_an_interrupted_run_still_has_its_means():
         river.curved(slope=0.1), zoo("sgd"), replicas=200, block=64, noise=river.noise.isotropic(), progress=_after(2)
     )
     assert trace["status"].item() == "interrupted"
-    assert np.isfinite(trace["mean"].values[0]).all()
+    assert all(np.isfinite(trace[name].values[0]) for name in ("total", "river_loss", "hill_loss", "river"))
 
 
 def _after(count):
@@ -304,18 +302,16 @@ def test_a_step_beyond_two_over_the_curvature_is_warned_of_and_run():
     assert trace["status"].item() == "diverged"
     assert 0 < trace["ended_at"].item() < 200
     assert trace["diverged"].values[-1] == 100
-    assert np.isinf(trace["mean"].sel(quantity="loss").values[-1])
-    assert np.isfinite(trace["mean"].values[0]).all()
+    assert np.isinf(trace["total"].values[-1])
+    assert all(np.isfinite(trace[name].values[0]) for name in ("total", "river_loss", "hill_loss", "river"))
 
 
 def test_divergence_is_the_same_however_it_is_cut(monkeypatch):
-    from simlab.engines.replicas import landscape as swarm
-
     valley, run = river.curved(lam=10.0, start=[0.0, 1.0]), methods.sgd(schedules.constant(400, 0.21))
     options = {"replicas": 100, "noise": river.noise.isotropic(), "paths": True}
     with pytest.warns(UserWarning, match="lr reaches"):
         one = descend(valley, run, **options)
-    monkeypatch.setattr(swarm, "MAX_CHUNK", 33)
+    monkeypatch.setattr(march, "MAX_CHUNK", 33)
     with pytest.warns(UserWarning, match="lr reaches"):
         assert one.identical(descend(valley, run, **options))
 
@@ -325,15 +321,16 @@ def test_several_methods_share_an_axis():
         river.curved(slope=0.1), {"a": zoo("sgd"), "b": zoo("heavy_ball")}, replicas=64, noise=river.noise.isotropic()
     )
     assert trace["run"].values.tolist() == ["a", "b"]
-    assert trace["mean"].dims == ("run", "step", "quantity")
+    assert trace["total"].dims == ("run", "step")
 
 
 def test_runs_of_different_lengths_share_a_trace():
     short, long = (methods.sgd(schedules.linear(n, 0.05)) for n in (10, 20))
     trace = descend(river.curved(slope=0.1), [short, long], replicas=3, record="all")
-    assert trace["mean"].shape == (2, 21, 4)
-    assert np.isnan(trace["mean"].values[0, 11:]).all()
-    assert np.isfinite(trace["mean"].values[1]).all()
+    for name in ("total", "river_loss", "hill_loss", "river"):
+        assert trace[name].shape == (2, 21)
+        assert np.isnan(trace[name].values[0, 11:]).all()
+        assert np.isfinite(trace[name].values[1]).all()
 
 
 @pytest.mark.parametrize(
@@ -357,5 +354,5 @@ def test_bad_input_is_refused(change, words):
 
 def test_a_landscape_without_a_known_river_gives_its_loss_alone():
     trace = descend(LANDSCAPES["custom"](), zoo("sgd"), replicas=10)
-    assert trace["quantity"].values.tolist() == ["loss"]
+    assert not {"river_loss", "hill_loss", "river"} & set(trace.variables)
     assert "hill_state" not in trace

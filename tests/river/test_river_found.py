@@ -8,7 +8,7 @@ import pytest
 from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import gradient_flow
-from simlab.river.find import river as find
+from simlab.landscapes.river.find import river as find
 
 
 def misalignment(curve, nodes):
@@ -134,14 +134,15 @@ def test_a_run_is_split_by_a_river_that_was_found():
     run = {"replicas": 500, "noise": river.noise.isotropic(0.3), "record": [500, 1000], "paths": True}
     method = methods.sgd(schedules.constant(1000, 0.05))
     found, known = descend(valley, method, river=curve, **run), descend(valley, method, **run)
-    each = found["replica_loss"].values
-    np.testing.assert_allclose(each[..., 1] + each[..., 2], each[..., 0], rtol=0.0, atol=1e-15)
-    np.testing.assert_array_equal(each[..., 0], known["replica_loss"].values[..., 0])
-    pair = [t["mean"].sel(quantity="hill").values[1:] for t in (found, known)]
+    each = found["replica_total"].values
+    parts = found["replica_river_loss"].values + found["replica_hill_loss"].values
+    np.testing.assert_allclose(parts, each, rtol=0.0, atol=1e-15)
+    np.testing.assert_array_equal(each, known["replica_total"].values)
+    pair = [t["hill_loss"].values[1:] for t in (found, known)]
     np.testing.assert_allclose(pair[0], pair[1], rtol=0.05)
     # The distance made along the river is longer than that in x, where it is not straight.
-    ahead = found["mean"].sel(quantity="coordinate").values[-1] - found["mean"].sel(quantity="coordinate").values[0]
-    assert 1.0 < ahead / known["mean"].sel(quantity="coordinate").values[-1] < 1.25
+    ahead = found["river"].values[-1] - found["river"].values[0]
+    assert 1.0 < ahead / known["river"].values[-1] < 1.25
 
 
 def test_gradient_flow_runs_into_the_river_and_stays():

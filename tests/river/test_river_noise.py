@@ -10,7 +10,7 @@ import pytest
 from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import diffusion
-from simlab.river.direction import along_river, runs_straight
+from simlab.landscapes.direction import along_river, runs_straight
 from tests.river import naive_descent
 
 SIGMA = 0.7
@@ -161,7 +161,7 @@ def test_the_sde_and_noise_that_dies_out_take_it_too():
     )
     lr = schedules.constant(20, 0.02)
     trace = diffusion(valley, lr, river.noise.along_hills(SIGMA), substeps=4, replicas=64, device="cpu")
-    assert np.isfinite(trace["mean"].values).all()
+    assert np.isfinite(trace["total"].values).all()
 
 
 def test_where_the_river_is_not_known_it_is_refused():

@@ -18,10 +18,10 @@ from simlab.cli import app
 from simlab.cli.river import FILES
 from simlab.engines.exact_valley import exact_valley
 from simlab.errors import InputError
+from simlab.landscapes.straight import StraightValley
+from simlab.landscapes.valleys import curved, straight_landscape
 from simlab.plot import animation
 from simlab.plot import river as draw
-from simlab.river.straight import StraightValley
-from simlab.river.valleys import curved, straight_landscape
 from simlab.showcase import valley as canonical
 
 LANDSCAPE = curved(mu=0.0, lam=8.0, slope=0.1, start=(-3.0, 0.6))

@@ -12,8 +12,8 @@ import pytest
 from simlab import methods, schedules
 from simlab.engines.descend import descend
 from simlab.engines.exact_valley import exact_valley
-from simlab.river import noise
-from simlab.river.straight import StraightValley
+from simlab.landscapes import noise
+from simlab.landscapes.straight import StraightValley
 
 LIMIT = 6.2
 LAM = np.geomspace(15.0, 1.0, 20)
@@ -46,15 +46,11 @@ def largest_z(valley, method, exact_method=None):
         progress=False,
     )
     exact = exact_valley(valley, exact_method or method, record=RECORD, progress=False)
-    known = {
-        "loss": exact["total"],
-        "river": exact["river_loss"],
-        "hill": exact["hill_loss"].sum("subspace"),
-        "coordinate": exact["river"],
-    }
+    known = {name: exact[name] for name in ("total", "river_loss", "river")}
+    known["hill_loss"] = exact["hill_loss"].sum("subspace")
     worst = 0.0
     for name, values in known.items():
-        mean, error = (sampled[part].sel(quantity=name).values for part in ("mean", "standard_error"))
+        mean, error = sampled[name].values, sampled[f"{name}_error"].values
         random = error > 1e-9 * (np.abs(values.values) + 1.0)
         assert random.sum() >= 12
         worst = max(worst, float(np.max(np.abs(mean - values.values)[random] / error[random])))

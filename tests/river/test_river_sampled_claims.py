@@ -30,13 +30,12 @@ def test_the_check_of_the_notes(canonical):
     hill loss measured here is .0169-.0181 (along the bend the river is crossed askew); the straight formula gives
     .0167.
     """
-    last = canonical["mean"].isel(step=-1)
-    x = last.sel(quantity="coordinate")
-    sd = canonical["standard_error"].isel(step=-1).sel(quantity="coordinate") * np.sqrt(20_000)
+    last = canonical.isel(step=-1)
+    x, sd = last["river"], last["river_error"] * np.sqrt(20_000)
     for run, printed in (("const", 8.88), ("WSD20", 8.0), ("cosine", 4.55)):
         assert abs(float(x.sel(run=run)) - printed) < 4.0 * float(sd.sel(run=run)) / 20.0
-    assert float(last.sel(run="WSD20", quantity="hill")) == pytest.approx(0.0008, abs=0.00005)
-    stable = canonical["mean"].sel(run="const", quantity="hill").values[20:]
+    assert float(last["hill_loss"].sel(run="WSD20")) == pytest.approx(0.0008, abs=0.00005)
+    stable = canonical["hill_loss"].sel(run="const").values[20:]
     assert stable.min() > 0.0159
     assert stable.max() < 0.0185
     straight = 0.5 * 10.0 * PEAK / (10.0 * (2.0 - PEAK * 10.0))
@@ -45,11 +44,11 @@ def test_the_check_of_the_notes(canonical):
 
 def test_cosine_is_below_at_half_time_and_overtaken_in_the_decay(canonical):
     """At one peak for both, half the cap 2 / (lam (1 + a^2 k^2)) = 0.16: with a higher peak cosine may win."""
-    loss = canonical["mean"].sel(quantity="loss")
+    loss = canonical["total"]
     half = loss.isel(step=100)
     final = loss.isel(step=-1)
     assert float(final.sel(run="WSD20")) < float(final.sel(run="cosine")) - 0.3
-    hill = canonical["mean"].sel(quantity="hill").isel(step=100)
+    hill = canonical["hill_loss"].isel(step=100)
     assert float(hill.sel(run="cosine")) < float(hill.sel(run="WSD20"))
     assert float(half.sel(run="cosine")) > float(final.sel(run="cosine"))
 
@@ -66,7 +65,7 @@ def test_segments_between_stable_iterates_dip_and_between_decayed_ones_fall():
     trace = descend(valley, methods.sgd(lr), replicas=8000, noise=noise, record=[800, 1500, 2000], paths=True)
     w = trace["iterate"].values[1:]
     stable = river.segments(valley, w[0, :4000], w[0, 4000:])
-    hill = float(trace["mean"].sel(quantity="hill").values[1])
+    hill = float(trace["hill_loss"].values[1])
     np.testing.assert_allclose(stable.dip, stable.predicted_dip, atol=1e-12)
     assert stable.dip.mean() == pytest.approx(0.5 * hill, rel=6 * 0.008)
     assert stable.convex.all()
@@ -114,7 +113,7 @@ def test_bias_and_variance_of_repeated_cooldowns():
         got = river.bias_variance(valley, trace["iterate"].values[-1])
         assert abs(got.bias - 0.5 * h @ mean**2) < 6 * got.bias_error
         assert abs(got.variance - 0.5 * h @ variance) < 6 * got.variance_error
-        total = float(trace["mean"].sel(quantity="loss").values[-1])
+        total = float(trace["total"].values[-1])
         assert got.bias + got.variance == pytest.approx(total, rel=1e-12)
         assert got.variance_error < 0.05 * got.variance
 
@@ -146,4 +145,4 @@ def test_the_bigram_learns_certain_tokens_in_the_stable_phase_and_uncertain_ones
     assert after[~river_part].max() < 0.3 * before[~river_part].min()
     assert before[river_part].max() < 0.1 * early[river_part].max()
     parts = np.array([early, before, after])[:, river_part].sum(axis=1) / 6
-    np.testing.assert_allclose(trace["mean"].sel(quantity="river").values[1:], parts, rtol=1e-9)
+    np.testing.assert_allclose(trace["river_loss"].values[1:], parts, rtol=1e-9)

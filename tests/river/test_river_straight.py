@@ -12,7 +12,7 @@ import pytest
 from simlab import methods, schedules, subspaces
 from simlab.engines.exact_valley import exact_valley, mean_along_river
 from simlab.errors import InputError
-from simlab.river.straight import StraightValley
+from simlab.landscapes.straight import StraightValley
 from tests.method_zoo import ZOO
 
 HILLS = np.array([9.0, 3.0, 3.0, 1.0])

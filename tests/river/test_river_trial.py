@@ -8,7 +8,7 @@ from numba import njit
 
 import simlab as sl
 from simlab import methods, river
-from simlab.river.trial import try_out
+from simlab.landscapes.trial import try_out
 from simlab.schedules import constant
 
 

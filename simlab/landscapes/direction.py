@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from simlab.errors import InputError
 from simlab.kernels.landscapes.fields import CURVED, HYPERBOLIC, STRAIGHT, TAPERED
-from simlab.river.landscapes import Landscape
+from simlab.landscapes.landscape import Landscape
 
 __all__ = ["along_river", "plane", "runs_straight"]
 

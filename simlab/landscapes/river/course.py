@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simlab.river.landscapes import Landscape, Split
+from simlab.landscapes.landscape import Landscape, Split
 
 if TYPE_CHECKING:
     import xarray as xr

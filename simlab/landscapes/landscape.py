@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_floats
 from simlab.kernels.landscapes import strips
-from simlab.river.trial import failed, short, try_out
+from simlab.landscapes.trial import failed, short, try_out
 
 __all__ = ["Landscape", "Lowest", "Split", "custom", "jitted", "nearby", "short"]
 

@@ -14,9 +14,9 @@ from simlab.errors import InputError, brief, check_array, check_floats, check_ki
 from simlab.kernels.landscapes.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
 from simlab.kernels.landscapes.fields import CURVED
 from simlab.kernels.landscapes.river_noise import Across
-from simlab.river.direction import along_river, plane, runs_straight
-from simlab.river.landscapes import Landscape, jitted
-from simlab.river.trial import try_out
+from simlab.landscapes.direction import along_river, plane, runs_straight
+from simlab.landscapes.landscape import Landscape, jitted
+from simlab.landscapes.trial import try_out
 
 __all__ = ["Noise", "along_hills", "amplified", "custom", "diagonal", "isotropic", "like_hessian", "none", "with_loss"]
 
@@ -109,9 +109,9 @@ def along_hills(sigma: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
     """Standard deviation sigma in every direction but one, that of the river: covariance sigma^2 (I - t t^T).
 
     t is the unit tangent of the river at the river coordinate of the point where the gradient is taken
-    (`simlab.river.direction.along_river`), so that the noise turns with a river that bends: in a straight, narrowing,
-    widening, curved or hyperbolic valley, embedded or not. Elsewhere the course of the river is not known, which is
-    refused. With `at`, a point (dim,), t is the lowest eigenvector of the Hessian there, everywhere.
+    (`simlab.landscapes.direction.along_river`), so that the noise turns with a river that bends: in a straight,
+    narrowing, widening, curved or hyperbolic valley, embedded or not. Elsewhere the course of the river is not known,
+    which is refused. With `at`, a point (dim,), t is the lowest eigenvector of the Hessian there, everywhere.
     """
     sigma = check_number("sigma", sigma, low=0.0)
 

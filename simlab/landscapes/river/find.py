@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_kind, check_number
-from simlab.river.landscapes import Landscape
-from simlab.river.projection import River
+from simlab.landscapes.landscape import Landscape
+from simlab.landscapes.river.course import River
 
 __all__ = ["River", "river"]
 

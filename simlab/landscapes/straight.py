@@ -13,7 +13,7 @@ from simlab.problems.base import frozen, per_mode, positive_eigenvalues, sort_de
 from simlab.problems.noisy_quadratic import NoisyQuadratic
 
 if TYPE_CHECKING:
-    from simlab.river.landscapes import Landscape
+    from simlab.landscapes.landscape import Landscape
 
 __all__ = ["StraightValley"]
 
@@ -124,7 +124,7 @@ class StraightValley:
 
     def landscape(self) -> Landscape:
         """The same valley as a compiled landscape, for the sampling engine (`simlab.engines.descend`)."""
-        from simlab.river.valleys import straight_landscape
+        from simlab.landscapes.valleys import straight_landscape
 
         start = np.append(self.river_start, self.hill_start)
         return straight_landscape(self.hills, self.slope, self.curvature, self.target, start)

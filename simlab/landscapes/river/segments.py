@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, check_count, check_floats, check_kind
-from simlab.river.landscapes import Landscape
+from simlab.landscapes.landscape import Landscape
 
 __all__ = ["Segments", "segments"]
 

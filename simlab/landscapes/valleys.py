@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_floats, check_kind, check_number
 from simlab.kernels.landscapes import fields
-from simlab.river.landscapes import Landscape, Split
+from simlab.landscapes.landscape import Landscape, Split
 
 __all__ = ["curved", "embedded", "hyperbolic", "narrowing", "straight_landscape", "widening"]
 
