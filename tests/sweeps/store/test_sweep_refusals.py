@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import simlab as sl
+from tests.engines.test_checkpoints import forked
 from tests.sweeps.store_bytes import (
     AXES,
     CELLS,
@@ -22,7 +23,6 @@ from tests.sweeps.store_bytes import (
     refusal,
     swept,
 )  # fmt: skip
-from tests.test_checkpoints import forked
 
 
 def everything(folder):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.naive_sampler import Draws
+from tests.oracles.naive_sampler import Draws
 
 
 def trajectories(gradient, start, method, replicas, seed, noise=None):

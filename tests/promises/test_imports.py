@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ["numba", "xarray", "scipy", "matplotlib", "pydantic", "typer", "pandas", "zarr", "tqdm", "sklearn", "torch"]
 
 FLOORS = {

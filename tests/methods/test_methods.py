@@ -14,7 +14,7 @@ from simlab.experiment.method import METHODS as KINDS
 from simlab.experiment.method import WRAPPERS
 from simlab.experiment.problem import PROBLEMS
 from simlab.methods.base import METHODS, Coefficients, Number, Rated, arrays, record
-from tests.method_zoo import ZOO
+from tests.oracles.method_zoo import ZOO
 
 RATE = schedules.wsd(12, peak=0.1)
 MOMENTUM = schedules.linear(12, 0.9, floor=0.3)

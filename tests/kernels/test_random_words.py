@@ -18,7 +18,7 @@ from simlab.kernels.random import laws, rows
 from simlab.kernels.random import philox as kernel
 from simlab.methods import sgd
 from simlab.schedules import constant
-from tests import naive_sampler
+from tests.oracles import naive_sampler
 
 FALSE_ALARM = 1e-6
 

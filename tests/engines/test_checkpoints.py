@@ -21,7 +21,16 @@ import simlab as sl
 from simlab import methods
 from simlab.checkpoint import Checkpoint
 from simlab.schedules import constant
-from tests.test_sample_reproducibility import ERROR, HEAVY_BALL, LAM, LR, MOMENTUM, REGRESSION, assert_same_bits, take
+from tests.engines.test_sample_reproducibility import (
+    ERROR,
+    HEAVY_BALL,
+    LAM,
+    LR,
+    MOMENTUM,
+    REGRESSION,
+    assert_same_bits,
+    take,
+)
 
 # -- what is refused of a checkpoint ----------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import simlab as sl
 from simlab.schedules import constant, from_array, join, linear
-from tests import naive
-from tests.method_zoo import ZOO
+from tests.oracles import naive
+from tests.oracles.method_zoo import ZOO
 
 RTOL = 1e-12
 LAM = np.array([1.0, 0.61, 0.35, 0.08, 0.011])

@@ -4,15 +4,14 @@ test_cuda_descent.py.
 
 from __future__ import annotations
 
-import cuda_cases
-import cuda_descent_cases
 import numpy as np
 import pytest
-from cuda_cases import CASES, KEY
 
 from simlab.engines.gpu import cuda, devices
 from simlab.engines.gpu import moments as cuda_moments
 from simlab.kernels.random import philox
+from tests.oracles import cuda_cases, cuda_descent_cases
+from tests.oracles.cuda_cases import CASES, KEY
 
 pytestmark = pytest.mark.skipif(devices.missing() is not None, reason=f"no GPU: {devices.missing()}")
 

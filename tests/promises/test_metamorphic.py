@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import simlab as sl
 from simlab import methods
 from simlab.schedules import constant, from_array, join, linear, wsd
-from tests.method_zoo import BASE, DECAYED, WRAPPED, ZOO
+from tests.oracles.method_zoo import BASE, DECAYED, WRAPPED, ZOO
 
 RTOL = 1e-12
 LAM = np.array([1.0, 0.7, 0.31, 0.12, 0.05, 0.011])

@@ -13,7 +13,7 @@ from simlab import methods, schedules, subspaces
 from simlab.engines.exact_valley import exact_valley, mean_along_river
 from simlab.errors import InputError
 from simlab.landscapes.straight import StraightValley
-from tests.method_zoo import ZOO
+from tests.oracles.method_zoo import ZOO
 
 HILLS = np.array([9.0, 3.0, 3.0, 1.0])
 NOISE = np.array([0.5, 0.0, 2.0, 1.0])

@@ -15,7 +15,7 @@ import simlab as sl
 from simlab.engines.moments import diagonal
 from simlab.kernels.moments import layout
 from simlab.schedules import constant, cosine, from_array, join, linear, sgdr, wsd
-from tests.method_zoo import ZOO
+from tests.oracles.method_zoo import ZOO
 
 RTOL = 1e-12
 EXTENDED = np.finfo(np.longdouble).nmant >= 63

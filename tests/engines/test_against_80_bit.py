@@ -13,7 +13,7 @@ import pytest
 
 import simlab as sl
 from simlab.methods import Method
-from tests.method_zoo import ZOO
+from tests.oracles.method_zoo import ZOO
 
 PROMISE = 1e-12
 LEAST = 1e-200

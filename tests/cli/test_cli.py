@@ -26,7 +26,7 @@ from simlab.experiment.report import OUTPUTS
 from simlab.files import fresh_file
 from simlab.schedules.registry import FAMILIES
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT = """\
 [problem]
 kind = "power_law"

@@ -11,17 +11,15 @@ import ctypes
 import itertools
 import re
 
-import cuda_cases
-import cuda_host
 import numpy as np
-import nvrtc
 import pytest
-from cuda_cases import BOUNDS, CASES, KEY, LAWS
 
 from simlab.engines.gpu import cuda, devices
 from simlab.engines.gpu import moments as cuda_moments
 from simlab.engines.gpu import regression as cuda_sample
 from simlab.kernels.random import laws, philox, rows
+from tests.oracles import cuda_cases, cuda_host, nvrtc
+from tests.oracles.cuda_cases import BOUNDS, CASES, KEY, LAWS
 
 # -- NVRTC -------------------------------------------------------------------------------------------------------------
 

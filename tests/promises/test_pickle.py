@@ -10,7 +10,7 @@ import pytest
 
 import simlab as sl
 from simlab import methods, schedules, subspaces
-from tests.method_zoo import ZOO
+from tests.oracles.method_zoo import ZOO
 
 RATE = schedules.wsd(6, peak=0.1)
 MOMENTUM = schedules.linear(6, 0.9, floor=0.5)

@@ -14,7 +14,7 @@ from simlab import methods
 from simlab.engines.replicas import march, regression
 from simlab.kernels.replicas import trajectories
 from simlab.schedules import constant, from_array, linear
-from tests.method_zoo import ZOO
+from tests.oracles.method_zoo import ZOO
 
 LAM = np.array([1.0, 0.61, 0.35, 0.08, 0.011])
 ERROR = np.array([0.7, -1.2, 0.4, 2.5, -3.0])

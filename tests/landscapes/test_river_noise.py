@@ -11,7 +11,7 @@ from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import diffusion
 from simlab.landscapes.direction import along_river, runs_straight
-from tests.river import naive_descent
+from tests.oracles import naive_descent
 
 SIGMA = 0.7
 CURVE = {"amplitude": 1.3, "wavenumber": 0.8, "slope": 0.1, "mu": 0.0, "lam": 6.0}

@@ -13,8 +13,8 @@ import simlab as sl
 from simlab import methods
 from simlab.problems.draws import draws_of
 from simlab.schedules import constant, from_array, join, linear
-from tests import naive_sampler
-from tests.method_zoo import ZOO
+from tests.oracles import naive_sampler
+from tests.oracles.method_zoo import ZOO
 
 # Relative to the highest value so far. The largest found over this file: 1.1e-14 and 1.9e-6.
 RTOL = {"float64": 1e-12, "float32": 2e-5}

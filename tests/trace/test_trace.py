@@ -13,7 +13,7 @@ from simlab import methods
 from simlab.engines.moments import diagonal
 from simlab.schedules import constant, from_array, join, linear, wsd
 from simlab.trace.recording import record_steps
-from tests import naive
+from tests.oracles import naive
 
 PROBLEM = sl.LinearRegression.power_law(40, 1.5, 1.2, 0.2)
 LR = wsd(100, peak=0.2, warmup=0.1, cooldown=0.3)

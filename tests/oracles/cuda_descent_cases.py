@@ -15,7 +15,7 @@ from simlab.engines.descend import _device, descend
 from simlab.engines.gpu.landscape import DESCENT, GpuDescent, check_source
 from simlab.engines.replicas.landscape import runner
 from simlab.kernels.landscapes.descent import CHECK, NO_NOISE, Watch
-from tests.method_zoo import ZOO
+from tests.oracles.method_zoo import ZOO
 
 STEPS, CUT, FIRST = 70, 31, 1000
 LANES = 128

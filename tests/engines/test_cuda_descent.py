@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 
-import cuda_descent_cases as cases
-import cuda_host
 import numpy as np
-import nvrtc
 import pytest
 
 from simlab import InputError, river
 from simlab.engines.gpu import cuda, devices
 from simlab.engines.gpu import landscape as cuda_descent
 from simlab.experiment import Experiment
+from tests.oracles import cuda_descent_cases as cases
+from tests.oracles import cuda_host, nvrtc
 
 SOURCE = cuda.source_of(cuda_descent.DESCENT)
 BOUND = 1e-11

@@ -10,8 +10,8 @@ from simlab import InputError, methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.limits import diffusion, gradient_flow
 from simlab.engines.replicas import landscape, march
-from tests.method_zoo import ZOO
-from tests.river import naive_descent
+from tests.oracles import naive_descent
+from tests.oracles.method_zoo import ZOO
 
 STEPS = 40
 

@@ -141,7 +141,7 @@ def test_kernels_call_no_function_that_another_process_may_have_compiled(tmp_pat
         "        print(f.py_func.__name__, *(name for name in called if f.py_func.__name__ not in name))\n"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -10,8 +10,8 @@ from simlab import methods
 from simlab.engines import stability
 from simlab.methods import response
 from simlab.schedules import constant, from_array, repeat
-from tests import naive
-from tests.method_zoo import FROZEN
+from tests.oracles import naive
+from tests.oracles.method_zoo import FROZEN
 
 LAM = np.arange(1.0, 6.0) ** -1.5
 BATCHES, KURTOSES = [1, 4, 64], [1.0, 3.0, 6.0]

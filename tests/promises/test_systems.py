@@ -14,7 +14,7 @@ import pytest
 import simlab as sl
 from simlab.engines import arguments
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(p for package in ("simlab", "theory", "figures") for p in (ROOT / package).rglob("*.py"))
 FOREIGN = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "msvcrt", "winreg", "_winapi", "posix", "nt"}
 ELSEWHERE = {"umask", "fork", "getuid", "geteuid", "uname", "pread", "pwrite", "mkfifo", "sched_getaffinity", "link"}
