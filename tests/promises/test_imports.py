@@ -125,11 +125,13 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
-def imports(tree: ast.AST, *, lazy: bool) -> list[str]:
-    """Modules imported at run time, in functions too where `lazy`; a module taken from a package counts as itself."""
+def imports(tree: ast.AST, *, types: bool = False) -> list[str]:
+    """Modules imported, in functions too, and with `types` under TYPE_CHECKING; one taken from a package counts as
+    itself.
+    """
     found: list[str] = []
     for node in ast.iter_child_nodes(tree):
-        if is_type_checking(node) or (not lazy and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+        if is_type_checking(node) and not types:
             continue
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
@@ -138,7 +140,7 @@ def imports(tree: ast.AST, *, lazy: bool) -> list[str]:
             found += [f"{node.module}.{a.name}" if is_module(f"{node.module}.{a.name}") else str(node.module)
                       for a in node.names]  # fmt: skip
         else:
-            found += imports(node, lazy=lazy)
+            found += imports(node, types=types)
     return found
 
 
@@ -163,7 +165,7 @@ def test_every_module_has_a_floor():
 @pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.")))
 def test_imports_go_down(module):
     own = FLOOR.get(module.split(".")[1], 0)
-    for target in imports(TREES[module], lazy=True):
+    for target in imports(TREES[module]):
         if not target.startswith("simlab."):
             continue
         above = FLOOR.get(target.split(".")[1], 99)
@@ -171,9 +173,9 @@ def test_imports_go_down(module):
 
 
 def test_imports_never_go_in_a_circle():
-    """At load time, packages' own __init__ apart (they gather what lies below them)."""
+    """Neither under TYPE_CHECKING nor in a function; the package itself, which gathers all names, is left out."""
     graph = {
-        name: {t for t in imports(tree, lazy=False) if t in TREES and t != name}
+        name: {t for t in imports(tree, types=True) if t in TREES and t not in (name, "simlab")}
         for name, tree in TREES.items()
     }  # fmt: skip
     done: set[str] = set()
@@ -192,7 +194,7 @@ def test_imports_never_go_in_a_circle():
 
 @pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.theory")))
 def test_theory_stands_on_its_own_ground(module):
-    for target in imports(TREES[module], lazy=True):
+    for target in imports(TREES[module]):
         own = target == "simlab" or target.startswith("simlab.theory")  # `simlab` alone is nothing but a name
         assert own or target.split(".")[0] in EXTERNAL_OF_THEORY, f"{module} imports {target}"
 
@@ -200,17 +202,17 @@ def test_theory_stands_on_its_own_ground(module):
 @pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.")))
 def test_theory_is_imported_in_conformance_alone(module):
     if module.split(".")[1] not in ("conformance", "figures", "theory"):
-        assert not [t for t in imports(TREES[module], lazy=True) if t.startswith("simlab.theory")]
+        assert not [t for t in imports(TREES[module]) if t.startswith("simlab.theory")]
 
 
 @pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.kernels.")))
 def test_kernels_take_arrays_and_know_nobody(module):
     """Of simlab, kernels import kernels only."""
-    for target in imports(TREES[module], lazy=True):
+    for target in imports(TREES[module]):
         assert not target.startswith("simlab.") or target.startswith("simlab.kernels"), target
 
 
 @pytest.mark.parametrize("module", sorted(name for name in TREES if name.startswith("simlab.engines.")))
 def test_engines_know_nothing_of_files_or_pictures(module):
     banned = {"simlab.plot", "simlab.files", "matplotlib", "pathlib", "tomllib", "typer", "pydantic"}
-    assert not banned & set(imports(TREES[module], lazy=True))
+    assert not banned & set(imports(TREES[module]))
