@@ -80,7 +80,7 @@ Markdown(
 def compare(peaks: dict[str, float]) -> sl.RiskTrace:
     runs = {name: sl.methods.sgd(FAMILIES[name](STEPS, peak)) for name, peak in peaks.items()}
     trace = sl.exact(problem, runs, record="linear", subspaces=BINS)
-    display(trace.plot())
+    display(sl.plot.risk(trace))
     return trace
 
 

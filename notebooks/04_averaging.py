@@ -65,7 +65,7 @@ for name, make in CANDIDATES.items():
     best[name] = float(peaks[final.argmin()])
 tuned = {name: make(best[name]) for name, make in CANDIDATES.items()}
 trace = sl.exact(problem, tuned, record="linear", subspaces=BINS)
-display(trace.plot())
+display(sl.plot.risk(trace))
 
 risk = dict(zip(tuned, 1e3 * trace.total().values[:, -1], strict=True))
 bias, variance = (trace.by_component().sel(component=name).isel(step=-1) for name in ("bias", "variance"))
@@ -287,7 +287,7 @@ def picture(peak: float = 0.25, window: int = WINDOW) -> None:
         "EMA": sl.methods.ema(sgd(peak), (window - 1) / (window + 1)),
         "last iterate": sgd(peak),
     }
-    display(sl.exact(problem, runs, record="linear", subspaces=BINS).plot())
+    display(sl.plot.risk(sl.exact(problem, runs, record="linear", subspaces=BINS)))
 
 
 picture()

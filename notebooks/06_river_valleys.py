@@ -88,13 +88,13 @@ runs = {name: sl.methods.sgd(schedule) for name, schedule in schedules.items()}
 noise = sl.river.noise.diagonal([0.0, 3.0])  # standard deviation along x and y
 steps = np.r_[5, 10, 15, np.arange(0, STEPS + 1, 20)]
 trace = sl.descend(valley, runs, noise=noise, river=river, replicas=1000, seed=3, record=steps, paths=True)
-mean, error = trace["mean"], trace["standard_error"]
+parts = trace[["total", "river_loss", "hill_loss"]]
 
 fig, panels = plt.subplots(1, 3, figsize=(sl.plot.WIDTH, 2.6), sharex=True)
-titles = {"loss": "loss", "river": "of it, along the river", "hill": "of it, on the hills"}
+titles = {"total": "loss", "river_loss": "of it, along the river", "hill_loss": "of it, on the hills"}
 for panel, (quantity, title) in zip(panels, titles.items(), strict=True):
     for name, colour in zip(schedules, ("0.6", BLUE, ORANGE, GREEN), strict=True):
-        values = mean.sel(run=name, quantity=quantity)
+        values = trace[quantity].sel(run=name)
         panel.plot(trace["step"], values, "--" if name == "high rate" else "-", color=colour, label=name)
     panel.set(title=title, xlabel="step")
 panels[0].set(ylabel="mean over the ensemble", ylim=(-0.75, 0.75))
@@ -103,21 +103,21 @@ fig.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", n
 display(fig)
 plt.close(fig)
 
-end = mean.isel(step=-1).to_pandas()
-before = mean.sel(run="WSD", step=int(0.8 * STEPS)).to_pandas()
-drop, gone = before["loss"] - end.loc["WSD", "loss"], before["hill"] - end.loc["WSD", "hill"]
-assert end.loc["WSD", "loss"] == end["loss"].min()
-assert end.loc["high rate", "river"] == end["river"].min()
-assert end["river"].idxmax() == "low rate"
+end = parts.isel(step=-1).to_pandas()
+before = parts.sel(run="WSD", step=int(0.8 * STEPS)).to_pandas()
+drop, gone = before["total"] - end.loc["WSD", "total"], before["hill_loss"] - end.loc["WSD", "hill_loss"]
+assert end.loc["WSD", "total"] == end["total"].min()
+assert end.loc["high rate", "river_loss"] == end["river_loss"].min()
+assert end["river_loss"].idxmax() == "low rate"
 assert 0.5 * drop < gone
 Markdown(
-    f"**What to see.** The high rate looks bad: its hill loss stays at {before['hill']:.2f}, where the low rate pays "
-    f"{end.loc['low rate', 'hill']:.2f}. But it has come furthest along the river (middle), and only that is hard to "
+    f"**What to see.** The high rate looks bad: its hill loss stays at {before['hill_loss']:.2f}, where the low rate pays "
+    f"{end.loc['low rate', 'hill_loss']:.2f}. But it has come furthest along the river (middle), and only that is hard to "
     "make up for. The decay of WSD "
     f"takes {drop:.2f} off the loss within the last fifth of the steps; {gone / drop:.0%} of that is hill loss that "
-    f"was there for the taking. It ends at {end.loc['WSD', 'loss']:.2f}, cosine of the same peak at "
-    f"{end.loc['cosine', 'loss']:.2f} (standard errors up to "
-    f"{float(error.sel(quantity='loss').isel(step=-1).sel(run=['WSD', 'cosine']).max()):.1g})."
+    f"was there for the taking. It ends at {end.loc['WSD', 'total']:.2f}, cosine of the same peak at "
+    f"{end.loc['cosine', 'total']:.2f} (standard errors up to "
+    f"{float(trace['total_error'].isel(step=-1).sel(run=['WSD', 'cosine']).max()):.1g})."
 )
 
 # %% [markdown]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,10 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab._version import __version__
 from simlab.errors import InputError
+from simlab.methods.base import Method
 from simlab.reading import opened
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "fingerprint"]
+
+CHUNK = 65_536
 
 
 class Checkpoint:
@@ -82,3 +89,15 @@ class Checkpoint:
             f" {self.folder} cannot be written ({error.strerror or error}); choose a folder you may write to.",
             "checkpoint",
         )
+
+
+def fingerprint(facts: list[Any], parts: Iterable[npt.ArrayLike | bytes], method: Method) -> str:
+    """A digest of all that the bits of a run depend on: JSON-able facts, arrays or bytes, and the method's numbers."""
+    digest = hashlib.sha256(json.dumps([__version__, method.length, *facts]).encode())
+    for part in (*parts, method.z0):
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+    for start in range(0, method.length, CHUNK):
+        stop = min(start + CHUNK, method.length)
+        for array in (*method.coefficients(start, stop), method.readout(start, stop + 1), method.batches(start, stop)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_banded
 from scipy.optimize import brentq
-from simlab.theory.last_iterate import RUN, check_run
+from simlab.theory.schaipp2025 import RUN, check_run
 from simlab.theory.sharper_last_iterate import iterate_squares, minimise_last_square
 from simlab.theory.statement import require, theorem
 

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from simlab.theory._sums import one_minus_power, suffix_scan
 from simlab.theory.statement import Risk, require, theorem
 from simlab.theory.stationary import mode_mass
+from simlab.theory.sums import one_minus_power, suffix_scan
 
 __all__ = [
     "Response",

@@ -6,7 +6,7 @@ sum lam^2 e^(-2 lam tau) the functional scaling law (Li, Chen, Huang, Wang and W
     risk ~ e(t) + int_0^t K(t - z) [e(z) + sigma^2] gamma(z) dz      (+ M^(-s beta) of a model of width M)
 
 on lam_j ~ j^-beta, lam_j theta_j^2 ~ j^-(1 + s beta). With factors 1/2 it is the first Neumann iterate of the Volterra
-equation of `theory.volterra`, whose kernel is positive: as such it is a lower bound on the risk, exactly.
+equation of `theory.bordelon2022`, whose kernel is positive: as such it is a lower bound on the risk, exactly.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from simlab.theory.bordelon2022 import flow_weights, recur, volterra_inputs
 from simlab.theory.statement import Risk, require, theorem
 from simlab.theory.two_state import TwoState, two_state_mass
-from simlab.theory.volterra import flow_weights, recur, volterra_inputs
 
 __all__ = [
     "LawExponents",
@@ -97,8 +97,8 @@ def fsl_lower(
 ) -> Risk:
     """The first iterate R >= F + k * (F + sigma^2) of the exact Volterra equation, by mode, shape (T + 1, d).
 
-    F and k as in `theory.volterra`, for any learning rates, also unstable ones: k >= 0 as kurtosis >= 2. O(T log T d),
-    no system to solve. Raises OutsideAssumptions.
+    F and k as in `theory.bordelon2022`, for any learning rates, also unstable ones: k >= 0 as kurtosis >= 2.
+    O(T log T d), no system to solve. Raises OutsideAssumptions.
     """
     lam, error, rate, share = volterra_inputs(eigenvalues, initial_error, lr, batch, limit=None)
     require(noise_variance >= 0.0, "noise_variance >= 0", noise_variance=noise_variance)

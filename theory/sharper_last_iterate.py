@@ -2,7 +2,7 @@
 
 Setting: f convex, x_{t+1} = x_t - eta_t g_t for t = 1 .. T-1, E[g_t | x_t] a subgradient of f at x_t, E |g_t|^2 <=
 G_t^2 for t = 1 .. T, |x_1 - x*| <= D. A schedule of length T is evaluated at x_T, so its last entry is not used (as
-everywhere in theory.last_iterate, where it is the step that would follow).
+everywhere in theory.schaipp2025, where it is the step that would follow).
 
 Recursion. Pick rho > 0 and let r_T = rho, r_t = r_{t+1} + eta_t / r_{t+1}.
 
@@ -65,9 +65,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from simlab.theory.last_iterate import HORIZONS, RUN, BaseLr, check_run, wsd_limit
+from simlab.theory.schaipp2025 import HORIZONS, RUN, BaseLr, check_run, wsd_limit
 from simlab.theory.statement import require, theorem
-from simlab.theory.summation import suffix_sums
+from simlab.theory.sums import suffix_sums
 
 __all__ = [
     "sharper_last_iterate",

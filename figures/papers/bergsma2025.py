@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.adamw_ema import adamw_coefficients, adamw_effective_updates
+from simlab.theory.bergsma2025 import adamw_coefficients, adamw_effective_updates
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.defazio import defazio_refined, defazio_refined_lr, defazio_weighted, linear_decay
+from simlab.theory.defazio2023 import defazio_refined, defazio_refined_lr, defazio_weighted, linear_decay
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style

@@ -10,7 +10,7 @@ from simlab.figures.measurements import measured
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.defazio2023 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.defazio import defazio_refined_lr
+from simlab.theory.defazio2023 import defazio_refined_lr
 
 from simlab.errors import InputError
 from simlab.plot import PALETTE, WIDTH, new_figure, style

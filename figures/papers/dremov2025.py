@@ -12,14 +12,14 @@ import numpy.typing as npt
 from simlab.figures.papers.columns import stack
 from simlab.figures.papers.cooldowns import ALPHAS, BEST, DEFINITION, PAPER, REST, SHAPES, draw_plane, order_claim
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river_decay import river_variance_lower
+from simlab.theory.wen2024_decay import river_variance_lower
 
 from simlab import methods, river, schedules
 from simlab.engines.descend import descend
 from simlab.engines.exact_valley import exact_valley
+from simlab.landscapes.straight import StraightValley
 from simlab.plot import DASHES, WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS
-from simlab.river.straight import StraightValley
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from simlab.figures.papers.columns import stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.last_iterate import schaipp_optimal_base_lr
+from simlab.theory.schaipp2025 import schaipp_optimal_base_lr
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style

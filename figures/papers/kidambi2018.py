@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
-from simlab.theory.kidambi import kidambi_heavy_ball_rate_sharp
+from simlab.theory.kidambi2018 import kidambi_heavy_ball_rate_sharp
 
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 

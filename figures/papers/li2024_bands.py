@@ -10,8 +10,8 @@ import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.li2024 import ASSUMED, COLOURS, METHODS, PAPER, averaged, problem, rule
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.asgd import asgd_cutoffs, asgd_noise_amplification
-from simlab.theory.asgd_average import asgd_average_lower, asgd_average_upper
+from simlab.theory.li2024 import asgd_cutoffs, asgd_noise_amplification
+from simlab.theory.li2024_average import asgd_average_lower, asgd_average_upper
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, style
@@ -179,7 +179,7 @@ def claims_bands(data: Data) -> list[Claim]:
         ),
         Claim(
             "the variance of every mode lies between the bounds",
-            "main theorem, in the form of theory.asgd_average",
+            "main theorem, in the form of theory.li2024_average",
             "exact / lower >= 1, exact / upper <= 1 for both methods, every mode, N = 500 (full: every N)",
             "; ".join(
                 f"exact / {k} {np.nanmin(a):.3f} .. {np.nanmax(a):.3f}" for k, a in zip(EDGES, inside, strict=True)
@@ -323,7 +323,7 @@ FIGURES = [
         PAPER,
         2024,
         "As li2024-directions. (a): mean bias of every mode, as a share of its start; (b): variance of every mode"
-        " between the Gaussian bounds of theory.asgd_average; (c): variance of ASGD over that of SGD, by bands of"
+        " between the Gaussian bounds of theory.li2024_average; (c): variance of ASGD over that of SGD, by bands of"
         " eigen-indices.",
         compute_bands,
         draw_bands,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.ema import ema_cutoff_lower, ema_cutoff_upper, ema_mean_bias_upper
+from simlab.theory.li2025 import ema_cutoff_lower, ema_cutoff_upper, ema_mean_bias_upper
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
@@ -301,7 +301,7 @@ def claims_subspaces(data: Data) -> list[Claim]:
         Claim(
             "the variance has two cutoffs: min{1 - alpha, x, N x^2} in every mode, up to constants",
             "Theorems 4.1, 4.2",
-            "between the lower and the upper bound with proved or fitted constants (theory.ema)",
+            "between the lower and the upper bound with proved or fitted constants (theory.li2025)",
             f"at least {min(low):.2f} of the lower, at most {max(high):.2f} of the upper",
             min(low) >= 1.0 and max(high) <= 1.0,
         ),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from simlab.figures.measurements import measured
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.eigencurve import spectrum_bins
+from simlab.theory.pan2022 import spectrum_bins
 
 import simlab as sl
 from simlab.errors import InputError

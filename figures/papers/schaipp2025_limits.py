@@ -8,7 +8,7 @@ import numpy as np
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.schaipp2025 import PAPER, SCHEDULES, best, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
-from simlab.theory.last_iterate import schaipp_last_iterate, schaipp_wsd, wsd_limit
+from simlab.theory.schaipp2025 import schaipp_last_iterate, schaipp_wsd, wsd_limit
 
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 

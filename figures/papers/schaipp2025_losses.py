@@ -13,7 +13,7 @@ from simlab.figures.measurements import measured
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.schaipp2025 import PAPER, best, drop, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.last_iterate import schaipp_last_iterate
+from simlab.theory.schaipp2025 import schaipp_last_iterate
 from simlab.theory.sharper_last_iterate import worst_case_last_iterate
 
 import simlab as sl

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.schaipp2025 import PAPER, best, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.last_iterate import schaipp_last_iterate, wsd_lr_transfer
+from simlab.theory.schaipp2025 import schaipp_last_iterate, wsd_lr_transfer
 
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 

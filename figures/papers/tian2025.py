@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.merging import decay_to_merge, decayed_risk, merge_to_decay, merged_risk
+from simlab.theory.tian2025 import decay_to_merge, decayed_risk, merge_to_decay, merged_risk
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style

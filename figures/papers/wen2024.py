@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river import river_hills_stationary, river_progress
+from simlab.theory.wen2024 import river_hills_stationary, river_progress
 
 from simlab import methods
 from simlab.engines.exact_valley import exact_valley

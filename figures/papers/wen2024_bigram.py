@@ -9,12 +9,12 @@ import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river import bigram_hessian_trace
+from simlab.theory.wen2024 import bigram_hessian_trace
 
 from simlab import methods, river, schedules
 from simlab.engines.descend import descend
+from simlab.landscapes.bigram import DETERMINISTIC
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
-from simlab.river.tokens import DETERMINISTIC
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

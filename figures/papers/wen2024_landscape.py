@@ -9,7 +9,7 @@ import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.theory.river import river_hills_stationary
+from simlab.theory.wen2024 import river_hills_stationary
 
 from simlab import methods, river, schedules
 from simlab.engines.descend import descend
@@ -53,9 +53,14 @@ def compute(scale: Scale) -> Data:
     means = []
     for name in runs:
         row: dict[str, Any] = {"run": name, "step": trace["step"].values, "replicas": replicas}
-        for quantity in ("loss", "river", "hill", "coordinate"):
-            own = trace.sel(run=name, quantity=quantity)
-            row[quantity], row[f"{quantity}_error"] = own["mean"].values, own["standard_error"].values
+        own = trace.sel(run=name)
+        for key, quantity in (
+            ("loss", "total"),
+            ("river", "river_loss"),
+            ("hill", "hill_loss"),
+            ("coordinate", "river"),
+        ):
+            row[key], row[f"{key}_error"] = own[quantity].values, own[f"{quantity}_error"].values
         means.append(row)
     straight = float(river_hills_stationary([CURVATURE], 1.0, PEAK)[0])
     return {"means": stack(means), "straight": {"hill": [straight]}, **_scene(shown)}

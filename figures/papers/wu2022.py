@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
-from simlab.theory.wu import default_block, wu_geometric_upper, wu_geometric_versus_polynomial
+from simlab.theory.wu2022 import default_block, wu_geometric_upper, wu_geometric_versus_polynomial
 
 import simlab as sl
 from simlab.methods import Method

@@ -8,7 +8,7 @@ import numpy as np
 from simlab.figures.papers.zou2023 import CASES, panels, problem
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 from simlab.theory.statement import Risk
-from simlab.theory.zou import (
+from simlab.theory.zou2023 import (
     zou_average_lower,
     zou_average_upper,
     zou_power_law_exponent,

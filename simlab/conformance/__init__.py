@@ -1,7 +1,9 @@
 """Theory held against the engines: the one part of simlab that imports `theory`.
 
-Each theorem of the catalogue has a `Check` in a module of this package, named as the theorem's own module: how to draw
-problems inside its assumptions, what the exact engine says of them, and problems just outside, which must be refused.
+Each theorem of the catalogue has a `Check` in `checks/`, in a module named as the theorem's own: how to draw problems
+inside its assumptions, what is true of them, and what takes them outside, where the theorem must refuse. What checks
+share is in `draws/`. The machinery calls the theorem, compares by its kind, and tests every check; a new theorem needs
+its function in `simlab.theory`, a Check, and nothing else.
 """
 
 from simlab.conformance.check import Check, Comparison

@@ -104,7 +104,7 @@ def validate(
     missing = [name for name in order if name not in known]
     if missing and not names:
         raise InputError(
-            f"{', '.join(missing)} of the catalogue cannot be checked; write a Check in simlab/conformance."
+            f"{', '.join(missing)} of the catalogue cannot be checked; write a Check in simlab/conformance/checks."
         )
     chosen = [name for name in order if not names or name in names]
     mode = "quick" if quick else "full"

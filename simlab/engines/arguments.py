@@ -14,9 +14,24 @@ from simlab.methods.base import Method, require_linear
 from simlab.progress import Progress
 from simlab.schedules import Schedule
 
-__all__ = ["MethodArgument", "Progress", "check_problem", "check_progress", "named_methods", "worker_count"]
+__all__ = [
+    "MOST_STEPS",
+    "MethodArgument",
+    "Progress",
+    "check_counters",
+    "check_problem",
+    "check_progress",
+    "named_methods",
+    "worker_count",
+]
 
 MethodArgument = Method | Sequence[Method] | Mapping[str, Method]
+
+MOST_STEPS = 2**32 - 1
+MOST_SAMPLES = 2**29 - 1
+"""What the words of a counter hold."""
+
+CHUNK = 65_536
 
 
 def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], list[str] | None]:
@@ -51,6 +66,19 @@ def check_problem(problem: Any, allowed: type | tuple[type, ...], names: str) ->
         return
     order = "; the problem comes first, the method second" if isinstance(problem, Method) else ""
     raise InputError(f" is {type(problem).__name__}, not a problem{order}; give {names}.", "problem")
+
+
+def check_counters(method: Method) -> None:
+    """Refuse a run whose steps or samples do not fit the words of a counter."""
+    if method.length > MOST_STEPS:
+        raise InputError(
+            f" has {method.length} steps; the sampler takes {MOST_STEPS} at most, simlab.exact more.", "method"
+        )
+    for start in range(0, method.length, CHUNK):
+        batch = method.batches(start, min(start + CHUNK, method.length))
+        most = int(np.max(batch, where=np.isfinite(batch), initial=0.0))
+        if most > MOST_SAMPLES:
+            raise InputError(f" = {most} is more than {MOST_SAMPLES}; use math.inf for the full gradient.", "batch")
 
 
 def check_progress(progress: Any) -> Progress | bool | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,28 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
-from simlab.checkpoint import Checkpoint
+from simlab.checkpoint import fingerprint
 from simlab.doors import door, notice
-from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
 from simlab.engines.gpu.devices import choose
-from simlab.engines.replicas.landscape import Kept, Plan, Swarm, run_swarm
-from simlab.engines.replicas.statistics import (
-    MOST_STEPS,
-    Ticker,
-    check_counters,
-    fingerprint,
-    mean_and_error,
-    order_statistics,
-    quantile_levels,
-)
-from simlab.errors import InputError, brief, check_count, unknown_name
+from simlab.engines.replicas.landscape import Descent
+from simlab.engines.replicas.march import Kept, Plan, Ticker, march_all, planned
+from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
+from simlab.errors import InputError, brief, unknown_name
 from simlab.kernels.landscapes.descent import Noisy
 from simlab.kernels.random.philox import LANES
+from simlab.landscapes import noise as noises
+from simlab.landscapes.landscape import Landscape, Split
 from simlab.methods.base import Method
-from simlab.river import noise as noises
-from simlab.river.landscapes import Landscape, Split
-from simlab.schedules import Schedule
-from simlab.trace.recording import Record, Status, record_steps
+from simlab.trace.recording import Record, Status, hyper_parameters, record_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +35,7 @@ __all__ = ["QUANTITIES", "descend"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-QUANTITIES = ("loss", "river", "hill", "coordinate")
+QUANTITIES = ("total", "river_loss", "hill_loss", "river")
 LARGEST_HESSIAN = 2000
 """Dimension up to which the start is looked at for steps beyond 2 / lam_max."""
 
@@ -89,19 +82,21 @@ def descend(
     record, threads, progress, checkpoint, every : as for `simlab.sample`.
     river : what splits a loss, a simlab.river.find.River; default: the landscape's own split, if it has one.
     quantiles : over replicas, within [0, 1]; order statistics.
-    paths : keep every replica: `iterate` (step, replica, index) and `replica_loss` (step, replica, quantity).
+    paths : keep every replica: `iterate` (step, replica, index), and its loss and parts (step, replica), as
+        `replica_total`.
     device : as for `simlab.sample`; the same random words on each, and the same numbers up to rounding. A landscape of
         the user's own runs on a GPU if it comes with CUDA C++ (`simlab.river.custom`), noise of the user's own does
         not; "auto" leaves what cannot run there to the processor.
     dtype : "float64"; single precision would lose the small steps of long runs along a river.
     block : replicas held in memory at a time (default: what fits), rounded up to a multiple of 64.
 
-    Returns an xarray.Dataset by ([run,] step): mean, standard_error (quantity), quantiles (quantity, quantile) over
-    replicas of the quantities loss, river (loss), hill (loss = loss - river), coordinate (along the river; the last
-    three only where a split is known); hill_state (hill), the mean square of each hill coordinate; diverged, how many
-    replicas had left: those whose loss had passed 10^6 times its scale at the start or overflowed (looked at every 64
-    steps and at records), which count as infinite from there on; lr, momentum, status, ended_at. The status is
-    "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
+    Returns an xarray.Dataset by ([run,] step), named as that of `simlab.exact_valley`: means over replicas of the loss,
+    `total`; river_loss; hill_loss = total - river_loss; and river, the coordinate along it (the last three only where a
+    split is known); of each its standard error, as `total_error`, and its quantiles (quantile), as `total_quantile`;
+    hill_state (hill_direction), the mean square of each hill coordinate; diverged, how many replicas had left: those
+    whose loss had passed 10^6 times its scale at the start or overflowed (looked at every 64 steps and at records),
+    which count as infinite from there on; coordinates lr, batch, momentum, status, ended_at. The status is "diverged"
+    where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
     Warns where the learning rate passes 2 / lam_max at the start (not without `warn`, for which the status has to do);
     raises InputError for bad input.
     """
@@ -120,14 +115,7 @@ def descend(
         )
     if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
         raise unknown_name("dtype", dtype, ["float64"])
-    plan = Plan(
-        check_count("replicas", replicas, high=MOST_STEPS),
-        check_count("seed", seed, low=0, high=2**64 - 1),
-        worker_count(threads),
-        None if block is None else check_count("block", block),
-        None if every is None else check_count("every", every),
-        bool(paths),
-    )
+    plan = planned(Plan, replicas=replicas, seed=seed, threads=threads, block=block, every=every)
     levels = quantile_levels(quantiles)
     for each in methods:
         check_counters(each)
@@ -137,21 +125,14 @@ def descend(
     chosen = _device(device, landscape, noisy)
     splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
     ticker = Ticker("descend", plan.replicas * sum(m.length for m in methods), progress)
-    parts: list[Any] = []
-    try:
-        for j, each in enumerate(methods):
+
+    def crews() -> Iterator[tuple[Descent, IntArray, Callable[[], str]]]:
+        for each in methods:
             steps = record_steps(record, each.length)
-            swarm = Swarm(landscape, each, noisy, splitter, plan, chosen)
-            store = None
-            if checkpoint is not None:
-                store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(swarm, steps, given, river))
-            kept = run_swarm(swarm, steps, store, plan.every or max(1, each.length // 100), ticker)
-            ticker.stopped |= kept.disturbed
-            parts.append(_dataset(swarm, kept, steps, levels))
-            if kept.interrupted:
-                break
-    finally:
-        ticker.close()
+            crew = Descent(landscape, each, noisy, splitter, plan, bool(paths), chosen)
+            yield crew, steps, partial(_fingerprint, crew, steps, given, river)
+
+    parts = [_dataset(crew, kept, steps, levels) for crew, steps, kept in march_all(crews(), checkpoint, ticker)]
     return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan, chosen)
 
 
@@ -182,15 +163,15 @@ def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
     raise InputError(f" = 'gpu': {reason}, or choose device='cpu'.", "device")
 
 
-def _fingerprint(swarm: Swarm, steps: IntArray, noise: noises.Noise, river: Any) -> str:
+def _fingerprint(crew: Descent, steps: IntArray, noise: noises.Noise, river: Any) -> str:
     """A digest of everything that the bits of a run depend on."""
-    plan, landscape = swarm.plan, swarm.landscape
-    facts = [plan.replicas, plan.seed, plan.paths, landscape.expression, noise.expression, landscape.code]
-    facts += [swarm.device, landscape.cuda]
-    codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, swarm.noisy.shape)]
+    plan, landscape = crew.plan, crew.landscape
+    facts = [plan.replicas, plan.seed, crew.paths, landscape.expression, noise.expression, landscape.code]
+    facts += [crew.device, landscape.cuda]
+    codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, crew.noisy.shape)]
     arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps)
-    numbers = [value for value in (*arrays, *swarm.noisy) if not callable(value)]
-    return fingerprint([*facts, None if river is None else repr(river)], [*codes, *numbers], swarm.method)
+    numbers = [value for value in (*arrays, *crew.noisy) if not callable(value)]
+    return fingerprint([*facts, None if river is None else repr(river)], [*codes, *numbers], crew.method)
 
 
 def _code_of(function: Any) -> bytes:
@@ -202,58 +183,40 @@ def _code_of(function: Any) -> bytes:
 # -- statistics over replicas ------------------------------------------------------------------------------------------
 
 
-def _dataset(swarm: Swarm, kept: Kept, steps: IntArray, levels: FloatArray) -> xr.Dataset:
+def _dataset(crew: Descent, kept: Kept, steps: IntArray, levels: FloatArray) -> xr.Dataset:
     """Mean, errors and quantiles over those replicas that got to each record."""
     import xarray as xr
 
-    known = len(QUANTITIES) if swarm.splitter is not None else 1
-    values = kept.values[:, :, :known]
-    got = np.count_nonzero(kept.reached, axis=1)
+    known = len(QUANTITIES) if crew.splitter is not None else 1
+    values = kept.records["values"][:, :, :known]
+    got = np.count_nonzero(~np.isnan(values[:, :, 0]), axis=1)
     mean = np.full((steps.size, known), np.nan)
     error, spread = np.full_like(mean, np.nan), np.full((*mean.shape, levels.size), np.nan)
-    hills = np.full((steps.size, kept.hills.shape[2]), np.nan)
+    hills = np.full((steps.size, kept.records["hills"].shape[2]), np.nan)
     for n in np.unique(got[got > 0]):
         rows = np.flatnonzero(got == n)
         part = values[rows, :n]
         mean[rows], error[rows] = mean_and_error(part)
         spread[rows] = np.moveaxis(order_statistics(part, levels), 1, 2)
-        hills[rows] = kept.hills[rows, : -(-n // LANES)].sum(axis=1) / n
+        hills[rows] = kept.records["hills"][rows, : -(-n // LANES)].sum(axis=1) / n
     gone = np.array([np.count_nonzero((kept.ended >= 0) & (kept.ended <= step)) for step in steps])
     status: Status = "interrupted" if kept.interrupted else "done"
     reached = np.flatnonzero(got)
     ended_at = int(steps[reached[-1]]) if reached.size else 0
-    if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > swarm.plan.replicas:
+    if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > crew.plan.replicas:
         status = "diverged"
-        ended_at = int(np.sort(kept.ended[kept.ended >= 0])[swarm.plan.replicas // 2])
-    variables: dict[str, Any] = {
-        "mean": (("step", "quantity"), mean),
-        "standard_error": (("step", "quantity"), error),
-        "quantiles": (("step", "quantity", "quantile"), spread),
-        "diverged": (("step",), gone),
-        "status": ((), status),
-        "ended_at": ((), ended_at),
-        **{name: (("step",), row) for name, row in _hyper_parameters(swarm.method, steps).items()},
-    }
-    if swarm.splitter is not None:
+        ended_at = int(np.sort(kept.ended[kept.ended >= 0])[crew.plan.replicas // 2])
+    variables: dict[str, Any] = {"diverged": (("step",), gone), "status": ((), status), "ended_at": ((), ended_at)}
+    for name, own, uncertain, wide in zip(QUANTITIES, mean.T, error.T, np.moveaxis(spread, 1, 0), strict=False):
+        variables |= {name: (("step",), own), f"{name}_error": (("step",), uncertain)}
+        variables[f"{name}_quantile"] = (("step", "quantile"), wide)
+    if crew.splitter is not None:
         variables["hill_state"] = (("step", "hill_direction"), hills)
-    if swarm.plan.paths:
-        variables["iterate"] = (("step", "replica", "index"), kept.points)
-        variables["replica_loss"] = (("step", "replica", "quantity"), values)
-    return xr.Dataset(variables, {"step": steps, "quantity": list(QUANTITIES[:known]), "quantile": levels})
-
-
-def _hyper_parameters(method: Method, steps: IntArray) -> dict[str, FloatArray]:
-    """lr, batch and momentum of the step that follows each record, NaN at the end."""
-    inside = steps < method.length
-    out = {name: np.full(steps.size, np.nan) for name in ("lr", "batch")}
-    out["lr"][inside] = method.learning_rate(steps[inside])
-    batch = method.batch
-    out["batch"][inside] = batch(steps[inside]) if isinstance(batch, Schedule) else batch
-    momentum = method.schedule("momentum")
-    if momentum is not None:
-        out["momentum"] = np.full(steps.size, np.nan)
-        out["momentum"][inside] = momentum(steps[inside])
-    return out
+    if crew.paths:
+        variables["iterate"] = (("step", "replica", "index"), kept.records["points"])
+        for name, own in zip(QUANTITIES, np.moveaxis(values, 2, 0), strict=False):
+            variables[f"replica_{name}"] = (("step", "replica"), own)
+    return xr.Dataset(variables, {"step": steps, "quantile": levels})
 
 
 def _joined(
@@ -271,6 +234,10 @@ def _joined(
         whole: xr.Dataset = parts[0]
     else:
         whole = xr.concat(parts, xr.Variable("run", runs), join="outer", data_vars="all", coords="minimal")
+    dims = ("step",) if runs is None else ("run", "step")
+    rates = hyper_parameters(methods[: len(parts)], whole["step"].values)
+    whole = whole.assign_coords({name: (dims, rows if runs else rows[0]) for name, rows in rates.items()})
+    whole = whole.set_coords(["status", "ended_at"])
     whole.attrs = {
         "simlab_version": __version__,
         "engine": "descent",

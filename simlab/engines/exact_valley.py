@@ -24,11 +24,11 @@ from simlab.engines.arguments import MethodArgument, Progress, named_methods
 from simlab.engines.exact import exact
 from simlab.engines.stability import stability
 from simlab.errors import InputError
+from simlab.landscapes.straight import FLAT, StraightValley
 from simlab.methods.base import Method
 from simlab.problems import NoisyQuadratic
-from simlab.river.straight import FLAT, StraightValley
 from simlab.subspaces import Subspaces
-from simlab.trace.recording import Record, record_steps
+from simlab.trace.recording import Record, hyper_parameters, record_steps, slots
 
 __all__ = ["exact_valley", "mean_along_river"]
 
@@ -56,9 +56,9 @@ def exact_valley(
 
     Returns a Dataset by ([run,] step): `river_loss` E R(x), `hill_loss` E 1/2 sum lam y^2 and `hill_bias`, the part of
     it that the mean E y has (both by subspace as well), `total`, `river` E x and `river_spread` Var x; coordinates lr,
-    status and ended_at. A learning rate at which the steepest hill is unstable is warned of and run as asked: such a
-    run has the status "diverged" and is NaN after the step `ended_at`. Without `warn` the status alone tells of it.
-    Raises InputError for bad input.
+    batch, momentum, status and ended_at. A learning rate at which the steepest hill is unstable is warned of and run as
+    asked: such a run has the status "diverged" and is NaN after the step `ended_at`. Without `warn` the status alone
+    tells of it. Raises InputError for bad input.
     """
     if not isinstance(valley, StraightValley):
         raise InputError(
@@ -94,7 +94,7 @@ def exact_valley(
             "run": names,
             "step": grid,
             "subspace": hills["subspace"].values,
-            "lr": (dims, _rates(methods, grid)),
+            **{name: (dims, rows) for name, rows in hyper_parameters(methods, grid).items()},
             "status": (("run",), status),
             "ended_at": (("run",), ended_at),
         },
@@ -122,11 +122,8 @@ def mean_along_river(valley: StraightValley, method: Method, steps: IntArray) ->
     out = np.empty(steps.size)
     for at in range(0, method.length, CHUNK):
         end = min(at + CHUNK, method.length)
-        slots = np.full(end - at, -1, dtype=np.int64)
-        first, last = np.searchsorted(steps, [at, end])
-        slots[steps[first:last] - at] = np.arange(first, last)
         arrays = (*method.coefficients(at, end), method.readout(at, end))
-        affine_path(*arrays, valley.curvature, valley.slope, z, slots, out)
+        affine_path(*arrays, valley.curvature, valley.slope, z, slots(steps, at, end), out)
     if steps.size and steps[-1] == method.length:
         out[-1] = float(method.readout(method.length, method.length + 1)[0] @ z)
     return valley.target + out
@@ -153,15 +150,6 @@ def _river(
     diverged = trace["status"].values == "diverged"
     ended[diverged] = trace["ended_at"].values[diverged]
     return mean, spread, ended
-
-
-def _rates(methods: list[Method], grid: IntArray) -> FloatArray:
-    """Learning rate of the step that follows, (runs, steps), NaN from T on."""
-    out = np.full((len(methods), grid.size), np.nan)
-    for row, method in zip(out, methods, strict=True):
-        inside = grid < method.length
-        row[inside] = method.learning_rate(grid[inside])
-    return out
 
 
 def _warn_if_unstable(valley: StraightValley, method: Method) -> None:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from simlab.engines.descend import descend
 from simlab.errors import InputError, check_array, check_count, check_number
+from simlab.landscapes import noise as noises
+from simlab.landscapes.landscape import Landscape, Split
 from simlab.methods.base import Coefficients, Steps, arrays, lr_schedule, record
 from simlab.methods.gradient import sgd
-from simlab.river import noise as noises
-from simlab.river.landscapes import Landscape, Split
 from simlab.schedules import Schedule, from_array
 
 if TYPE_CHECKING:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.checkpoint import Checkpoint
+from simlab.checkpoint import fingerprint
 from simlab.doors import door
-from simlab.engines.arguments import MethodArgument, Progress, named_methods, worker_count
+from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
 from simlab.engines.gpu.devices import choose
-from simlab.engines.replicas.regression import Ensemble, Outcome, Plan, Precision, parts_of, run_ensemble
+from simlab.engines.replicas.march import Kept, Ticker, march_all, planned
+from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
-from simlab.engines.replicas.statistics import (
-    MOST_STEPS,
-    Ticker,
-    check_counters,
-    fingerprint,
-    mean_and_error,
-    order_statistics,
-    quantile_levels,
-)
+from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
 from simlab.errors import check_count, check_entries, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
@@ -119,21 +113,16 @@ def sample(
     ticker = Ticker("sample", plan.replicas * sum(m.length for m in methods), progress)
     results: list[RunResult] = []
     names: list[str] = []
-    try:
-        for j, (each, steps) in enumerate(zip(methods, recorded, strict=True)):
+
+    def crews() -> Iterator[tuple[Regression, IntArray, Callable[[], str]]]:
+        nonlocal names
+        for each, steps, (precision, _) in zip(methods, recorded, precisions, strict=True):
             names, labels = _labels(partition, problem, size, each)
-            ensemble = Ensemble(draws, each, labels, watched, replace(plan, precision=precisions[j][0]), chosen)
-            store = None
-            if checkpoint is not None:
-                store = Checkpoint(checkpoint, f"run-{j}", _fingerprint(ensemble, steps, labels))
-            saves = max(1, each.length // 100) if plan.every is None else plan.every
-            outcome = run_ensemble(ensemble, steps, store, saves, ticker)
-            ticker.stopped |= outcome.disturbed
-            results.append(_summary(ensemble, outcome, steps, levels, len(names)))
-            if outcome.interrupted:
-                break
-    finally:
-        ticker.close()
+            crew = Regression(draws, each, labels, watched, replace(plan, precision=precision), chosen)
+            yield crew, steps, partial(_fingerprint, crew, steps, labels)
+
+    for crew, steps, kept in march_all(crews(), checkpoint, ticker):
+        results.append(_summary(crew, kept, steps, levels, len(names)))
     facts = {"engine": "sample", "subspaces": partition.expression, "seed": plan.seed, "replicas": plan.replicas}
     done = len(results)
     used, reasons = zip(*precisions[:done], strict=True)
@@ -158,17 +147,11 @@ def check_sampling(
     every: int | None,
     threads: int | None = None,
     **others: Any,
-) -> tuple[Draws, Plan, FloatArray]:
+) -> tuple[Draws, Sampling, FloatArray]:
     """What these arguments of `sample` ask for (the others are for somebody else to check), or an InputError."""
-    plan = Plan(
-        check_count("replicas", replicas, high=MOST_STEPS),
-        check_count("seed", seed, low=0, high=2**64 - 1),
-        "float32" if dtype is None else _precision(dtype),
-        bool(split),
-        worker_count(threads),
-        None if block is None else check_count("block", block),
-        None if every is None else check_count("every", every),
-    )
+    precision = "float32" if dtype is None else _precision(dtype)
+    how = {"precision": precision, "split": bool(split)}
+    plan = planned(Sampling, replicas=replicas, seed=seed, threads=threads, block=block, every=every, **how)
     draws = draws_of(problem, law)
     _watched(others.get("coordinates"), draws.eigenvalues.size)
     return draws, plan, quantile_levels(quantiles)
@@ -186,7 +169,7 @@ def _precision(dtype: Any) -> Precision:
     raise unknown_name("dtype", name, ["float32", "float64"])
 
 
-def _precision_of(draws: Draws, method: Method, plan: Plan, free: bool) -> tuple[Precision, str]:
+def _precision_of(draws: Draws, method: Method, plan: Sampling, free: bool) -> tuple[Precision, str]:
     """The precision of a run and why; `free`: float64 is taken where float32 would stall, else only said so."""
     if not free and plan.precision == "float64":
         return "float64", "as asked"
@@ -220,20 +203,20 @@ def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tu
     return partition.labels(index, index + 1, size, problem.count_at_least, time)
 
 
-def _fingerprint(ensemble: Ensemble, steps: IntArray, labels: IntArray) -> str:
+def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
     """A digest of everything that the bits of a run depend on."""
-    plan, draws = ensemble.plan, ensemble.draws
-    facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, ensemble.device]
-    arrays = [part for part in (*draws, steps, labels, ensemble.watched) if isinstance(part, np.ndarray)]
-    return fingerprint(facts, arrays, ensemble.method)
+    plan, draws = crew.plan, crew.draws
+    facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, crew.device]
+    arrays = [part for part in (*draws, steps, labels, crew.watched) if isinstance(part, np.ndarray)]
+    return fingerprint(facts, arrays, crew.method)
 
 
 # -- statistics over replicas ------------------------------------------------------------------------------------------
 
 
-def _summary(ensemble: Ensemble, outcome: Outcome, steps: IntArray, levels: FloatArray, labels: int) -> RunResult:
+def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, labels: int) -> RunResult:
     """Mean, errors and quantiles of an ensemble over those replicas that got to each record."""
-    components, risk = ensemble.components(outcome.risk)
+    components, risk = crew.components(kept.records["risk"])
     records, replicas = risk.shape[:2]
     got = np.count_nonzero(~np.isnan(risk[:, :, 0, 0]), axis=1)
     mean = np.full((records, len(components), labels), np.nan)
@@ -244,7 +227,7 @@ def _summary(ensemble: Ensemble, outcome: Outcome, steps: IntArray, levels: Floa
         "risk_quantile": (("quantile", "subspace"), np.full((records, levels.size, labels), np.nan)),
         "total_quantile": (("quantile",), np.full((records, levels.size), np.nan)),
         "replicas": ((), got.astype(np.float64)),
-        "diverged": ((), _count_diverged(outcome.ended, steps, got)),
+        "diverged": ((), _count_diverged(kept.ended, steps, got)),
     }
     # Replicas get there in order, so that at each record it is the first so many; mostly all of them.
     for n in np.unique(got[got > 0]):
@@ -256,22 +239,22 @@ def _summary(ensemble: Ensemble, outcome: Outcome, steps: IntArray, levels: Floa
         statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=2))[1]
         statistics["risk_quantile"][1][rows] = order_statistics(whole, levels)
         statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=2), levels)
-    if ensemble.watched.size:
-        statistics["trajectory"] = (("replica", "coordinate"), outcome.path)
+    if crew.watched.size:
+        statistics["trajectory"] = (("replica", "coordinate"), kept.records["path"])
     reached = np.flatnonzero(got)
-    last, status = int(reached[-1]) if reached.size else 0, _status(outcome)
+    last, status = int(reached[-1]) if reached.size else 0, _status(kept)
     if status == "diverged":
         last = int(np.argmax(2 * statistics["diverged"][1] > replicas))
     ended_at = int(steps[last])
     return RunResult(
-        steps, mean, components, status, ended_at, mean[last].copy(), ensemble.method.learning_rate, {}, statistics
+        steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics
     )  # fmt: skip
 
 
-def _status(outcome: Outcome) -> Status:
-    if outcome.interrupted:
+def _status(kept: Kept) -> Status:
+    if kept.interrupted:
         return "interrupted"
-    return "diverged" if 2 * np.count_nonzero(outcome.ended >= 0) > outcome.ended.size else "done"
+    return "diverged" if 2 * np.count_nonzero(kept.ended >= 0) > kept.ended.size else "done"
 
 
 def _count_diverged(ended: IntArray, steps: IntArray, got: IntArray) -> FloatArray:

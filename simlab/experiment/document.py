@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simlab.doors import door
-from simlab.engines.replicas.statistics import check_counters
+from simlab.engines.arguments import check_counters
 from simlab.errors import InputError, check_count, check_path
 from simlab.experiment.compare import runs_of
 from simlab.experiment.engine import ENGINES, Setting, engine_table

@@ -9,11 +9,11 @@ import numpy as np
 
 from simlab.errors import InputError, check_count, check_floats, check_number, unknown_name
 from simlab.experiment.tables import Table, call, kind_of, shown
-from simlab.river.straight import StraightValley
+from simlab.landscapes.straight import StraightValley
 
 if TYPE_CHECKING:
-    from simlab.river.landscapes import Landscape
-    from simlab.river.noise import Noise
+    from simlab.landscapes.landscape import Landscape
+    from simlab.landscapes.noise import Noise
 
 __all__ = ["NOISES", "RIVERS", "Valley", "build_valley"]
 
@@ -67,7 +67,7 @@ def bigram(
     start: Sequence[float] | None = None,
 ) -> Any:
     """See `simlab.river.bigram`; with `count`, that many prefixes at equal distances between two determinisms."""
-    from simlab.river.tokens import bigram as made
+    from simlab.landscapes.bigram import bigram as made
 
     if count is not None:
         if len(determinism) != 2:
@@ -79,7 +79,7 @@ def bigram(
 
 def among(landscape: Any, hills: Sequence[float], count: int | None = None, seed: int = 0, rotate: bool = True) -> Any:
     """See `simlab.river.embedded`; `count` as in `straight`."""
-    from simlab.river import valleys
+    from simlab.landscapes import valleys
 
     return valleys.embedded(landscape, _spread("hills", hills, count), seed, rotate)
 
@@ -90,7 +90,7 @@ _PLAIN = {
     "river-narrowing": "narrowing",
     "river-widening": "widening",
 }
-"""Kinds whose table is the call of a function of `simlab.river.valleys` as it stands."""
+"""Kinds whose table is the call of a function of `simlab.landscapes.valleys` as it stands."""
 RIVERS = ("river-straight", "river-bigram", "river-embedded", *_PLAIN)
 """Kinds of problems."""
 
@@ -103,7 +103,7 @@ def build_valley(table: Table) -> Valley:
     bigram at its optimum, where it is the noise of sampled pairs), "hills" (across the river alone), "loss" (variance
     noise^2 times what the loss is above `noise_floor`) or "none".
     """
-    from simlab.river import noise as noises
+    from simlab.landscapes import noise as noises
 
     kind = kind_of(table, "problem", RIVERS)
     if kind == "river-straight":
@@ -132,7 +132,7 @@ def build_valley(table: Table) -> Valley:
 
 
 def _plain(kind: str, table: Table, path: str) -> Landscape:
-    from simlab.river import valleys
+    from simlab.landscapes import valleys
 
     made: Landscape = call(getattr(valleys, _PLAIN[kind]), table, path, {})
     return made
@@ -162,7 +162,7 @@ def _embedded(table: Table) -> Landscape:
 
 
 def _noise(table: Table, optimum: Any) -> Noise:
-    from simlab.river import noise as noises
+    from simlab.landscapes import noise as noises
 
     sigma = check_number("problem.noise", table.get("noise", 1.0), low=0.0)
     law = table.get("noise_kind", "isotropic")

@@ -22,7 +22,7 @@ from simlab.plot.terrain import ACROSS, ALONG, RUNS, Box, box_of, draw_terrain
 from simlab.plot.words import literal
 
 if TYPE_CHECKING:
-    from simlab.river.landscapes import Landscape
+    from simlab.landscapes.landscape import Landscape
 
 __all__ = ["animate", "frames_of"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from simlab.river.landscapes import Landscape
+    from simlab.landscapes.landscape import Landscape
 
 __all__ = ["RUNS", "WATER", "Box", "box_of", "draw_rates", "draw_terrain", "line_of", "surface", "valley"]
 

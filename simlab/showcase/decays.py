@@ -15,7 +15,7 @@ import numpy.typing as npt
 from simlab import methods, schedules
 from simlab.engines.exact_valley import exact_valley
 from simlab.errors import check_count, check_number
-from simlab.river.straight import StraightValley
+from simlab.landscapes.straight import StraightValley
 
 __all__ = ["OPTIMAL", "Decays", "best_rates", "decays"]
 

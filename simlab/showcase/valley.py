@@ -17,12 +17,12 @@ import xarray as xr
 
 from simlab import methods, schedules
 from simlab.engines.exact_valley import exact_valley
-from simlab.river.straight import StraightValley
+from simlab.landscapes.straight import StraightValley
 from simlab.schedules import Schedule
 from simlab.trace.recording import Record
 
 if TYPE_CHECKING:
-    from simlab.river.landscapes import Landscape
+    from simlab.landscapes.landscape import Landscape
 
 __all__ = [
     "CAVEAT",
@@ -160,7 +160,8 @@ def wander(steps: int = 1200, peak: float = 0.1, replicas: int = 150, seed: int 
     L = -0.1 x + 8/2 (y - sin(x/2))^2, standard deviation 3 of the gradient noise along y; the peak 0.1 lies below 2/8.
     """
     from simlab.engines.descend import descend
-    from simlab.river import find, noise, valleys
+    from simlab.landscapes import noise, valleys
+    from simlab.landscapes.river import find
 
     landscape = valleys.curved(mu=0.0, lam=8.0, amplitude=1.0, wavenumber=0.5, slope=0.1, start=(-3.0, 0.6))
     runs = {

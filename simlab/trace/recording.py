@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_count
+from simlab.methods.base import Method
 from simlab.schedules import Schedule
 from simlab.schedules.sums import total
 
@@ -20,7 +21,9 @@ __all__ = [
     "RunResult",
     "Status",
     "Tick",
+    "hyper_parameters",
     "record_steps",
+    "slots",
     "sums_of_squares",
     "training_time",
 ]
@@ -102,6 +105,29 @@ def record_steps(record: Record, length: int) -> IntArray:
     if steps.min() < 0 or steps.max() > length:
         raise InputError(f" goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.", "record")
     return np.unique(np.concatenate([[0], steps, [length]]).astype(np.int64))
+
+
+def slots(steps: IntArray, start: int, stop: int) -> IntArray:
+    """Which of the recorded `steps` (increasing) each of start .. stop - 1 is, (stop - start,), or -1."""
+    out = np.full(stop - start, -1, dtype=np.int64)
+    first, last = np.searchsorted(steps, [start, stop])
+    out[steps[first:last] - start] = np.arange(first, last)
+    return out
+
+
+def hyper_parameters(methods: Sequence[Method], grid: IntArray) -> dict[str, FloatArray]:
+    """lr, batch and momentum (if any has it) of the step that follows each of `grid`, (runs, steps), NaN from T on."""
+    out = {name: np.full((len(methods), grid.size), np.nan) for name in ("lr", "batch", "momentum")}
+    for j, method in enumerate(methods):
+        inside = grid < method.length
+        out["lr"][j, inside] = method.learning_rate(grid[inside])
+        out["batch"][j, inside] = method.batch(grid[inside]) if isinstance(method.batch, Schedule) else method.batch
+        momentum = method.schedule("momentum")
+        if momentum is not None:
+            out["momentum"][j, inside] = momentum(grid[inside])
+    if np.all(np.isnan(out["momentum"])):
+        del out["momentum"]
+    return out
 
 
 def training_time(lr: Schedule, steps: IntArray, ended_at: int) -> FloatArray:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from simlab._version import __version__
-from simlab.doors import door
+from simlab.doors import door, notice
 from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
+from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.reading import opened, understood
 from simlab.replacing import replacing, settle
-from simlab.schedules import Schedule
+from simlab.trace.recording import RunResult, hyper_parameters
+from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,34 +31,9 @@ IntArray = npt.NDArray[np.int64]
 
 FORMAT = 1
 UNITS = "excess risk, 1/2 E (w - w*)^T H (w - w*)"
+Problem = DiagonalProblem | EmpiricalRegression
 ADDITIVE = ("bias", "variance", "cross", "total")
 """Components that add up to the risk; "deterministic" is a part of the bias."""
-
-
-class _Problem(Protocol):
-    def counts_at_least(self, thresholds: FloatArray) -> IntArray: ...
-    def describe(self) -> dict[str, Any]: ...
-
-
-class _Result(Protocol):
-    @property
-    def steps(self) -> IntArray: ...
-    @property
-    def risk(self) -> FloatArray: ...
-    @property
-    def components(self) -> tuple[str, ...]: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def ended_at(self) -> int: ...
-    @property
-    def final(self) -> FloatArray: ...
-    @property
-    def training_time(self) -> FloatArray: ...
-    @property
-    def snapshots(self) -> dict[int, FloatArray]: ...
-    @property
-    def statistics(self) -> dict[str, tuple[tuple[str, ...], FloatArray]]: ...
 
 
 class RiskTrace:
@@ -134,10 +111,11 @@ class RiskTrace:
         return z
 
     def plot(self, **options: Any) -> Figure:
-        """The trace as a figure (see `simlab.plot.risk`)."""
-        from simlab import plot
+        """Deprecated: `simlab.plot.risk(trace)`."""
+        import simlab
 
-        return plot.risk(self, **options)
+        notice("trace.plot() is to go; write simlab.plot.risk(trace).", DeprecationWarning)
+        return simlab.plot.risk(self, **options)
 
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write a zarr v3 store, or NetCDF if the path ends in .nc; an existing path is refused unless `force`.
@@ -156,7 +134,7 @@ class RiskTrace:
                     self.dataset.to_netcdf(new, engine="h5netcdf")
                 else:
                     # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
-                    _with_strings(self.dataset, object).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
+                    with_text(self.dataset).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
         except OSError as error:
             raise InputError(
                 f" cannot be written ({error.strerror or error}); choose a folder you may write to.", target
@@ -187,7 +165,7 @@ class RiskTrace:
                 f"({dataset.attrs.get('simlab_version', 'unknown')}).",
                 source,
             )
-        trace = cls(_with_strings(dataset, str))
+        trace = cls(with_text(dataset, str))
         missing = {"final_risk", "status", "ended_at", "component", "subspace"} - set(dataset.variables)
         if missing:
             raise InputError(f" holds no {min(missing)!r}; load a trace saved by simlab.", source)
@@ -214,10 +192,10 @@ class RiskTrace:
 
 
 def build_trace(
-    results: Sequence[_Result],
+    results: Sequence[RunResult],
     methods: Sequence[Method],
     subspace_names: Sequence[str],
-    problem: _Problem,
+    problem: Problem,
     run_labels: Sequence[str] | None,
     provenance: dict[str, Any],
 ) -> RiskTrace:
@@ -290,27 +268,16 @@ def _without_runs(entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def _step_coordinates(
-    methods: Sequence[Method], results: Sequence[_Result], grid: IntArray, problem: _Problem
+    methods: Sequence[Method],
+    results: Sequence[RunResult],
+    grid: IntArray,
+    problem: Problem,
 ) -> dict[str, FloatArray]:
     """lr, batch, momentum of the step that follows each recorded one (NaN from T on), and k* as far as a run went."""
-    out = {name: np.full((len(methods), grid.size), np.nan) for name in ("lr", "batch", "momentum", "k_star")}
-    for j, method in enumerate(methods):
-        inside = grid < method.length
-        out["lr"][j, inside] = method.learning_rate(grid[inside])
-        out["batch"][j, inside] = method.batch(grid[inside]) if isinstance(method.batch, Schedule) else method.batch
-        momentum = method.schedule("momentum")
-        if momentum is not None:
-            out["momentum"][j, inside] = momentum(grid[inside])
-        steps, time = results[j].steps, results[j].training_time
-        reached = (steps <= results[j].ended_at) & np.isin(steps, grid)
+    out = {**hyper_parameters(methods, grid), "k_star": np.full((len(methods), grid.size), np.nan)}
+    for row, result in zip(out["k_star"], results, strict=True):
+        steps, time = result.steps, result.training_time
+        reached = (steps <= result.ended_at) & np.isin(steps, grid)
         with np.errstate(divide="ignore"):
-            out["k_star"][j, np.searchsorted(grid, steps[reached])] = problem.counts_at_least(1.0 / time[reached])
-    if np.all(np.isnan(out["momentum"])):
-        del out["momentum"]
+            row[np.searchsorted(grid, steps[reached])] = problem.counts_at_least(1.0 / time[reached])
     return out
-
-
-def _with_strings(dataset: xr.Dataset, kind: type) -> xr.Dataset:
-    """The same dataset with its text coordinates stored as `kind`: str (fixed length) or object."""
-    text = {name: c for name, c in dataset.coords.items() if c.dtype.kind in "UTO"}
-    return dataset.assign_coords({name: (c.dims, c.values.astype(object).astype(kind)) for name, c in text.items()})

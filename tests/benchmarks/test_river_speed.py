@@ -20,7 +20,7 @@ def simlab_run(steps, **options):
     valley, noise = river.curved(mu=0.0, slope=0.1), river.noise.isotropic()
     method = methods.sgd(schedules.constant(steps, LR))
     options = {"replicas": REPLICAS, "noise": noise, "record": 2} | options
-    return lambda: float(descend(valley, method, **options)["mean"].values[-1, 3])
+    return lambda: float(descend(valley, method, **options)["river"].values[-1])
 
 
 def jax_run(steps, precision):

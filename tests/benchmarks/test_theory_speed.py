@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.theory.last_iterate import schaipp_last_iterate
+from simlab.theory.schaipp2025 import schaipp_last_iterate
 
 from simlab.conformance.draws.convex import double_sum, wsd_profile
 

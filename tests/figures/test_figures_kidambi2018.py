@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simlab.figures.papers import kidambi2018 as k
 from simlab.figures.reproduction import column
-from simlab.theory.kidambi import one_hot_sgd
+from simlab.theory.kidambi2018 import one_hot_sgd
 
 import simlab as sl
 from simlab.engines.stability import second_moment_radius

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simlab.figures.papers import wu2022 as wu
 from simlab.figures.reproduction import column
-from simlab.theory.wu import default_block, wu_geometric_upper
+from simlab.theory.wu2022 import default_block, wu_geometric_upper
 
 
 @pytest.fixture(scope="module")

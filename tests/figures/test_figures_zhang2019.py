@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simlab.figures.papers import zhang2019, zhang2019_schedules
 from simlab.figures.reproduction import column
-from simlab.theory.noisy_quadratic import nqm_momentum
+from simlab.theory.zhang2019 import nqm_momentum
 
 import simlab as sl
 

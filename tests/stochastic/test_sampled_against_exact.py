@@ -17,11 +17,12 @@ from scipy.stats import chi2, norm
 
 import simlab as sl
 from simlab import methods, subspaces
-from simlab.engines.replicas.regression import Ensemble, Plan, run_ensemble
+from simlab.engines.replicas.march import march
+from simlab.engines.replicas.regression import Regression, Sampling
 from simlab.methods import Method
 from simlab.problems.draws import draws_of
 from simlab.schedules import constant, from_array, linear, wsd
-from tests.method_zoo import ZOO, Maker
+from tests.oracles.method_zoo import ZOO, Maker
 
 REPLICAS = 1024
 FAMILY_RATE = 1e-6
@@ -102,10 +103,10 @@ def replica_risks(case: Case, replicas: int, split: Any) -> np.ndarray:
     draws = draws_of(case.problem, case.law)
     d = draws.eigenvalues.size
     labels = split.labels(np.arange(d), np.arange(1, d + 1), d, case.problem.count_at_least, 0.0)[1]
-    plan = Plan(replicas, case.seed, case.dtype, True, threads=2)
-    ensemble = Ensemble(draws, case.method, labels, np.zeros(0, np.int64), plan)
-    outcome = run_ensemble(ensemble, case.steps, None, 1, lambda *work: True)
-    risk = ensemble.components(outcome.risk)[1]
+    plan = Sampling(replicas, case.seed, threads=2, precision=case.dtype)
+    crew = Regression(draws, case.method, labels, np.zeros(0, np.int64), plan)
+    kept = march(crew, case.steps, None, 1, lambda *work: True)
+    risk = crew.components(kept.records["risk"])[1]
     return np.concatenate([risk, risk.sum(axis=2, keepdims=True)], axis=2)
 
 

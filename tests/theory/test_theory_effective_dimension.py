@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
-from simlab.theory import effective_dimension as module
+from simlab.theory.effective_dimension import (
+    complex_band_end,
+    effective_dimension,
+    k_dagger,
+    k_double_dagger,
+    k_hat,
+    k_star,
+)
 
 
 def test_one_call_for_all_horizons() -> None:
     lam = np.arange(1.0, 1001.0) ** -1.5
     steps = np.arange(1, 5000)
-    k = module.k_star(lam, 0.1, steps)
+    k = k_star(lam, 0.1, steps)
     assert k.shape == steps.shape
     assert np.all(np.diff(k) >= 0)
     assert np.array_equal(k, [np.sum(lam >= 1.0 / (0.1 * n)) for n in steps])
-    both = module.k_dagger(lam, 0.1, steps, hold=np.array([[0], [100]]))
+    both = k_dagger(lam, 0.1, steps, hold=np.array([[0], [100]]))
     assert both.shape == (2, steps.size)
     assert np.array_equal(both[0], k)
-    assert module.effective_dimension(lam, 0.1, steps[:50], hold=np.array([[0], [7]])).shape == (2, 50)
+    assert effective_dimension(lam, 0.1, steps[:50], hold=np.array([[0], [7]])).shape == (2, 50)
 
 
 def test_threshold_itself_counts() -> None:
-    assert module.k_star([0.5, 0.25, 0.125], 1.0, 4) == 2
+    assert k_star([0.5, 0.25, 0.125], 1.0, 4) == 2
 
 
 def test_asgd_of_the_notes() -> None:
@@ -30,6 +37,6 @@ def test_asgd_of_the_notes() -> None:
     lam = np.arange(1.0, 2001.0) ** -2
     delta, gamma, beta, alpha = 0.1, 0.922, 0.00723, 0.9928
     c, q = alpha * (1.0 - beta), alpha * delta + (1.0 - alpha) * gamma
-    assert module.k_double_dagger(lam, c, delta, q) == 0
-    assert module.k_hat(lam, c, delta) == 2
-    assert module.complex_band_end(lam, c, delta, q) == 11
+    assert k_double_dagger(lam, c, delta, q) == 0
+    assert k_hat(lam, c, delta) == 2
+    assert complex_band_end(lam, c, delta, q) == 11

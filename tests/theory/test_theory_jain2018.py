@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.theory import OutsideAssumptions, jain2018
+from simlab.theory import OutsideAssumptions
+from simlab.theory.jain2018 import jain_batch_doubling_upper, jain_batch_threshold, moment_radius
 
 from simlab.conformance.validate import checks
 from tests.theory.by_kind import tightness
@@ -27,8 +28,8 @@ def test_threshold_of_the_papers_set_up() -> None:
     reason).
     """
     lam = np.arange(1.0, 51.0) ** -1.0
-    assert jain2018.moment_radius(lam) == pytest.approx(6.499, abs=1e-3)
-    assert jain2018.jain_batch_threshold(lam) == pytest.approx(7.499, abs=1e-3)
+    assert moment_radius(lam) == pytest.approx(6.499, abs=1e-3)
+    assert jain_batch_threshold(lam) == pytest.approx(7.499, abs=1e-3)
 
 
 def test_doubling_refuses_what_its_exponent_cannot_mean() -> None:
@@ -36,7 +37,7 @@ def test_doubling_refuses_what_its_exponent_cannot_mean() -> None:
     reaches.
     """
     with pytest.raises(OutsideAssumptions, match="condition number"):
-        jain2018.jain_batch_doubling_upper([1.0, 0.99], [1.0, 1.0], 0.0, 10, 3)
+        jain_batch_doubling_upper([1.0, 0.99], [1.0, 1.0], 0.0, 10, 3)
     kappa, t = 1.0 / 0.99, 10
     lr = 1.0 / 1.0 + 1.0 / 5.0  # at most 1 / lam_1 + 1 / R^2
     descent = (1.0 - 0.5 * lr) ** (2 * 3 * t)

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 from simlab.theory import sandwich
-from simlab.theory._sums import power, suffix_scan, two_rates
+from simlab.theory.sums import power, suffix_scan, two_rates
 
 from simlab.conformance.draws.regression import draw_weights
 from simlab.conformance.validate import checks

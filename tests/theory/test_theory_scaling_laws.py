@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import simlab.theory.scaling_laws as t
+from simlab.theory.scaling_laws import bordelon_exponents, fsl_exponents, fsl_first_order
 
 import simlab as sl
 from simlab.schedules import constant, cosine, exponential, linear
@@ -13,7 +13,7 @@ from simlab.schedules import constant, cosine, exponential, linear
 def test_without_the_source_of_the_bias_the_head_would_vanish():
     """e(z) left out of the integral: the bias of the first mode is then e^-80 of what it is."""
     lam, lr = np.arange(1.0, 20.0) ** -1.5, np.full(4000, 0.01)
-    stated = t.fsl_first_order(lam, 1.0, 0.0, lr).bias[-1]
+    stated = fsl_first_order(lam, 1.0, 0.0, lr).bias[-1]
     run = sl.methods.sgd(constant(4000, 0.01))
     trace = sl.exact(sl.LinearRegression(lam, 1.0, 0.0), run, record=[4000], snapshots=[4000], progress=False)
     exact = trace.dataset["mode_risk"].sel(component="bias", snapshot=4000).to_numpy()
@@ -42,7 +42,7 @@ def test_risk_at_the_best_peak_of_the_notes(make, risk, slope):
         best.append(final[trace["status"].to_numpy() == "done"].min())
     assert best[-1] == pytest.approx(risk, rel=0.01)
     assert np.log(best[1] / best[0]) / np.log(8.0) == pytest.approx(slope, abs=0.01)
-    law = t.fsl_exponents("constant", "data", 2.0, 1.0)
+    law = fsl_exponents("constant", "data", 2.0, 1.0)
     assert law == (0.5, 0.0)
 
 
@@ -52,5 +52,5 @@ def test_the_cap_on_the_exponent_of_the_width():
         np.mean([sl.RandomFeatures(1.0, 1.5, 10 * d, d, seed).irreducible_risk for seed in range(24)]) for d in (16, 64)
     ]
     slope = -np.log(risk[1] / risk[0]) / np.log(4.0)
-    assert abs(slope - t.bordelon_exponents(5.0, 2.0).width) < 0.3
-    assert t.bordelon_exponents(5.0, 2.0).width == 2.0
+    assert abs(slope - bordelon_exponents(5.0, 2.0).width) < 0.3
+    assert bordelon_exponents(5.0, 2.0).width == 2.0

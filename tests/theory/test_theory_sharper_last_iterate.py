@@ -8,9 +8,15 @@ import warnings
 
 import numpy as np
 import pytest
-from simlab.theory import hard_instance as hard
-from simlab.theory import sharper_last_iterate as own
-from simlab.theory.last_iterate import schaipp_last_iterate, schaipp_optimal_base_lr
+from simlab.theory.hard_instance import hard_instance, sharper_attained
+from simlab.theory.schaipp2025 import schaipp_last_iterate, schaipp_optimal_base_lr
+from simlab.theory.sharper_last_iterate import (
+    iterate_squares,
+    minimise_last_square,
+    sharper_last_iterate,
+    worst_case_last_iterate,
+    worst_case_optimal_base_lr,
+)
 
 from simlab.conformance.checks.hard_instance import NOT_ATTAINED
 from simlab.conformance.draws.convex import worst_case, wsd_profile
@@ -42,9 +48,9 @@ def test_every_schedule_has_its_worst_function(seed):
     rng = np.random.default_rng(seed)
     lr = np.exp(rng.choice([0.1, 1.0, 3.0]) * rng.standard_normal(int(rng.integers(1, 40))))
     norm, distance = float(np.exp(rng.normal())), float(np.sum(lr) * np.exp(2.0 * rng.normal()))
-    instance = hard.hard_instance(lr, norm, distance)
+    instance = hard_instance(lr, norm, distance)
     assert instance.valid
-    stated = own.worst_case_last_iterate(lr, norm, distance)
+    stated = worst_case_last_iterate(lr, norm, distance)
     assert instance.bound == pytest.approx(float(stated), rel=1e-9)
     assert worst_case(lr, norm, distance) == pytest.approx(float(stated), rel=1e-6)
 
@@ -56,22 +62,20 @@ def test_closed_form_is_the_minimum_over_rho(seed):
     lr = np.exp(rng.normal(size=30))
     distance = float(np.sum(lr) * 10.0 ** rng.uniform(-1, 1))
     norms = np.full(30, 2.0)
-    value, _ = own.minimise_last_square(lr[:-1], norms, distance)
-    assert value == pytest.approx(float(own.worst_case_last_iterate(lr, 2.0, distance)), rel=1e-9)
+    value, _ = minimise_last_square(lr[:-1], norms, distance)
+    assert value == pytest.approx(float(worst_case_last_iterate(lr, 2.0, distance)), rel=1e-9)
 
 
 def test_norms_that_hardly_differ_change_hardly_anything():
     lr = 0.1 * wsd_profile(50, 10)
     norms = 1.0 + 1e-9 * np.arange(50)
-    assert own.sharper_last_iterate(lr, norms, 2.0) == pytest.approx(
-        float(own.worst_case_last_iterate(lr, 1.0, 2.0)), rel=1e-7
-    )
+    assert sharper_last_iterate(lr, norms, 2.0) == pytest.approx(float(worst_case_last_iterate(lr, 1.0, 2.0)), rel=1e-7)
 
 
 def test_wild_schedules_iterate_to_the_plain_recursion():
     rng = np.random.default_rng(0)
     lr = np.exp(4.0 * rng.standard_normal(500))
-    y, plain = own.iterate_squares(lr, np.array(0.3), free=False), [0.3]
+    y, plain = iterate_squares(lr, np.array(0.3), free=False), [0.3]
     for eta in lr[::-1]:
         plain.append(plain[-1] + 2.0 * eta + eta**2 / plain[-1])
     np.testing.assert_allclose(y[::-1], plain, rtol=1e-12)
@@ -88,21 +92,19 @@ def test_right_at_a_million_steps():
             gain = eta * eta / value + (value - reach)
             reach, slack = reach + 2 * eta + gain, slack + gain
         exact = np.sqrt(slack / reach)
-    assert float(own.worst_case_optimal_base_lr(lr).bound) == pytest.approx(float(exact), rel=1e-12)
+    assert float(worst_case_optimal_base_lr(lr).bound) == pytest.approx(float(exact), rel=1e-12)
 
 
 def test_horizons():
     lr = 0.3 * wsd_profile(60, 20)
     at = np.arange(1, 61)
-    every = own.worst_case_last_iterate(lr, 1.5, 4.0, at)
-    np.testing.assert_allclose(every, [float(own.worst_case_last_iterate(lr[:t], 1.5, 4.0)) for t in at], rtol=1e-12)
+    every = worst_case_last_iterate(lr, 1.5, 4.0, at)
+    np.testing.assert_allclose(every, [float(worst_case_last_iterate(lr[:t], 1.5, 4.0)) for t in at], rtol=1e-12)
     assert every[0] == pytest.approx(6.0)  # G D: no step yet
     norms = np.linspace(2.0, 1.0, 60)
-    some = own.sharper_last_iterate(lr, norms, 4.0, [3, 60])
-    np.testing.assert_allclose(
-        some, [float(own.sharper_last_iterate(lr[:t], norms[:t], 4.0)) for t in (3, 60)], rtol=1e-9
-    )
-    assert np.all(own.sharper_last_iterate(lr, norms, 4.0, at) <= schaipp_last_iterate(lr, norms, 4.0) * (1 + 1e-9))
+    some = sharper_last_iterate(lr, norms, 4.0, [3, 60])
+    np.testing.assert_allclose(some, [float(sharper_last_iterate(lr[:t], norms[:t], 4.0)) for t in (3, 60)], rtol=1e-9)
+    assert np.all(sharper_last_iterate(lr, norms, 4.0, at) <= schaipp_last_iterate(lr, norms, 4.0) * (1 + 1e-9))
 
 
 def test_numbers_of_the_notes():
@@ -121,7 +123,7 @@ def test_numbers_of_the_notes():
             "constant": np.ones(steps),
         }
         for name, h in profiles.items():
-            best = own.worst_case_optimal_base_lr(h)
+            best = worst_case_optimal_base_lr(h)
             assert float(best.bound) * np.sqrt(steps) == pytest.approx(table[name][column], abs=6e-5)
             ratio = float(schaipp_optimal_base_lr(h, horizons=steps).bound / best.bound)
             low, high = (1.79, 1.84) if name == "constant" else (2.0, 2.02)
@@ -135,13 +137,13 @@ def test_linear_decay_is_optimal():
     for steps in (2, 3, 10, 100):
         linear = 1.0 - np.arange(1, steps + 1) / steps
         linear[-1] = 1.0  # not used
-        best = own.worst_case_optimal_base_lr(linear, 2.0, 3.0)
+        best = worst_case_optimal_base_lr(linear, 2.0, 3.0)
         assert float(best.bound) == pytest.approx(6.0 / np.sqrt(steps), rel=1e-12)
         assert float(best.lr) == pytest.approx(1.5 / np.sqrt(steps), rel=1e-12)
         rng = np.random.default_rng(steps)
         for _ in range(20):
             rough = linear * np.exp(0.3 * rng.standard_normal(steps))
-            assert float(own.worst_case_optimal_base_lr(rough, 2.0, 3.0).bound) >= float(best.bound) * (1.0 - 1e-12)
+            assert float(worst_case_optimal_base_lr(rough, 2.0, 3.0).bound) >= float(best.bound) * (1.0 - 1e-12)
 
 
 def test_small_semidefinite_programs():
@@ -152,11 +154,11 @@ def test_small_semidefinite_programs():
         lr = 0.5 * np.exp(rng.standard_normal(steps))
         norms = np.ones(steps) if case < 3 else np.exp(0.3 * rng.standard_normal(steps))
         found = semidefinite(lr, norms, 1.0)
-        assert float(own.sharper_last_iterate(lr, norms, 1.0)) >= found * (1.0 - 1e-4)
-        if hard.hard_instance(lr, norms, 1.0).valid:
-            assert hard.sharper_attained(lr, norms, 1.0) == pytest.approx(found, rel=1e-4)
+        assert float(sharper_last_iterate(lr, norms, 1.0)) >= found * (1.0 - 1e-4)
+        if hard_instance(lr, norms, 1.0).valid:
+            assert sharper_attained(lr, norms, 1.0) == pytest.approx(found, rel=1e-4)
     found = semidefinite(*NOT_ATTAINED.values())
-    bound = float(own.sharper_last_iterate(*NOT_ATTAINED.values()))
+    bound = float(sharper_last_iterate(*NOT_ATTAINED.values()))
     assert found == pytest.approx(6.983, abs=2e-3)
     assert bound == pytest.approx(7.143, abs=2e-3)
 
@@ -171,7 +173,7 @@ def test_semidefinite_programs(seed):
     norms = np.ones(steps) if seed < 20 else np.exp(rng.choice([0.1, 0.3, 0.7]) * rng.standard_normal(steps))
     distance = float(np.exp(rng.normal()))
     found = semidefinite(lr, norms, distance)
-    bound = float(own.sharper_last_iterate(lr, norms, distance))
+    bound = float(sharper_last_iterate(lr, norms, distance))
     assert bound >= found * (1.0 - 1e-4)
-    if seed < 20 or hard.hard_instance(lr, norms, distance).valid:
+    if seed < 20 or hard_instance(lr, norms, distance).valid:
         assert bound == pytest.approx(found, rel=1e-4)

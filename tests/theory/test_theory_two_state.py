@@ -5,13 +5,18 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-import simlab.theory.two_state as t
-from simlab.theory.two_state import TwoState
+from simlab.theory.two_state import (
+    TwoState,
+    two_state_canonical,
+    two_state_critical_lr,
+    two_state_mass,
+    two_state_response,
+)
 
 import simlab as sl
 from simlab.conformance.draws import momentum as tools
 from simlab.engines.stability import second_moment_radius
-from tests.method_zoo import FROZEN
+from tests.oracles.method_zoo import FROZEN
 
 LAM = np.arange(1.0, 9.0) ** -1.5
 
@@ -35,7 +40,7 @@ def test_the_three_numbers_of_named_methods(name):
     """The constructors against the matrices of simlab's own methods."""
     make, at = FROZEN[name]
     M, b, c = (part[0] for part in make(1).coefficients(at, at + 1))
-    np.testing.assert_allclose(t.two_state_canonical(M, b, c), NAMED[name], rtol=1e-12)
+    np.testing.assert_allclose(two_state_canonical(M, b, c), NAMED[name], rtol=1e-12)
 
 
 @pytest.mark.parametrize("kurtosis", [1.0, 3.0, 6.0])
@@ -45,7 +50,7 @@ def test_critical_learning_rates_of_named_methods(name, kurtosis):
     (make, at), numbers = FROZEN[name], NAMED[name]
     method = make(1)
     problem = sl.LinearRegression(LAM, 1.0, 0.0, kurtosis)
-    factor = t.two_state_critical_lr(LAM, *numbers, kurtosis=kurtosis)
+    factor = two_state_critical_lr(LAM, *numbers, kurtosis=kurtosis)
     modes = problem.modes()
     inside = second_moment_radius(method.rescale(factor * (1.0 - 1e-8)), modes, at, at + 1)
     outside = second_moment_radius(method.rescale(factor * (1.0 + 1e-8)), modes, at, at + 1)
@@ -55,7 +60,7 @@ def test_critical_learning_rates_of_named_methods(name, kurtosis):
 def test_critical_learning_rates_of_the_notes():
     """lam = i^-1.5, d = 8, B = 4, rho = 0.9: 1.285725 (SGD), 0.286759 (Polyak), 0.566166 (Nesterov)."""
     found = [
-        t.two_state_critical_lr(LAM, *unit, batch=4.0)
+        two_state_critical_lr(LAM, *unit, batch=4.0)
         for unit in (TwoState.sgd(1.0), TwoState.polyak(1.0, 0.9), TwoState.nesterov(1.0, 0.9))
     ]
     np.testing.assert_allclose(found, [1.285725, 0.286759, 0.566166], atol=6e-7)
@@ -67,16 +72,16 @@ def test_batch_that_full_heavy_ball_acceleration_needs(condition, batch):
     lam = np.geomspace(1.0, 1.0 / condition, 200)
     root = np.sqrt(condition)
     method = TwoState.polyak(1.0, ((root - 1.0) / (root + 1.0)) ** 2)
-    assert t.two_state_mass(lam, *method, batch=batch + 1) < 1.0 < t.two_state_mass(lam, *method, batch=batch)
+    assert two_state_mass(lam, *method, batch=batch + 1) < 1.0 < two_state_mass(lam, *method, batch=batch)
 
 
+@mpmath.workdps(50)
 def test_response_and_mass_keep_their_digits_for_tiny_eigenvalues():
     """Against 50 digits at lam down to 1e-18 and momentum 1 - 1e-10."""
-    mpmath.mp.dps = 50
     lam = np.array([1.0, 1e-6, 1e-12, 1e-18])
     c, delta, q = TwoState.nesterov(1e-3, 1.0 - 1e-10)
     m, d, w = mpmath.mpf(c), mpmath.mpf(delta), mpmath.mpf(q)
-    for l, found in zip(lam, t.two_state_response(lam, c, delta, q), strict=True):
+    for l, found in zip(lam, two_state_response(lam, c, delta, q), strict=True):
         l = mpmath.mpf(float(l))
         top = (1 + m) * (w - m * d) + m * d * l * (w + m * d)
         exact = top / (l * (1 - m + m * d * l) * (2 * (1 + m) - (w + m * d) * l))
@@ -91,5 +96,5 @@ def test_dropping_the_short_step_is_caught():
     """Nesterov's floor with heavy ball's formula: a term left out."""
     method = TwoState.nesterov(0.05, 0.9)
     right = tools.lyapunov_response(method, LAM)
-    wrong = t.two_state_response(LAM, method.momentum, 0.0, method.q)
+    wrong = two_state_response(LAM, method.momentum, 0.0, method.q)
     assert np.all(np.abs(wrong / right - 1.0) > 1e-3)

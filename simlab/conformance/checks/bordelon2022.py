@@ -18,8 +18,8 @@ from simlab.conformance.draws.momentum import (
 )
 from simlab.conformance.draws.regression import mode_risk, sgd
 from simlab.theory import Risk
+from simlab.theory.bordelon2022 import homogenized_sgd
 from simlab.theory.two_state import two_state_critical_lr
-from simlab.theory.volterra import homogenized_sgd
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.convex import bad_runs, draw_run, hard_run, random_run, worst_case
-from simlab.theory.defazio import defazio_refined_lr, weights_to_lr
+from simlab.theory.defazio2023 import defazio_refined_lr, weights_to_lr
 
 FloatArray = npt.NDArray[np.float64]
 

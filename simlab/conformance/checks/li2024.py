@@ -12,7 +12,7 @@ from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import draw_spectrum, lyapunov_response
 from simlab.conformance.draws.regression import constant, head_and_tail
 from simlab.methods import Method
-from simlab.theory.asgd import Cutoffs, asgd_cutoffs, li_2024_rule
+from simlab.theory.li2024 import Cutoffs, asgd_cutoffs, li_2024_rule
 from simlab.theory.two_state import TwoState
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import draw_spectrum
 from simlab.conformance.draws.regression import constant, head_and_tail, mode_risk
 from simlab.theory import Risk
-from simlab.theory.asgd import asgd_cutoffs, jain_2018_rule, li_2024_rule
+from simlab.theory.li2024 import asgd_cutoffs, jain_2018_rule, li_2024_rule
 from simlab.theory.two_state import TwoState, two_state_mass
 
 

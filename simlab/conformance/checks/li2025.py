@@ -22,7 +22,7 @@ from simlab.engines.stability import stability
 from simlab.methods import Method
 from simlab.problems import LinearRegression
 from simlab.theory import Risk
-from simlab.theory.ema import critical_lr_scaling
+from simlab.theory.li2025 import critical_lr_scaling
 
 
 def _draw(rng: np.random.Generator) -> Arguments:

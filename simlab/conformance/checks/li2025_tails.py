@@ -12,7 +12,7 @@ from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import averaged, draw_lr, draw_weights, mode_risk, sgd
 from simlab.methods import Method
 from simlab.theory import Risk
-from simlab.theory.averaging import ema_matching_tail
+from simlab.theory.li2025_tails import ema_matching_tail
 
 FloatArray = npt.NDArray[np.float64]
 HOLD = 1500

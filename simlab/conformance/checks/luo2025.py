@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_lr
-from simlab.theory.multi_power_law import LUO_2025, MultiPowerConstants
+from simlab.theory.luo2025 import LUO_2025, MultiPowerConstants
 
 FloatArray = npt.NDArray[np.float64]
 

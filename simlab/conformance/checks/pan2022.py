@@ -9,7 +9,7 @@ import numpy as np
 from simlab import methods, schedules
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_lr, draw_problem, draw_spectrum, mode_risk, sgd, split
-from simlab.theory.eigencurve import eigencurve_lr
+from simlab.theory.pan2022 import eigencurve_lr
 
 
 def _draw(rng: np.random.Generator) -> Arguments:

@@ -8,7 +8,7 @@ import numpy as np
 
 import simlab as sl
 from simlab.conformance.check import Arguments, Check
-from simlab.theory.pan import pan_stages
+from simlab.theory.pan2024 import pan_stages
 
 
 def _draw(rng: np.random.Generator) -> Arguments:

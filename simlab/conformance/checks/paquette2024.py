@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 import simlab as sl
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import gradient_risk
-from simlab.theory.random_features import sketch_risk
+from simlab.theory.paquette2024 import sketch_risk
 
 FloatArray = npt.NDArray[np.float64]
 SKETCHES = {4: 64, 12: 64, 36: 48}

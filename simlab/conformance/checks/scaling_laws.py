@@ -15,7 +15,7 @@ from simlab.conformance.checks.bordelon2022 import last_step
 from simlab.conformance.draws.momentum import BATCHES, along_finer, draw_fine, draw_regression, draw_schedule
 from simlab.conformance.draws.regression import gradient_risk, mode_risk, sgd
 from simlab.theory import Risk
-from simlab.theory.random_features import sketch_risk
+from simlab.theory.paquette2024 import sketch_risk
 from simlab.theory.scaling_laws import fsl_first_order
 from simlab.theory.two_state import two_state_critical_lr
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_lr
-from simlab.theory.annealing_law import AnnealingConstants
+from simlab.theory.tissue2024 import AnnealingConstants
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import simlab as sl
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import draw_spectrum
 from simlab.methods.base import Method
-from simlab.theory.varre import varre_steps
+from simlab.theory.varre2022 import varre_steps
 
 
 def acsgd_average(beta: float, alpha: float, steps: int) -> Method:

@@ -11,8 +11,8 @@ from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import constant
 from simlab.conformance.draws.valleys import draw_hills, mode_losses, settled, settling_run
 from simlab.engines.exact_valley import exact_valley
-from simlab.river.straight import StraightValley
-from simlab.theory.river import river_hills_stationary, river_noise_functional
+from simlab.landscapes.straight import StraightValley
+from simlab.theory.wen2024 import river_hills_stationary, river_noise_functional
 
 # -- stationary hill loss ----------------------------------------------------------------------------------------------
 

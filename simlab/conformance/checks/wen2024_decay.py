@@ -13,9 +13,9 @@ from simlab.conformance.draws.regression import draw_lr
 from simlab.conformance.draws.valleys import draw_hills
 from simlab.engines.exact import exact
 from simlab.engines.exact_valley import exact_valley
+from simlab.landscapes.straight import StraightValley
 from simlab.problems import NoisyQuadratic
-from simlab.river.straight import StraightValley
-from simlab.theory.river_decay import river_optimal_decay, river_spread_decay
+from simlab.theory.wen2024_decay import river_optimal_decay, river_spread_decay
 
 FloatArray = npt.NDArray[np.float64]
 

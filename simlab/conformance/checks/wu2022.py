@@ -13,7 +13,7 @@ from simlab.schedules import Schedule
 from simlab.theory import Risk
 from simlab.theory.effective_dimension import k_star
 from simlab.theory.stationary import critical_lr
-from simlab.theory.wu import default_block
+from simlab.theory.wu2022 import default_block
 
 
 def _draw(rng: np.random.Generator, paper: bool) -> Arguments:

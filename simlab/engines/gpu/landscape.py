@@ -15,7 +15,7 @@ from simlab.errors import InputError
 from simlab.kernels.landscapes.descent import FACTOR, SHAPED, Noisy, Watch
 from simlab.kernels.landscapes.fields import BIGRAM, HYPERBOLIC
 from simlab.kernels.landscapes.river_noise import Across
-from simlab.river.landscapes import Landscape, nearby, short
+from simlab.landscapes.landscape import Landscape, nearby, short
 
 __all__ = ["DESCENT", "GpuDescent", "check_source", "refusal"]
 

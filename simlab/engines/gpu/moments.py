@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simlab.engines.gpu import cuda
 from simlab.kernels.moments.layout import NodeArrays, packed_outer
 from simlab.methods.base import Method
-from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
+from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
 
 __all__ = ["MOMENTS", "MomentJob", "run_moments_gpu"]
 
@@ -144,11 +144,8 @@ class _Group:
             M, b, c = method.coefficients(begin, min(end + 1, method.length))
             b = b * nodes.unit
             c = np.concatenate([c, c[-1:]])[: count + 1]
-            slots = np.full(count, -1, np.int32)
-            first, last = np.searchsorted(steps, [begin, end])
-            slots[steps[first:last] - begin] = np.arange(first, last)
             o, share = method.readout(begin, end), method.inverse_batch(begin, end)
-            pieces.append((M[:count], b[:count], c, o, share, slots))
+            pieces.append((M[:count], b[:count], c, o, share, slots(steps, begin, end).astype(np.int32)))
         coefficients = [self.device.put(np.concatenate(arrays)) for arrays in zip(*pieces, strict=True)]
         table = self.device.put(np.frombuffer(self.table.tobytes(), np.uint8))
         arguments = (table, *self.nodes, self.first, np.int64(at), *coefficients, self.state, self.out, self.ended)

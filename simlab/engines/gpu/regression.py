@@ -22,7 +22,7 @@ SAMPLE = ("body", "sums", "sample")
 class GpuSampler:
     """Replicas on a GPU; made once per run, so that the source of its gradients goes up once.
 
-    `run_replicas` takes what `simlab.kernels.replicas.trajectories.run_replicas` takes and does the same, with the
+    `run` takes what `simlab.kernels.replicas.trajectories.run_replicas` takes and does the same, with the
     state on the device: random words are the same bit for bit, numbers up to rounding.
     """
 
@@ -62,7 +62,7 @@ class GpuSampler:
         flags = f"{real}, {self.law}, {k}, {parts}, {cuda.flag(batches)}"
         return f"run_replicas<{flags}, {threads}, {owned}, {cuda.flag(held)}>", threads
 
-    def run_replicas(
+    def run(
         self,
         keep: Recorder,
         begin: int,

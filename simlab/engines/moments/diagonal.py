@@ -9,7 +9,7 @@ from simlab.kernels.moments import steps as moments
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.methods.base import Method
-from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
+from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
 
 __all__ = ["run_diagonal"]
 
@@ -126,16 +126,14 @@ def _advance(
     M, b, c = method.coefficients(at, end)
     b = b * state.nodes.unit
     o = method.readout(at, end)
-    slots = np.full(end - at, -1, dtype=np.int64)
-    first, last = np.searchsorted(steps, [at, end])
-    slots[steps[first:last] - at] = np.arange(first, last)
+    marks = slots(steps, at, end)
     nodes = state.nodes
     share = method.inverse_batch(at, end)
     noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, nodes.noise, nodes.coupling)
-    done: int = advance(M, b, c, o, share, *noise, state.U, limit, slots, state.labels, moment_rows, state.work)
+    done: int = advance(M, b, c, o, share, *noise, state.U, limit, marks, state.labels, moment_rows, state.work)
     if state.mean is not None:
         head = (at, M[:done], b[:done], c[:done], o)
-        moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, slots[:done], state.labels, mean_rows)
+        moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, marks[:done], state.labels, mean_rows)
     return done
 
 

@@ -27,6 +27,7 @@ from simlab.experiment.families.base import (
 from simlab.experiment.landscape import RIVERS, Valley, build_valley
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
+from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -114,9 +115,11 @@ class Valleys(Family):
         return exact_valley(problem.straight, runs, record=setting.record, subspaces=setting.partition, **how)
 
     def sample(self, source: Valley, runs: Runs, setting: Setting, **how: Any) -> xr.Dataset:
-        """By `simlab.descend`, named as `exact_valley` does: with standard errors, and quantiles of the loss."""
+        """By `simlab.descend`."""
+        from simlab.engines.descend import descend
+
         given = {"device": setting.device, **setting.options, **how}
-        return _split(self.sampler()(source.landscape, runs, noise=source.noise, record=setting.record, **given))
+        return descend(source.landscape, runs, noise=source.noise, record=setting.record, **given)
 
     def figure(self, source: Valley, trace: xr.Dataset, sampled: xr.Dataset | None) -> Figure:
         """River and hills over the steps."""
@@ -129,9 +132,7 @@ class Valleys(Family):
 
     def save(self, trace: xr.Dataset, path: Path) -> None:
         """Text of variable length, which the zarr v3 specification knows; and no leftovers of another encoding."""
-        text = {name: v.astype(object) for name, v in trace.variables.items() if v.dtype.kind in "UT"}
-        plain = trace.assign_coords(text).drop_encoding()
-        plain.to_zarr(path, mode="w", zarr_format=3, consolidated=False)
+        with_text(trace).drop_encoding().to_zarr(path, mode="w", zarr_format=3, consolidated=False)
 
     def final_table(self, trace: xr.Dataset) -> str:
         """Loss, its parts and the coordinate where each run ended, with standard errors of a sampled trace."""
@@ -257,24 +258,6 @@ class Valleys(Family):
         return columns
 
 
-def _split(trace: xr.Dataset) -> xr.Dataset:
-    """What `simlab.descend` returns for several runs, as `exact_valley` names things.
-
-    total, river_loss, hill_loss and river by (run, step), each with its standard error as `<name>_error`, and quantiles
-    of the loss over replicas, `total_quantile`.
-    """
-    import xarray as xr
-
-    variables = {}
-    for name, quantity in zip(PARTS, ("loss", "river", "hill", "coordinate"), strict=True):
-        variables[name] = trace["mean"].sel(quantity=quantity, drop=True).transpose("run", "step")
-        variables[f"{name}_error"] = trace["standard_error"].sel(quantity=quantity, drop=True).transpose("run", "step")
-    loss = trace["quantiles"].sel(quantity="loss", drop=True)
-    variables["total_quantile"] = loss.transpose("run", "step", "quantile")
-    coordinates = {name: trace[name] for name in ("lr", "status", "ended_at")}
-    return xr.Dataset(variables, coordinates, dict(trace.attrs))
-
-
 def _numbers(data: xr.Dataset, prefix: str, padded: bool = False) -> list[str]:
     """PARTS of one run at one step, with standard errors where there are some; padded : with subspaces of others."""
     texts = []
@@ -288,8 +271,9 @@ def _numbers(data: xr.Dataset, prefix: str, padded: bool = False) -> list[str]:
 
 
 def _outcome(trace: xr.Dataset) -> Outcome:
-    """All variables by (run, step, ..), and the values of PARTS at the last record that a run got to."""
-    out: Outcome = {str(name): values.transpose("run", "step", ...).values for name, values in trace.data_vars.items()}
+    """The variables kept by (run, step, ..), and the values of PARTS at the last record that a run got to."""
+    kept = (*PARTS, *(f"{name}_error" for name in PARTS), "total_quantile", "hill_bias", "river_spread")
+    out: Outcome = {name: trace[name].transpose("run", "step", ...).values for name in kept if name in trace}
     last = np.searchsorted(trace["step"].values, trace["ended_at"].values, side="right") - 1
     for name in PARTS:
         for each in (name, f"{name}_error"):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
-from simlab.engines.replicas.statistics import check_counters
+from simlab.engines.arguments import check_counters
 from simlab.errors import InputError
 from simlab.experiment.document import Experiment, canonical
 from simlab.experiment.engine import Setting

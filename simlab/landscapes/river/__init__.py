@@ -1,0 +1,1 @@
+"""The river of a landscape: where it runs, which segments lie between crossings, what repeats of a cooldown leave."""

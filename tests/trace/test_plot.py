@@ -1,0 +1,87 @@
+"""Figures draw what the trace holds, with labels, and refuse what they cannot draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import simlab as sl
+from simlab.errors import InputError
+
+PROBLEM = sl.LinearRegression.power_law(dim=60, capacity=1.5, source=1.2, noise_variance=0.5)
+LR = sl.schedules.wsd(100, peak=0.3, warmup=0.1)
+
+
+@pytest.fixture(scope="module")
+def one():
+    return sl.exact(PROBLEM, sl.methods.sgd(LR), subspaces="log_bins(3)", deterministic=True)
+
+
+@pytest.fixture(scope="module")
+def several():
+    runs = {"small": sl.methods.sgd(LR), "large": sl.methods.sgd(LR * 30.0), "heavy": sl.methods.heavy_ball(LR * 0.1)}
+    return sl.exact(PROBLEM, runs, subspaces="log_bins(3)")
+
+
+def test_one_run_shows_every_component_and_subspace(one):
+    figure = sl.plot.risk(one)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:3] == ["bias", "variance", "deterministic"]
+    drawn = figure.axes[0].get_lines()
+    assert len(drawn) == one.risk.sizes["subspace"] + 1
+    steps = one.risk["step"].values
+    expected = one.risk.sel(component="bias").isel(subspace=0).values[steps > 0]
+    np.testing.assert_array_equal(drawn[0].get_ydata(), expected)
+    assert figure.axes[0].get_ylabel() == "excess risk"
+    assert figure.axes[3].get_xlabel() == "step"
+
+
+def test_several_runs_stack_their_final_risk(several):
+    figure = sl.plot.risk(several, x="linear")
+    bars = figure.axes[2]
+    width = sum(patch.get_width() for patch in bars.patches if round(patch.get_y() + patch.get_height() / 2) == 0)
+    assert width == pytest.approx(float(several.final().sel(run="small").sum()), rel=1e-12)
+    assert any("diverged" in text.get_text() for text in bars.texts)
+
+
+def test_no_learning_rate_is_cut_off():
+    """Whichever run comes first, the panel of the rates shows the highest, from zero on."""
+    problem = sl.LinearRegression([1.0], [1.0], 0.1)
+    runs = {f"{lr:g}": sl.methods.sgd(sl.schedules.constant(100, lr)) for lr in (0.1, 0.4, 0.2)}
+    low, high = sl.plot.risk(sl.exact(problem, runs)).axes[1].get_ylim()
+    assert low == 0.0
+    assert 0.4 < high < 0.5
+
+
+def test_the_old_name_still_draws(one):
+    with pytest.warns(DeprecationWarning, match=r"write simlab\.plot\.risk\(trace\)"):
+        assert len(one.plot(x="linear").axes) == len(sl.plot.risk(one, x="linear").axes)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_saved_pictures_are_reproducible(one, tmp_path, suffix):
+    paths = [sl.plot.save(sl.plot.risk(one), tmp_path / f"{name}{suffix}") for name in ("a", "b")]
+    assert paths[0].stat().st_size > 5_000
+    if suffix != ".svg":
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_schedules_in_one_panel_or_many():
+    few = sl.plot.schedules({"wsd": LR, "flat": sl.schedules.constant(10, 0.1)})
+    assert len(few.axes) == 1
+    many = sl.plot.schedules({f"s{j}": LR * (1.0 + j) for j in range(11)})
+    assert sum(axes.get_visible() for axes in many.axes) == 11
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda trace, folder: sl.plot.risk(trace, x="cubic"), "cubic"),
+        (lambda trace, folder: sl.plot.schedules({}), "empty"),
+        (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), folder / "picture"), "suffix"),
+        (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), "/proc/nowhere/a.png"), "cannot be written"),
+    ],
+)
+def test_refusals(one, tmp_path, call, word):
+    with pytest.raises(InputError, match=word):
+        call(one, tmp_path)
