@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_fraction, check_number
 from simlab.methods.base import Coefficients, Number, Rated, Steps, arrays, method
-from simlab.methods.weights import newest_share
+from simlab.methods.weights import long_kink, newest_share
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule, as_schedule
 
@@ -242,6 +242,14 @@ class schedule_free(Rated):
     def recursion(self, t: Steps) -> Coefficients:
         lr, beta, ck = self.at("lr", t), self.at("beta", t), self._share(t)
         return arrays(t.size, [[1.0, 0.0], [ck, 1.0 - ck]], [lr, ck * lr], [1.0 - beta, beta])
+
+    def increments(self, t: Steps) -> Coefficients:
+        _, b, c = self.recursion(t)
+        ck = self._share(t)
+        return Coefficients(arrays(t.size, [[0.0, 0.0], [ck, -ck]], [0.0, 0.0], [0.0, 0.0]).M, b, c)
+
+    def breaks(self, t: int) -> int:
+        return long_kink(self.lr, t)
 
 
 @method

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
 from simlab.methods.base import Coefficients, Number, Steps, Wrapper, fraction_schedule, method
-from simlab.methods.weights import corrected_weights
+from simlab.methods.weights import corrected_weights, long_kink
 
 __all__ = ["average", "ema", "merge", "merge_weights", "polynomial_average", "tail_average"]
 
@@ -89,6 +89,10 @@ class ema(_Average):
     def rho(self, t: Steps) -> FloatArray:
         weights: FloatArray = self._corrected(t) if self.bias_corrected else 1.0 - self.at("decay", t)
         return weights
+
+    def breaks(self, t: int) -> int:
+        own = long_kink(self._schedules["decay"], t) if self.bias_corrected else self.length
+        return min(super().breaks(t), own)
 
 
 @method

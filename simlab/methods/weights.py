@@ -16,7 +16,7 @@ from simlab.schedules.extremes import extremes
 from simlab.schedules.nodes import Plan
 from simlab.schedules.sums import smooth_total
 
-__all__ = ["HELD", "corrected_weights", "newest_share"]
+__all__ = ["HELD", "corrected_weights", "long_kink", "newest_share"]
 
 FloatArray = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int64]
@@ -32,6 +32,8 @@ GRID = 1 << 16
 
 def newest_share(lr: Schedule, power: float) -> Weights:
     """c_t = weight_t / (weight_0 + .. + weight_t), weight_t = (t + 1)^power max_(s <= t) lr_s^2, 0 while all are 0."""
+    if lr.length > HELD and power == 0.0 and _equal(lr.plan):
+        return lambda t: 1.0 / (t + 1.0)
     weight = _LargestSoFar(lr.plan, power)
 
     def share(steps: Steps, before: float) -> FloatArray:
@@ -52,6 +54,19 @@ def corrected_weights(alpha: Schedule) -> Weights:
         return weights
 
     return _weights(alpha, logarithm, corrected)
+
+
+def _equal(plan: Plan) -> bool:
+    found = extremes(plan, 0, plan.length)
+    return found.low == found.high > 0.0
+
+
+def long_kink(lr: Schedule, t: int) -> int:
+    """The first step after t at which such weights are no longer smooth: the next one, where they are told one by one.
+
+    Those of a run that fits are sums of what is smooth between the kinks of `lr`.
+    """
+    return lr.length if lr.length <= HELD or _equal(lr.plan) else t + 1
 
 
 def _weights(schedule: Schedule, summand: Plan, weights_of: Callable[[Steps, float], FloatArray]) -> Weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -190,7 +191,7 @@ def test_methods_say_their_kinks(name):
         return
     M_, b, c = method.increments(np.arange(method.length))
     rows = np.concatenate([part.reshape(method.length, -1) for part in (M_, b, c)], axis=1)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         piece = rows[max(start, 200) : stop]
         if len(piece) > 10:
             jump = np.abs(np.diff(piece, n=2, axis=0)).max(axis=0)
