@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from simlab._version import __version__
+from simlab.engines.arguments import worker_count
 
-__all__ = ["gpu", "kernels", "report", "simd", "threads"]
+__all__ = ["gpu", "kernels", "report", "simd"]
 
 NEEDED = ("numpy", "scipy", "numba", "llvmlite", "xarray", "zarr", "matplotlib", "tqdm", "typer")
 OPTIONAL = ("cupy", "torch", "jax", "optax", "scikit-learn", "h5netcdf")
@@ -31,7 +32,7 @@ def report() -> str:
         *((name, _version(name) or "not installed, but needed: reinstall simlab") for name in NEEDED),
         *((name, _version(name) or "not installed (optional)") for name in OPTIONAL),
         ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
-        ("threads", f"{threads()} usable of {os.cpu_count()}"),
+        ("threads", f"{worker_count(None)} usable of {os.cpu_count()}"),
         *simd(),
         *kernels(),
         ("gpu", gpu()),
@@ -49,11 +50,6 @@ def _version(distribution: str) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     return None
-
-
-def threads() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def simd() -> Iterator[tuple[str, str]]:

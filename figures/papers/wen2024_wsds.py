@@ -29,7 +29,7 @@ BUDGETS = (500, 1000, 2000)
 DECAYS = (50, 50, 100)
 """A tenth of each period."""
 AT_BUDGETS = {"WSD-S": (-0.88, -2.04, -4.44), "roll-back": (-0.88, -2.13, -4.62)}
-"""Reference numbers of the project's tests (tests/river/test_river_canonical.py), to two digits."""
+"""Reference numbers of the project's tests (tests/landscapes/test_river_canonical.py), to two digits."""
 SETTING = (
     f"{VALLEY} Budgets 500, 1,000 and 2,000 steps, decays linear in 1/lr to a tenth of the peak over 50, 50 and 100"
     " steps."

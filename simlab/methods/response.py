@@ -6,7 +6,7 @@ A = M - lam b c^T is one step of a coordinate of eigenvalue lam. For every one-b
     G = [(1 + m)(q - m delta) + m delta lam (q + m delta)] / [lam (1 - m + m delta lam)(2 (1 + m) - (q + m delta) lam)].
 
 The closed form was derived and checked for this project against the spectral radius of the full second-moment operator
-(tests/test_stability.py does so again); other methods take a discrete Lyapunov equation.
+(tests/engines/test_stability.py does so again); other methods take a discrete Lyapunov equation.
 """
 
 from __future__ import annotations

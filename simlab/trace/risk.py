@@ -19,6 +19,7 @@ from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.reading import opened, understood
 from simlab.replacing import replacing, settle
 from simlab.trace.recording import RunResult, hyper_parameters
+from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,7 +134,7 @@ class RiskTrace:
                     self.dataset.to_netcdf(new, engine="h5netcdf")
                 else:
                     # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
-                    _with_strings(self.dataset, object).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
+                    with_text(self.dataset).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
         except OSError as error:
             raise InputError(
                 f" cannot be written ({error.strerror or error}); choose a folder you may write to.", target
@@ -164,7 +165,7 @@ class RiskTrace:
                 f"({dataset.attrs.get('simlab_version', 'unknown')}).",
                 source,
             )
-        trace = cls(_with_strings(dataset, str))
+        trace = cls(with_text(dataset, str))
         missing = {"final_risk", "status", "ended_at", "component", "subspace"} - set(dataset.variables)
         if missing:
             raise InputError(f" holds no {min(missing)!r}; load a trace saved by simlab.", source)
@@ -280,9 +281,3 @@ def _step_coordinates(
         with np.errstate(divide="ignore"):
             row[np.searchsorted(grid, steps[reached])] = problem.counts_at_least(1.0 / time[reached])
     return out
-
-
-def _with_strings(dataset: xr.Dataset, kind: type) -> xr.Dataset:
-    """The same dataset with its text coordinates stored as `kind`: str (fixed length) or object."""
-    text = {name: c for name, c in dataset.coords.items() if c.dtype.kind in "UTO"}
-    return dataset.assign_coords({name: (c.dims, c.values.astype(object).astype(kind)) for name, c in text.items()})

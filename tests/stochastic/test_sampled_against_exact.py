@@ -22,7 +22,7 @@ from simlab.engines.replicas.regression import Regression, Sampling
 from simlab.methods import Method
 from simlab.problems.draws import draws_of
 from simlab.schedules import constant, from_array, linear, wsd
-from tests.method_zoo import ZOO, Maker
+from tests.oracles.method_zoo import ZOO, Maker
 
 REPLICAS = 1024
 FAMILY_RATE = 1e-6

@@ -16,7 +16,7 @@ from simlab.theory.two_state import (
 import simlab as sl
 from simlab.conformance.draws import momentum as tools
 from simlab.engines.stability import second_moment_radius
-from tests.method_zoo import FROZEN
+from tests.oracles.method_zoo import FROZEN
 
 LAM = np.arange(1.0, 9.0) ** -1.5
 

@@ -152,15 +152,13 @@ class Ticker:
     """
 
     def __init__(self, label: str, total: int, progress: Progress | bool | None) -> None:
-        progress = check_progress(progress)
         self.total, self.done, self.stopped = total, 0, False
-        self.bar = ProgressBar(label, "steps", None if progress is None else bool(progress))
-        self.report: Any = progress if callable(progress) else self.bar
+        self.bar = ProgressBar(label, "steps", check_progress(progress))
 
     def __call__(self, amount: int) -> bool:
         self.done += amount
         try:
-            self.report(min(self.done, self.total), self.total)
+            self.bar(min(self.done, self.total), self.total)
         except KeyboardInterrupt:
             self.stopped = True
         return not self.stopped

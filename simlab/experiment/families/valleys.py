@@ -28,6 +28,7 @@ from simlab.experiment.families.base import (
 from simlab.experiment.landscape import RIVERS, Valley, build_valley
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
+from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -126,9 +127,7 @@ class Valleys(Family):
 
     def save(self, trace: xr.Dataset, path: Path) -> None:
         """Text of variable length, which the zarr v3 specification knows; and no leftovers of another encoding."""
-        text = {name: v.astype(object) for name, v in trace.variables.items() if v.dtype.kind in "UT"}
-        plain = trace.assign_coords(text).drop_encoding()
-        plain.to_zarr(path, mode="w", zarr_format=3, consolidated=False)
+        with_text(trace).drop_encoding().to_zarr(path, mode="w", zarr_format=3, consolidated=False)
 
     def final_table(self, trace: xr.Dataset) -> str:
         """Loss, its parts and the coordinate where each run ended, with standard errors of a sampled trace."""

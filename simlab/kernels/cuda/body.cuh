@@ -1,6 +1,6 @@
 // The random words and the laws of simlab/kernels/random in CUDA C++: the same counters, so the same words bit for bit;
 // the same formulas and coefficients, so the same numbers up to the rounding of fused multiply-adds. Nothing is
-// included: NVRTC takes this as it is, a host compiler with tests/cuda_on_host.h before it.
+// included: NVRTC takes this as it is, a host compiler with tests/oracles/cuda_on_host.h before it.
 
 using u32 = unsigned int;
 using u64 = unsigned long long;

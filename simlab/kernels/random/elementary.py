@@ -1,8 +1,8 @@
 """-log u, sine and cosine, and powers of two, as polynomials that vectorise: no call into libm.
 
 Each exists in single and in double precision, made from the same formulas. The coefficients are minimax (single) or
-interpolate at Chebyshev points (double); their errors stand beside them, and tests/test_normals.py measures the result
-against mpmath.
+interpolate at Chebyshev points (double); their errors stand beside them, and tests/kernels/test_normals.py measures the
+result against mpmath.
 """
 
 from __future__ import annotations

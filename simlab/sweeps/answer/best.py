@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,9 @@ import xarray as xr
 
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import Family, family_of
-from simlab.sweeps.answer.repeats import averaged, is_repeat, risk_of
 from simlab.sweeps.store.store import Store
 
-__all__ = ["Along", "Answer", "Best"]
+__all__ = ["Along", "Answer", "Best", "averaged", "risk_of"]
 
 FloatArray = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
@@ -24,6 +23,8 @@ NOTHING = 1e-300
 """A best risk below this is zero: nothing is a multiple of it."""
 MOST_VALUES = 1000
 """Of a parameter by whose values cells are told apart."""
+REPEATS = ["engine.seed"]
+"""A dimension of seeds tells runs apart that differ in nothing else: they are averaged."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Answer:
         states, numbers = np.unique(data["status"].values, return_counts=True)
         self.counts = {str(name): int(count) for name, count in zip(states, numbers, strict=True)}
         self.family: Family = family_of(store.document["experiment"])
-        self.repeats = [name for name in store.dims if is_repeat(self.fields.get(name, []))]
+        self.repeats = [name for name in store.dims if self.fields.get(name) == REPEATS]
         risk = risk_of(self.family, data)
         self.risk, self.error, self.data = risk, xr.full_like(data["ended_at"], np.nan, dtype=float), data
         for dim in self.repeats:
@@ -148,26 +149,25 @@ class Answer:
     def best(self) -> list[Best]:
         """The best cell of every group that has one, in the order of the groups."""
         risk = self._told_apart(self.risk, self.groups).transpose(*self.groups, *self.others).values
-        found: list[tuple[tuple[int, ...], tuple[int, ...], float, float]] = []
+        found: list[Best] = []
         for group in np.ndindex(*risk.shape[: len(self.groups)]):
             values = np.asarray(risk[group])
             finished = ~np.isnan(values)
-            if not np.isfinite(values[finished]).any():
-                continue
-            at = np.unravel_index(int(np.nanargmin(values)), values.shape)
-            place = tuple(int(j) for j in at)
-            found.append((group, place, float(values[place]), float(np.isinf(values).sum() / finished.sum())))
-        problems = [j for j, dim in enumerate(self.groups) if self.on_problem(dim)]
+            if np.isfinite(values[finished]).any():
+                place = tuple(int(j) for j in np.unravel_index(int(np.nanargmin(values)), values.shape))
+                diverged = float(np.isinf(values).sum() / finished.sum())
+                found.append(self._best(group, place, float(values[place]), diverged))
         lowest: dict[tuple[int, ...], float] = {}
-        for group, _, value, _ in found:
-            key = tuple(group[j] for j in problems)
-            lowest[key] = min(value, lowest.get(key, np.inf))
+        problems = [tuple(best.where[dim] for dim in self.groups if self.on_problem(dim)) for best in found]
+        for best, problem in zip(found, problems, strict=True):
+            lowest[problem] = min(best.risk, lowest.get(problem, np.inf))
         return [
-            self._best(group, place, value, lowest[tuple(group[j] for j in problems)], diverged)
-            for group, place, value, diverged in found
+            replace(best, ratio=float(self.relative(best.risk, lowest[problem])), leads=best.risk == lowest[problem])
+            for best, problem in zip(found, problems, strict=True)
         ]
 
-    def _best(self, group: Sequence[int], place: Sequence[int], risk: float, lowest: float, diverged: float) -> Best:
+    def _best(self, group: Sequence[int], place: Sequence[int], risk: float, diverged: float) -> Best:
+        """Of a group by itself, before it is compared."""
         names: dict[str, Any] = {}
         at: dict[str, Any] = {}
         for target, dims, indices in ((names, self.groups, group), (at, self.others, place)):
@@ -180,7 +180,7 @@ class Answer:
         )
         where = dict(zip([*self.groups, *self.others], [*group, *place], strict=True))
         error = float(self.error.isel({dim: where[dim] for dim in self.dims}))
-        return Best(names, at, where, risk, error, float(self.relative(risk, lowest)), risk == lowest, diverged, edge)
+        return Best(names, at, where, risk, error, np.nan, False, diverged, edge)
 
     def _cell(self, best: Best) -> dict[str, int]:
         """Its index on every dimension."""
@@ -245,3 +245,43 @@ def _selected(data: xr.Dataset, where: Mapping[str, Any]) -> xr.Dataset:
             j = words.index(str(value))
         data = data.isel({str(coordinate.dims[0]): slice(j, j + 1)})
     return data
+
+
+# -- risks of cells, and their means over repeats
+
+
+def risk_of(family: Family, data: xr.Dataset) -> xr.DataArray:
+    """The value by which cells are compared: infinite where one diverged, NaN where it is not finished."""
+    status = data["status"]
+    # Infinite where it diverged, whatever the value it ended with.
+    risk: xr.DataArray = family.whole(data).where(status != "diverged", np.inf).where(status.isin(["done", "diverged"]))
+    return risk
+
+
+def averaged(risk: xr.DataArray, data: xr.Dataset, dim: str) -> tuple[xr.DataArray, xr.DataArray, xr.Dataset]:
+    """(mean risk over `dim`, its standard error, the means of all that the cells ended with).
+
+    Over the repeats that are finished; infinite where one of them diverged. The error is that of a mean of n values,
+    their standard deviation over sqrt(n), NaN below two.
+    """
+    finished = risk.notnull()
+    count = finished.sum(dim)
+    some = count.where(count > 0, 1)
+    diverged: xr.DataArray = (risk == np.inf).any(dim)
+    values = risk.where(np.isfinite(risk), 0.0)
+    mean = values.sum(dim) / some
+    squares = ((values - mean) ** 2).where(finished, 0.0).sum(dim)
+    several = (count > 1) & ~diverged
+    error: xr.DataArray = ((squares / (some * (some - 1)).where(several, 1)) ** 0.5).where(several)
+    means: dict[str, xr.DataArray] = {}
+    for name, variable in data.data_vars.items():
+        if dim not in variable.dims or not str(name).startswith("final_"):
+            continue
+        own = variable.where(finished, 0.0)
+        if str(name).endswith("_error"):
+            means[str(name)] = (own**2).sum(dim) ** 0.5 / some
+        else:
+            # What is not there of any (padding) is not there of the mean.
+            means[str(name)] = own.sum(dim, skipna=False) / some
+    kept = data.drop_vars([name for name, variable in data.variables.items() if dim in variable.dims])
+    return mean.where(~diverged, np.inf).where(count > 0), error, kept.assign(means)

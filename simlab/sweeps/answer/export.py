@@ -10,8 +10,9 @@ import numpy as np
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import family_of
 from simlab.files import fresh_file
-from simlab.sweeps.answer.repeats import risk_of
+from simlab.sweeps.answer.best import risk_of
 from simlab.sweeps.store.store import Store
+from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +56,7 @@ def export(store: Store, path: Path, force: bool = False) -> None:
             if path.suffix == ".nc":
                 with store.reading():
                     data = store.dataset().load()
-                text = [name for name, c in data.variables.items() if c.dtype.kind not in "fiub"]
-                data = data.assign_coords({n: data[n].astype(object) for n in text if n in data.coords})
-                data = data.assign({n: data[n].astype(object) for n in text if n not in data.coords})
+                data = with_text(data)
                 data.attrs = {k: v for k, v in data.attrs.items() if k in ("simlab_format", "simlab_version", "sweep")}
                 data.to_netcdf(partial, engine="h5netcdf")
             elif path.suffix == ".csv":

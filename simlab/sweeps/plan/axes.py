@@ -161,7 +161,8 @@ def _values(entry: Any, where: str, distinct: bool = True) -> list[Any]:
             raise InputError(f"{where}.points is missing; say of how many points the range is.")
         count = check_count(f"{where}.points", entry["points"], high=MOST_POINTS)
         values = _between(entry, where, np.linspace(0.0, 1.0, count))
-        return _distinct(values) if distinct else values
+        # Without repetitions, which rounding to whole numbers makes.
+        return list(dict.fromkeys(values)) if distinct else values
     raise InputError(
         f"{where} = {shown(entry)} is no list and no range; give [0.1, 0.2] or {{log = [0.1, 1], points = 9}}."
     )
@@ -189,11 +190,6 @@ def _between(entry: Table, where: str, share: FloatArray) -> list[Any]:
     if entry.get("integer", False) is not False:
         raise InputError(f"{where}.integer = {shown(entry['integer'])} is neither; give true or false.")
     return [float(value) for value in values]
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    """Without repetitions, which rounding to whole numbers makes."""
-    return list(dict.fromkeys(values))
 
 
 def _zipped(table: Table, number: int) -> Axis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,7 +44,7 @@ class Grid:
     @cached_property
     def size(self) -> int:
         """The number of cells."""
-        return int(np.prod(list(self.dims.values()), dtype=np.int64))
+        return math.prod(self.dims.values())
 
     def split(self, number: int) -> tuple[int, int]:
         """(combination of the axes, run) of a cell."""
@@ -64,11 +65,16 @@ class Grid:
         places = zip(self.axes, self.place(combination), strict=True)
         return {path: values[j] for axis, j in places for path, values in axis.fields.items()}
 
+    def said(self, number: int) -> list[list[str]]:
+        """Of a cell, what is said of its place on every dimension."""
+        combination, run = self.split(number)
+        places = zip(self.axes, self.place(combination), strict=True)
+        said = [[f"{path}={values[j]}" for path, values in axis.fields.items()] for axis, j in places]
+        return [*said, [f"run={self.runs[run]}"]] if self.runs else said
+
     def spoken(self, number: int) -> str:
         """A cell as a sentence names it."""
-        combination, run = self.split(number)
-        said = [f"{path}={value}" for path, value in self.values(combination).items()]
-        return ", ".join([*said, *([f"run={self.runs[run]}"] if self.runs else [])])
+        return ", ".join(word for words in self.said(number) for word in words)
 
     def tree(self, base: Table, combination: int) -> Table:
         """The tables of the experiment of a combination: `base` with its values assigned."""
@@ -122,22 +128,15 @@ class Grid:
 
         Some other values of each are tried in their place; of an axis of one value there is none, and the words decide.
         """
-        sizes = list(self.dims.values())
+        sizes, about = list(self.dims.values()), []
         where = [int(j) for j in np.unravel_index(number, sizes)]
-        said = [
-            [f"{path}={values[j]}" for path, values in a.fields.items()] for a, j in zip(self.axes, where, strict=False)
-        ]
-        said += [[f"run={self.runs[where[-1]]}"]] if self.runs else []
-        about: list[str] = []
-        for axis, size in enumerate(sizes):  # by number: the last may be that of the runs
-            others = sorted({0, max(where[axis] - 1, 0), min(where[axis] + 1, size - 1), size - 1} - {where[axis]})
-            moved = [tuple(other if k == axis else j for k, j in enumerate(where)) for other in others]
-            numbers = [int(np.ravel_multi_index(place, sizes)) for place in moved]
-            if others and all(_refusal(make, other) == refusal for other in numbers):
+        for axis, (size, j, said) in enumerate(zip(sizes, where, self.said(number), strict=True)):
+            others = sorted({0, max(j - 1, 0), min(j + 1, size - 1), size - 1} - {j})
+            stride = math.prod(sizes[axis + 1 :])
+            if others and all(_refusal(make, number + (other - j) * stride) == refusal for other in others):
                 continue
-            words = [text.partition("=")[0].rpartition(".")[2] for text in said[axis]]
-            if others or any(word in refusal for word in words):
-                about += said[axis]
+            if others or any(text.partition("=")[0].rpartition(".")[2] in refusal for text in said):
+                about += said
         return about
 
 

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Blocks", "block_shape"]
+__all__ = ["Blocks", "block_shape", "shape_within"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -22,14 +22,15 @@ and node-steps: some ten seconds of one core.
 
 
 def block_shape(dims: Sequence[int], bytes_per_cell: int, work_per_cell: float) -> tuple[int, ...]:
-    """The shape of a block: whole trailing dimensions while they fit, then a part of one, then single indices.
-
-    A pure function of the sweep, so that blocks are the same whenever it is started again.
-    """
+    """The shape of a block: a pure function of the sweep, so that it is the same whenever it is started again."""
     share = -(-int(np.prod(dims, dtype=np.int64)) // FEWEST_BLOCKS)
     bounds = (MOST_CELLS, share, BLOCK_BYTES // max(bytes_per_cell, 1), BLOCK_WORK / max(work_per_cell, 1.0))
-    left = max(int(min(bounds)), 1)
-    shape: list[int] = []
+    return shape_within(dims, int(min(bounds)))
+
+
+def shape_within(dims: Sequence[int], most: int) -> tuple[int, ...]:
+    """At most so many cells: whole trailing dimensions while they fit, then a part of one, then single indices."""
+    left, shape = max(most, 1), list[int]()
     for size in reversed(dims):
         # Equal parts, so that the last one is no crumb.
         parts = -(-size // min(size, left))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import zarr
 
 from simlab.errors import InputError
 from simlab.replacing import replacing, settle
-from simlab.sweeps.store.blocks import Blocks
+from simlab.sweeps.store.blocks import Blocks, shape_within
 from simlab.sweeps.store.declare import declare_group
+from simlab.sweeps.store.identity import LEDGER, LOCK
 from simlab.sweeps.store.ledger import Ledger
-from simlab.sweeps.store.store import LEDGER, LOCK, Store
+from simlab.sweeps.store.store import Store
 
 __all__ = ["Health", "check", "compact"]
 
@@ -80,14 +81,8 @@ def _larger(store: Store) -> tuple[int, ...]:
     """The shape of blocks of some 32 MB of the largest variable."""
     dims = list(store.dims.values())
     arrays = [store.array(name) for name in store.variables]
-    sizes = [int(np.prod(array.shape[len(dims) :], dtype=np.int64)) * array.dtype.itemsize for array in arrays]
-    bytes_per_cell = max(sizes)
-    left = max(MOST_BYTES // max(bytes_per_cell, 1), 1)
-    shape: list[int] = []
-    for size in reversed(dims):
-        shape.append(int(min(size, left)))
-        left = max(left // size, 1)
-    return tuple(reversed(shape))
+    bytes_per_cell = max(math.prod(array.shape[len(dims) :]) * array.dtype.itemsize for array in arrays)
+    return shape_within(dims, MOST_BYTES // max(bytes_per_cell, 1))
 
 
 def _remake(target: Path, shape: tuple[int, ...], stage: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -17,22 +16,9 @@ from simlab.reading import Folder, digest_of_bytes
 from simlab.sweeps.plan.kept import FILL, bytes_per_cell, labels, variables
 from simlab.sweeps.plan.sweep import Sweep
 from simlab.sweeps.store.blocks import block_shape
+from simlab.sweeps.store.identity import FORMAT, IDENTITY, METADATA, identity
 
-__all__ = [
-    "FORMAT",
-    "IDENTITY",
-    "METADATA",
-    "attributes_of",
-    "declaration",
-    "declare",
-    "declare_group",
-    "identity",
-    "minor",
-]
-
-FORMAT = 2
-METADATA = "zarr.json"
-IDENTITY = "sweep"
+__all__ = ["declaration", "declare", "declare_group"]
 
 
 def declare(target: Path, sweep: Sweep) -> None:
@@ -58,8 +44,6 @@ def declare(target: Path, sweep: Sweep) -> None:
             fill_value=FILL[dtype], dimension_names=[*dims, *extra], attributes=attributes, zarr_format=3,
         )  # fmt: skip
     for name, (dim, values) in coordinates.items():
-        if values.dtype.kind in "UO":
-            values = values.astype(object)
         array = zarr.create_array(
             target / name, shape=values.shape, chunks=(max(values.size, 1),),
             dtype=str if values.dtype.kind == "O" else values.dtype, dimension_names=[dim], zarr_format=3,
@@ -100,24 +84,3 @@ def declaration(folder: Folder, attributes: Mapping[str, Any]) -> dict[str, str]
     names += [f"{name}/c/0" for name in labels]
     digests = {name: digest_of_bytes(folder.read(name)) for name in names}
     return {**digests, IDENTITY: identity(json.loads(attributes["sweep"]), attributes["simlab_version"])}
-
-
-def identity(document: Mapping[str, Any], version: str) -> str:
-    """A digest of what a sweep was asked for, and of the minor version that computes it."""
-    facts = json.dumps([document, minor(version)], sort_keys=True)
-    return hashlib.sha256(facts.encode()).hexdigest()
-
-
-def minor(version: str) -> list[str]:
-    """Numbers may differ between minor versions; within one they do not."""
-    return version.split(".")[:2]
-
-
-def attributes_of(content: bytes | None) -> dict[str, Any] | None:
-    """The attributes of the group, from its file; None where that is no store's."""
-    try:
-        attributes = json.loads(content or b"")["attributes"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    known = {"simlab_format", "simlab_version", "sweep", "dims", "block_shape", "variables"}
-    return attributes if isinstance(attributes, dict) and known <= attributes.keys() else None

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from simlab._version import __version__
 from simlab.errors import InputError
 from simlab.experiment.families.base import STATUS
 from simlab.locks import Taken, hold
@@ -30,7 +29,8 @@ from simlab.replacing import settle
 from simlab.sweeps.plan.sweep import Sweep
 from simlab.sweeps.records import Call, Computed, Row
 from simlab.sweeps.store.blocks import Blocks
-from simlab.sweeps.store.declare import FORMAT, IDENTITY, METADATA, attributes_of, declaration, declare, identity, minor
+from simlab.sweeps.store.declare import declaration, declare
+from simlab.sweeps.store.identity import LEDGER, LOCK, METADATA, attributes_of, refuse_format, refuse_others, usable
 from simlab.sweeps.store.labelled import check_labelled, consolidated, sizes
 from simlab.sweeps.store.ledger import Ledger, digest_of
 
@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 
-__all__ = ["FORMAT", "LEDGER", "LOCK", "REMEDY", "Store"]
+__all__ = ["REMEDY", "Store"]
 
-LEDGER, LOCK = "ledger.sqlite", ".lock"
 REMEDY = "see what simlab store check says, and mend it with simlab sweep"
 
 
@@ -64,7 +63,7 @@ class Store:
             if (self.path / LOCK).exists() or (self.path / LEDGER).exists():
                 raise self._damage(METADATA)
             raise InputError(f"{self.path} is no store of a sweep; give the folder that simlab sweep wrote.")
-        _refuse_format(self.path, attributes)
+        refuse_format(self.path, attributes)
         self.attributes: dict[str, Any] = attributes
         self.ledger = Ledger(self.path / LEDGER, mend=exclusive)
         try:
@@ -117,16 +116,13 @@ class Store:
         """
         target = Path(path)
         settle(target)
-        try:
-            if not _usable(target):
-                raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
-            target.mkdir(parents=True, exist_ok=True)
-            lock = _locked(target)
-        except OSError as error:
-            raise _unwritable(target, error) from None
-        try:
-            _refuse_others(target, sweep)
+        with ExitStack() as held:
             try:
+                if not usable(target):
+                    raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
+                target.mkdir(parents=True, exist_ok=True)
+                held.callback(_locked(target).release)
+                refuse_others(target, sweep)
                 # What a process that was killed within a write has left.
                 for left in refuse_links(target):
                     if left.name.endswith(".partial"):
@@ -134,11 +130,10 @@ class Store:
                 if not _intact(target):
                     _declare(target, sweep)
             except OSError as error:
-                raise _unwritable(target, error) from None
-            with cls(target, exclusive=True) as store:
-                yield store
-        finally:
-            lock.release()
+                raise InputError(
+                    f"{target} cannot be written to ({error.strerror or error}); choose another place with -o."
+                ) from None
+            yield held.enter_context(cls(target, exclusive=True))
 
     @classmethod
     @contextmanager
@@ -146,13 +141,10 @@ class Store:
         """A store that is there, held by this process alone."""
         target = Path(path)
         cls(target).close()
-        lock = _locked(target)
-        try:
+        with ExitStack() as held:
+            held.callback(_locked(target).release)
             refuse_links(target)
-            with cls(target, exclusive=True) as store:
-                yield store
-        finally:
-            lock.release()
+            yield held.enter_context(cls(target, exclusive=True))
 
     def put(self, block: int, computed: Computed) -> None:
         """Write the arrays of a block, then enter it in the ledger: from then on it counts as done."""
@@ -282,52 +274,6 @@ class Store:
         return read
 
 
-# -- identity
-
-
-def _usable(target: Path) -> bool:
-    """Whether there is nothing at this place, or a store."""
-    if not target.exists():
-        return True
-    if not target.is_dir():
-        return False
-    there = (target / LOCK).exists() or attributes_of(Folder(target).read(METADATA)) is not None
-    return there or not any(target.iterdir())
-
-
-def _refuse_others(target: Path, sweep: Sweep) -> None:
-    """Never mix two sweeps, or what two versions have computed. Raises InputError, and changes nothing."""
-    attributes = attributes_of(Folder(target).read(METADATA))
-    if attributes is not None:
-        _refuse_format(target, attributes)
-    known, ours = _known(target).get(IDENTITY), identity(sweep.document, __version__)
-    if known == ours:
-        return
-    if attributes is not None:
-        with understood(target / METADATA, "choose another place with -o"):
-            asked = json.loads(attributes["sweep"])
-        difference = _first_difference(asked, sweep.document)
-        if difference:
-            raise InputError(f"{target} holds another sweep: {difference}; choose another place with -o.")
-        version = str(attributes["simlab_version"])
-        if minor(version) != minor(__version__):
-            raise InputError(
-                f"{target} was written by simlab {version}, this is {__version__}; choose another place with -o, or "
-                f"use that version."
-            )
-    elif known is not None:
-        raise InputError(
-            f"{target} is damaged ({METADATA}) and its ledger is that of another sweep; choose another place with -o."
-        )
-
-
-def _known(target: Path) -> dict[str, str]:
-    """What a ledger says of the declaration, as far as it can be read."""
-    with suppress(InputError), closing(Ledger(target / LEDGER, mend=False)) as ledger:
-        return ledger.declared()
-    return {}
-
-
 def _intact(target: Path) -> bool:
     """Whether the store is declared in whole, as it was made, and can be read so."""
     try:
@@ -341,46 +287,8 @@ def _intact(target: Path) -> bool:
 def _declare(target: Path, sweep: Sweep) -> None:
     """Declare the arrays of a sweep, then enter the digests of what was written in the ledger."""
     declare(target, sweep)
-    folder = Folder(target)
-    attributes = attributes_of(folder.read(METADATA))
-    assert attributes is not None
-    with closing(Ledger(target / LEDGER)) as ledger:
-        ledger.declare(declaration(folder, attributes))
-
-
-def _refuse_format(target: Path, attributes: Mapping[str, Any]) -> None:
-    if attributes["simlab_format"] != FORMAT:
-        raise InputError(
-            f"{target} has format {attributes['simlab_format']}, this simlab reads {FORMAT}; use the version that "
-            f"wrote it ({attributes['simlab_version']})."
-        )
-
-
-def _unwritable(target: Path, error: OSError) -> InputError:
-    return InputError(f"{target} cannot be written to ({error.strerror or error}); choose another place with -o.")
-
-
-def _first_difference(old: Any, new: Any, path: str = "") -> str:
-    """Where two documents differ first, in words; empty where they do not."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in [*old, *(key for key in new if key not in old)]:
-            where = f"{path}.{key}" if path else str(key)
-            if key not in old or key not in new:
-                there, here = ("nothing", "something") if key not in old else ("something", "nothing")
-                return f"{where} is {there} there and {here} here"
-            found = _first_difference(old[key], new[key], where)
-            if found:
-                return found
-        return ""
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True))
-        return next((found for j, (a, b) in pairs if (found := _first_difference(a, b, f"{path}[{j}]"))), "")
-    return "" if old == new else f"{path} is {_brief(old)} there and {_brief(new)} here"
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    with Store(target, exclusive=True) as store:
+        store.ledger.declare(store.declaration())
 
 
 def _locked(target: Path) -> BaseFileLock:

@@ -7,6 +7,7 @@ one that was started as `simlab sweep`. A worker that dies costs what it was com
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ class ClusterPool:
         self._address, self._cluster = address, None
         self._queue: SimpleQueue[tuple[Task, Any]] = SimpleQueue()
         self._futures: set[Any] = set()
-        self._payload = (sweep.tables, str(sweep.folder), sweep.checked)
+        self._payload = (json.dumps(sweep.tables), str(sweep.folder), sweep.checked)
         kind, _, count = address.partition(":")
         if kind == "local":
             workers = check_count("cluster = local:N, N", int(count) if count.isdigit() else count)
@@ -180,26 +181,12 @@ def _remote(version: str, payload: tuple[Any, ...], cells: tuple[int, ...], devi
     if version != __version__:
         raise InputError(f"cluster: a worker has simlab {__version__}, this is {version}; install the same on both.")
     tables, folder, checked = payload
-    sweep = _sweep_of(_Hashed(tables, folder))
+    sweep = _sweep_of(tables, folder)
     sweep.checked = checked
     return compute(sweep, cells, str(get_worker().name), device)
 
 
-class _Hashed:
-    """The tables of a sweep as a key."""
-
-    def __init__(self, tables: dict[str, Any], folder: str) -> None:
-        self.tables, self.folder = tables, folder
-        self._text = f"{folder} {tables!r}"
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashed) and self._text == other._text
-
-
 @lru_cache(maxsize=4)
-def _sweep_of(key: _Hashed) -> Sweep:
+def _sweep_of(tables: str, folder: str) -> Sweep:
     """Made once for each process: it remembers problems and methods."""
-    return Sweep(key.tables, key.folder)
+    return Sweep(json.loads(tables), folder)

@@ -19,7 +19,7 @@ from simlab.sweeps.records import Call, Computed, Row
 from simlab.sweeps.store.store import Store
 from simlab.sweeps.work.compute import ATTEMPTS, failed, interrupted
 from simlab.sweeps.work.estimate import estimate
-from simlab.sweeps.work.pool import Pool, Task
+from simlab.sweeps.work.pool import Pool, Task, ThreadedPool
 
 __all__ = ["Report", "run_sweep"]
 
@@ -86,8 +86,6 @@ def _cost(sweep: Sweep, reused: int, workers: int) -> str:
 
 def _pool(sweep: Sweep, workers: int, cluster: str | None) -> Pool:
     if cluster is None:
-        from simlab.sweeps.work.threads import ThreadedPool
-
         device = choose(sweep.device)
         return ThreadedPool(sweep, workers if device == "cpu" else 1, device)
     from simlab.sweeps.work.cluster import ClusterPool

@@ -8,9 +8,8 @@ import pytest
 import simlab as sl
 from simlab.experiment.families import FAMILIES
 from simlab.sweeps.answer import draw
-from simlab.sweeps.answer.best import Answer
+from simlab.sweeps.answer.best import Answer, averaged, risk_of
 from simlab.sweeps.answer.export import frame
-from simlab.sweeps.answer.repeats import averaged, risk_of
 from simlab.sweeps.answer.table import table_of
 
 PROBLEM = {"kind": "isotropic", "dim": 2, "eigenvalue": 1.0, "initial_error": 1.0, "noise_variance": 0.1}

@@ -309,7 +309,7 @@ def planned(table) -> str:
     tables = {**TABLES, "problem": {**TABLES["problem"], "dim": 6}, "schedule": {**TABLES["schedule"], "steps": 100}}
     try:
         sweep = sweep_of({**tables, "sweep": table})
-        if sweep.size < 200:
+        if sweep.grid.size < 200:
             sweep.validate()
     except sl.InputError as error:
         return "refused" if "\n" not in str(error) else "refused at length"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import simlab as sl
+from tests.engines.test_checkpoints import forked
 from tests.sweeps.store_bytes import (
     AXES,
     CELLS,
@@ -22,7 +23,6 @@ from tests.sweeps.store_bytes import (
     refusal,
     swept,
 )  # fmt: skip
-from tests.test_checkpoints import forked
 
 
 def everything(folder):
@@ -93,7 +93,7 @@ def test_a_file_with_other_contents_makes_another_sweep(tmp_path):
 def test_a_store_of_another_version(version, refused, store, monkeypatch):
     """Numbers may differ between minor versions; within one they do not."""
     before = everything(store)
-    for module in ("store.store", "plan.sweep"):
+    for module in ("store.identity", "plan.sweep"):
         monkeypatch.setattr(f"simlab.sweeps.{module}.__version__", version)
     if refused:
         said = refusal(store)

@@ -13,8 +13,8 @@ import pytest
 from zarr.storage import _local
 
 from simlab.sweeps.store import blocks, ledger
+from tests.engines.test_checkpoints import ended_by_kill, forked
 from tests.sweeps.store_bytes import BLOCK, CELLS, MANY, TABLES, assert_same_store, compile_kernels, swept
-from tests.test_checkpoints import ended_by_kill, forked
 
 LONG = {**TABLES, "schedule": {**TABLES["schedule"], "steps": 25_000}}
 ALL, FEWEST = 6 * CELLS, blocks.FEWEST_BLOCKS

@@ -13,6 +13,7 @@ from zarr.storage import _local
 import simlab as sl
 from simlab.sweeps import Store, Sweep
 from simlab.sweeps.store import ledger
+from tests.engines.test_checkpoints import forked
 from tests.sweeps.store_bytes import (
     AXES,
     BLOCK,
@@ -26,7 +27,6 @@ from tests.sweeps.store_bytes import (
     refusal,
     swept,
 )  # fmt: skip
-from tests.test_checkpoints import forked
 
 
 class Interrupt:

@@ -1,0 +1,59 @@
+"""The README's example works when pasted, and its pictures exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_example_runs_as_pasted(tmp_path):
+    example = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[0]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "done at step 20000" in done.stdout
+    assert (tmp_path / "schedules.png").stat().st_size > 10_000
+
+
+def test_pictures_exist():
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).stat().st_size > 10_000, picture
+
+
+def test_the_sweep_is_the_one_that_is_shown(tmp_path):
+    """What the README says of its sweep: the number of cells, and which schedule wins where."""
+    import simlab as sl
+    from simlab.sweeps.answer.best import Answer
+
+    file = ROOT / "figures/readme/sweep.toml"
+    (shown,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    assert shown in file.read_text()
+    with sl.sweep(file, store=tmp_path / "store", progress=False) as store:
+        assert store.size == 375
+        best = Answer(store).best()
+    winners = {b.group["problem.capacity"]: b.group["run"] for b in best if b.ratio == 1.0}
+    assert winners == {1.2: "linear", 1.5: "wsd, 1-sqrt", 2.0: "cosine"}
+    ratio = {(b.group["problem.capacity"], b.group["run"]): b.ratio for b in best}
+    assert 1.02 < ratio[1.2, "cosine"] < 1.04
+    assert 1.02 < ratio[1.5, "cosine"] < 1.04
+    assert all(1.25 < ratio[a, "constant"] < 1.4 for a in (1.2, 1.5))
+    assert ratio[2.0, "constant"] > 3.0
+
+
+def test_the_theorem_is_called_as_shown():
+    import numpy as np
+
+    example = next(
+        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "simlab import theory" in text
+    )
+    names = {"eigenvalues": 0.5 ** np.arange(1.0, 9.0), "initial_error": np.ones(8), "noise_variance": 0.1}
+    exec(example, names)
+    assert names["risk"].bias.shape == (8,)
