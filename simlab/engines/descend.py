@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
+from simlab.arrays import FloatArray, IntArray
 from simlab.checkpoint import fingerprint
 from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["QUANTITIES", "descend"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 Variables = dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]
 

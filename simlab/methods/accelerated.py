@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_fraction, check_number
@@ -24,8 +23,6 @@ __all__ = [
     "li_2024_rule",
     "schedule_free",
 ]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class AsgdParameters(TypedDict):

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, check_count, check_fraction, check_number, unknown_name
 from simlab.methods.base import Coefficients, Method, Number, Wrapper, method
 from simlab.schedules import as_schedule
 
 __all__ = ["lookahead", "weight_decay"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @method

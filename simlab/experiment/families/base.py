@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import IntArray
 from simlab.engines.registry import Engine
 from simlab.experiment.engine import Setting
 from simlab.experiment.tables import Table, arguments
@@ -36,7 +37,6 @@ __all__ = [
     "family_of",
 ]
 
-IntArray = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 Runs = dict[str, Method]
 Tick = Callable[[int], bool]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.engines.registry import ENGINES, Engine
 from simlab.errors import InputError, check_path
 from simlab.experiment.engine import Setting
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Risks"]
 
-FloatArray = npt.NDArray[np.float64]
 
 NODES = 300
 """Of a compressed problem, roughly."""
