@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from simlab._version import __version__
+from simlab.engines.registry import ENGINES
 
 if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab import methods as methods
@@ -37,36 +38,29 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.sweeps import sweep as sweep
     from simlab.trace import RiskTrace as RiskTrace
 
-_HOME = {
-    "EmpiricalRegression": "simlab.problems",
-    "Experiment": "simlab.experiment",
-    "InputError": "simlab.errors",
-    "LinearRegression": "simlab.problems",
-    "NoisyQuadratic": "simlab.problems",
-    "RandomFeatures": "simlab.problems",
-    "RiskTrace": "simlab.trace",
-    "descend": "simlab.engines.descend",
-    "exact": "simlab.engines.exact",
-    "exact_valley": "simlab.engines.exact_valley",
-    "long": "simlab.engines.long",
-    "sample": "simlab.engines.sample",
-    "stability": "simlab.engines.stability",
-    "sweep": "simlab.sweeps",
+_PLACES: dict[str, tuple[str, ...]] = {
+    "": ("methods", "plot", "river", "schedules", "subspaces"),  # modules of this package
+    "errors": ("InputError",),
+    "experiment": ("Experiment",),
+    "problems": ("EmpiricalRegression", "LinearRegression", "NoisyQuadratic", "RandomFeatures"),
+    "sweeps": ("sweep",),
+    "trace": ("RiskTrace",),
+    **{f"engines.{name}": (name,) for name in (*ENGINES, "stability")},
 }
-_MODULES = ("methods", "plot", "river", "schedules", "subspaces")
+_HOME = {name: place for place, names in _PLACES.items() for name in names}
 
-__all__ = ["__version__", *_HOME, *_MODULES]
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"simlab.{name}")
-    else:
+    if name not in _HOME:
         from simlab.doors import unknown_attributes
 
         unknown_attributes("simlab", __all__)(name)
+    place = _HOME[name]
+    value = importlib.import_module(f"simlab.{place or name}")
+    if place:
+        value = getattr(value, name)
     globals()[name] = value
     return value
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
+
+from simlab.arrays import FloatArray
 
 __all__ = [
     "InputError",
@@ -32,7 +33,6 @@ __all__ = [
     "unknown_name",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 T = TypeVar("T")
 
 MOST = 2**63 - 1

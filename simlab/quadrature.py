@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.errors import InputError
 from simlab.spectra import Family, unit_of
 
@@ -30,8 +30,6 @@ __all__ = [
     "gauss_rule_of_points",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 TestFunctions = Callable[[FloatArray], FloatArray]
 
 HEAD = 32

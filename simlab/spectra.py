@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.errors import InputError, check_number
 
 __all__ = [
@@ -24,8 +24,6 @@ __all__ = [
     "power_law_random_features",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 IndexFunction = Callable[[FloatArray], FloatArray]
 
 MAX_MODES = 100_000_000

@@ -14,14 +14,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import IntArray
 from simlab.doors import door, unknown_attributes
 from simlab.errors import InputError, brief, check_count, check_entries
 
 __all__ = ["Subspaces", "effective", "from_spec", "head_tail", "index_sets", "log_bins", "modes", "whole"]
 
-IntArray = npt.NDArray[np.int64]
 MOST_BINS = 10_000
 """Most subspaces that `log_bins` makes: each has a risk at every recorded step."""
 

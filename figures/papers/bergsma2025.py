@@ -15,6 +15,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.bergsma2025 import adamw_coefficients, adamw_effective_updates
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Bergsma, Dey, Gosal, Gray, Soboleva, Hestness 2025, arXiv 2502.15938"
 SCHEDULES = ("constant", "10x decay", "linear to zero", "cosine to zero")
 EFFECTIVE = {"constant": 39, "10x decay": 248, "linear to zero": 318, "cosine to zero": 351}

@@ -15,6 +15,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.stationary import critical_lr
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ASSUMED", "FIGURES", "FLOOR", "PAPER", "SCHEDULES", "Maker", "best_of_grid", "race"]
 
-FloatArray = npt.NDArray[np.float64]
 Maker = Callable[[int, float], "Schedule"]
 """(steps, peak) -> schedule."""
 PAPER = "Chen, Wolfe, Kyrillidis 2021, arXiv 2107.04197, MLSys 2022"

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.chen2021 import ASSUMED, FLOOR, PAPER, Maker, race
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES"]
 
-FloatArray = npt.NDArray[np.float64]
 PROFILES = ("REX", "linear", "cosine", "exponential")
 RATES = ("50-75", "33-66", "25-50-75", "30-60-90", "10 %", "every")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first
 from simlab.figures.reproduction import Claim, Data, Table, column
 
+from simlab.arrays import FloatArray
 from simlab.plot.river import bias_variance
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ALPHAS", "BEST", "DEFINITION", "PAPER", "REST", "SHAPES", "draw_plane", "order_claim"]
 
-FloatArray = npt.NDArray[np.float64]
 Profile = Callable[[FloatArray], FloatArray]
 PAPER = "Dremov, Hägele, Kosson, Jaggi 2025, arXiv 2508.01483"
 SHAPES: dict[str, Profile] = {

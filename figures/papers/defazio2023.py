@@ -8,19 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.defazio2023 import defazio_refined, defazio_refined_lr, defazio_weighted, linear_decay
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Defazio, Cutkosky, Mehta, Mishchenko 2023, arXiv 2310.07831"
 
 # -- synthetic norms ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.wen2024_decay import river_variance_lower
 
 from simlab import methods, river, schedules
+from simlab.arrays import FloatArray
 from simlab.engines.descend import descend
 from simlab.engines.exact_valley import exact_valley
 from simlab.landscapes.straight import StraightValley
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-FloatArray = npt.NDArray[np.float64]
 STEPS, PEAK, DIM = 60, 0.5, 200
 FALLS = (0.0, 2e-4)
 """Loss gained along the river per unit of learning rate: the slope squared."""

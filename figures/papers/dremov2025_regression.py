@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.cooldowns import ALPHAS, DEFINITION, PAPER, SHAPES, draw_plane, order_claim
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
 from simlab import river
+from simlab.arrays import FloatArray
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-FloatArray = npt.NDArray[np.float64]
 SOURCES = {"little in the tail": 2.0, "much in the tail": 1.2}
 TITLES = dict(zip(SOURCES, "ab", strict=True))
 PEAK, SHARE, CAPACITY = 0.3, 0.2, 1.5

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.schaipp2025 import schaipp_optimal_base_lr
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from simlab.methods import Method
     from simlab.schedules import Schedule
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Hägele, Bakouch, Kosson, Ben Allal, von Werra, Jaggi 2024, arXiv 2405.18392"
 SOURCES = {"little in the tail": 2.0, "much in the tail": 1.2}
 MAIN, OTHER = SOURCES

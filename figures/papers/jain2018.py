@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.jain2018 import jain_batch_threshold, jain_final_iterate_upper, jain_lr_max, jain_tail_average_upper
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from simlab.methods import Method
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Jain, Kakade, Kidambi, Netrapalli, Sidford 2018, arXiv 1610.03774, JMLR 18(223)"
 BATCHES = (1, 3, 11, 22, 50)
 NOISE = 0.01

@@ -7,10 +7,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 from simlab.theory.kidambi2018 import kidambi_heavy_ball_rate_sharp
 
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "TABLE_1", "acc_sgd", "best_rates", "heavy_ball", "nesterov", "radius", "sgd"]
 
-FloatArray = npt.NDArray[np.float64]
 
 METHODS: tuple[Literal["sgd", "heavy_ball", "nesterov", "asgd"], ...] = ("sgd", "heavy_ball", "nesterov", "asgd")
 NAMES = {"sgd": "SGD", "heavy_ball": "heavy ball", "nesterov": "Nesterov", "asgd": "ASGD"}

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ASSUMED", "DELTA", "FIGURES", "PAPER", "PSI", "STRENGTH", "averaged", "plain", "problem", "rule"]
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Li, Deng, Wu, Zhou, Gu 2024, arXiv 2311.14222, ICLR 2024"
 DELTA, PSI, STRENGTH = 0.1, 3.0, 5
 """Short step, which is also the learning rate of SGD; fourth-moment constant of Gaussian data; k~."""

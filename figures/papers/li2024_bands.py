@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.li2024 import ASSUMED, COLOURS, METHODS, PAPER, averaged, problem, rule
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
@@ -14,6 +13,7 @@ from simlab.theory.li2024 import asgd_cutoffs, asgd_noise_amplification
 from simlab.theory.li2024_average import asgd_average_lower, asgd_average_upper
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES"]
 
-FloatArray = npt.NDArray[np.float64]
 SHOWN = 500
 EDGES = ("lower", "upper")
 BANDS = {"1": (1, 1), "2-5": (2, 5), "6-20": (6, 20), "21-100": (21, 100), ">100": (101, 2_000)}

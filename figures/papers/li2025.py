@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from simlab.methods import Method
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Li, Gu 2025, arXiv 2502.14123"
 ASSUMED = ("spectra i^-1 and i^-2, errors 1 and i^-1, sigma^2 = 1, learning rate 1 / (6 tr H), decays alpha",)
 DECAYS = (0.9, 0.99, 0.995, 0.999)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.measurements import measured
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.pan2022 import spectrum_bins
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Pan, Ye, Zhang 2021, arXiv 2110.14109, ICLR 2022"
 SCHEDULES = ("eigencurve", "step decay", "step x 0.1", "cosine")
 EXPONENTS = (0.5, 1.0, 2.0, 3.0)

@@ -16,13 +16,13 @@ from simlab.theory.schaipp2025 import schaipp_last_iterate, schaipp_optimal_base
 from simlab.theory.sharper_last_iterate import worst_case_last_iterate
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Schaipp, Hägele, Taylor, Şimşekli, Bach 2025, arXiv 2501.18965"
 SCHEDULES = ("wsd", "wsd 1-sqrt", "cosine", "linear", "constant", "1/sqrt")
 

@@ -17,13 +17,13 @@ from simlab.theory.schaipp2025 import schaipp_last_iterate
 from simlab.theory.sharper_last_iterate import worst_case_last_iterate
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 
 # -- over exact risk ---------------------------------------------------------------------------------------------------
 

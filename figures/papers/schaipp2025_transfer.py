@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.schaipp2025 import PAPER, best, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.schaipp2025 import schaipp_last_iterate, wsd_lr_transfer
 
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 
 # -- transfer over cooldown lengths and horizons -----------------------------------------------------------------------
 

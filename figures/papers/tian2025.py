@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.tian2025 import decay_to_merge, decayed_risk, merge_to_decay, merged_risk
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Tian et al. 2025, arXiv 2507.17634"
 DECAYS = ("linear", "cosine", "1-sqrt")
 

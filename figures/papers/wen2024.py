@@ -16,6 +16,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.wen2024 import river_hills_stationary, river_progress
 
 from simlab import methods
+from simlab.arrays import FloatArray
 from simlab.engines.exact_valley import exact_valley
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import WATER, line_of
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Wen, Li, Wang, Hall, Liang, Ma 2024, arXiv 2410.05192"
 CAP = canonical_valley().critical_lr
 VALLEY = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.wen2024 import bigram_hessian_trace
 
 from simlab import methods, river, schedules
+from simlab.arrays import FloatArray
 from simlab.engines.descend import descend
 from simlab.landscapes.bigram import DETERMINISTIC
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
@@ -19,7 +19,6 @@ from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 VOCABULARIES = (3, 5, 20, 50)
 DETERMINISM = (1.0, 1.0, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
 STEPS, EARLY, DECAY = 5000, 100, 4000

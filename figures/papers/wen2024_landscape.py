@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from simlab.river import Landscape
 
-FloatArray = npt.NDArray[np.float64]
 STEPS, PEAK = 2000, 0.05
 CURVATURE, AMPLITUDE, WAVENUMBER, SLOPE = 10.0, 1.0, 0.5, 0.1
 CAP = 2.0 / (CURVATURE * (1.0 + (AMPLITUDE * WAVENUMBER) ** 2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.wen2024 import ASSUMED, CAP, PAPER, VALLEY
@@ -13,6 +12,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.wen2024 import river_segment_dip
 
 from simlab import methods, river, schedules, subspaces
+from simlab.arrays import FloatArray
 from simlab.engines.descend import descend
 from simlab.engines.exact_valley import exact_valley
 from simlab.plot import WIDTH, new_figure, style
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-FloatArray = npt.NDArray[np.float64]
 BUDGETS = (500, 1000, 2000)
 DECAYS = (50, 50, 100)
 """A tenth of each period."""

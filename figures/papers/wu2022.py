@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 from simlab.theory.wu2022 import default_block, wu_geometric_upper, wu_geometric_versus_polynomial
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.methods import Method
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "compute_bound"]
 
-FloatArray = npt.NDArray[np.float64]
 
 DIM = 500
 CASES = [(a, b) for a in (1.0, 1.5, 2.0) for b in (0.0, 1.0)]

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.papers.columns import stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "PAPER", "TARGET", "first_below", "model", "runs"]
 
-FloatArray = npt.NDArray[np.float64]
 PAPER = "Zhang, Li, Nado, Martens, Sachdeva, Dahl, Shallue, Grosse 2019, arXiv 1907.04164, NeurIPS 2019"
 TARGET = 0.01
 METHODS = ("SGD", "momentum", "EMA")

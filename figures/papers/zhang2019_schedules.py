@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.zhang2019 import PAPER, TARGET, first_below, model, runs
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES"]
 
-FloatArray = npt.NDArray[np.float64]
 LARGEST = 2.0 / (1.0 + 1e-4)
 """Bound on lr h_1, as in the authors' code."""
 START = -5.0

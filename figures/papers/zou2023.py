@@ -12,6 +12,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table,
 from simlab.theory.stationary import critical_lr
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.methods import Method
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES", "FIGURES", "REFERENCE", "panels", "problem"]
 
-FloatArray = npt.NDArray[np.float64]
 
 DIM = 200
 CASES = [(a, b) for a in (1, 2) for b in (0, 1, 10)]

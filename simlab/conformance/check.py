@@ -9,13 +9,12 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simlab import theory
+from simlab.arrays import FloatArray
 
 __all__ = ["Arguments", "Check", "Comparison"]
 
-FloatArray = npt.NDArray[np.float64]
 Arguments = dict[str, Any]
 """Keyword arguments of a theorem, and what else `true` needs of the problem."""
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import BoolArray, FloatArray
 from simlab.conformance.check import Comparison
 from simlab.theory.statement import Kind
 
 __all__ = ["holds", "ratios", "violations"]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 FLOOR = 1e-290
 """Below this, numbers are what underflow leaves of them."""

@@ -14,9 +14,9 @@ from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simlab import theory
+from simlab.arrays import FloatArray
 from simlab.conformance import checks as all_checks
 from simlab.conformance.check import Check
 from simlab.conformance.judge import ratios, violations
@@ -27,7 +27,6 @@ from simlab.progress import ProgressBar
 
 __all__ = ["Verdict", "checks", "table_of", "validate", "write_csv"]
 
-FloatArray = npt.NDArray[np.float64]
 
 SECONDS = {"quick": 0.5, "full": 8.0}
 INSTANCES = {"quick": (3, 40), "full": (25, 600)}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from simlab.engines.registry import ENGINES
 from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Method, require_linear
 from simlab.progress import Progress
@@ -35,9 +36,16 @@ CHUNK = 65_536
 
 
 def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], list[str] | None]:
-    """The methods, all of them linear, and their labels; no labels for a single method, which gets no run axis."""
+    """The methods, linear where the engine takes no others, and their labels.
+
+    No labels for a single method, which gets no run axis.
+    """
+
+    def taken(m: Method) -> Method:
+        return require_linear(m, engine) if ENGINES[engine].linear else m
+
     if isinstance(method, Method):
-        return [require_linear(method, engine)], None
+        return [taken(method)], None
     given: Any = method
     if isinstance(given, Schedule):
         raise InputError(f" = {brief(given)} is a schedule; make a method of it with methods.sgd(schedule).", "method")
@@ -57,7 +65,7 @@ def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], li
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:
             names[j] = f"{name} #{seen[name]}"
-    return [require_linear(m, engine) for _, m in pairs], names
+    return [taken(m) for _, m in pairs], names
 
 
 def check_problem(problem: Any, allowed: type | tuple[type, ...], names: str) -> None:

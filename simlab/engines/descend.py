@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab._version import __version__
+from simlab.arrays import FloatArray, IntArray
 from simlab.checkpoint import fingerprint
 from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["QUANTITIES", "descend"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+
+Variables = dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]
 
 QUANTITIES = ("total", "river_loss", "hill_loss", "river")
 LARGEST_HESSIAN = 2000
@@ -132,8 +133,8 @@ def descend(
             crew = Descent(landscape, each, noisy, splitter, plan, bool(paths), chosen)
             yield crew, steps, partial(_fingerprint, crew, steps, given, river)
 
-    parts = [_dataset(crew, kept, steps, levels) for crew, steps, kept in march_all(crews(), checkpoint, ticker)]
-    return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan, chosen)
+    parts = [_summary(crew, kept, steps, levels) for crew, steps, kept in march_all(crews(), checkpoint, ticker)]
+    return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan, chosen, levels)
 
 
 def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> None:
@@ -183,10 +184,8 @@ def _code_of(function: Any) -> bytes:
 # -- statistics over replicas ------------------------------------------------------------------------------------------
 
 
-def _dataset(crew: Descent, kept: Kept, steps: IntArray, levels: FloatArray) -> xr.Dataset:
+def _summary(crew: Descent, kept: Kept, steps: IntArray, levels: FloatArray) -> Variables:
     """Mean, errors and quantiles over those replicas that got to each record."""
-    import xarray as xr
-
     known = len(QUANTITIES) if crew.splitter is not None else 1
     values = kept.records["values"][:, :, :known]
     got = np.count_nonzero(~np.isnan(values[:, :, 0]), axis=1)
@@ -199,14 +198,15 @@ def _dataset(crew: Descent, kept: Kept, steps: IntArray, levels: FloatArray) -> 
         mean[rows], error[rows] = mean_and_error(part)
         spread[rows] = np.moveaxis(order_statistics(part, levels), 1, 2)
         hills[rows] = kept.records["hills"][rows, : -(-n // LANES)].sum(axis=1) / n
-    gone = np.array([np.count_nonzero((kept.ended >= 0) & (kept.ended <= step)) for step in steps])
+    gone = np.searchsorted(np.sort(kept.ended[kept.ended >= 0]), steps, side="right")
     status: Status = "interrupted" if kept.interrupted else "done"
     reached = np.flatnonzero(got)
     ended_at = int(steps[reached[-1]]) if reached.size else 0
     if not kept.interrupted and 2 * np.count_nonzero(kept.ended >= 0) > crew.plan.replicas:
         status = "diverged"
         ended_at = int(np.sort(kept.ended[kept.ended >= 0])[crew.plan.replicas // 2])
-    variables: dict[str, Any] = {"diverged": (("step",), gone), "status": ((), status), "ended_at": ((), ended_at)}
+    variables: Variables = {"step": (("step",), steps), "status": ((), np.array(status))}
+    variables |= {"ended_at": ((), np.array(ended_at)), "diverged": (("step",), gone)}
     for name, own, uncertain, wide in zip(QUANTITIES, mean.T, error.T, np.moveaxis(spread, 1, 0), strict=False):
         variables |= {name: (("step",), own), f"{name}_error": (("step",), uncertain)}
         variables[f"{name}_quantile"] = (("step", "quantile"), wide)
@@ -216,28 +216,44 @@ def _dataset(crew: Descent, kept: Kept, steps: IntArray, levels: FloatArray) -> 
         variables["iterate"] = (("step", "replica", "index"), kept.records["points"])
         for name, own in zip(QUANTITIES, np.moveaxis(values, 2, 0), strict=False):
             variables[f"replica_{name}"] = (("step", "replica"), own)
-    return xr.Dataset(variables, {"step": steps, "quantile": levels})
+    return variables
+
+
+def _along_runs(parts: list[Variables], grid: IntArray) -> Variables:
+    """The variables of several runs, by (run, ..) and on the steps of `grid`; NaN where a run has no record."""
+    out: Variables = {}
+    for name, (dims, first) in parts[0].items():
+        rows = [part[name][1] for part in parts]
+        if dims[:1] == ("step",) and any(row.shape[0] != grid.size for row in rows):
+            whole = np.full((len(rows), grid.size, *first.shape[1:]), np.nan)
+            for row, part in zip(whole, parts, strict=True):
+                row[np.searchsorted(grid, part["step"][1])] = part[name][1]
+            rows = list(whole)
+        out[name] = (("run", *dims), np.stack(rows))
+    return {**out, "step": (("step",), grid)}
 
 
 def _joined(
-    parts: list[Any],
+    parts: list[Variables],
     runs: list[str] | None,
     landscape: Landscape,
     methods: list[Method],
     noise: Any,
     plan: Plan,
     device: str,
+    levels: FloatArray,
 ) -> xr.Dataset:
     import xarray as xr
 
-    if runs is None:
-        whole: xr.Dataset = parts[0]
-    else:
-        whole = xr.concat(parts, xr.Variable("run", runs), join="outer", data_vars="all", coords="minimal")
-    dims = ("step",) if runs is None else ("run", "step")
-    rates = hyper_parameters(methods[: len(parts)], whole["step"].values)
-    whole = whole.assign_coords({name: (dims, rows if runs else rows[0]) for name, rows in rates.items()})
-    whole = whole.set_coords(["status", "ended_at"])
+    grid = np.unique(np.concatenate([part["step"][1] for part in parts]))
+    variables = parts[0] if runs is None else _along_runs(parts, grid)
+    rates = hyper_parameters(methods[: len(parts)], grid)
+    coordinates: dict[str, Any] = {name: variables.pop(name) for name in ("step", "status", "ended_at")}
+    for name, rows in rates.items():
+        coordinates[name] = (("step",), rows[0]) if runs is None else (("run", "step"), rows)
+    if runs is not None:
+        coordinates["run"] = runs
+    whole = xr.Dataset(variables, {**coordinates, "quantile": levels})
     whole.attrs = {
         "simlab_version": __version__,
         "engine": "descent",

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import IntArray
 from simlab.doors import door
 from simlab.engines.arguments import (
     MethodArgument,
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "exact", "exact_results", "labelled", "run_all"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 PROBLEMS = "a LinearRegression, NoisyQuadratic, RandomFeatures or EmpiricalRegression"
 PATIENCE = 1.0
 """Seconds that runs have for their first chunk of steps after Ctrl-C."""

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from simlab._version import __version__
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, named_methods
 from simlab.engines.exact import exact
@@ -32,8 +32,6 @@ from simlab.trace.recording import Record, hyper_parameters, record_steps, slots
 
 __all__ = ["exact_valley", "mean_along_river"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 CHUNK = 16_384
 

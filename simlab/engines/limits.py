@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.engines.descend import descend
 from simlab.errors import InputError, check_array, check_count, check_number
 from simlab.landscapes import noise as noises
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["diffusion", "gradient_flow"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def gradient_flow(

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door
 from simlab.engines.arguments import (
     MethodArgument,
@@ -32,8 +32,6 @@ from simlab.trace.recording import Record, RunResult, Tick, record_steps, sums_o
 
 __all__ = ["long"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 PROBLEMS = "a LinearRegression, NoisyQuadratic or RandomFeatures"
 
 PASSES = 4

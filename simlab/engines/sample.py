@@ -10,8 +10,8 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.checkpoint import fingerprint
 from simlab.doors import door
 from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
@@ -29,9 +29,6 @@ from simlab.trace import RiskTrace, build_trace
 from simlab.trace.recording import Record, RunResult, Status, record_steps
 
 __all__ = ["check_sampling", "sample"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @door

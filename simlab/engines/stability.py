@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, check_count, check_kind
 from simlab.methods.base import Method, require_linear
@@ -29,7 +29,6 @@ from simlab.schedules import Schedule
 
 __all__ = ["Stability", "second_moment_radius", "stability"]
 
-FloatArray = npt.NDArray[np.float64]
 
 MAX_DENSE = 512
 WALK = 1 << 16

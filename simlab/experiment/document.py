@@ -15,7 +15,7 @@ from simlab.doors import door
 from simlab.engines.arguments import check_counters
 from simlab.errors import InputError, check_count, check_path
 from simlab.experiment.compare import runs_of
-from simlab.experiment.engine import ENGINES, Setting, engine_table
+from simlab.experiment.engine import LEGS, Setting, engine_table
 from simlab.experiment.families import FAMILIES, Family, family_of
 from simlab.experiment.method import METHODS, WRAPPERS, wrappers_of
 from simlab.experiment.schedule import SCHEDULES, build_schedule
@@ -93,7 +93,7 @@ class Experiment:
         Attribute "experiment" of the dataset holds `to_dict` as JSON. Of measured data the attribute "data_sha256"
         identifies the file.
         """
-        first, *others = ENGINES[self.engine]
+        first, *others = LEGS[self.engine]
         if others:
             self.setting.check_sampler()
         if first == "sample":

@@ -13,9 +13,9 @@ from simlab.errors import InputError
 from simlab.experiment.tables import Table, check_keys, kind_of, shown
 from simlab.subspaces import Subspaces
 
-__all__ = ["ENGINES", "Setting", "engine_table"]
+__all__ = ["LEGS", "Setting", "engine_table"]
 
-ENGINES = {"exact": ("exact",), "sample": ("sample",), "both": ("exact", "sample")}
+LEGS = {"exact": ("exact",), "sample": ("sample",), "both": ("exact", "sample")}
 """What engine.kind may be, and the methods of a family (`simlab.experiment.families`) that it stands for, in turn."""
 
 
@@ -52,7 +52,7 @@ def engine_table(value: Any) -> Table:
         raise InputError(
             f' = {shown(value)} is not known; give "exact", "sample" or "both", or a table [engine].', "engine"
         )
-    table = {**value, "kind": kind_of({"kind": "sample", **value}, "engine", ENGINES)}
+    table = {**value, "kind": kind_of({"kind": "sample", **value}, "engine", LEGS)}
     if table["kind"] == "exact":
         check_keys(table, "engine", ("kind", "device"))
     return table

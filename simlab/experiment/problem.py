@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.delimited import Rows, read_rows
 from simlab.doors import notice
 from simlab.errors import InputError, brief, check_number, check_path, unknown_name
@@ -23,7 +23,6 @@ from simlab.subspaces import Subspaces
 
 __all__ = ["PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
 
-FloatArray = npt.NDArray[np.float64]
 Problem = DiagonalProblem | EmpiricalRegression
 
 Reader = Callable[[Path, str | int], tuple[FloatArray, FloatArray]]

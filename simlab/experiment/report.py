@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simlab.experiment.document import Experiment
-from simlab.experiment.engine import ENGINES
+from simlab.experiment.engine import LEGS
 from simlab.files import ResultsFolder, writing
 
 __all__ = ["OUTPUTS", "run_experiment"]
@@ -29,7 +29,7 @@ def run_experiment(
 
     Returns whether all runs came to their end (a diverged one did); False after Ctrl-C.
     """
-    family, several = experiment.family, len(ENGINES[experiment.engine]) > 1
+    family, several = experiment.family, len(LEGS[experiment.engine]) > 1
     with ResultsFolder(target, OUTPUTS, force) as results:
         trace, sampled = experiment.run(threads=threads), None
         title = "exact\n\n" if several else ""

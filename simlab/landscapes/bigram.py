@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_floats
 from simlab.kernels.landscapes import fields
@@ -14,7 +15,6 @@ from simlab.landscapes.landscape import Landscape, Split
 
 __all__ = ["Bigram", "bigram"]
 
-FloatArray = npt.NDArray[np.float64]
 
 DETERMINISTIC = 0.1
 """A prefix whose next token has an uncertainty 1 - sum q^2 below this counts as river."""

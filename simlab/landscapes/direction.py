@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError
 from simlab.kernels.landscapes.fields import CURVED, HYPERBOLIC, STRAIGHT, TAPERED
 from simlab.landscapes.landscape import Landscape
 
 __all__ = ["along_river", "plane", "runs_straight"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def runs_straight(landscape: Landscape) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_floats
 from simlab.kernels.landscapes import strips
@@ -21,7 +22,6 @@ from simlab.landscapes.trial import failed, short, try_out
 
 __all__ = ["Landscape", "Lowest", "Split", "custom", "jitted", "nearby", "short"]
 
-FloatArray = npt.NDArray[np.float64]
 
 CHECK_POINTS = 5
 CHECK_TOLERANCE = 1e-4

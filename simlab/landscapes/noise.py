@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_floats, check_kind, check_number
 from simlab.kernels.landscapes.descent import DIAGONAL, FACTOR, NO_NOISE, SHAPED, Noisy
@@ -19,8 +20,6 @@ from simlab.landscapes.landscape import Landscape, jitted
 from simlab.landscapes.trial import try_out
 
 __all__ = ["Noise", "along_hills", "amplified", "custom", "diagonal", "isotropic", "like_hessian", "none", "with_loss"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

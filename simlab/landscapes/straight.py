@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_number
 from simlab.problems.base import frozen, per_mode, positive_eigenvalues, sort_descending
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StraightValley"]
 
-FloatArray = npt.NDArray[np.float64]
 
 FLAT = 2.0**-100
 """A curvature below the rounding of 1 - lr * curvature: to the recursion of the second moments, none at all."""

@@ -12,13 +12,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError
 
 __all__ = ["failed", "short", "try_out"]
 
-FloatArray = npt.NDArray[np.float64]
 
 GUARD = 64
 """Numbers before and behind every array."""

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_floats, check_kind, check_number
 from simlab.kernels.landscapes import fields
 from simlab.landscapes.landscape import Landscape, Split
 
 __all__ = ["curved", "embedded", "hyperbolic", "narrowing", "straight_landscape", "widening"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @door

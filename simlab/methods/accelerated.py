@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_fraction, check_number
 from simlab.methods.base import Coefficients, Number, Rated, Steps, arrays, method
@@ -25,7 +25,6 @@ __all__ = [
     "schedule_free",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 APART = np.array([[1.0, 0.0], [-1.0, 1.0]])
 """Coordinates (x, v - x) of a method in which x and v move towards each other."""
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
 from simlab.methods.base import Coefficients, Number, Steps, Wrapper, fraction_schedule, method
@@ -21,7 +22,6 @@ from simlab.methods.weights import corrected_weights, long_kink
 
 __all__ = ["average", "ema", "merge", "merge_weights", "polynomial_average", "tail_average"]
 
-FloatArray = npt.NDArray[np.float64]
 Form = Literal["new", "old"]
 
 

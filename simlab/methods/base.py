@@ -20,8 +20,8 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, brief, check_kind, check_number
 from simlab.methods.response import response_tests
@@ -48,8 +48,7 @@ __all__ = [
     "short",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-Steps = npt.NDArray[np.int64]
+Steps = IntArray
 Number = float | Schedule
 """What a hyper-parameter may be: one number, or a schedule as long as that of the learning rate."""
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, brief, check_count, check_floats, check_number
 from simlab.methods.base import Coefficients, Method, Number, Rated, Steps, arrays, batch_of, method, short
 from simlab.schedules import Schedule, as_schedule, constant, from_array
@@ -15,8 +16,6 @@ from simlab.schedules.arguments import LONGEST
 from simlab.schedules.kinks import Stretch, stretch
 
 __all__ = ["generic", "heavy_ball", "nesterov", "qhm", "sgd", "torch_momentum"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @method

@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
+
+from simlab.arrays import BoolArray, FloatArray
 
 __all__ = ["active_states", "noise_response", "reached_states", "response_tests", "stationary"]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 Frozen = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 """M (k, k), b (k,), c (k,), o (k,) of one step."""
 

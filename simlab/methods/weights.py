@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.schedules import Schedule
 from simlab.schedules.extremes import extremes
 from simlab.schedules.nodes import Plan
@@ -18,7 +19,6 @@ from simlab.schedules.sums import smooth_total
 
 __all__ = ["HELD", "corrected_weights", "long_kink", "newest_share"]
 
-FloatArray = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int64]
 Weights = Callable[[Steps], FloatArray]
 """Steps -> the weights of the newest iterate there."""

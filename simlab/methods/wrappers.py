@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, check_count, check_fraction, check_number, unknown_name
 from simlab.methods.base import Coefficients, Method, Number, Steps, Wrapper, method
 from simlab.schedules import as_schedule
 from simlab.schedules.nodes import evaluate
 
 __all__ = ["lookahead", "weight_decay"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @method

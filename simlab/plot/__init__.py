@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_kind, check_number, check_path, unknown_name
 from simlab.plot.words import literal
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PALETTE", "WIDTH", "new_figure", "risk", "save", "schedules", "shades", "style", "use_style"]
 
-FloatArray = npt.NDArray[np.float64]
 
 WIDTH = 6.75
 """Inches: the text width of the usual two-column paper."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, check_count, check_number
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import ACROSS, ALONG, RUNS, Box, box_of, draw_terrain
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["animate", "frames_of"]
 
-FloatArray = npt.NDArray[np.float64]
 Frame = npt.NDArray[np.uint8]
 
 TRAIL = 25

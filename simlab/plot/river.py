@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError
 from simlab.plot import WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS, WATER, draw_rates, draw_terrain, line_of, surface, valley
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["bias_variance", "crossing", "decays", "draw_terrain", "shapes", "split", "surface", "valley"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def split(trace: xr.Dataset, note: str = "") -> Figure:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError
 from simlab.plot import DASHES, WIDTH, new_figure, style
 from simlab.plot.words import literal
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "WATER", "Box", "box_of", "draw_rates", "draw_terrain", "line_of", "surface", "valley"]
 
-FloatArray = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 """x from, x to, y from, y to."""
 

@@ -7,8 +7,8 @@ from numbers import Real
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import notice
 from simlab.errors import InputError, brief, check_array, check_number
 from simlab.spectra import unit_of
@@ -26,9 +26,6 @@ __all__ = [
     "refrozen",
     "sort_descending",
 ]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 class Modes(NamedTuple):

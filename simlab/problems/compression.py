@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, brief, check_number
 from simlab.problems.base import DiagonalProblem
 from simlab.quadrature import Nodes, compress_family, compress_measured
@@ -16,8 +16,6 @@ from simlab.spectra import Family
 from simlab.subspaces import Subspaces, from_spec
 
 __all__ = ["Dynamics", "compressed"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @runtime_checkable

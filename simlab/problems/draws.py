@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, unknown_name
 from simlab.problems.empirical import EmpiricalRegression
 from simlab.problems.linear_regression import LinearRegression
@@ -14,7 +14,6 @@ from simlab.problems.noisy_quadratic import NoisyQuadratic
 
 __all__ = ["LAWS", "Draws", "draws_of"]
 
-FloatArray = npt.NDArray[np.float64]
 
 LAWS = {"gaussian": 3.0, "rademacher": 1.0, "uniform": 1.8, "laplace": 6.0, "student_t": None, "three_point": None}
 """Laws of independent coordinates and their kurtosis; None where it is a parameter (above 3, at least 1)."""

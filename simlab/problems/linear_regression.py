@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_number
 from simlab.problems.base import (
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from simlab.subspaces import Subspaces
 
 __all__ = ["LinearRegression"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 MOST_MODES = 10**18

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.problems.base import (
     Immutable,
@@ -21,9 +22,6 @@ from simlab.problems.base import (
 from simlab.spectra import unit_of
 
 __all__ = ["NoisyQuadratic"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @problem("noisy_quadratic")

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab import methods, schedules
+from simlab.arrays import FloatArray
 from simlab.engines.exact_valley import exact_valley
 from simlab.errors import check_count, check_number
 from simlab.landscapes.straight import StraightValley
 
 __all__ = ["OPTIMAL", "Decays", "best_rates", "decays"]
 
-FloatArray = npt.NDArray[np.float64]
 
 OPTIMAL = "optimal"
 SHAPES = ("linear", "1-sqrt", "cosine")

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simlab import plot, schedules
+from simlab.arrays import FloatArray, IntArray
 from simlab.engines.exact import exact
 from simlab.engines.stability import stability
 from simlab.errors import InputError, check_count
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "compare", "digits", "measure", "run"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 STEPS = 600
 OUTPUTS = ("digits.png", "digits.pdf", "gaussian.zarr", "empirical.zarr", "comparison.csv")

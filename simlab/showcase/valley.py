@@ -12,10 +12,10 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from simlab import methods, schedules
+from simlab.arrays import FloatArray
 from simlab.engines.exact_valley import exact_valley
 from simlab.landscapes.straight import StraightValley
 from simlab.schedules import Schedule
@@ -37,7 +37,6 @@ __all__ = [
     "wander",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 
 STEPS, PEAK = 2000, 0.05
 FALL = 0.05

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.errors import InputError, brief, check_count
 from simlab.methods.base import Method
 from simlab.schedules import Schedule
@@ -28,8 +29,6 @@ __all__ = [
     "training_time",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Record = int | Literal["all", "linear"] | Sequence[int] | npt.NDArray[Any] | None
 Status = Literal["done", "inaccurate", "diverged", "interrupted"]
 Tick = Callable[[int], bool]

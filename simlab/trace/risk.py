@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from simlab._version import __version__
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RiskTrace", "build_trace"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 FORMAT = 1
 UNITS = "excess risk, 1/2 E (w - w*)^T H (w - w*)"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_lr
 
-FloatArray = npt.NDArray[np.float64]
 _MARK = 100.0
 """Added to each coordinate, so that no sum of updates comes near zero, where a relative error says nothing."""
 

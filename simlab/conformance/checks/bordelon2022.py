@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import (
     BATCHES,
@@ -20,8 +20,6 @@ from simlab.conformance.draws.regression import mode_risk, sgd
 from simlab.theory import Risk
 from simlab.theory.bordelon2022 import homogenized_sgd
 from simlab.theory.two_state import two_state_critical_lr
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _draw(rng: np.random.Generator) -> Arguments:

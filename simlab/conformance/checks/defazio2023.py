@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.convex import bad_runs, draw_run, hard_run, random_run, worst_case
 from simlab.theory.defazio2023 import defazio_refined_lr, weights_to_lr
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _draw(rng: np.random.Generator) -> Arguments:

@@ -7,16 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import matrices
 from simlab.conformance.draws.regression import risks, sgd
 from simlab.theory import Risk
 from simlab.theory.two_state import TwoState
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def radius(method: TwoState, lam: FloatArray, kurtosis: float) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import draw_spectrum, lyapunov_response
 from simlab.conformance.draws.regression import constant, head_and_tail
@@ -15,7 +16,6 @@ from simlab.methods import Method
 from simlab.theory.li2024 import Cutoffs, asgd_cutoffs, li_2024_rule
 from simlab.theory.two_state import TwoState
 
-FloatArray = npt.NDArray[np.float64]
 LONG = 60_000
 
 

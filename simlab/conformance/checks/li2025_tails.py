@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simlab import methods
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import averaged, draw_lr, draw_weights, mode_risk, sgd
 from simlab.methods import Method
 from simlab.theory import Risk
 from simlab.theory.li2025_tails import ema_matching_tail
 
-FloatArray = npt.NDArray[np.float64]
 HOLD = 1500
 WINDOWS = [2**k for k in (7, 9, 11, 13)]
 

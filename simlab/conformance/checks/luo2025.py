@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_lr
 from simlab.theory.luo2025 import LUO_2025, MultiPowerConstants
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def double_sum(lr: FloatArray, constants: MultiPowerConstants) -> FloatArray:

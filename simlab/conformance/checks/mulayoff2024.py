@@ -6,12 +6,10 @@ import itertools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def batches(n: int, batch: int, sampling: str) -> tuple[FloatArray, FloatArray]:

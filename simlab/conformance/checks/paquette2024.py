@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import gradient_risk
 from simlab.theory.paquette2024 import sketch_risk
 
-FloatArray = npt.NDArray[np.float64]
 SKETCHES = {4: 64, 12: 64, 36: 48}
 """Width -> number of sketches; ambient dimension 10 times the width."""
 

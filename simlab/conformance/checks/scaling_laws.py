@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.checks.bordelon2022 import last_step
 from simlab.conformance.draws.momentum import BATCHES, along_finer, draw_fine, draw_regression, draw_schedule
@@ -18,8 +18,6 @@ from simlab.theory import Risk
 from simlab.theory.paquette2024 import sketch_risk
 from simlab.theory.scaling_laws import fsl_first_order
 from simlab.theory.two_state import two_state_critical_lr
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _critical(given: Arguments) -> float:

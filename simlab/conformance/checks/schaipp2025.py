@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.convex import bad_runs, double_sum, draw_run, hard_run, random_run, wsd_profile
 from simlab.theory.schaipp2025 import schaipp_optimal_base_lr
 
-FloatArray = npt.NDArray[np.float64]
 HORIZONS = [2**k for k in range(6, 16)]
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.convex import bad_runs, draw_lr, draw_run, random_run, worst_case, wsd_profile
 from simlab.theory.sharper_last_iterate import worst_case_optimal_base_lr
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _draw(rng: np.random.Generator) -> Arguments:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import averaged, draw_lr, draw_problem, draw_weights, mode_risk, sgd
 from simlab.methods import Method
 from simlab.theory import Risk
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def along_gradients(weights: FloatArray) -> FloatArray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import (
     arguments,
@@ -22,7 +22,6 @@ from simlab.conformance.draws.momentum import (
 from simlab.conformance.draws.regression import mode_risk
 from simlab.theory.two_state import TwoState, impulse_response, two_state_critical_lr
 
-FloatArray = npt.NDArray[np.float64]
 LONG = 60_000
 
 

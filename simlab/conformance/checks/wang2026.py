@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq, linprog
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.momentum import draw_spectrum, lyapunov_response
 from simlab.conformance.draws.regression import constant
 from simlab.methods.base import Method
 from simlab.theory.two_state import TwoState
 
-FloatArray = npt.NDArray[np.float64]
 MODES = 4000
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simlab import methods, schedules
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments, Check
 from simlab.conformance.draws.regression import draw_lr
 from simlab.conformance.draws.valleys import draw_hills
@@ -16,8 +16,6 @@ from simlab.engines.exact_valley import exact_valley
 from simlab.landscapes.straight import StraightValley
 from simlab.problems import NoisyQuadratic
 from simlab.theory.wen2024_decay import river_optimal_decay, river_spread_decay
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _draw_hill(rng: np.random.Generator) -> Arguments:

@@ -9,8 +9,8 @@ import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments
 from simlab.theory.hard_instance import HardInstance, hard_instance
 
@@ -18,8 +18,6 @@ __all__ = [
     "Pieces", "bad_runs", "double_sum", "draw_lr", "draw_norms", "draw_run", "fixed", "hard_pieces", "hard_run",
     "random_pieces", "random_run", "run", "worst_case", "wsd_profile",
 ]  # fmt: skip
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Pieces(NamedTuple):

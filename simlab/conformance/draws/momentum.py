@@ -6,16 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import solve_discrete_lyapunov
 
 import simlab as sl
+from simlab.arrays import FloatArray
 from simlab.engines.stability import second_moment_radius
 from simlab.methods.base import Method
 from simlab.problems.base import DiagonalProblem
 from simlab.theory.two_state import TwoState, two_state_critical_lr
 
-FloatArray = npt.NDArray[np.float64]
 BATCHES = (1.0, 1.0, 2.0, 8.0, 64.0)
 KURTOSES = (1.0, 1.8, 3.0, 3.0, 6.0)
 

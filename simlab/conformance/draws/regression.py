@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simlab import methods, schedules
+from simlab.arrays import FloatArray
 from simlab.engines.exact import exact
 from simlab.methods import Method
 from simlab.problems import LinearRegression, NoisyQuadratic
@@ -22,8 +22,6 @@ __all__ = [
     "averaged", "below_critical", "constant", "draw_lr", "draw_problem", "draw_spectrum", "draw_weights",
     "gradient_risk", "head_and_tail", "head_and_tail_risk", "mode_risk", "risks", "sgd", "split", "totals", "unstable",
 ]  # fmt: skip
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def draw_spectrum(rng: np.random.Generator, largest_dim: int = 64) -> FloatArray:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.conformance.check import Arguments
 from simlab.conformance.draws.regression import risks, sgd
 from simlab.methods import Method
 from simlab.problems import NoisyQuadratic
 
 __all__ = ["draw_hills", "mode_losses", "settled", "settling_run"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def draw_hills(rng: np.random.Generator, condition: float = 20.0) -> Arguments:

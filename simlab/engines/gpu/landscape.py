@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.engines.gpu import cuda
 from simlab.errors import InputError
 from simlab.kernels.landscapes.descent import FACTOR, SHAPED, Noisy, Watch
@@ -19,7 +19,6 @@ from simlab.landscapes.landscape import Landscape, nearby, short
 
 __all__ = ["DESCENT", "GpuDescent", "check_source", "refusal"]
 
-FloatArray = npt.NDArray[np.float64]
 
 DESCENT = ("body", "fields", "descent")
 OWN = BIGRAM + 1

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.engines.gpu import cuda
 from simlab.kernels.moments.layout import NodeArrays, packed_outer
 from simlab.methods.base import Method
@@ -15,8 +16,6 @@ from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, s
 
 __all__ = ["MOMENTS", "MomentJob", "run_moments_gpu"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 
 MOMENTS = ("body", "sums", "moments")

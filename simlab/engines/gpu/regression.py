@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.engines.gpu import cuda
 from simlab.kernels.replicas.trajectories import ADDITIVE, EPOCHS, ONE_HOT, Recorder, Source
 
 __all__ = ["SAMPLE", "GpuSampler"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 
 SAMPLE = ("body", "sums", "sample")

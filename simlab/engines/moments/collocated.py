@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import BoolArray, FloatArray, IntArray
 from simlab.kernels.moments.attempts import HIGH, LOW, Plan, attempt, new_panels, new_work, read_off
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.collocation import panel_steps
@@ -25,9 +25,6 @@ from simlab.trace.recording import DIVERGENCE_FACTOR, Status
 
 __all__ = ["SHORTEST", "Answer", "March", "relative_error"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 SHORTEST = 4096
 """Steps after a kink that are taken exactly, and the shortest panel: its checks cost as much as some 10,000 steps."""

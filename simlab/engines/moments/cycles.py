@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.engines.moments.collocated import March
 from simlab.kernels.moments.attempts import HIGH
 from simlab.kernels.moments.collocation import panel_differences, panel_steps
@@ -21,8 +21,6 @@ from simlab.kernels.moments.panels import step_all
 
 __all__ = ["Cycles", "cycles_from"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 LEAST_CYCLES = 32
 """Fewer cycles than this go one by one."""

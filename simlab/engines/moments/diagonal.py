@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.kernels.moments import steps as moments
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
@@ -13,8 +13,6 @@ from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, s
 
 __all__ = ["run_diagonal"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 CHUNK_WORK = 30_000_000
 MAX_CHUNK = 16_384

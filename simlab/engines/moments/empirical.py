@@ -13,8 +13,8 @@ plus (1/(B n)) sum_r e_r^2 x_r x_r^T in the variance and, because residuals and 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.kernels.moments.fourth_moments import contract
 from simlab.methods.base import Method
 from simlab.problems.empirical import EmpiricalRegression
@@ -23,8 +23,6 @@ from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, s
 
 __all__ = ["run_empirical"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 CHUNK = 16
 PARTS = ("bias", "variance", "cross")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
 from simlab.kernels.landscapes import descent
 from simlab.kernels.random.philox import LANES
@@ -18,8 +18,6 @@ from simlab.trace.recording import DIVERGENCE_FACTOR
 
 __all__ = ["Descent", "runner"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Splitter = Callable[[FloatArray], Split]
 
 CHUNK_WORK = 20_000_000

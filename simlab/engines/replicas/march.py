@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.checkpoint import Checkpoint
 from simlab.engines.arguments import MOST_STEPS, Progress, check_progress, worker_count
 from simlab.errors import InputError, check_count
@@ -30,8 +31,6 @@ from simlab.trace.recording import slots
 
 __all__ = ["Crew", "Kept", "Plan", "Processor", "Ticker", "march", "march_all", "planned"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 Tick = Callable[[int], bool]
 

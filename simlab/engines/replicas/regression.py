@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
 from simlab.kernels.random import laws
 from simlab.kernels.random.philox import TILE
@@ -19,8 +20,6 @@ from simlab.trace.recording import DIVERGENCE_FACTOR
 
 __all__ = ["Regression", "Sampling", "parts_of", "samples"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Precision = Literal["float32", "float64"]
 
 CHUNK_WORK = 400_000_000

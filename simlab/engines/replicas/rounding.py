@@ -21,13 +21,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.methods.base import Coefficients, Method
 from simlab.methods.response import active_states
 from simlab.problems.draws import Draws
 
 __all__ = ["Loss", "rounding_loss"]
 
-FloatArray = npt.NDArray[np.float64]
 
 HALF = 2.0**-24
 """eps / 2 of float32: what a rounding may take of a number."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import check_entries, check_number
 
 __all__ = ["mean_and_error", "order_statistics", "quantile_levels"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def quantile_levels(quantiles: Any) -> FloatArray:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import IntArray
+from simlab.engines.registry import Engine
 from simlab.experiment.engine import Setting
 from simlab.experiment.tables import Table, arguments
 from simlab.methods import Method
@@ -35,7 +37,6 @@ __all__ = [
     "family_of",
 ]
 
-IntArray = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 Runs = dict[str, Method]
 Tick = Callable[[int], bool]
@@ -84,15 +85,16 @@ class Schema:
 class Family(ABC):
     """One kind of problem, or several that are run alike; all else (tables, cells, blocks, stores) is shared.
 
-    kinds : what problem.kind may be.  recorded : keys of [record].  withheld : arguments of the sampler that a file may
-    not give.  A *source* is what a table [problem] stands for, a *problem* what the exact engine runs of it. Traces are
-    what the doors of the engines return.
+    kinds : what problem.kind may be.  engines : of "exact" and of "sample".  recorded : keys of [record].  withheld :
+    arguments of the sampler that a file may not give.  A *source* is what a table [problem] stands for, a *problem*
+    what the exact engine runs of it. Traces are what the doors of the engines return.
 
     Of a sweep: risk, unit : what the final value by which cells are compared is called, and its unit on a picture;
     differences : whether it may be 0 or less, so that its ratios mean nothing; needed : what a store holds at least.
     """
 
     kinds: Collection[str]
+    engines: ClassVar[Mapping[str, Engine]]
     recorded: ClassVar[tuple[str, ...]] = ("steps", "subspaces")
     withheld: ClassVar[frozenset[str]] = frozenset()
     risk: ClassVar[str]
@@ -140,15 +142,11 @@ class Family(ABC):
 
     # -- a run of its own
 
-    @abstractmethod
-    def sampler(self) -> Callable[..., Any]:
-        """The door of the sampling engine, whose signature says what [engine] may hold."""
-
     def options(self, table: Table, folder: Path) -> dict[str, Any]:
         """The arguments of the sampler of a table [engine]; a checkpoint's folder is relative to `folder`."""
         from simlab.errors import check_path
 
-        given = arguments(self.sampler(), table, "engine", NOT_OF_FILES | self.withheld)
+        given = arguments(self.engines["sample"].door, table, "engine", NOT_OF_FILES | self.withheld)
         if given["checkpoint"] is not None:
             given["checkpoint"] = folder / check_path("engine.checkpoint", given["checkpoint"])
         return given

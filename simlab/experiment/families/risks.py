@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
+from simlab.engines.registry import ENGINES, Engine
 from simlab.errors import InputError, check_path
 from simlab.experiment.engine import Setting
 from simlab.experiment.families.base import (
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Risks"]
 
-FloatArray = npt.NDArray[np.float64]
 
 NODES = 300
 """Of a compressed problem, roughly."""
@@ -52,6 +53,7 @@ class Risks(Family):
     """All problems of `PROBLEMS`; variables `risk` and `final_risk` by component and subspace."""
 
     kinds = tuple(PROBLEMS)
+    engines: ClassVar[Mapping[str, Engine]] = {"exact": ENGINES["exact"], "sample": ENGINES["sample"]}
     recorded = ("steps", "subspaces", "deterministic", "snapshots")
     risk, unit = "risk", "excess risk"
     needed = ("final_risk", "component", "subspace")
@@ -108,26 +110,19 @@ class Risks(Family):
 
     # -- a run of its own
 
-    def sampler(self) -> Callable[..., Any]:
-        """`simlab.sample`."""
-        from simlab.engines.sample import sample
-
-        return sample
-
     def exact(self, problem: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
         """By `simlab.exact`; of engine = "both", the device is the sampler's."""
-        from simlab.engines.exact import exact
-
         device = setting.device if setting.engine == "exact" else "cpu"
         given = {"record": setting.record, "subspaces": setting.partition, "device": device, **setting.extras, **how}
-        return exact(problem, _labelled(runs, setting), **given)
+        trace: RiskTrace = self.engines["exact"].door(problem, _labelled(runs, setting), **given)
+        return trace
 
     def sample(self, source: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
         """By `simlab.sample`."""
-        from simlab.engines.sample import sample
-
         given = {"record": setting.record, "subspaces": setting.partition, "device": setting.device}
-        return sample(source, _labelled(runs, setting), **given, **setting.options, **how)
+        given |= {**setting.options, **how}
+        trace: RiskTrace = self.engines["sample"].door(source, _labelled(runs, setting), **given)
+        return trace
 
     def figure(self, source: Any, trace: RiskTrace, sampled: RiskTrace | None) -> Figure:
         """Risk by component and subspace over the steps."""

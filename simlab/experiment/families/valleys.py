@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from simlab.engines.registry import ENGINES, Engine
 from simlab.errors import InputError, check_count
 from simlab.experiment.engine import Setting
 from simlab.experiment.families.base import (
@@ -52,6 +53,7 @@ class Valleys(Family):
     """The kinds of `RIVERS`; traces are datasets by (run, step) with the variables of `exact_valley`."""
 
     kinds = RIVERS
+    engines: ClassVar[Mapping[str, Engine]] = {"exact": ENGINES["exact_valley"], "sample": ENGINES["descend"]}
     withheld = frozenset({"dtype"})
     risk = unit = "loss"
     differences = True
@@ -101,25 +103,18 @@ class Valleys(Family):
 
     # -- a run of its own
 
-    def sampler(self) -> Callable[..., Any]:
-        """`simlab.descend`."""
-        from simlab.engines.descend import descend
-
-        return descend
-
     def exact(self, problem: Valley, runs: Runs, setting: Setting, **how: Any) -> xr.Dataset:
         """By `simlab.exact_valley`."""
-        from simlab.engines.exact_valley import exact_valley
-
         assert problem.straight is not None
-        return exact_valley(problem.straight, runs, record=setting.record, subspaces=setting.partition, **how)
+        given = {"record": setting.record, "subspaces": setting.partition, **how}
+        trace: xr.Dataset = self.engines["exact"].door(problem.straight, runs, **given)
+        return trace
 
     def sample(self, source: Valley, runs: Runs, setting: Setting, **how: Any) -> xr.Dataset:
         """By `simlab.descend`."""
-        from simlab.engines.descend import descend
-
-        given = {"device": setting.device, **setting.options, **how}
-        return descend(source.landscape, runs, noise=source.noise, record=setting.record, **given)
+        given = {"noise": source.noise, "record": setting.record, "device": setting.device, **setting.options, **how}
+        trace: xr.Dataset = self.engines["sample"].door(source.landscape, runs, **given)
+        return trace
 
     def figure(self, source: Valley, trace: xr.Dataset, sampled: xr.Dataset | None) -> Figure:
         """River and hills over the steps."""

@@ -10,14 +10,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.kernels.compiling import hot, kept
 
 __all__ = ["differences", "interpolation", "panel_differences", "panel_steps", "radau"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @lru_cache(maxsize=32)

@@ -7,11 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.kernels.moments import steps as moments
 
 __all__ = ["NodeArrays", "packed_outer", "padded", "scratch"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.landscapes.landscape import Landscape, Split
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["River"]
 
-FloatArray = npt.NDArray[np.float64]
 
 PORTION = 1 << 22
 """Distances held at a time."""

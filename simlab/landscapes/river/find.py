@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_kind, check_number
 from simlab.landscapes.landscape import Landscape
@@ -19,7 +20,6 @@ from simlab.landscapes.river.course import River
 
 __all__ = ["River", "river"]
 
-FloatArray = npt.NDArray[np.float64]
 
 LEAST_GAP = 1e-3
 """Least eigengap, relative to the larger of the two lowest eigenvalues in magnitude."""

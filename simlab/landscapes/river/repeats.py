@@ -17,8 +17,6 @@ from simlab.landscapes.landscape import Landscape
 
 __all__ = ["BiasVariance", "bias_variance"]
 
-FloatArray = npt.NDArray[np.float64]
-
 
 class BiasVariance(NamedTuple):
     """bias + variance = mean loss - best, exactly; the errors are standard errors by the jackknife."""

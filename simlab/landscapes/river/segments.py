@@ -11,13 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, check_count, check_floats, check_kind
 from simlab.landscapes.landscape import Landscape
 
 __all__ = ["Segments", "segments"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Segments(NamedTuple):

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import Family, family_of
 from simlab.sweeps.store.store import Store
 
 __all__ = ["Along", "Answer", "Best", "averaged", "risk_of"]
 
-FloatArray = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 
 NOTHING = 1e-300

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 from simlab.plot.words import literal
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["heat_map", "lines"]
 
-FloatArray = npt.NDArray[np.float64]
 
 MOST_LINES = 12
 NAMES = {

@@ -21,14 +21,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simlab.arrays import FloatArray
 from simlab.errors import InputError, check_count, check_number, unknown_name
 from simlab.experiment.tables import Table, check_keys, plain, shown
 
 __all__ = ["Address", "Axis", "assign", "axes_of", "check_cells", "parse_path", "refuse_twice", "spoken"]
 
-FloatArray = npt.NDArray[np.float64]
 Address = tuple[str | int, ...]
 """A path in the experiment file, taken apart: ("method", "wrap", 0, "decay")."""
 

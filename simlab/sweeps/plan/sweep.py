@@ -11,10 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from simlab._version import __version__
+from simlab.arrays import IntArray
 from simlab.engines.arguments import check_counters
 from simlab.errors import InputError
 from simlab.experiment.document import Experiment, canonical
@@ -32,7 +30,6 @@ from simlab.trace.recording import record_steps
 
 __all__ = ["Checked", "Sweep"]
 
-IntArray = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 RECORDS = 20

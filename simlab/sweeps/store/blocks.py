@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
+
+from simlab.arrays import IntArray
 
 __all__ = ["Blocks", "block_shape", "shape_within"]
 
-IntArray = npt.NDArray[np.int64]
 
 MOST_CELLS = 512
 FEWEST_BLOCKS = 16

@@ -13,9 +13,6 @@ from simlab.sweeps.plan.sweep import Sweep
 
 __all__ = ["estimate"]
 
-SAMPLED_RATE = 1e9
-"""Coordinates a second and thread that the sampler draws, roughly."""
-
 
 def estimate(sweep: Sweep, share: float, workers: int) -> str:
     """Time and size in words, for this share of the cells."""
@@ -29,8 +26,9 @@ def estimate(sweep: Sweep, share: float, workers: int) -> str:
 
 def _rate(sweep: Sweep, cell: Cell) -> float:
     """Units of `Sweep.work` a second on one thread."""
-    if sweep.engine == "sample":
-        return SAMPLED_RATE
+    rate = sweep.family.engines[sweep.engine].rate
+    if rate is not None:
+        return rate
     problem = sweep.modes(cell)
     options: dict[str, Any] = {"record": 2, "partition": sweep.partition}
     exact_results(problem, [cell.method], tick=lambda amount: False, **options)  # compiles, and ends after one chunk
