@@ -33,7 +33,7 @@ GRID = 1 << 16
 def newest_share(lr: Schedule, power: float) -> Weights:
     """c_t = weight_t / (weight_0 + .. + weight_t), weight_t = (t + 1)^power max_(s <= t) lr_s^2, 0 while all are 0."""
     if lr.length > HELD and power == 0.0 and _equal(lr.plan):
-        return lambda t: 1.0 / (t + 1.0)
+        return _equal_share
     weight = _LargestSoFar(lr.plan, power)
 
     def share(steps: Steps, before: float) -> FloatArray:
@@ -54,6 +54,11 @@ def corrected_weights(alpha: Schedule) -> Weights:
         return weights
 
     return _weights(alpha, logarithm, corrected)
+
+
+def _equal_share(t: Steps) -> FloatArray:
+    share: FloatArray = 1.0 / (t + 1.0)
+    return share
 
 
 def _equal(plan: Plan) -> bool:
