@@ -57,7 +57,7 @@ def corrected_weights(alpha: Schedule) -> Weights:
 
 
 def _equal_share(t: Steps) -> FloatArray:
-    share: FloatArray = 1.0 / (t + 1.0)
+    share: FloatArray = 1.0 / (t.astype(np.float64) + 1.0)
     return share
 
 
