@@ -69,8 +69,8 @@ def long(
 
     The recursion itself is asked to hold at whole steps, the right Radau points of panels that grow with the distance
     from the last kink of the schedule, between which the moments are polynomials of the step: discrete collocation.
-    There is no differential equation, and a panel of ten steps is exact. After a kink, and wherever that is cheaper,
-    steps are taken exactly; thousands of equal cycles go by powers of the map of one.
+    There is no differential equation. After a kink, and wherever that is cheaper, steps are taken exactly; thousands of
+    equal cycles go by powers of the map of one.
 
     `trace.dataset["risk_error"]`, of the shape of the risk, is an *estimate* of what each number may be off by: what
     two orders, a panel a third as long and one exact step disagree by, carried on by the map of the moments, which is
