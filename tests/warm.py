@@ -39,9 +39,15 @@ def _descend(noise: str) -> None:
     sl.descend(sl.river.curved(), method, noise=drawn, replicas=4, record=2, progress=False, warn=False)
 
 
+def _long() -> None:
+    problem = sl.LinearRegression.power_law(64, 1.5, 1.2, 0.1)
+    sl.long(problem, sl.methods.sgd(sl.schedules.constant(40_000, 0.1)), record=3, progress=False)
+
+
 # The longest first.
 JOBS: dict[str, Callable[[], None]] = {
     "moments": lambda: _exact(lambda lr: sl.methods.heavy_ball(lr, 0.9)),
+    "panels": _long,
     "single": lambda: _sample("float32"),
     "double": lambda: _sample("float64"),
     "landscapes": lambda: _descend("isotropic"),
