@@ -25,7 +25,7 @@ from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace.recording import record_steps
 
-__all__ = ["Experiment", "canonical", "parse_toml", "read_text", "read_toml"]
+__all__ = ["Experiment", "canonical", "parse_toml", "read_toml", "text_of"]
 
 TABLES = ("problem", "schedule", "method", "record", "compare", "engine")
 Progress = Callable[[int, int], None] | bool | None
@@ -71,7 +71,7 @@ class Experiment:
     def from_file(cls, path: str | PathLike[str]) -> Experiment:
         """The experiment of a TOML file; paths in it are relative to its folder."""
         source = check_path("path", path)
-        text = read_text(source)
+        text = text_of(source)
         made = cls(parse_toml(text, source), source.resolve().parent)
         made.text = text
         return made
@@ -188,10 +188,10 @@ def _extras(record: Mapping[str, Any], runs: Mapping[str, Method]) -> dict[str, 
 
 def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     """The tables of a TOML file; InputError names the line and column where it does not parse."""
-    return parse_toml(read_text(path), path)
+    return parse_toml(text_of(path), path)
 
 
-def read_text(path: str | PathLike[str]) -> str:
+def text_of(path: str | PathLike[str]) -> str:
     """The text of a file in UTF-8, or an InputError."""
     try:
         return check_path("path", path).read_text(encoding="utf-8-sig")

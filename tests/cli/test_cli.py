@@ -263,7 +263,7 @@ def test_every_command_hears_sigterm_once(command, here, monkeypatch):
     where = {
         "run": "simlab.experiment.Experiment.run", "river": "simlab.showcase.valley.canonical_trace",
         "demo": "simlab.showcase.demo.compare", "sweep": "simlab.sweeps.sweep_of",
-        "reproduce": "simlab.figures.gallery.reproduce", "validate": "simlab.conformance.validate.validate",
+        "reproduce": "simlab.figures.gallery.reproduce.reproduce", "validate": "simlab.conformance.validate.validate",
         "doctor": "simlab.doctor.report",
     }  # fmt: skip
     monkeypatch.setattr(where[command], terminated)
