@@ -13,7 +13,7 @@ from simlab import methods, river, schedules
 from simlab.experiment.method import METHODS as KINDS
 from simlab.experiment.method import WRAPPERS
 from simlab.experiment.problem import PROBLEMS
-from simlab.methods.base import METHODS, Coefficients, Number, Rated, arrays, record
+from simlab.methods.base import METHODS, Coefficients, Number, Rated, Steps, arrays, record
 from tests.oracles.method_zoo import ZOO
 
 RATE = schedules.wsd(12, peak=0.1)
@@ -68,8 +68,8 @@ class delayed(Rated):
     batch: Number = 1
     z0, iterate = np.ones(2), np.array([1.0, 0.0])
 
-    def recursion(self, i: int, j: int) -> Coefficients:
-        return arrays(j - i, [[1.0, 0.0], [1.0, 0.0]], [self.at("lr", i, j), 0.0], [0.0, 1.0])
+    def recursion(self, t: Steps) -> Coefficients:
+        return arrays(t.size, [[1.0, 0.0], [1.0, 0.0]], [self.at("lr", t), 0.0], [0.0, 1.0])
 
 
 def test_a_new_method_is_one_class():

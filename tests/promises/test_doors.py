@@ -130,6 +130,10 @@ def _doors() -> dict[str, Door]:
             {**run, "record": 3, "subspaces": None, "deterministic": False, "snapshots": None, "device": "cpu",
              "threads": 1, "progress": False},
         ),
+        "long": Door(
+            sl.long,
+            {**run, "tolerance": 1e-6, "record": 3, "subspaces": None, "budget": 60.0, "threads": 1, "progress": False},
+        ),
         "sample": Door(
             sl.sample,
             {**run, "replicas": 2, "seed": 0, "law": None, "record": 3, "subspaces": None, "quantiles": (0.5,),
