@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,11 +19,10 @@ from simlab.engines.arguments import (
     worker_count,
 )
 from simlab.engines.gpu.devices import choose
-from simlab.engines.moments.background import run_in_background
+from simlab.engines.moments.background import Job, run_all
 from simlab.errors import InputError, check_count, check_entries
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
-from simlab.progress import ProgressBar
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
 from simlab.trace.recording import Record, RunResult, Tick, record_steps
@@ -33,13 +30,9 @@ from simlab.trace.recording import Record, RunResult, Tick, record_steps
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
 
-__all__ = ["Job", "exact", "exact_results", "labelled", "run_all"]
+__all__ = ["exact", "exact_results", "labelled"]
 
 PROBLEMS = "a LinearRegression, NoisyQuadratic, RandomFeatures or EmpiricalRegression"
-PATIENCE = 1.0
-"""Seconds that runs have for their first chunk of steps after Ctrl-C."""
-
-Job = Callable[[Tick], list[RunResult]]
 
 
 @door
@@ -239,42 +232,3 @@ def _start(
     tick: Tick,
 ) -> list[RunResult]:
     return [run(method, steps, labels, label_count, tick=tick, **options)]
-
-
-def run_all(
-    jobs: list[Job], total: int, workers: int, progress: Progress | bool | None, engine: str, unit: str
-) -> list[RunResult]:
-    """Run the jobs on threads (the kernels release the GIL); the main thread stays free for Ctrl-C and the bar.
-
-    Ctrl-C ends every run after its chunk of steps. Where none has finished one, kernels are being compiled, which may
-    take a minute and cannot be told to stop: then, and at a second Ctrl-C, KeyboardInterrupt is raised.
-    """
-    stop = threading.Event()
-    lock = threading.Lock()
-    done = 0
-
-    def tick(amount: int) -> bool:
-        nonlocal done
-        with lock:
-            done += amount
-        return not stop.is_set()
-
-    bar = ProgressBar(engine, unit, progress)
-    futures = run_in_background([partial(job, tick) for job in jobs], workers)
-    pending = set(futures)
-    try:
-        while pending:
-            _, pending = wait(pending, timeout=0.1)
-            bar(min(done, total), total)
-    except KeyboardInterrupt:
-        stop.set()
-        if wait(futures, timeout=PATIENCE).not_done and done == 0:
-            raise
-        wait(futures)
-    except BaseException:
-        stop.set()
-        wait(futures)
-        raise
-    finally:
-        bar.close()
-    return [result for future in futures for result in future.result()]

@@ -19,7 +19,8 @@ from simlab.engines.arguments import (
     named_methods,
     worker_count,
 )
-from simlab.engines.exact import Job, labelled, run_all
+from simlab.engines.exact import labelled
+from simlab.engines.moments.background import Job, run_all
 from simlab.engines.moments.collocated import SHORTEST, Answer, March, relative_error
 from simlab.engines.moments.cycles import cycles_from
 from simlab.errors import InputError, check_number
@@ -86,7 +87,8 @@ def long(
         the same the status is "inaccurate".
     record, subspaces, threads, progress : as for `exact`.
     budget : seconds that exact steps may take. Where every step has to be taken (rates stored one by one, momentum that
-        rings for 10^9 steps) and that would take longer, InputError says so before.
+        rings for 10^9 steps): where schedules say so, InputError comes before; a run that passes it all the same ends
+        there, with the status "interrupted".
 
     Returns a RiskTrace. Statuses are those of `exact` and "inaccurate". Raises InputError for bad input.
     """

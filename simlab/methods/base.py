@@ -160,10 +160,7 @@ class Method:
 
     def inverse_batch(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """1 / B_t of the steps start .. stop - 1, shape (n,); 0 for the full gradient."""
-        stop = self.length if stop is None else stop
-        if isinstance(self.batch, Schedule):
-            return 1.0 / self.batch.values(start, stop)
-        return np.full(stop - start, 1.0 / self.batch)
+        return self.share(np.arange(start, self.length if stop is None else stop))
 
     def share(self, t: Steps) -> FloatArray:
         """1 / B of the steps t."""

@@ -5,12 +5,21 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from functools import partial
 from typing import TypeVar
 
-__all__ = ["run_in_background"]
+from simlab.progress import Progress, ProgressBar
+from simlab.trace.recording import RunResult, Tick
+
+__all__ = ["Job", "run_all", "run_in_background"]
 
 T = TypeVar("T")
+
+PATIENCE = 1.0
+"""Seconds that runs have for their first chunk of steps after Ctrl-C."""
+
+Job = Callable[[Tick], list[RunResult]]
 
 
 def run_in_background(calls: Sequence[Callable[[], T]], workers: int) -> list[Future[T]]:
@@ -38,3 +47,42 @@ def run_in_background(calls: Sequence[Callable[[], T]], workers: int) -> list[Fu
     for _ in range(min(workers, len(futures))):
         threading.Thread(target=work, daemon=True).start()
     return futures
+
+
+def run_all(
+    jobs: list[Job], total: int, workers: int, progress: Progress | bool | None, engine: str, unit: str
+) -> list[RunResult]:
+    """Run the jobs on threads (the kernels release the GIL); the main thread stays free for Ctrl-C and the bar.
+
+    Ctrl-C ends every run after its chunk of steps. Where none has finished one, kernels are being compiled, which may
+    take a minute and cannot be told to stop: then, and at a second Ctrl-C, KeyboardInterrupt is raised.
+    """
+    stop = threading.Event()
+    lock = threading.Lock()
+    done = 0
+
+    def tick(amount: int) -> bool:
+        nonlocal done
+        with lock:
+            done += amount
+        return not stop.is_set()
+
+    bar = ProgressBar(engine, unit, progress)
+    futures = run_in_background([partial(job, tick) for job in jobs], workers)
+    pending = set(futures)
+    try:
+        while pending:
+            _, pending = wait(pending, timeout=0.1)
+            bar(min(done, total), total)
+    except KeyboardInterrupt:
+        stop.set()
+        if wait(futures, timeout=PATIENCE).not_done and done == 0:
+            raise
+        wait(futures)
+    except BaseException:
+        stop.set()
+        wait(futures)
+        raise
+    finally:
+        bar.close()
+    return [result for future in futures for result in future.result()]
