@@ -90,7 +90,8 @@ def long(
         rings for 10^9 steps): where schedules say so, InputError comes before; a run that passes it all the same ends
         there, with the status "interrupted".
 
-    Returns a RiskTrace. Statuses are those of `exact` and "inaccurate". Raises InputError for bad input.
+    Returns a RiskTrace. Statuses are those of `exact` and "inaccurate"; of the step at which a run ended early no error
+    is told (NaN). Raises InputError for bad input.
     """
     check_problem(problem, DiagonalProblem, PROBLEMS)
     methods, labels = named_methods(method, "long")

@@ -204,13 +204,29 @@ def test_asgd_keeps_its_digits_over_many_steps():
     assert float(short.dataset["risk_error"][-1].sum() / short.total()[-1]) < 1e-6
 
 
-def test_divergence_is_found_at_the_step_of_the_exact_engine():
+@pytest.mark.parametrize("factor", [1.002, 1.02, 1.3, 3.0, 30.0])
+@pytest.mark.parametrize("beta", [0.0, 0.9])
+def test_divergence_is_found_at_the_step_of_the_exact_engine(factor, beta):
     problem = sl.LinearRegression.power_law(60, 1.5, 1.2, 1.0)
-    lr = 1.02 * sl.stability(problem, M.sgd(S.constant(10, 0.1))).critical_lr
-    method = M.sgd(S.constant(200_000, lr))
-    exact, long = sl.exact(problem, method, progress=False), sl.long(problem, method, progress=False)
+    critical = sl.stability(problem, M.heavy_ball(S.constant(10, 0.1), beta)).critical_lr
+    method = M.heavy_ball(S.constant(400_000, factor * critical), beta)
+    exact, long = (door(problem, method, record="linear", progress=False) for door in (sl.exact, sl.long))
     assert exact.status.item() == long.status.item() == "diverged"
     assert exact.dataset["ended_at"].item() == long.dataset["ended_at"].item()
+    assert np.all(np.isfinite(long.dataset["risk_error"][:-1]))  # of the last, where it was found, none is told
+    np.testing.assert_allclose(long.risk, exact.risk, rtol=1e-5)
+
+
+def test_divergence_at_the_end_of_a_chunk_is_found_there():
+    """One step of the thousands between two looks is no other than the rest."""
+    problem = sl.LinearRegression.power_law(60, 1.5, 1.2, 1.0)
+    critical = sl.stability(problem, M.sgd(S.constant(10, 0.1))).critical_lr
+    end = sl.exact(problem, M.sgd(S.constant(9_000, 1.5 * critical)), progress=False).dataset["ended_at"].item()
+    nodes = NodeArrays(problem.modes())
+    method, labels = M.sgd(S.constant(9_000, 1.5 * critical)), np.zeros(nodes.size, dtype=np.int64)
+    for shortest in (end - 1, end, end + 1):
+        answer = march(nodes, method, np.array([0, 9_000]), labels, 1, local=1e-7, shortest=max(shortest, 1))
+        assert (answer.status, answer.ended_at) == ("diverged", end)
 
 
 def test_cycles_by_powers_are_cycles_one_by_one():

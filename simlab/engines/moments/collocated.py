@@ -20,6 +20,7 @@ from simlab.kernels.moments.collocation import panel_steps
 from simlab.kernels.moments.discrepancy import LEAST_SHARE, runs_of
 from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.kernels.moments.panels import Blocks, Nodes, Steps
+from simlab.kernels.moments.steps import gradient_risk_now
 from simlab.methods.base import Method
 from simlab.trace.recording import DIVERGENCE_FACTOR, Status
 
@@ -179,14 +180,16 @@ class March:
         slots = np.full(n, -1, dtype=np.int64)
         first, last = np.searchsorted(answer.steps, [t, t + n])
         slots[answer.steps[first:last] - t] = np.arange(first, last)
-        head = (M, b, c, o, share, nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive)
-        tail = (slots, self.labels)
+        fixed = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive)
         U, errors = self.U[:2].copy(), self.U[2:].copy()
-        done: int = advance(*head, nodes.noise, nodes.coupling, U, self.limit, *tail, answer.risk, self.scratch)
+        noise = (nodes.noise, nodes.coupling, U, self.limit, slots, self.labels, answer.risk, self.scratch)
+        done: int = advance(M, b, c, o, share, *fixed, *noise)
         if errors.any():
-            advance(*head, 0.0, nodes.coupling, errors, np.inf, *tail, answer.error, self.scratch)
+            parts = (M[:done], b[:done], c[:done], o[:done], share[:done])
+            noise = (0.0, nodes.coupling, errors, np.inf, slots[:done], self.labels, answer.error, self.scratch)
+            advance(*parts, *fixed, *noise)
         else:
-            answer.error[first:last] = 0.0
+            answer.error[slots[:done][slots[:done] >= 0]] = 0.0
         self.U[:2], self.U[2:] = U, errors
         answer.exact_steps += done
         return done
@@ -194,7 +197,7 @@ class March:
     def pieces(self, t: int, end: int, local: float, shortest: int) -> Iterator[tuple[int, bool]]:
         """Go from step t to `end` by panels of relative error at most `local`; (length, exact) of every piece done.
 
-        The last of them is shorter than it was to be where the run diverges: then comes a piece of no length.
+        Where the run diverges a piece of no length comes last.
         """
         kink, proposal, chunk = t, 0, shortest
         while t < end:
@@ -205,10 +208,10 @@ class March:
                 n = min(left, chunk)
                 done = self.exact(t, n)
                 yield done, True
-                if done < n:
+                t += done
+                if done < n or self._beyond(t):
                     yield 0, True
                     return
-                t += n
                 proposal, chunk = max(shortest, chunk), min(2 * chunk, MOST_EXACT)
                 continue
             m = min(proposal, left)
@@ -220,10 +223,19 @@ class March:
                 self.accept(t, plan)
                 yield m, False
                 t += m
+                if self._beyond(t):
+                    yield 0, True
+                    return
                 chunk, proposal = shortest, int(min(m * min(max(change, 0.3), GROWTH), 2**62))
             else:
                 self.answer.refused += 1
                 proposal = int(m * min(max(change, 0.1), 0.7))
+
+    def _beyond(self, t: int) -> bool:
+        """Whether the risk where the next gradient is taken passes the limit, which no piece tells of its own end."""
+        at = np.array([min(t, self.method.length - 1)], dtype=np.int64)
+        bias, variance = gradient_risk_now(self.U, self.steps_at(at).c[0])
+        return not bias + variance <= self.limit
 
     def now(self, t: int) -> tuple[FloatArray, FloatArray]:
         """Risk and its error by label at step t, the present one."""
