@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -27,7 +28,7 @@ from simlab.sweeps.work.pool import Task
 __all__ = ["ClusterPool"]
 
 SECONDS = 10
-"""How long a scheduler may take to answer."""
+"""How long a scheduler may take to answer, and may be without workers before that is said."""
 
 LOCAL = {
     # A cell that kills its worker is found by computing it alone (simlab.sweeps.work.run), not by killing more of them.
@@ -42,7 +43,7 @@ class ClusterPool:
     Raises InputError without dask.distributed, for an address of neither form, and where nothing answers.
     """
 
-    def __init__(self, sweep: Sweep, address: str) -> None:
+    def __init__(self, sweep: Sweep, address: str, announce: Callable[[str], None] = lambda line: None) -> None:
         try:
             dask: Any = import_module("dask")
             distributed: Any = import_module("distributed")
@@ -50,7 +51,7 @@ class ClusterPool:
             raise InputError("cluster needs dask.distributed; pip install 'sgd-simlab[cluster]'.") from None
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._address, self._cluster = address, None
+        self._address, self._cluster, self._announce = address, None, announce
         self._queue: SimpleQueue[tuple[Task, Any]] = SimpleQueue()
         self._futures: set[Any] = set()
         self._payload = (json.dumps(sweep.tables), str(sweep.folder), sweep.checked)
@@ -59,8 +60,9 @@ class ClusterPool:
             workers = check_count("cluster = local:N, N", int(count) if count.isdigit() else count)
             with dask.config.set(LOCAL):
                 self._cluster = distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-                    silence_logs=logging.CRITICAL,
+                    n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, silence_logs=logging.CRITICAL,
+                    # A page is not wanted, but its server starts: on any free port, or two clusters quarrel over one.
+                    dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
                 )  # fmt: skip
         elif "://" not in address:
             raise InputError(f"cluster = {address!r} is no address; give tcp://HOST:PORT of a scheduler, or local:N.")
@@ -78,6 +80,7 @@ class ClusterPool:
             ) from None
         self._resources = self._announced(sweep.device)
         self._width, self._asked = 2, 0.0
+        self._manned: float | None = time.monotonic()  # when there was a worker last; None once their absence is said
 
     def _announced(self, device: str) -> dict[str, int]:
         """What tasks ask of their worker: a GPU where the experiment may use one and a worker announces one."""
@@ -103,6 +106,11 @@ class ClusterPool:
             except Exception:
                 raise self._lost() from None
             self._width, self._asked = max(2 * threads, 2), time.monotonic()
+            if threads:
+                self._manned = self._asked
+            elif self._manned is not None and self._asked - self._manned > SECONDS:
+                self._manned = None
+                self._announce(f"the scheduler at {self._address} has no worker; waiting for one.")
         return self._width
 
     def submit(self, task: Task) -> None:

@@ -60,7 +60,7 @@ def run_sweep(
     """
     workers = worker_count(threads)
     sweep.validate()
-    pool = _pool(sweep, workers, cluster)
+    pool = _pool(sweep, workers, cluster, announce)
     try:
         with Store.writing(path, sweep) as store:
             good, bad = store.verified(sweep)
@@ -84,13 +84,13 @@ def _cost(sweep: Sweep, reused: int, workers: int) -> str:
     return estimate(sweep, 1.0 - reused / sweep.grid.size, workers) if reused < sweep.grid.size else "nothing to do"
 
 
-def _pool(sweep: Sweep, workers: int, cluster: str | None) -> Pool:
+def _pool(sweep: Sweep, workers: int, cluster: str | None, announce: Callable[[str], None]) -> Pool:
     if cluster is None:
         device = choose(sweep.device)
         return ThreadedPool(sweep, workers if device == "cpu" else 1, device)
     from simlab.sweeps.work.cluster import ClusterPool
 
-    return ClusterPool(sweep, cluster)
+    return ClusterPool(sweep, cluster, announce)
 
 
 def _work(sweep: Sweep, store: Store, pool: Pool, blocks: Iterable[int], progress: Progress | bool | None) -> int:

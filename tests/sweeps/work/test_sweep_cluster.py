@@ -61,6 +61,11 @@ def worker(address, *options):
     return started("distributed.cli.dask_worker", address, *threads, *options)
 
 
+def wait_until_it_answers(address):
+    with distributed.Client(address, set_as_default=False, timeout=60):
+        pass
+
+
 def wait_for_two(address):
     with distributed.Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=60)
@@ -81,6 +86,7 @@ def preloaded(tmp_path):
     def write(body):
         path = tmp_path / "preloaded.py"
         lines = ["import os", "from pathlib import Path", "from simlab.sweeps import Sweep"]
+        lines += ["from simlab.sweeps.work import cluster"]
         lines += ["Sweep.original = run = getattr(Sweep, 'original', Sweep.compute)"]
         path.write_text("\n".join([*lines, f"log = Path({str(tmp_path / 'preloaded.log')!r})", body]))
         return str(path)
@@ -312,9 +318,24 @@ def test_a_worker_of_another_version_is_refused(preloaded, tmp_path):
     assert said == f"cluster: a worker has simlab 9.9.9, this is {sl.__version__}; install the same on both."
 
 
+def test_a_scheduler_without_workers_is_waited_for_and_said_to_have_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("simlab.sweeps.work.cluster.SECONDS", 1)
+    said = []
+
+    def give_up(done, total):
+        if len(said) > 1:
+            raise KeyboardInterrupt
+
+    with scheduler() as (address, _):
+        wait_until_it_answers(address)
+        report = swept(tmp_path / "store", cluster=address, progress=give_up, announce=said.append)
+    assert said[1:] == [f"the scheduler at {address} has no worker; waiting for one."]
+    assert report.left == CELLS
+
+
 def test_a_worker_that_cannot_compute_is_no_lost_one(preloaded, tmp_path):
     """One sentence, and not thousands of cells with an error each."""
-    module = preloaded("def broken(key):\n    raise OSError('no such folder')\ncluster._sweep_of = broken")
+    module = preloaded("def broken(*tables):\n    raise OSError('no such folder')\ncluster._sweep_of = broken")
     with scheduler() as (address, _), worker(address, "--preload", module):
         said = refusal(tmp_path / "store", cluster=address)
     assert said == "cluster: a worker cannot compute (OSError: no such folder); install there what is here."
