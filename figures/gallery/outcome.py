@@ -17,7 +17,12 @@ from simlab.errors import unknown_name
 
 __all__ = ["Entry", "Outcome", "State", "chosen", "counted", "entries", "paper_of"]
 
-ORDER: tuple[Verdict, ...] = ("reproduced", "assumed parameters", "not reproduced")
+ORDER: tuple[Verdict, ...] = ("reproduced", "chosen", "substituted", "not reproduced", "holds", "does not hold")
+PAPERS = (
+    "li2024", "zou2023", "li2025", "wen2024", "schaipp2025", "haegele2024", "zhang2019", "bergsma2025", "defazio2023",
+    "pan2021", "tian2025", "dremov2025", "wu2022", "kidambi2018", "jain2018", "chen2021",
+)  # fmt: skip
+"""The order in which they are shown: first those whose model is the one of this project."""
 State = Literal["made", "drawn", "kept", "failed", "skipped"]
 
 
@@ -55,14 +60,15 @@ class Outcome:
 
 
 def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
-    """Identifier -> figure and module, in the order of the papers' years; by default of this package's modules."""
+    """Identifier -> figure and module, in the order of PAPERS, others by year; by default of this package's modules."""
     names = (
         modules
         if modules is not None
         else [f"{papers.__name__}.{found.name}" for found in iter_modules(papers.__path__)]
     )
     listed = [Entry(figure, name) for name in names for figure in getattr(import_module(name), "FIGURES", [])]
-    listed.sort(key=lambda entry: (entry.figure.year, entry.figure.id))
+    rank = {paper: place for place, paper in enumerate(PAPERS)}
+    listed.sort(key=lambda e: (rank.get(paper_of(e.figure.id), len(PAPERS)), e.figure.year, e.figure.id))
     out = {entry.figure.id: entry for entry in listed}
     if len(out) < len(listed):
         twice = next(a.figure.id for a, b in pairwise(listed) if a.figure.id == b.figure.id)
@@ -86,6 +92,6 @@ def paper_of(identifier: str) -> str:
 
 
 def counted(outcomes: Sequence[Outcome]) -> dict[Verdict, int]:
-    """How many claims of every verdict."""
+    """How many statements of every verdict: of papers the first four, of this project the last two."""
     verdicts = [claim.verdict for outcome in outcomes for claim in outcome.claims]
     return {verdict: verdicts.count(verdict) for verdict in ORDER}

@@ -2,6 +2,7 @@
 at all.
 
     gallery/index.html                    the page
+    gallery/claims.json                   every claim with what came out, for programs
     gallery/quick/ID/TABLE.csv            the data; everything else is made from these
     gallery/quick/ID/figure.png, .pdf     the picture
     gallery/quick/ID/record.json          what made it (fingerprints), claims, digests of the files
@@ -23,12 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 from simlab.figures.gallery.fingerprint import digest_of_file, fingerprints
 from simlab.figures.gallery.kept import Kinds, read_tables, write_tables
-from simlab.figures.gallery.outcome import Entry, Outcome, State, chosen, counted, entries
+from simlab.figures.gallery.outcome import Entry, Outcome, State, chosen, entries
 from simlab.figures.gallery.page import page
+from simlab.figures.gallery.spoken import spoken
 from simlab.figures.gallery.workers import Died, in_processes
 from simlab.figures.measurements import VARIABLE, measured
 from simlab.figures.reproduction import Claim, Scale
 
+from simlab._version import __version__
 from simlab.engines.arguments import worker_count
 from simlab.errors import InputError
 from simlab.files import fresh_file
@@ -41,7 +44,7 @@ from simlab.replacing import Stage, settle_all
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Entry", "Outcome", "entries", "listing", "reproduce", "summary"]
+__all__ = ["reproduce"]
 
 MARK = ".simlab-gallery"
 """In every gallery: that it is one, and the lock of the run that writes to it."""
@@ -94,9 +97,25 @@ def reproduce(
         # Figures of earlier runs stay on the page, as long as the present code would make the same.
         others = [_kept(e, scale, place) for e in catalogue.values() if e.figure.id not in found]
         shown = {o.entry.figure.id: o for o in [*others, *outcomes] if o is not None}
-        with fresh_file(root / "index.html", force=True) as partial:
-            partial.write_text(page([shown[name] for name in catalogue if name in shown], scale), encoding="utf-8")
+        in_order = [shown[name] for name in catalogue if name in shown]
+        for name, text in (("claims.json", table_of_claims(in_order, scale)), ("index.html", page(in_order, scale))):
+            with fresh_file(root / name, force=True) as partial:
+                partial.write_text(text, encoding="utf-8")
     return outcomes
+
+
+def table_of_claims(outcomes: Sequence[Outcome], scale: Scale) -> str:
+    """{"simlab", "scale", "claims": [{"figure", "claim", "source", "wanted", "computed", "verdict", "reason", ..}]}."""
+    rows = [
+        {
+            "figure": outcome.entry.figure.id, "claim": claim.text, "own": claim.own, "source": claim.source,
+            "paper": claim.paper, "wanted": claim.wanted, "computed": claim.computed, "verdict": claim.verdict,
+            "reason": claim.reason, "chosen": claim.chosen, "substituted": claim.substituted, "turns": claim.turns,
+        }
+        for outcome in outcomes
+        for claim in outcome.claims
+    ]  # fmt: skip
+    return json.dumps({"simlab": __version__, "scale": scale, "claims": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
 # -- one figure --------------------------------------------------------------------------------------------------------
@@ -122,8 +141,7 @@ def make(module: str, name: str, scale: Scale, stage: str, source: str | None) -
         # Drawn and judged from what is kept, so that the same comes out whether or not it was computed just now.
         data = read_tables(folder, kinds)
         _pictures(figure.draw(data), folder)
-        # `holds` comes out of comparisons of arrays, as numpy's own kind of bool.
-        claims = [{**asdict(claim), "holds": bool(claim.holds)} for claim in figure.claims(data)]
+        claims = [asdict(claim) for claim in figure.claims(data)]
         json.dumps(claims)
         names = [*(f"{table}.csv" for table in kinds), *PICTURES]
         files = {name: digest_of_file(folder / name) for name in names}
@@ -272,49 +290,3 @@ def _gallery(folder: Path) -> Iterator[Path]:
         lock.release()
         # Where the file of a lock goes with it (Windows): it also says that this is a gallery.
         (folder / MARK).touch()
-
-
-# -- what is printed ---------------------------------------------------------------------------------------------------
-
-
-def spoken(outcome: Outcome) -> str:
-    """The state of a figure in a few words."""
-    if outcome.why:
-        return f"{outcome.state}: {outcome.why}"
-    tally = ", ".join(f"{count} {verdict}" for verdict, count in counted([outcome]).items() if count)
-    return f"{tally or 'no claims'} ({outcome.state}, {outcome.seconds:.1f} s)"
-
-
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """Every claim with its threshold, value and verdict, by figure; then the count."""
-    lines: list[str] = []
-    for outcome in outcomes:
-        lines += [f"{outcome.entry.figure.id}  {outcome.entry.figure.title}", f"  {spoken(outcome)}"]
-        for claim in outcome.claims:
-            lines.append(f"  {claim.verdict:<18}  {claim.text} ({claim.source})")
-            lines.append(f"  {'':<18}  {claim.value}; wanted: {claim.threshold}")
-            lines += [f"  {'':<18}  seen: {claim.seen}"] if claim.seen and not claim.holds else []
-            lines += [f"  {'':<18}  assumed: {claim.assumed}"] if claim.assumed else []
-        lines.append("")
-    tally = ", ".join(f"{count} {verdict}" for verdict, count in counted(outcomes).items())
-    states = [outcome.state for outcome in outcomes]
-    rest = "".join(f"; {states.count(s)} {s}" for s in ("failed", "skipped") if s in states)
-    figures_ = f"{len(outcomes)} figure{'s' if len(outcomes) != 1 else ''}"
-    claims = sum(len(outcome.claims) for outcome in outcomes)
-    lines.append(f"{figures_}, {claims} claims: {tally}{rest}")
-    return "\n".join(lines)
-
-
-def listing(modules: Sequence[str] | None = None) -> str:
-    """The catalogue: identifier, paper, title, seconds at quick, and the measurements it needs."""
-    rows = [
-        (e.figure.id, str(e.figure.year), f"{e.figure.seconds:.0f} s", e.figure.title, e.figure.needs)
-        for e in entries(modules).values()
-    ]
-    widths = [max((len(row[j]) for row in rows), default=0) for j in range(3)]
-    lines = []
-    for *short, title, needs in rows:
-        cells = [f"{cell:<{width}}" for cell, width in zip(short, widths, strict=True)]
-        lines.append("  ".join([*cells, title]) + (f" (needs {needs})" if needs else ""))
-    total = sum(entry.figure.seconds for entry in entries(modules).values())
-    return "\n".join([*lines, "", f"{len(rows)} figures, some {total:.0f} s of one core at --quick"])

@@ -208,8 +208,8 @@ def claims_lengths(data: Data) -> list[Claim]:
             "one change of sign, from worse to better",
             f"{main['where']}; with much in the tail {other['where']}",
             bool(main["crosses"]),
-            assumed=assumed,
-            seen=f"{main['change'][0]:+.2%} at the shortest, {main['change'][-1]:+.2%} at the longest",
+            chosen=assumed,
+            reason=f"{main['change'][0]:+.2%} at the shortest, {main['change'][-1]:+.2%} at the longest",
         ),
         Claim(
             "decay to zero trades bias for variance",
@@ -218,7 +218,7 @@ def claims_lengths(data: Data) -> list[Claim]:
             f"bias x {ratio['bias'].min():.3f} .. {ratio['bias'].max():.3f}, variance x {ratio['variance'].min():.3f}"
             f" .. {ratio['variance'].max():.3f}",
             bool(ratio["bias"].min() > 1.0 and ratio["variance"].max() < 1.0),
-            assumed=assumed,
+            chosen=assumed,
         ),
         Claim(
             "beyond the crossing its gain grows with the training length",
@@ -226,8 +226,8 @@ def claims_lengths(data: Data) -> list[Claim]:
             "relative loss decreases from each length to the next",
             f"to {main['change'][-1]:+.2%}; with much in the tail to {other['change'][-1]:+.2%}",
             bool(main["grows"]),
-            assumed=assumed,
-            seen=f"{main['change'].min():+.2%} at its best, {main['change'][-1]:+.2%} at the longest",
+            chosen=assumed,
+            reason=f"{main['change'].min():+.2%} at its best, {main['change'][-1]:+.2%} at the longest",
         ),
         Claim(
             "decay to zero with 40 % of the steps beats 10x decay with all of them",
@@ -236,8 +236,8 @@ def claims_lengths(data: Data) -> list[Claim]:
             f"{main['short']:.4f} against {main['base']:.4f}; with much in the tail {other['short']:.4f} against"
             f" {other['base']:.4f}",
             bool(main["short"] < main["base"]),
-            assumed=assumed,
-            seen=f"{main['short']:.4f} against {main['base']:.4f}",
+            chosen=assumed,
+            reason=f"{main['short']:.4f} against {main['base']:.4f}",
         ),
         Claim(
             "cosine to zero is about 0.1 % worse",
@@ -246,8 +246,8 @@ def claims_lengths(data: Data) -> list[Claim]:
             f"{main['others']['cosine to zero']:+.3f} %; with much in the tail"
             f" {other['others']['cosine to zero']:+.3f} %",
             0.0 < main["others"]["cosine to zero"] <= 0.2,
-            assumed=assumed,
-            seen=f"as close, but on the other side: {main['others']['cosine to zero']:+.3f} %",
+            chosen=assumed,
+            reason=f"as close, but on the other side: {main['others']['cosine to zero']:+.3f} %",
         ),
         Claim(
             "wsd is worse than decay to zero",
@@ -255,8 +255,8 @@ def claims_lengths(data: Data) -> list[Claim]:
             "higher loss at the longest run",
             f"{main['others']['wsd']:+.3f} %; with much in the tail {other['others']['wsd']:+.3f} %",
             main["others"]["wsd"] > 0.0,
-            assumed=assumed,
-            seen=f"{main['others']['wsd']:+.3f} %",
+            chosen=assumed,
+            reason=f"{main['others']['wsd']:+.3f} %",
         ),
     ]
 
@@ -284,7 +284,7 @@ FIGURES = [
         compute_lengths,
         draw_lengths,
         claims_lengths,
-        assumed=("a regression in place of the language model: spectrum, noise, peak; wsd cools down over 20 %",),
+        chosen=("a regression in place of the language model: spectrum, noise, peak; wsd cools down over 20 %",),
         seconds=2.0,
     ),
 ]

@@ -199,8 +199,8 @@ def claims_ranks(data: Data) -> list[Claim]:
             f"best mean rank without REX at {', '.join(f'{s:.0%}' for s in low)} of the longest budget",
             ", ".join(f"{s:.0%}: {name}" for s, name in zip(low, leaders, strict=True)),
             all(name == "linear" for name in leaders),
-            assumed=ASSUMED[0],
-            seen=f"{', '.join(dict.fromkeys(leaders))} before linear (mean ranks of linear {_list(rank['linear'])})",
+            chosen=ASSUMED[0],
+            reason=f"{', '.join(dict.fromkeys(leaders))} before linear (mean ranks of linear {_list(rank['linear'])})",
         ),
         Claim(
             "the step schedule does better at high budgets than at low ones",
@@ -208,8 +208,8 @@ def claims_ranks(data: Data) -> list[Claim]:
             "mean rank at the highest budget below that at the lowest",
             _list(rank["step"]),
             rank["step"][-1] < rank["step"][0],
-            assumed=ASSUMED[0],
-            seen=f"mean ranks {_list(rank['step'])}, lowest budget first",
+            chosen=ASSUMED[0],
+            reason=f"mean ranks {_list(rank['step'])}, lowest budget first",
         ),
         Claim(
             "REX outperforms the linear schedule at low budgets",
@@ -217,8 +217,8 @@ def claims_ranks(data: Data) -> list[Claim]:
             f"risk ratio < 1 on every spectrum at {', '.join(f'{s:.0%}' for s in low)}",
             ", ".join(f"{name}: at most {value:.3f}" for name, value in worst.items()),
             max(worst.values()) < 1.0,
-            assumed=ASSUMED[0],
-            seen=f"ratios up to {max(worst.values()):.3f}",
+            chosen=ASSUMED[0],
+            reason=f"ratios up to {max(worst.values()):.3f}",
         ),
         Claim(
             "REX matches or exceeds all others at low and at high budgets",
@@ -226,8 +226,8 @@ def claims_ranks(data: Data) -> list[Claim]:
             "first in mean rank at every budget",
             f"first: {words}; REX: {_list(rank['REX'])}",
             all(name == "REX" for name in firsts),
-            assumed=ASSUMED[0],
-            seen=f"first are {words}",
+            chosen=ASSUMED[0],
+            reason=f"first are {words}",
         ),
     ]
 
@@ -244,7 +244,7 @@ FIGURES = [
         compute_ranks,
         draw_ranks,
         claims_ranks,
-        assumed=ASSUMED,
+        chosen=ASSUMED,
         seconds=3.0,
     ),
 ]

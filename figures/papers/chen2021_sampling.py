@@ -123,8 +123,8 @@ def claims_sampling(data: Data) -> list[Claim]:
             "best rate is 'every' for both on all spectra and budgets",
             f"{smooth.count('every')} of {len(smooth)} cells",
             smooth.count("every") == len(smooth),
-            assumed=ASSUMED[2],
-            seen=f"others: {', '.join(sorted(set(smooth) - {'every'}))}",
+            chosen=ASSUMED[2],
+            reason=f"others: {', '.join(sorted(set(smooth) - {'every'}))}",
         ),
         Claim(
             "the best sampling rate depends on the profile: exponential decay gains from rare updates",
@@ -133,8 +133,8 @@ def claims_sampling(data: Data) -> list[Claim]:
             f"every: {best['exponential'].count('every')} of {len(best['exponential'])} cells; best: "
             f"{', '.join(dict.fromkeys(best['exponential']))}",
             best["exponential"].count("every") == 0,
-            assumed=ASSUMED[2],
-            seen=f"{best['exponential'].count('every')} of {len(best['exponential'])} cells",
+            chosen=ASSUMED[2],
+            reason=f"{best['exponential'].count('every')} of {len(best['exponential'])} cells",
         ),
         Claim(
             "REX at every step is the best pair of profile and rate",
@@ -142,8 +142,8 @@ def claims_sampling(data: Data) -> list[Claim]:
             "lowest risk of all pairs on every spectrum and budget",
             f"best in {int(np.sum(cells == 1.0))} of {cells.size} cells, at most {100 * (cells.max() - 1):.1f} % above",
             bool(np.all(cells == 1.0)),
-            assumed=ASSUMED[2],
-            seen=_winners(ends, shares),
+            chosen=ASSUMED[2],
+            reason=_winners(ends, shares),
         ),
     ]
 
@@ -168,7 +168,7 @@ FIGURES = [
         compute_sampling,
         draw_sampling,
         claims_sampling,
-        assumed=ASSUMED,
+        chosen=ASSUMED,
         seconds=4.0,
     ),
 ]

@@ -82,6 +82,6 @@ def order_claim(loss: Mapping[str, float], where: str, assumed: str, turn: str =
         "both below all four",
         shown,
         max(loss[name] for name in BEST) < min(loss[name] for name in REST),
-        assumed=assumed,
-        seen=f"{shown}{turn}",
+        chosen=assumed,
+        reason=f"{shown}{turn}",
     )

@@ -222,8 +222,8 @@ def claims_regression(data: Data) -> list[Claim]:
             f"largest change in round {ROUNDS} <= 0.01",
             ", ".join(f"{start} {values[-1]:.1e}" for start, values in change.items()),
             max(float(values[-1]) for values in change.values()) <= 0.01,
-            assumed=assumed,
-            seen=", ".join(f"{start} {values[-1]:.2f}" for start, values in change.items()),
+            chosen=assumed,
+            reason=", ".join(f"{start} {values[-1]:.2f}" for start, values in change.items()),
         ),
         Claim(
             "warmup appears where the first gradients are large",
@@ -231,7 +231,7 @@ def claims_regression(data: Data) -> list[Claim]:
             "the fixed point starts below half of its largest value",
             f"{last['far'][0]:.3f} of it",
             float(last["far"][0]) < 0.5,
-            assumed=assumed,
+            chosen=assumed,
         ),
         Claim(
             "and where they are not there is none",
@@ -239,8 +239,8 @@ def claims_regression(data: Data) -> list[Claim]:
             "the fixed point starts above 0.9 of its largest value",
             f"{last['near'][0]:.3f} of it; at most {off:.3f} from 1 - t/T",
             float(last["near"][0]) > 0.9,
-            assumed=assumed,
-            seen=f"{last['near'][0]:.3f} of it",
+            chosen=assumed,
+            reason=f"{last['near'][0]:.3f} of it",
         ),
         Claim(
             "tuned, the refined schedule ends at a lower risk than linear decay",
@@ -248,8 +248,8 @@ def claims_regression(data: Data) -> list[Claim]:
             "ratio < 1 at the best peak of each, both starts",
             ", ".join(f"{start} {value:.3f}" for start, value in ratio.items()),
             max(ratio.values()) < 1.0,
-            assumed=assumed,
-            seen=", ".join(f"{start} {value:.3f} of linear decay's" for start, value in ratio.items()),
+            chosen=assumed,
+            reason=", ".join(f"{start} {value:.3f} of linear decay's" for start, value in ratio.items()),
         ),
     ]
 
@@ -277,7 +277,7 @@ FIGURES = [
         compute_regression,
         draw_regression,
         claims_regression,
-        assumed=("the regression problem and its peak",),
+        chosen=("the regression problem and its peak",),
         seconds=2.0,
     ),
 ]

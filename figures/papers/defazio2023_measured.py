@@ -78,7 +78,7 @@ def claims_measured(data: Data) -> list[Claim]:
             "first norm > 2 x later mean; largest rate after the first step",
             ", ".join(f"{name}: {start[name]:.1f} x, largest at {top[name]:.3f} of the run" for name in RUNS),
             all(start[name] > 2.0 and top[name] > 0.0 for name in RUNS),
-            assumed=assumed,
+            chosen=assumed,
         ),
         Claim(
             "after the warmup it decays to zero, near a straight line",
@@ -86,8 +86,8 @@ def claims_measured(data: Data) -> list[Claim]:
             "half-way within 0.15 of 0.5",
             ", ".join(f"{name}: {value:.3f}" for name, value in middle.items()),
             all(abs(value - 0.5) <= 0.15 for value in middle.values()),
-            assumed=assumed,
-            seen=", ".join(f"{name}: {value:.3f}" for name, value in middle.items()),
+            chosen=assumed,
+            reason=", ".join(f"{name}: {value:.3f}" for name, value in middle.items()),
         ),
     ]
 
@@ -103,7 +103,7 @@ FIGURES = [
         compute_measured,
         draw_measured,
         claims_measured,
-        assumed=("l2 norms in place of the l1 norms that the paper takes for Adam",),
+        chosen=("l2 norms in place of the l1 norms that the paper takes for Adam",),
         needs=FOLDER,
         seconds=0.5,
     ),

@@ -233,7 +233,7 @@ def claims(data: Data) -> list[Claim]:
             "to 0.01",
             f"largest difference {abs(ratio[far] - PRINTED[far][2]):.4f} ({far})",
             abs(ratio[far] - PRINTED[far][2]) <= 0.01,
-            assumed="peak times curvature 0.2, which the notes do not give",
+            chosen="peak times curvature 0.2, which the notes do not give",
         ),
         order_claim(losses[0], "flat river", ASSUMED),
         order_claim(losses[1], "river falling by 2e-4", ASSUMED, f"; the published order ends at a fall of {turn:.1e}"),
@@ -243,8 +243,8 @@ def claims(data: Data) -> list[Claim]:
             "the same of the ten wins for falls 0 .. 4e-4",
             spans,
             len(best) == 1,
-            assumed=ASSUMED,
-            seen=f"{spans}; with schedules that start at the peak itself (u = j/n) {from_peak[0]} on the flat river,"
+            chosen=ASSUMED,
+            reason=f"{spans}; with schedules that start at the peak itself (u = j/n) {from_peak[0]} on the flat river,"
             f" {from_peak[1]} on the sloped one",
         ),
         Claim(
@@ -257,7 +257,7 @@ def claims(data: Data) -> list[Claim]:
             ),
             all(np.all(np.diff(b) > 0) for b in lowered["bias"])
             and all(np.all(np.diff(v) < 0) for v in lowered["variance"]),
-            assumed=f"{ASSUMED}; {DEFINITION}",
+            chosen=f"{ASSUMED}; {DEFINITION}",
         ),
         Claim(
             "repeated cooldowns measure what the exact recursion has",
@@ -282,7 +282,7 @@ FIGURES = [
         compute,
         draw,
         claims,
-        assumed=(ASSUMED, DEFINITION, "the claims about beta_2 of Adam are not looked at"),
+        chosen=(ASSUMED, DEFINITION, "the claims about beta_2 of Adam are not looked at"),
         seconds=1.5,
     ),
 ]

@@ -201,8 +201,8 @@ def claims(data: Data) -> list[Claim]:
             "the same of the ten wins",
             ", ".join(f"{shape} ({name})" for name, shape in best.items()),
             len(set(best.values())) == 1,
-            assumed=ASSUMED,
-            seen=", ".join(f"{shape} ({name})" for name, shape in best.items()),
+            chosen=ASSUMED,
+            reason=", ".join(f"{shape} ({name})" for name, shape in best.items()),
         ),
         Claim(
             "the lower a lowered linear cooldown starts, the less variance and the more bias",
@@ -214,8 +214,8 @@ def claims(data: Data) -> list[Claim]:
                 for part in family.values()
             ),
             all(np.all(np.diff(p["bias"]) > 0) and np.all(np.diff(p["variance"]) < 0) for p in family.values()),
-            assumed=f"{ASSUMED}; {DEFINITION}",
-            seen="variance "
+            chosen=f"{ASSUMED}; {DEFINITION}",
+            reason="variance "
             + "; ".join(", ".join(f"{v:.2f}" for v in part["variance"]) for part in family.values())
             + f" for alpha = {', '.join(f'{alpha:g}' for alpha in ALPHAS)}",
         ),
@@ -248,7 +248,7 @@ FIGURES = [
         compute,
         draw,
         claims,
-        assumed=(ASSUMED, DEFINITION, "the claims about beta_2 of Adam are not looked at"),
+        chosen=(ASSUMED, DEFINITION, "the claims about beta_2 of Adam are not looked at"),
         seconds=2.0,
     ),
 ]

@@ -140,8 +140,8 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "lower loss at a cooldown of 20 %, both problems",
             both(shape),
             max(shape.values()) < 0.0,
-            assumed=ASSUMED,
-            seen=both(shape),
+            chosen=ASSUMED,
+            reason=both(shape),
         ),
         Claim(
             "a cooldown of 20 % matches cosine",
@@ -149,8 +149,8 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "1-sqrt at most 1 % above cosine, both problems",
             both(against),
             max(against.values()) <= 0.01,
-            assumed=ASSUMED,
-            seen=both(against),
+            chosen=ASSUMED,
+            reason=both(against),
         ),
         Claim(
             "the gain saturates near 20 %",
@@ -158,8 +158,8 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "longer cooldowns gain at most 1 % more, both problems",
             both(later),
             min(later.values()) >= -0.01,
-            assumed=ASSUMED,
-            seen=f"what the best cooldown gains over 20 %: {both(later)}",
+            chosen=ASSUMED,
+            reason=f"what the best cooldown gains over 20 %: {both(later)}",
         ),
         Claim(
             "5 % of a long run almost matches cosine",
@@ -167,8 +167,8 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "1-sqrt at 5 % at most 1 % above cosine, both problems",
             both(short),
             max(short.values()) <= 0.01,
-            assumed=ASSUMED,
-            seen=both(short),
+            chosen=ASSUMED,
+            reason=both(short),
         ),
         Claim(
             "averaging the weights of a constant run improves it",
@@ -176,7 +176,7 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "best window below no average, both problems",
             both(gain),
             max(gain.values()) < 0.0,
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "but does not close the gap to a cooldown",
@@ -184,8 +184,8 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "best window above 1-sqrt cooldown of 20 %, both problems",
             both(gap),
             min(gap.values()) > 0.0,
-            assumed=ASSUMED,
-            seen=f"{both(gap)}: on quadratics an average is as good as a cooldown",
+            chosen=ASSUMED,
+            reason=f"{both(gap)}: on quadratics an average is as good as a cooldown",
         ),
         Claim(
             "the best constant rate is about half of cosine's best peak: by the last-iterate bound",
@@ -200,8 +200,8 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "0.4 .. 0.65, both problems",
             ", ".join(f"{value:.2f} ({p})" for p, value in ratio.items()),
             all(0.4 <= value <= 0.65 for value in ratio.values()),
-            assumed=ASSUMED,
-            seen=", ".join(f"{value:.2f} ({p})" for p, value in ratio.items())
+            chosen=ASSUMED,
+            reason=", ".join(f"{value:.2f} ({p})" for p, value in ratio.items())
             + "; with much in the tail the largest stable rate caps both",
         ),
     ]
@@ -218,7 +218,7 @@ FIGURES = [
         compute_cooldown,
         draw_cooldown,
         claims_cooldown,
-        assumed=(ASSUMED,),
+        chosen=(ASSUMED,),
         seconds=8.0,
     ),
 ]

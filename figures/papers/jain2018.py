@@ -161,7 +161,7 @@ def claims_batches(data: Data) -> list[Claim]:
             "b_thresh = 1 + R^2 / |H| rounds to 11",
             f"{threshold[0]:.2f} with R^2 = tr H + 2 lam_1 of Gaussian data",
             round(float(threshold[0])) == 11,
-            seen=f"{threshold[0]:.1f}; readings of R^2 that come near 11: "
+            reason=f"{threshold[0]:.1f}; readings of R^2 that come near 11: "
             + (", ".join(f"{name} ({value:.2f})" for name, value in near) or "none")
             + "; a match in number only, unexplained",
         ),
@@ -185,7 +185,7 @@ def claims_batches(data: Data) -> list[Claim]:
             "risk of batch 3 and 11 at most 1.2 x that of batch 1, of batch 50 more",
             ", ".join(f"b = {batch}: {value:.3f}" for batch, value in noise.items()),
             noise[3] <= 1.2 and noise[11] <= 1.2 < noise[50],
-            seen="with initial errors 1 the bias decides: "
+            reason="with initial errors 1 the bias decides: "
             + ", ".join(f"b = {b}: {v:.1f} x" for b, v in noise.items()),
         ),
         Claim(
@@ -194,7 +194,7 @@ def claims_batches(data: Data) -> list[Claim]:
             "averages begun after a quarter and after half both below half the risk of the other two",
             ", ".join(f"{name} {value:.2e}" for name, value in end.items()),
             max(end["after a quarter"], end["after half"]) < 0.5 * min(end["from the start"], end["never"]),
-            seen=", ".join(f"{name} {value:.2e}" for name, value in end.items()),
+            reason=", ".join(f"{name} {value:.2e}" for name, value in end.items()),
         ),
         Claim(
             "Theorem 1 and Lemma 4 bound the exact risk",
@@ -217,7 +217,7 @@ FIGURES = [
         compute_batches,
         draw_batches,
         claims_batches,
-        assumed=("initial errors 1; learning rate gamma_b,max / 2 for every batch; Gaussian features",),
+        chosen=("initial errors 1; learning rate gamma_b,max / 2 for every batch; Gaussian features",),
         seconds=1.0,
     ),
 ]

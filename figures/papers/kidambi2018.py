@@ -244,8 +244,8 @@ def claims(data: Data) -> list[Claim]:
                 f"{table[0]:.2f} and {table[1]:.2f}, each +- 0.1 (one-hot, Gaussian)",
                 f"{found[0]:.2f} and {found[1]:.2f}",
                 bool(np.all(np.abs(found - table) <= 0.1)),
-                assumed="step and momentum in 0, 1/9, .., 1 (10 x 10 in [0, 1])" if momentum else tuned,
-                seen=f"slope at the largest kappa {ends[0]:.2f} and {ends[1]:.2f}: at the smallest, the grid still "
+                chosen="step and momentum in 0, 1/9, .., 1 (10 x 10 in [0, 1])" if momentum else tuned,
+                reason=f"slope at the largest kappa {ends[0]:.2f} and {ends[1]:.2f}: at the smallest, the grid still "
                 "holds momenta that accelerate",
             )
         )
@@ -260,9 +260,9 @@ def claims(data: Data) -> list[Claim]:
                 "slope 1 +- 0.15 over kappa = 2^4 .. 2^12",
                 f"{slope[0]:.2f} and {slope[1]:.2f}",
                 bool(np.all(np.abs(slope - 1.0) <= 0.15)),
-                assumed=tuned,
-                seen="with 1 - momentum ~ kappa^-1/2, nearer to 1 than the authors' grid, it accelerates; slope at the "
-                f"largest kappa {last[0]:.2f} and {last[1]:.2f}",
+                chosen=tuned,
+                reason="with 1 - momentum ~ kappa^-1/2, nearer to 1 than the authors' grid, it accelerates; slope at "
+                f"the largest kappa {last[0]:.2f} and {last[1]:.2f}",
             )
         )
     # In the proposition's own terms the one-hot design has kappa = 2 c lam_1/lam_2 = 2 kappa, c = 2.
@@ -290,7 +290,7 @@ def claims(data: Data) -> list[Claim]:
             "rate of ASGD / SGD grows at every step",
             f"{speed[0]:.1f} at kappa = {kappa[0]:,.0f}, {speed[-1]:.0f} at {kappa[-1]:,.0f}",
             bool(np.all(np.diff(speed) > 0.0)),
-            assumed=tuned,
+            chosen=tuned,
         ),
     ]
 
@@ -310,7 +310,7 @@ FIGURES = [
         compute=compute,
         draw=draw,
         claims=claims,
-        assumed=(
+        chosen=(
             "the second point of the discrete design is sqrt(2/kappa) e_2, which has condition number kappa; 2/kappa "
             "would have kappa^2/2",
             "xi <= sqrt(kappa) in ASGD, whose kappa and step are tuned beside it",

@@ -203,7 +203,7 @@ def claims(data: Data) -> list[Claim]:
             "bias, ASGD / SGD > 1 for the start e_1 at every N",
             f"{bias[1].min():.2f} .. {bias[1].max():.2f}; with variance {total[1].min():.2f} .. {total[1].max():.2f}",
             bool(bias[1].min() > 1.0),
-            assumed="; ".join(ASSUMED[:2]),
+            chosen="; ".join(ASSUMED[:2]),
         ),
         Claim(
             "ASGD outperforms SGD when the initial error lies along small eigenvalues",
@@ -211,8 +211,8 @@ def claims(data: Data) -> list[Claim]:
             "excess risk, ASGD / SGD < 1 for the starts 10 e_10 and 30 e_30 at every N",
             ", ".join(f"e_{i}: {total[i].min():.3f} .. {total[i].max():.3f}" for i in STARTS[1:]),
             not lost,
-            assumed="; ".join(ASSUMED[:2]),
-            seen=f"not yet for {'; '.join(lost)}",
+            chosen="; ".join(ASSUMED[:2]),
+            reason=f"not yet for {'; '.join(lost)}",
         ),
         Claim(
             "sampled runs have the exact risk as their mean",
@@ -249,7 +249,7 @@ def _table_claim(data: Data) -> Claim:
         "20 of 20",
         f"{count - len(wrong)} of {count}",
         count == 20 and not wrong,
-        seen="; ".join(wrong),
+        reason="; ".join(wrong),
     )
 
 
@@ -265,7 +265,7 @@ FIGURES = [
         compute,
         draw,
         claims,
-        assumed=ASSUMED,
+        chosen=ASSUMED,
         seconds=4.0,
     )
 ]

@@ -165,7 +165,7 @@ def claims_bands(data: Data) -> list[Claim]:
             "ASGD / SGD >= 1 for every mode and N",
             f"{(two / one).min():.3f} .. {(two / one).max():.1f}; [(gamma + delta) / 2 delta]^2 = {tail:.1f}",
             bool((two / one).min() >= 1.0),
-            assumed="; ".join(ASSUMED[:2]),
+            chosen="; ".join(ASSUMED[:2]),
         ),
         Claim(
             "the bias of ASGD decays more slowly for i <= k-hat and faster beyond",
@@ -173,8 +173,8 @@ def claims_bands(data: Data) -> list[Claim]:
             f"modes with more mean bias left than under SGD are 1 .. k-hat = {k_hat}, N = {n:,}",
             "; ".join(f"N = {m:,}: modes {', '.join(map(str, found[:8]))}" for m, found in worse.items()),
             worse[n] == list(range(1, k_hat + 1)),
-            assumed="; ".join(ASSUMED[:2]),
-            seen=f"ASGD has more left in {len(worse[n])} modes",
+            chosen="; ".join(ASSUMED[:2]),
+            reason=f"ASGD has more left in {len(worse[n])} modes",
         ),
         Claim(
             "the variance of every mode lies between the bounds",
@@ -290,8 +290,8 @@ def claims_map(data: Data) -> list[Claim]:
             "ASGD / SGD > 1 at every N",
             f"{head.min():.2f} .. {head.max():.2f}, k-hat = {k_hat}" if head.size else "no such direction",
             bool(head.size and head.min() > 1.0),
-            assumed="; ".join(ASSUMED[:2]),
-            seen=f"from {head.min():.2f}: {grows}" if head.size else "",
+            chosen="; ".join(ASSUMED[:2]),
+            reason=f"from {head.min():.2f}: {grows}" if head.size else "",
         ),
         Claim(
             "and helps everywhere beyond",
@@ -299,8 +299,8 @@ def claims_map(data: Data) -> list[Claim]:
             "ASGD / SGD < 1 for i > k-hat at every N",
             f"{found} of {tail.size} points; {tail.min():.2g} .. {tail.max():.2f}",
             found == tail.size,
-            assumed="; ".join(ASSUMED[:2]),
-            seen=f"not for {len(beyond)} of {tail.size} points ({', '.join(beyond[:6])} ..): {grows}; and far beyond"
+            chosen="; ".join(ASSUMED[:2]),
+            reason=f"not for {len(beyond)} of {tail.size} points ({', '.join(beyond[:6])} ..): {grows}; and far beyond"
             f" k*, by up to {far - 1.0:.0%}, where neither has begun to learn",
         ),
         Claim(
@@ -309,8 +309,8 @@ def claims_map(data: Data) -> list[Claim]:
             "at the largest N the starts of lower excess risk under SGD are the leading ones",
             f"{', '.join(f'e_{k}' for k in last)} at N = {int(n[-1]):,}",
             bool(last) and last == [int(k) for k in i[: len(last)]] and len(last) < i.size,
-            assumed=ASSUMED[3],
-            seen=f"{', '.join(f'e_{k}' for k in last)}",
+            chosen=ASSUMED[3],
+            reason=f"{', '.join(f'e_{k}' for k in last)}",
         ),
     ]
 
@@ -327,7 +327,7 @@ FIGURES = [
         compute_bands,
         draw_bands,
         claims_bands,
-        assumed=ASSUMED,
+        chosen=ASSUMED,
         seconds=2.0,
     ),
     Reproduction(
@@ -340,7 +340,7 @@ FIGURES = [
         compute_map,
         draw_map,
         claims_map,
-        assumed=ASSUMED,
+        chosen=ASSUMED,
         seconds=1.0,
     ),
 ]

@@ -134,7 +134,7 @@ def claims_time(data: Data) -> list[Claim]:
             "risk ratio < 1 at the largest N for errors 1 (lam = i^-1)",
             f"{shares['i^-1']:.3f} (for errors 1/i, lam = i^-2: {shares['i^-2']:.3f})",
             shares["i^-1"] < 1.0,
-            assumed=ASSUMED[0],
+            chosen=ASSUMED[0],
         ),
         Claim(
             "its bias is far below that of averaging all iterates",
@@ -325,7 +325,7 @@ FIGURES = [
         compute_time,
         draw_time,
         claims_time,
-        assumed=ASSUMED,
+        chosen=ASSUMED,
         seconds=3.0,
     ),
     Reproduction(
@@ -338,7 +338,7 @@ FIGURES = [
         compute_subspaces,
         draw_subspaces,
         claims_subspaces,
-        assumed=ASSUMED,
+        chosen=ASSUMED,
         seconds=5.0,
     ),
 ]

@@ -126,7 +126,7 @@ def _against(data: Data, others: tuple[str, ...], text: str, source: str) -> Cla
     lost = ", ".join(f"{case} against {name} {value:.3f}" for (case, name), value in worst.items() if value >= 1.0)
     rule = "risk ratio < 1 at every budget, on every spectrum"
     return Claim(
-        text, source, rule, f"largest ratios: {values}", not lost, assumed=ASSUMED, seen=f"lost or tied: {lost}"
+        text, source, rule, f"largest ratios: {values}", not lost, chosen=ASSUMED, reason=f"lost or tied: {lost}"
     )
 
 
@@ -164,7 +164,7 @@ def claims_power_laws(data: Data) -> list[Claim]:
             f"variance {parts['variance'].min():.2f} .. {parts['variance'].max():.2f},"
             f" bias {parts['bias'].min():.2f} .. {parts['bias'].max():.2f}",
             bool(parts["variance"].max() < 1.0 and parts["bias"].min() > 1.0),
-            seen=f"variance up to {parts['variance'].max():.2f}, bias from {parts['bias'].min():.2f}",
+            reason=f"variance up to {parts['variance'].max():.2f}, bias from {parts['bias'].min():.2f}",
         ),
     ]
 
@@ -232,8 +232,8 @@ def claims_measured(data: Data) -> list[Claim]:
             "risk ratio at the smallest budget below that at the largest, both spectra",
             words,
             all(a < b for a, b in zip(short, long, strict=True)),
-            assumed=ASSUMED,
-            seen=words,
+            chosen=ASSUMED,
+            reason=words,
         ),
     ]
 
@@ -249,7 +249,7 @@ FIGURES = [
         compute_power_laws,
         draw_power_laws,
         claims_power_laws,
-        assumed=(ASSUMED,),
+        chosen=(ASSUMED,),
         seconds=3.0,
     ),
     Reproduction(
@@ -261,7 +261,7 @@ FIGURES = [
         compute_measured,
         draw_measured,
         claims_measured,
-        assumed=(ASSUMED, "eigenvalues below lam_1 / 1,000 and negative ones left out"),
+        chosen=(ASSUMED, "eigenvalues below lam_1 / 1,000 and negative ones left out"),
         needs=FOLDER,
         seconds=4.0,
     ),

@@ -137,7 +137,7 @@ def claims_schedules(data: Data) -> list[Claim]:
             "fall over the last 20 % of the steps at least 3 times that without a cooldown",
             f"{fall['bound']:.3f} against {held['bound']:.3f}",
             fall["bound"] >= 3.0 * held["bound"],
-            seen=f"{fall['bound'] / held['bound']:.2f} times",
+            reason=f"{fall['bound'] / held['bound']:.2f} times",
         ),
         Claim(
             "the bound of the average iterate shows no such drop",
@@ -145,7 +145,7 @@ def claims_schedules(data: Data) -> list[Claim]:
             "at most 1.5 times that without a cooldown",
             f"{fall['average']:.3f} against {held['average']:.3f}",
             fall["average"] <= 1.5 * held["average"],
-            seen=f"{fall['average'] / held['average']:.2f} times",
+            reason=f"{fall['average'] / held['average']:.2f} times",
         ),
         Claim(
             "tuned, wsd reaches nearly the bound of cosine, constant and 1/sqrt do not",
@@ -256,7 +256,7 @@ def claims_cooldown(data: Data) -> list[Claim]:
             "bound decreases, best base rate increases with the cooldown fraction",
             f"bound {bound[0]:.4f} to {bound[-1]:.4f}, base rate {gamma[0]:.4f} to {gamma[-1]:.4f}",
             bool(np.all(np.diff(bound) < 0.0) and np.all(np.diff(gamma) > 0.0)),
-            seen=f"least at a cooldown of {column(tuned, 'cooldown', schedule='wsd')[int(np.argmin(bound))]:.2f}",
+            reason=f"least at a cooldown of {column(tuned, 'cooldown', schedule='wsd')[int(np.argmin(bound))]:.2f}",
         ),
         Claim(
             "for cooldowns of a third of the run or less, 1-sqrt has a smaller bound than linear",

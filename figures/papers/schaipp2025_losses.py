@@ -106,8 +106,8 @@ def claims_exact(data: Data) -> list[Claim]:
             f"risk {falls['risk'][0]:.3f} against {falls['risk'][1]:.3f}; bound {falls['omega'][0]:.3f} against"
             f" {falls['omega'][1]:.3f}",
             all(with_it >= 2.0 * without for with_it, without in falls.values()),
-            assumed="spectrum, start and noise of the problem",
-            seen=f"at the rates of the bound {share:.0%} of the final risk is bias, which a cooldown only slows",
+            chosen="spectrum, start and noise of the problem",
+            reason=f"at the rates of the bound {share:.0%} of the final risk is bias, which a cooldown only slows",
         ),
         Claim(
             "the bound ranks schedules as the risk does, each at the rate the bound calls best",
@@ -115,8 +115,8 @@ def claims_exact(data: Data) -> list[Claim]:
             "rank correlation of the final values >= 0.9",
             f"{rank:.2f} (bound: {names_by[0]}; risk: {names_by[1]})",
             rank >= 0.9,
-            assumed="spectrum, start and noise of the problem",
-            seen=f"rank correlation {rank:.2f}: no problem has to be the worst one",
+            chosen="spectrum, start and noise of the problem",
+            reason=f"rank correlation {rank:.2f}: no problem has to be the worst one",
         ),
     ]
 
@@ -238,8 +238,8 @@ def claims_runs(data: Data) -> list[Claim]:
             "correlation of loss and bound >= 0.98 within each cooldown run",
             f"{min(shape):.3f} at least",
             min(shape) >= 0.98,
-            assumed="D / G by least squares on the cosine runs",
-            seen=f"{min(shape):.3f}",
+            chosen="D / G by least squares on the cosine runs",
+            reason=f"{min(shape):.3f}",
         ),
         Claim(
             "fitted on cosine runs, the bound predicts the curves of cooldown runs",
@@ -247,8 +247,8 @@ def claims_runs(data: Data) -> list[Claim]:
             "rms error of each held-out run <= 0.03",
             f"{rmse:.4f} at most",
             rmse <= 0.03,
-            assumed="G constant, three numbers (offset, D^2, G^2) by least squares from step 2,000 on",
-            seen=f"up to {rmse:.3f}",
+            chosen="G constant, three numbers (offset, D^2, G^2) by least squares from step 2,000 on",
+            reason=f"up to {rmse:.3f}",
         ),
         Claim(
             "and ranks their final losses",
@@ -256,8 +256,8 @@ def claims_runs(data: Data) -> list[Claim]:
             "rank correlation of measured and predicted >= 0.9, all ten runs",
             f"{rank:.3f}",
             rank >= 0.9,
-            assumed="the same fit",
-            seen=f"rank correlation {rank:.2f}",
+            chosen="the same fit",
+            reason=f"rank correlation {rank:.2f}",
         ),
         Claim(
             "cosine at twice the peak of wsd ends at nearly its loss, and its best peak is the larger",
@@ -283,8 +283,8 @@ def claims_runs(data: Data) -> list[Claim]:
             "between 0.0005 and 0.002 (measured: 0.001)",
             f"{best_rate:.2g}",
             0.0005 <= best_rate <= 0.002,
-            assumed="the same fit",
-            seen=f"{best_rate:.2g}",
+            chosen="the same fit",
+            reason=f"{best_rate:.2g}",
         ),
     ]
 
@@ -300,7 +300,7 @@ FIGURES = [
         compute_exact,
         draw_exact,
         claims_exact,
-        assumed=("the problem: spectrum, start and noise (the paper has none of this kind)",),
+        chosen=("the problem: spectrum, start and noise (the paper has none of this kind)",),
         seconds=1.0,
     ),
     Reproduction(
@@ -313,7 +313,7 @@ FIGURES = [
         compute_runs,
         draw_runs,
         claims_runs,
-        assumed=("gradient norms constant in time", "fitted from step 2,000 on"),
+        chosen=("gradient norms constant in time", "fitted from step 2,000 on"),
         needs=FOLDER,
         seconds=2.0,
     ),

@@ -149,7 +149,7 @@ def claims_transfer(data: Data) -> list[Claim]:
             "at most 3 % above it up to 4 times the horizon",
             f"worst {ratio['longer cooldown'].max():.3f} and {ratio['lower rate'].max():.3f}",
             max(ratio["longer cooldown"].max(), ratio["lower rate"].max()) <= 1.03,
-            seen=f"{ratio['longer cooldown'].max():.3f} and {ratio['lower rate'].max():.3f} of it",
+            reason=f"{ratio['longer cooldown'].max():.3f} and {ratio['lower rate'].max():.3f} of it",
         ),
         Claim(
             "twice the horizon asks for a cooldown of about 60 % in place of 20 %",

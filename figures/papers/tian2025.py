@@ -277,7 +277,7 @@ def claims_runs(data: Data) -> list[Claim]:
             "best merge below the constant run, both problems",
             ", ".join(f"{best[p]['merge'][0] / plain[p]:.3f} of it" for p in SOURCES),
             all(best[p]["merge"][0] < plain[p] for p in SOURCES),
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "merging is at least as good as wsd with a 1-sqrt decay",
@@ -285,8 +285,8 @@ def claims_runs(data: Data) -> list[Claim]:
             "best merge <= best decay over all windows, both problems",
             ", ".join(f"{ratio[p]:.3f} ({p})" for p in SOURCES),
             max(ratio.values()) <= 1.0,
-            assumed=ASSUMED,
-            seen=", ".join(f"{ratio[p]:.3f} of the decay's risk ({p})" for p in SOURCES),
+            chosen=ASSUMED,
+            reason=", ".join(f"{ratio[p]:.3f} of the decay's risk ({p})" for p in SOURCES),
         ),
         Claim(
             "the duration of the merge matters most",
@@ -294,7 +294,7 @@ def claims_runs(data: Data) -> list[Claim]:
             "16 checkpoints: largest / smallest risk over windows above that over 4 .. 16 checkpoints",
             f"{over_windows:.2f} against {over_counts:.2f} (window {window[at]:.2f})",
             over_windows > over_counts,
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "at one duration 16 and 8 checkpoints are alike, fewer are worse, one is worst",
@@ -302,8 +302,8 @@ def claims_runs(data: Data) -> list[Claim]:
             "8 within 10 % of 16; risk rises from 8 to 4 to 2 to 1",
             "1, 2, 4, 8, 16: " + ", ".join(f"{value:.4f}" for value in by_count),
             by_count[3] <= 1.1 * by_count[4] and by_count[:4] == sorted(by_count[:4], reverse=True),
-            assumed=ASSUMED,
-            seen="1, 2, 4, 8, 16: " + ", ".join(f"{value:.4f}" for value in by_count),
+            chosen=ASSUMED,
+            reason="1, 2, 4, 8, 16: " + ", ".join(f"{value:.4f}" for value in by_count),
         ),
         Claim(
             "where merging and decaying differ, merging has more bias and less variance, subspace by subspace",
@@ -312,8 +312,8 @@ def claims_runs(data: Data) -> list[Claim]:
             f"bias x {np.min(merged_bias / decayed_bias):.3f} or more, variance x"
             f" {np.min(merged_noise / decayed_noise):.3f} .. {np.max(merged_noise / decayed_noise):.3f}",
             bool(np.all(merged_bias >= decayed_bias) and np.all(merged_noise <= decayed_noise)),
-            seen="less of both in the head, more variance in the middle: multiplicative noise grows with the risk, and"
-            " merging stays on the path of the high rate",
+            reason="less of both in the head, more variance in the middle: multiplicative noise grows with the risk, "
+            "and merging stays on the path of the high rate",
         ),
     ]
 
@@ -341,7 +341,7 @@ FIGURES = [
         compute_runs,
         draw_runs,
         claims_runs,
-        assumed=(ASSUMED,),
+        chosen=(ASSUMED,),
         seconds=3.0,
     ),
 ]

@@ -207,7 +207,7 @@ def claims_valley(data: Data) -> list[Claim]:
             "river loss = -0.05 sum(eta) to 1e-12, all schedules",
             f"{missed:.1e}",
             missed <= 1e-12,
-            assumed="a linear river",
+            chosen="a linear river",
         ),
         Claim(
             "in the stable phase the hills add at most (d - 1) eta sigma^2 / 2",
@@ -215,7 +215,7 @@ def claims_valley(data: Data) -> list[Claim]:
             f"<= {bound:.2f}",
             f"{stable:.2f} (eta sigma^2 / 4 each, the limit of small rates: {0.5 * bound:.2f})",
             stable <= bound,
-            assumed="eta = 0.05, where the theorem asks eta < gamma / (2 gamma_max^2) = 0.00125",
+            chosen="eta = 0.05, where the theorem asks eta < gamma / (2 gamma_max^2) = 0.00125",
         ),
         Claim(
             "the decay takes the hills away",
@@ -223,7 +223,7 @@ def claims_valley(data: Data) -> list[Claim]:
             "WSD 20 %: less than a tenth of the hill loss is left",
             f"{before:.3f} -> {after:.3f}",
             after < 0.1 * before,
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "WSD ends below cosine of the same peak",
@@ -232,7 +232,7 @@ def claims_valley(data: Data) -> list[Claim]:
             f"{min(total[r] for r in PRINTED if r[:3] == 'WSD'):.2f} .. "
             f"{max(total[r] for r in PRINTED if r[:3] == 'WSD'):.2f} against {total['cosine']:.2f}",
             all(total[run] < total["cosine"] for run in PRINTED if run.startswith("WSD")),
-            assumed=f"{ASSUMED}; one cap on the peak for both",
+            chosen=f"{ASSUMED}; one cap on the peak for both",
         ),
         Claim(
             "and so at every peak that both share, up to the cap",
@@ -240,7 +240,7 @@ def claims_valley(data: Data) -> list[Claim]:
             f"WSD 20 % below cosine for all peaks from {CAP / 20:g} to {CAP:g}",
             f"by {-common.max():.2f} .. {-common.min():.2f}",
             bool(common.max() < 0.0),
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             f"WSD at {PEAK:g} beats cosine that may have twice the peak",
@@ -248,9 +248,9 @@ def claims_valley(data: Data) -> list[Claim]:
             f"best WSD below cosine at {CAP:g}, on the cap",
             f"{total[best]:.2f} ({best}) against {total[CAVEAT]:.2f}",
             total[best] < total[CAVEAT],
-            assumed=ASSUMED,
-            seen=f"cosine at twice the peak, on the cap, wins: {total[CAVEAT]:.2f} against {total[best]:.2f}; a linear"
-            " river counts the sum of learning rates alone, and 'WSD beats cosine' needs one cap on both peaks",
+            chosen=ASSUMED,
+            reason=f"cosine at twice the peak, on the cap, wins: {total[CAVEAT]:.2f} against {total[best]:.2f}; a "
+            "linear river counts the sum of learning rates alone, and 'WSD beats cosine' needs one cap on both peaks",
         ),
         Claim(
             "cosine is below WSD at half time and ends above it",
@@ -259,7 +259,7 @@ def claims_valley(data: Data) -> list[Claim]:
             f"{half['cosine']:.2f} against {half['WSD 20 %']:.2f}; {total['cosine']:.2f} against "
             f"{total['WSD 20 %']:.2f}",
             [round(value, 2) for value in half.values()] == [-1.36, -0.97] and total["WSD 20 %"] < total["cosine"],
-            assumed=f"{ASSUMED}; one cap on the peak for both",
+            chosen=f"{ASSUMED}; one cap on the peak for both",
         ),
         Claim(
             "it is overtaken in the decay",
@@ -267,8 +267,8 @@ def claims_valley(data: Data) -> list[Claim]:
             f"the curves cross at step {decay:,} or later, where the decay of WSD 20 % begins",
             f"step {at:,}",
             at >= decay,
-            assumed=ASSUMED,
-            seen=f"they cross at step {at:,}, while WSD still holds its peak; the decay from step {decay:,} on opens"
+            chosen=ASSUMED,
+            reason=f"they cross at step {at:,}, while WSD still holds its peak; the decay from step {decay:,} on opens"
             f" the gap from {-gap[decay]:.2f} to {-gap[-1]:.2f}",
         ),
     ]
@@ -284,7 +284,7 @@ FIGURES = [
         compute_valley,
         draw_valley,
         claims_valley,
-        assumed=(ASSUMED, "the landscape of the paper's own pictures is not known: parameters of notes 1.5"),
+        chosen=(ASSUMED, "the landscape of the paper's own pictures is not known: parameters of notes 1.5"),
         seconds=1.0,
     ),
 ]

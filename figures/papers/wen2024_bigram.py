@@ -158,7 +158,7 @@ def claims(data: Data) -> list[Claim]:
             "Spearman 1, every vocabulary",
             ", ".join(f"{rank:.4f}" for rank in traces.values()),
             min(traces.values()) > 1.0 - 1e-12,
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "by the largest eigenvalue: uncertainty and sharpness are correlated (0.39 on real text)",
@@ -166,7 +166,7 @@ def claims(data: Data) -> list[Claim]:
             "at least the 0.39 of real text, at the optimum and after training, V = 5",
             f"{ranks[5]:.2f} at the optimum, {trained:.2f} after training ({len(DETERMINISM)} prefixes)",
             min(ranks[5], trained) >= 0.39,
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "and so for every vocabulary",
@@ -174,8 +174,8 @@ def claims(data: Data) -> list[Claim]:
             f"at least 0.39 for V = {', '.join(map(str, VOCABULARIES))}",
             shown,
             min(ranks.values()) >= 0.39,
-            assumed=ASSUMED,
-            seen=f"{shown}: the largest eigenvalue rises towards half-certain prefixes and falls to 1/V at uniform"
+            chosen=ASSUMED,
+            reason=f"{shown}: the largest eigenvalue rises towards half-certain prefixes and falls to 1/V at uniform"
             " ones; the trace alone grows throughout",
         ),
         Claim(
@@ -184,7 +184,7 @@ def claims(data: Data) -> list[Claim]:
             f"steps {EARLY} .. {DECAY:,}: their loss falls, by at least ten times what that of the others does",
             f"their loss changes by {-stable[0]:+.3f}, that of the others by {-stable[1]:+.3f}",
             stable[0] > 0.0 and stable[0] >= 10.0 * stable[1],
-            assumed=sampled,
+            chosen=sampled,
         ),
         Claim(
             "uncertain ones in the decay",
@@ -192,7 +192,7 @@ def claims(data: Data) -> list[Claim]:
             f"steps {DECAY:,} .. {STEPS:,}: at least 90 % of what is gained",
             f"{decay[1] / sum(decay):.1%} of {sum(decay):.3f}",
             decay[1] > 0.0 and decay[1] >= 0.9 * sum(decay),
-            assumed=sampled,
+            chosen=sampled,
         ),
     ]
 
@@ -209,7 +209,7 @@ FIGURES = [
         compute,
         draw,
         claims,
-        assumed=(ASSUMED, "the paper's prefix categories and its measure of sharpness are not known to the letter"),
+        chosen=(ASSUMED, "the paper's prefix categories and its measure of sharpness are not known to the letter"),
         seconds=1.0,
     ),
 ]

@@ -172,7 +172,7 @@ def claims(data: Data) -> list[Claim]:
             "mean from step 400 on within 2 %",
             f"{stable.mean():.4f} against {straight:.4f} ({stable.mean() / straight - 1.0:+.1%})",
             abs(stable.mean() / straight - 1.0) <= 0.02,
-            seen=f"{stable.mean() / straight - 1.0:.1%} more over {replicas:,} seeds, {stable.min():.4f} .. "
+            reason=f"{stable.mean() / straight - 1.0:.1%} more over {replicas:,} seeds, {stable.min():.4f} .. "
             f"{stable.max():.4f}: where the river bends it is crossed askew",
         ),
         Claim(
@@ -195,7 +195,7 @@ def claims(data: Data) -> list[Claim]:
                 > _at(data, "cosine", "coordinate")
                 and half["hill"]["WSD 20 %"] > half["hill"]["cosine"]
             ),
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "WSD ends below cosine of the same peak",
@@ -203,7 +203,7 @@ def claims(data: Data) -> list[Claim]:
             "WSD 20 % below cosine",
             f"{final['WSD 20 %']:.3f} against {final['cosine']:.3f}",
             final["WSD 20 %"] < final["cosine"],
-            assumed=f"{ASSUMED}; {capped}",
+            chosen=f"{ASSUMED}; {capped}",
         ),
         Claim(
             "cosine is below WSD at half time",
@@ -211,9 +211,10 @@ def claims(data: Data) -> list[Claim]:
             "lower mean loss at step 1,000",
             f"{half['loss']['cosine']:.3f} against {half['loss']['WSD 20 %']:.3f}",
             half["loss"]["cosine"] < half["loss"]["WSD 20 %"],
-            assumed=f"{ASSUMED}; {capped}",
-            seen=f"above it, {half['loss']['cosine']:.3f} against {half['loss']['WSD 20 %']:.3f}: one hill holds 0.017,"
-            f" and cosine is ahead by {-ahead.min():.4f} at the most; the crossing takes many hills (wen2024-valley)",
+            chosen=f"{ASSUMED}; {capped}",
+            reason=f"above it, {half['loss']['cosine']:.3f} against {half['loss']['WSD 20 %']:.3f}: one hill holds "
+            f"0.017, and cosine is ahead by {-ahead.min():.4f} at the most; the crossing takes many hills"
+            " (wen2024-valley)",
         ),
     ]
 
@@ -230,7 +231,7 @@ FIGURES = [
         compute,
         draw,
         claims,
-        assumed=(ASSUMED,),
+        chosen=(ASSUMED,),
         seconds=1.0,
     ),
 ]

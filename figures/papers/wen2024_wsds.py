@@ -158,7 +158,7 @@ def claims_budgets(data: Data) -> list[Claim]:
             "second and third budget lower, steps of abandoned branches counted; the first the same",
             f"{words(loss['WSD-S'])} against {words(paid)}",
             bool(abs(loss["WSD-S"][0] - paid[0]) < 1e-12 and np.all(loss["WSD-S"][1:] < paid[1:])),
-            assumed=f"{ASSUMED}; compute counts the branches; one peak, below the cap {CAP:g}",
+            chosen=f"{ASSUMED}; compute counts the branches; one peak, below the cap {CAP:g}",
         ),
         Claim(
             "and below cyclic cosine",
@@ -166,7 +166,7 @@ def claims_budgets(data: Data) -> list[Claim]:
             "lower at all three budgets",
             f"{words(loss['WSD-S'])} against {words(loss['cyclic cosine'])}",
             bool(np.all(loss["WSD-S"] < loss["cyclic cosine"])),
-            assumed=f"{ASSUMED}; one peak, below the cap {CAP:g}",
+            chosen=f"{ASSUMED}; one peak, below the cap {CAP:g}",
         ),
         Claim(
             "WSD-S is as good as WSD with the same number of steps behind the checkpoint",
@@ -174,8 +174,8 @@ def claims_budgets(data: Data) -> list[Claim]:
             "not above at any budget",
             f"{words(loss['WSD-S'])} against {words(rolled)}",
             bool(np.all(loss["WSD-S"] <= rolled + 1e-12)),
-            assumed=ASSUMED,
-            seen=f"above by {words(loss['WSD-S'] - rolled)}: the river that its earlier decays did not travel",
+            chosen=ASSUMED,
+            reason=f"above by {words(loss['WSD-S'] - rolled)}: the river that its earlier decays did not travel",
         ),
         Claim(
             "what the earlier decays cost is river alone: the hills forget them",
@@ -183,7 +183,7 @@ def claims_budgets(data: Data) -> list[Claim]:
             "river loss apart by 0.05 times the missing sum of learning rates to 1e-12; hills the same to 1e-6",
             f"{exact:.1e}; {float(np.max(np.abs(hills - 1.0))):.1e}",
             exact <= 1e-12 and bool(np.all(np.abs(hills - 1.0) <= 1e-6)),
-            assumed="a linear river",
+            chosen="a linear river",
         ),
     ]
 
@@ -292,7 +292,7 @@ def claims_segments(data: Data) -> list[Claim]:
             "all pairs convex, 95 % with their least loss strictly inside",
             f"{fact('convex', 'stable'):.1%} convex, {fact('crosses', 'stable'):.1%} dip below both ends",
             fact("convex", "stable") == 1.0 and fact("crosses", "stable") >= 0.95,
-            assumed=sampled,
+            chosen=sampled,
         ),
         Claim(
             "the dip in the middle is a quarter of sum lam v, half the hill loss",
@@ -308,7 +308,7 @@ def claims_segments(data: Data) -> list[Claim]:
             "95 % of the pairs",
             f"{fact('monotone', 'decayed'):.1%}",
             fact("monotone", "decayed") >= 0.95,
-            assumed=sampled,
+            chosen=sampled,
         ),
     ]
 
@@ -324,7 +324,7 @@ FIGURES = [
         compute_budgets,
         draw_budgets,
         claims_budgets,
-        assumed=(ASSUMED, "the paper's budgets and decay lengths are not known to the letter"),
+        chosen=(ASSUMED, "the paper's budgets and decay lengths are not known to the letter"),
         seconds=0.1,
     ),
     Reproduction(
@@ -337,7 +337,7 @@ FIGURES = [
         compute_segments,
         draw_segments,
         claims_segments,
-        assumed=(ASSUMED,),
+        chosen=(ASSUMED,),
         seconds=0.4,
     ),
 ]

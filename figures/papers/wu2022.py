@@ -159,7 +159,7 @@ def claims(data: Data) -> list[Claim]:
             "risk ratio / (1 + SNR ln n) below a constant (1.5 as fitted in the notes)",
             f"at most {bounded.max():.2f}",
             bool(bounded.max() <= 1.5),
-            assumed="the constant; learning rate 0.99/(12 tr(H) ln n)",
+            chosen="the constant; learning rate 0.99/(12 tr(H) ln n)",
         ),
         Claim(
             "The factor SNR ln n is not seen: the ratio itself stays below a constant",
@@ -167,7 +167,7 @@ def claims(data: Data) -> list[Claim]:
             "risk ratio <= 1.35",
             f"{every.min():.3f} .. {every.max():.3f}",
             bool(every.max() <= 1.35),
-            assumed="spectra, starts and n: the paper's are not known",
+            chosen="spectra, starts and n: the paper's are not known",
         ),
         Claim(
             "Geometric decay beats polynomial decay at the largest n",
@@ -175,9 +175,9 @@ def claims(data: Data) -> list[Claim]:
             "ratio < 1 on every problem, for every power",
             f"{wins} of {of}; worst " + ", ".join(f"{ratio[p][last].max():.2f} (a = {p:g})" for p in POWERS),
             wins == of,
-            assumed="spectra, starts and learning rate; one rate for all schedules",
-            seen=f"polynomial decay is better on {of - wins} of {of}, by at most {worst - 1.0:.0%}: where the spectrum "
-            "is steep, the slow decay a = 0.25 has less variance and little more bias",
+            chosen="spectra, starts and learning rate; one rate for all schedules",
+            reason=f"polynomial decay is better on {of - wins} of {of}, by at most {worst - 1.0:.0%}: where the "
+            "spectrum is steep, the slow decay a = 0.25 has less variance and little more bias",
         ),
     ]
 
@@ -277,7 +277,7 @@ def claims_bound(data: Data) -> list[Claim]:
             "exact / bound <= 1 on every problem, n and s",
             f"{over.min():.3f} .. {over.max():.3f}",
             bool(over.max() <= 1.0),
-            assumed="1.41 for the constant that the paper leaves open; start, spectra, s",
+            chosen="1.41 for the constant that the paper leaves open; start, spectra, s",
         ),
         Claim(
             "With the corrected factor the variance is sigma^2 D/K up to constants",
@@ -285,7 +285,7 @@ def claims_bound(data: Data) -> list[Claim]:
             "variance / (sigma^2 D/K) within 0.15 .. 1.41",
             f"{fixed.min():.3f} .. {fixed.max():.3f}",
             bool(fixed.min() >= 0.15 and fixed.max() <= 1.41),
-            assumed="start, spectra, s",
+            chosen="start, spectra, s",
         ),
         Claim(
             "The factor as printed on the authors' poster, K^2, bounds the variance of modes beyond k-dagger",
@@ -293,7 +293,7 @@ def claims_bound(data: Data) -> list[Claim]:
             "variance / (sigma^2 D/K) <= 1.41 there (the constant that suffices for the corrected form)",
             ", ".join(f"{value:.1f} (s = {part:g}{' n' if part else ''})" for part, value in broken.items()),
             bool(tail["printed"].max() <= 1.41),
-            seen=f"it is exceeded by (s + K)/K, which grows with ln n: no constant will do. Corrected: at most "
+            reason=f"it is exceeded by (s + K)/K, which grows with ln n: no constant will do. Corrected: at most "
             f"{tail['corrected'].max():.2f}",
         ),
     ]
@@ -319,7 +319,7 @@ FIGURES = [
         compute=compute,
         draw=draw,
         claims=claims,
-        assumed=_ASSUMED,
+        chosen=_ASSUMED,
         seconds=3.0,
     ),
     Reproduction(
@@ -335,7 +335,7 @@ FIGURES = [
         compute=compute_bound,
         draw=draw_bound,
         claims=claims_bound,
-        assumed=_ASSUMED,
+        chosen=_ASSUMED,
         seconds=4.0,
     ),
 ]

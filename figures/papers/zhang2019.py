@@ -178,7 +178,7 @@ def claims(data: Data) -> list[Claim]:
             "critical batch size, momentum / SGD > 2",
             f"{critical['momentum']:,.0f} against {critical['SGD']:,.0f}",
             critical["momentum"] > 2.0 * critical["SGD"],
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "EMA needs fewer steps at small batches, as many at large ones",
@@ -193,7 +193,7 @@ def claims(data: Data) -> list[Claim]:
             "critical batch size, EMA / SGD < 1",
             f"{critical['EMA']:,.0f} against {critical['SGD']:,.0f}",
             critical["EMA"] < critical["SGD"],
-            assumed=ASSUMED,
+            chosen=ASSUMED,
         ),
         Claim(
             "the best learning rate grows in proportion to the batch size below the critical one",
@@ -224,7 +224,7 @@ FIGURES = [
         compute,
         draw,
         claims,
-        assumed=(ASSUMED, "the EMA starts at w_0 and is not bias-corrected"),
+        chosen=(ASSUMED, "the EMA starts at w_0 and is not bias-corrected"),
         seconds=4.0,
     )
 ]

@@ -263,8 +263,9 @@ def claims(data: Data) -> list[Claim]:
             "first piece / bound > 0.99 for B from 2^4 to 2^12, as in the figure",
             ", ".join(f"{value:.3f} (B = {b:,.0f})" for b, value in zip(batches, starts, strict=True)),
             bool(starts[np.asarray(batches) >= 16].min() > 0.99),
-            assumed=fewer,
-            seen=f"at B = {', '.join(f'{b:,.0f}' for b, s in zip(batches, starts, strict=True) if s <= 0.99)} below it",
+            chosen=fewer,
+            reason="below it at B = "
+            + ", ".join(f"{b:,.0f}" for b, s in zip(batches, starts, strict=True) if s <= 0.99),
         ),
         Claim(
             "they need fewer steps than the best constant rate, and gain most at small batches",
@@ -272,8 +273,8 @@ def claims(data: Data) -> list[Claim]:
             "steps, schedule / constant, < 1 everywhere, smaller at the smallest B than at the largest",
             ", ".join(f"{value:.3f}" for value in ratio),
             bool(ratio.max() < 1.0 and ratio[0] < ratio[-1]),
-            assumed=fewer,
-            seen=f"largest ratio {ratio.max():.3f}",
+            chosen=fewer,
+            reason=f"largest ratio {ratio.max():.3f}",
         ),
         Claim(
             "the optimum found in closed form reaches the target in the exact engine",
@@ -288,7 +289,7 @@ def claims(data: Data) -> list[Claim]:
             "multiplicative / additive < 1.1 at every batch size",
             ", ".join(f"{value:.3f}" for value in coupled),
             bool(coupled.max() < 1.1),
-            seen=f"up to {coupled.max():.3f}",
+            reason=f"up to {coupled.max():.3f}",
         ),
         Claim(
             "for optimal schedules it is not: those of additive noise fail under multiplicative noise at small batches",
@@ -296,7 +297,7 @@ def claims(data: Data) -> list[Claim]:
             f"final risk, the additive optimum / the optimum of its own kind > 2 at B = {small:.0f}",
             f"{ends[0]} / {ends[1]}; first piece {own:.3g} instead of {LARGEST:.3g}, critical rate {critical:.3g}",
             bool(cost[0] > 2.0 * cost[1]),
-            seen=f"{cost[0] / cost[1]:.3f}",
+            reason=f"{cost[0] / cost[1]:.3f}",
         ),
     ]
 
@@ -314,7 +315,7 @@ FIGURES = [
         compute,
         draw,
         claims,
-        assumed=("multiplicative noise is no part of the paper",),
+        chosen=("multiplicative noise is no part of the paper",),
         seconds=4.0,
     )
 ]

@@ -192,8 +192,8 @@ def claims(data: Data) -> list[Claim]:
             f"{int(inside.sum())} of {inside.size}; EMA on a grid of sqrt(2): {int((given <= fine)[ema].sum())} of "
             f"{int(ema.sum())}; grids differ by {width:.1%} (median)",
             bool(inside.size and inside.all()),
-            assumed="learning rates on a sqrt(2) grid of unknown origin; for EMA, of ratio 2",
-            seen="; ".join(names),
+            chosen="learning rates on a sqrt(2) grid of unknown origin; for EMA, of ratio 2",
+            reason="; ".join(names),
         ),
         Claim(
             "With the signal in the first directions, tail averaging forgets the start that iterate averaging keeps",
@@ -201,7 +201,7 @@ def claims(data: Data) -> list[Claim]:
             "risk of the iterate average / tail average > 1 at every N",
             "at least " + ", ".join(f"{ratio:.2f} (i^-{a})" for (a, _), ratio in head.items()),
             bool(head) and all(ratio > 1.0 for ratio in head.values()),
-            assumed="learning rates tuned for each method and N",
+            chosen="learning rates tuned for each method and N",
         ),
     ]
 
@@ -226,7 +226,7 @@ FIGURES = [
         compute=compute,
         draw=draw,
         claims=claims,
-        assumed=(
+        chosen=(
             "w_0 = 0",
             "learning rates tuned on a sqrt(2) grid below the stability threshold (the paper tunes, but gives no grid)",
             "the paper's least squares and ridge regression are left out: they are no runs of SGD",

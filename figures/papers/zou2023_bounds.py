@@ -118,7 +118,7 @@ def claims(data: Data) -> list[Claim]:
             "ratio of the biases < 1 on every problem, at every N",
             f"{less.min():.2g} .. {less.max():.2g}",
             bool(less.max() < 1.0),
-            assumed="learning rate 1/(6 tr H), half of the samples averaged",
+            chosen="learning rate 1/(6 tr H), half of the samples averaged",
         ),
         Claim(
             "The variance falls as N^(-r/(1+r)) for eigenvalues i^-(1+r), here r = 1",
@@ -126,7 +126,7 @@ def claims(data: Data) -> list[Claim]:
             f"slope {expected:.2f} +- 0.05",
             f"{slope:.3f}",
             bool(abs(slope - expected) <= 0.05),
-            assumed="fitted over the N shown",
+            chosen="fitted over the N shown",
         ),
     ]
 
@@ -150,7 +150,7 @@ FIGURES = [
         compute=compute,
         draw=draw,
         claims=claims,
-        assumed=("w_0 = 0", "the learning rate 1/(6 tr H), which Corollary 2.3 uses; the tuned ones leave Theorem 2.1"),
+        chosen=("w_0 = 0", "the learning rate 1/(6 tr H), which Corollary 2.3 uses; the tuned ones leave Theorem 2.1"),
         seconds=3.0,
     )
 ]

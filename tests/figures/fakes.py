@@ -34,10 +34,10 @@ def draw(data, *, name):
     return figure
 
 
-def claims(data, *, holds=True, assumed=""):
+def claims(data, *, holds=True, **more):
     largest = float(np.max(data["curve"]["y"]))
     text, shown = "y stays below a <third> & more", f"{largest:.3g}"
-    return [Claim(text, "figure 0", "<= 1/3", shown, np.bool_(holds), assumed, "a half")]
+    return [Claim(text, "figure 0", "<= 1/3", shown, np.bool_(holds), "a half", **more)]
 
 
 def slow(scale, *, name, seconds):
@@ -67,6 +67,6 @@ def fake(name, year=2000, **changes):
 
 FIGURES = [
     fake("late", year=2002),
-    fake("cube", year=2001, assumed=("the cube",)),
+    fake("cube", year=2001, chosen=("the cube",)),
     fake("absent", needs="no/such/folder"),
 ]

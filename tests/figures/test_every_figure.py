@@ -15,4 +15,5 @@ def test_tiny_is_computed_drawn_and_judged(figure):
     assert figure.draw(data).axes
     claims = figure.claims(data)
     assert claims
-    assert [claim.text for claim in claims if not claim.value] == []
+    assert [claim.text for claim in claims if not (claim.computed and claim.wanted and claim.source)] == []
+    assert len({claim.text for claim in claims}) == len(claims)

@@ -26,7 +26,7 @@ def test_claims_come_out_as_they_are(quick):
     assert all(claims[text].seen for text in missed)
     half = claims["the best constant rate is about half of cosine's best peak: by the last-iterate bound"]
     assert half.verdict == "reproduced"
-    assert round(float(half.value), 2) == 0.53
+    assert round(float(half.computed), 2) == 0.53
 
 
 def test_shapes_swapped_are_found_out(quick):

@@ -47,7 +47,7 @@ def test_worst_cases_are_the_stored_ones(quick):
 
 def test_risk_is_below_the_bound_but_need_not_drop_with_it(quick):
     claims = FIGURES["schaipp2025-exact"].claims(quick["schaipp2025-exact"])
-    assert [claim.verdict for claim in claims] == ["reproduced", "not reproduced", "assumed parameters"]
+    assert [claim.verdict for claim in claims] == ["reproduced", "not reproduced", "chosen"]
 
 
 def test_a_bound_forty_times_too_small_is_found_out(quick):
@@ -73,7 +73,7 @@ def test_real_runs_come_out_as_they_are(shared_data, monkeypatch):
     claims = figure.claims(figure.compute("quick"))
     verdicts = [claim.verdict for claim in claims]
     # The shape of the cooldown is the bound's; three constants fitted on cosine do not carry over to a peak of 0.002.
-    assumed, not_reproduced, reproduced = "assumed parameters", "not reproduced", "reproduced"
+    assumed, not_reproduced, reproduced = "chosen", "not reproduced", "reproduced"
     assert verdicts == [assumed, not_reproduced, not_reproduced, reproduced, reproduced, assumed]
 
 

@@ -42,7 +42,7 @@ def test_the_valley_of_the_notes(quick):
     # WSD against cosine holds at one peak and fails on the cap; the crossing comes before the decay.
     assert holds("wen2024-valley", data) == [True, True, True, True, True, True, False, True, False]
     claims = FIGURES["wen2024-valley"].claims(data)
-    assert claims[-1].value == "step 1,514"
+    assert claims[-1].computed == "step 1,514"
     assert "-4.95" in claims[6].seen
     assert all("cap 2/lam_max = 0.1" in claims[j].source for j in (4, 7, 8))
 

@@ -35,7 +35,7 @@ def test_ratios_lie_within_those_of_the_notes(decay):
         assert ratio.min() >= 0.517
         assert ratio.max() <= 1.341
     verdicts = [claim.verdict for claim in wu.claims(decay)]
-    assert verdicts == ["assumed parameters", "assumed parameters", "not reproduced"]
+    assert verdicts == ["chosen", "chosen", "not reproduced"]
 
 
 def test_corrected_bound_holds_and_printed_is_violated(bound):
@@ -50,7 +50,7 @@ def test_corrected_bound_holds_and_printed_is_violated(bound):
         column(shape, "beyond", form="printed", hold=0.0), column(shape, "beyond", form="corrected", hold=0.0)
     )
     verdicts = [claim.verdict for claim in wu.claims_bound(bound)]
-    assert verdicts == ["assumed parameters", "assumed parameters", "not reproduced"]
+    assert verdicts == ["chosen", "chosen", "not reproduced"]
 
 
 def test_the_excess_of_the_printed_factor_grows_with_n(bound):

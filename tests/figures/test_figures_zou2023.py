@@ -64,9 +64,9 @@ def test_a_wrong_problem_is_outside_the_table():
 
 
 def test_verdicts(quick, laid):
-    assert [claim.verdict for claim in zou.claims(quick)] == ["assumed parameters"] * 2
+    assert [claim.verdict for claim in zou.claims(quick)] == ["chosen"] * 2
     verdicts = [claim.verdict for claim in bounds.claims(laid)]
-    assert verdicts == ["reproduced"] * 4 + ["assumed parameters"] * 2
+    assert verdicts == ["reproduced"] * 4 + ["chosen"] * 2
 
 
 def test_bounds_by_the_constants_of_the_notes(laid):

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from simlab.figures.gallery import expected, spoken
 from simlab.figures.gallery import reproduce as gallery
 from simlab.figures.gallery.fingerprint import fingerprints
 from simlab.figures.gallery.kept import read_tables, write_tables
+from simlab.figures.gallery.outcome import chosen, entries
 
 from simlab.cli import main
 from simlab.errors import InputError
@@ -83,7 +85,7 @@ def test_a_gallery_holds_data_pictures_and_claims(tmp_path, log):
     with (folder / "curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["y"]) for row in rows] == [0.0, 0.5**3 / 3.0, 1.0 / 3.0]
-    assert {p.name for p in (tmp_path / "g").iterdir()} == {"tiny", "index.html", ".simlab-gallery"}
+    assert {p.name for p in (tmp_path / "g").iterdir()} == {"tiny", "index.html", "claims.json", ".simlab-gallery"}
 
 
 def test_workers_make_the_same_files(tmp_path):
@@ -138,7 +140,7 @@ def test_one_failing_figure_does_not_stop_the_others(tmp_path, processes):
     assert not (tmp_path / "g/tiny/undrawn").exists()
     text = Page(tmp_path / "g/index.html").text
     assert "RuntimeError: this one never works" in text
-    assert "2 failed" in gallery.summary(list(done.values()))
+    assert "2 failed" in spoken.summary(list(done.values()))
 
 
 def test_a_worker_that_dies_takes_only_its_figure(tmp_path):
@@ -147,17 +149,87 @@ def test_a_worker_that_dies_takes_only_its_figure(tmp_path):
     assert "exit code 9" in done["dying"].why
 
 
-def test_claims_that_fail_and_claims_that_assume(tmp_path):
+def test_verdicts(tmp_path):
     done = made(tmp_path / "g", "tests.figures.fakes_refuted")
-    assert [o.claims[0].verdict for o in done.values()] == ["assumed parameters", "not reproduced"]
+    verdicts = {name: outcome.claims[0].verdict for name, outcome in done.items()}
+    assert verdicts == {"given": "chosen", "own": "holds", "put": "substituted", "refuted": "not reproduced"}
     assert not done["refuted"].holds
     assert done["given"].holds
-    text = gallery.summary(list(done.values()))
-    assert "not reproduced      y stays below a <third> & more (figure 0)" in text
+    # A reason is of what does not hold, a number of the paper of what the paper claims.
+    assert [done[name].claims[0].reason for name in done] == ["", "", "", "a half"]
+    assert [done[name].claims[0].paper for name in done] == ["not given", "", "0.3", "not given"]
+    text = spoken.summary(list(done.values()))
+    assert "not reproduced  y stays below a <third> & more (figure 0)" in text
     assert "0.333; wanted: <= 1/3" in text
-    assert "seen: a half" in text
-    assert "assumed: a size" in text
-    assert text.endswith("2 figures, 2 claims: 0 reproduced, 1 assumed parameters, 1 not reproduced")
+    for words in ("reason: a half", "chosen: a size", "in place of the paper's: a cube", "turns: at 1/3"):
+        assert words in text
+    assert text.endswith(
+        "4 figures\n3 claims of papers: 0 reproduced, 1 chosen, 1 substituted, 1 not reproduced\n"
+        "results of this project: 1 hold, 0 do not"
+    )
+
+
+# -- what is known -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch):
+    """A list of known verdicts of one's own; called with them."""
+    monkeypatch.setattr(expected, "FILE", tmp_path / "expected.json")
+
+    def write(verdicts):
+        expected.FILE.write_text(json.dumps(verdicts))
+        expected._known.cache_clear()
+
+    write({})
+    yield write
+    expected._known.cache_clear()
+
+
+TEXT = "y stays below a <third> & more"
+
+
+def test_a_verdict_that_is_not_the_known_one_is_a_difference(tmp_path, known):
+    done = list(made(tmp_path / "g", "tests.figures.fakes_refuted").values())
+    assert expected.differing(done) == [f"refuted: {TEXT}: not reproduced, known as nothing yet"]
+    known({"tiny": {"refuted": {TEXT: "not reproduced"}, "given": {TEXT: "reproduced", "gone": "chosen"}}})
+    assert expected.differing(done) == [
+        f"given: {TEXT}: chosen, known as reproduced",
+        "given: gone: not judged, known as chosen",
+    ]
+
+
+def test_what_a_run_found_is_taken_over(tmp_path, known):
+    known(
+        {"tiny": {"given": {"gone": "chosen"}, "elsewhere": {"x": "chosen"}}, "full": {"given": {TEXT: "reproduced"}}}
+    )
+    done = list(made(tmp_path / "g", "tests.figures.fakes_refuted").values())
+    expected.take_over(tmp_path / "g/claims.json")
+    expected._known.cache_clear()
+    assert expected.differing(done) == []
+    assert expected.expected("tiny")["given"] == {TEXT: "chosen"}
+    assert expected.expected("tiny")["elsewhere"] == {"x": "chosen"}
+    made(tmp_path / "g", "tests.figures.fakes_refuted")
+    assert "at full: reproduced" in (tmp_path / "g/index.html").read_text()
+
+
+def test_a_failure_without_a_reason_is_not_taken_over(tmp_path, known):
+    row = {"figure": "f", "claim": "c", "verdict": "does not hold", "reason": ""}
+    (tmp_path / "claims.json").write_text(json.dumps({"scale": "tiny", "claims": [row]}))
+    with pytest.raises(ValueError, match="f: c: does not hold, and no reason is given"):
+        expected.take_over(tmp_path / "claims.json")
+
+
+def test_claims_for_programs(tmp_path):
+    made(tmp_path / "g", "tests.figures.fakes_refuted")
+    said = json.loads((tmp_path / "g/claims.json").read_text())
+    assert said["scale"] == "tiny"
+    put = next(row for row in said["claims"] if row["figure"] == "put")
+    assert put == {
+        "figure": "put", "claim": TEXT, "own": False, "source": "figure 0", "paper": "0.3", "wanted": "<= 1/3",
+        "computed": "0.333", "verdict": "substituted", "reason": "", "chosen": "a size", "substituted": "a cube",
+        "turns": "at 1/3",
+    }  # fmt: skip
 
 
 # -- what is kept ------------------------------------------------------------------------------------------------------
@@ -191,7 +263,7 @@ def test_changed_code_is_run_again(tmp_path, monkeypatch, log):
     (tmp_path / "shelf/paper.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    figure = gallery.entries(["shelf.paper"])["own"].figure
+    figure = entries(["shelf.paper"])["own"].figure
     start = fingerprints(figure, "shelf.paper", "tiny")
     assert fingerprints(figure, "shelf.paper", "tiny") == start
     assert fingerprints(figure, "shelf.paper", "quick")[0] != start[0]
@@ -231,7 +303,7 @@ def test_damaged_files_are_made_again(tmp_path, name):
 
 def test_measurements_that_change_change_the_fingerprint(tmp_path, monkeypatch):
     monkeypatch.setenv("SIMLAB_DATA", str(tmp_path))
-    figure = gallery.entries([FAKES])["absent"].figure
+    figure = entries([FAKES])["absent"].figure
     (tmp_path / "no/such/folder").mkdir(parents=True)
     (tmp_path / "no/such/folder/curve.csv").write_text("1\n")
     before = fingerprints(figure, FAKES, "tiny")
@@ -275,8 +347,8 @@ def test_a_killed_run_started_again_goes_on(tmp_path, log, processes):
 
 def test_ids_and_papers_choose(tmp_path):
     assert [*made(tmp_path / "g", ids=["late"])] == ["late"]
-    found = gallery.chosen(gallery.entries(), ["zou2023", "wu2022-decay"])
-    assert [entry.figure.id for entry in found] == ["wu2022-decay", "zou2023-bounds", "zou2023-fig2"]
+    found = chosen(entries(), ["zou2023", "wu2022-decay"])
+    assert [entry.figure.id for entry in found] == ["zou2023-bounds", "zou2023-fig2", "wu2022-decay"]
     assert [*made(tmp_path / "h", ids=["cube"])] == ["cube"]
     # What an earlier run made is still on the page.
     made(tmp_path / "g", ids=["cube"])
@@ -307,7 +379,7 @@ def test_two_runs_do_not_write_to_one_gallery(tmp_path):
 
 def test_figures_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two figures are called 'third'"):
-        gallery.entries(["tests.figures.fakes_dying", "tests.figures.fakes_slow"])
+        entries(["tests.figures.fakes_dying", "tests.figures.fakes_slow"])
 
 
 def test_progress_ends_at_the_whole(tmp_path):
@@ -333,9 +405,11 @@ def test_the_page_is_well_formed_and_stands_alone(tmp_path):
             assert link[1:] in page.ids
         elif not link.startswith("data:"):
             assert (tmp_path / "g" / link).is_file(), link
-    assert sum(link.startswith("data:image/png;base64,") for link in page.links) == 5
-    for words in ("A cube.", "y stays below a <third> & more", "figure 0", "<= 1/3", "0.333", "assumed parameters",
-                  "not reproduced", "seen: a half", "the cube", "are absent"):  # fmt: skip
+    # Each of the six that were made in its section and on the card of its paper.
+    assert sum(link.startswith("data:image/png;base64,") for link in page.links) == 14
+    for words in ("A cube.", "y stays below a <third> & more", "figure 0", "<= 1/3", "0.333", "chosen", "substituted",
+                  "not reproduced", "reason: a half", "turns: at 1/3", "Results of this project",
+                  "the cube", "are absent"):  # fmt: skip
         assert words in page.text
 
 
@@ -352,25 +426,28 @@ def command(capsys, *arguments):
 @pytest.fixture
 def fakes_only(monkeypatch):
     """The catalogue is that of the fakes."""
-    entries = gallery.entries
 
     def use(*modules):
-        monkeypatch.setattr(gallery, "entries", lambda names=None: entries(names or modules))
+        for each in (gallery, spoken):
+            monkeypatch.setattr(each, "entries", lambda names=None: entries(names or modules))
 
     return use
 
 
-def test_exit_codes(tmp_path, capsys, monkeypatch, fakes_only):
+def test_exit_codes(tmp_path, capsys, monkeypatch, fakes_only, known):
     monkeypatch.chdir(tmp_path)
     fakes_only(FAKES)
     code, out, _ = command(capsys, "-o", "g", "--processes", "1")
     assert code == 0
     assert "cube  Figure cube" in out
-    assert "3 figures, 2 claims: 2 reproduced, 0 assumed parameters, 0 not reproduced; 1 skipped" in out
+    assert "3 figures; 1 skipped\n2 claims of papers: 2 reproduced, 0 chosen, 0 substituted, 0 not reproduced" in out
     assert out.endswith("g/index.html\n")
     fakes_only("tests.figures.fakes_refuted")
     assert command(capsys, "-o", "g", "--processes", "1")[0] == 1
     assert command(capsys, "given", "-o", "g", "--processes", "1")[0] == 0
+    known({"quick": {"refuted": {TEXT: "not reproduced"}}})
+    assert command(capsys, "-o", "g", "--processes", "1")[0] == 0
+    assert command(capsys, "-o", "g", "--processes", "1", "--strict")[0] == 1
     fakes_only("tests.figures.fakes_broken")
     assert command(capsys, "--processes", "1")[0] == 1
     assert (tmp_path / "gallery/index.html").exists()
@@ -409,7 +486,7 @@ def test_ctrl_c_keeps_what_is_made(tmp_path, capsys, monkeypatch, fakes_only):
 
 def test_the_catalogue_is_complete_and_says_what_it_does():
     """Every figure of the repository: a name of its own, a setting, a paper."""
-    found = gallery.entries()
+    found = entries()
     for name, entry in found.items():
         assert name == entry.figure.id
         assert name.startswith(entry.module.rpartition(".")[2].split("_")[0])

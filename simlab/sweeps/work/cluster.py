@@ -60,7 +60,8 @@ class ClusterPool:
             workers = check_count("cluster = local:N, N", int(count) if count.isdigit() else count)
             with dask.config.set(LOCAL):
                 self._cluster = distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, silence_logs=logging.CRITICAL,
+                    n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0,
+                    silence_logs=logging.CRITICAL,
                     # A page is not wanted, but its server starts: on any free port, or two clusters quarrel over one.
                     dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
                 )  # fmt: skip
