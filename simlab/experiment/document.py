@@ -18,7 +18,7 @@ from simlab.experiment.compare import runs_of
 from simlab.experiment.engine import LEGS, Setting, engine_table
 from simlab.experiment.families import FAMILIES, Family, family_of
 from simlab.experiment.method import METHODS, WRAPPERS, wrappers_of
-from simlab.experiment.schedule import SCHEDULES, build_schedule
+from simlab.experiment.schedule import FROM_FILES, SCHEDULES, build_schedule
 from simlab.experiment.tables import check_keys, kind_of, plain, shown, table_at, within
 from simlab.methods import Method
 from simlab.schedules import Schedule
@@ -252,10 +252,19 @@ def _absolute(folder: Path, name: str, field: str) -> str:
 
 
 def _canonical_schedule(table: Any, path: str, folder: Path) -> None:
+    """Kinds by their own names, files by whole paths, in the table and in those that stand in it."""
     if isinstance(table, dict) and "kind" in table:
         table["kind"] = kind_of(table, path, SCHEDULES)
-        if table["kind"] == "csv" and isinstance(table.get("path"), str):
+        if table["kind"] in FROM_FILES and isinstance(table.get("path"), str):
             table["path"] = _absolute(folder, table["path"], f"{path}.path")
+    if not isinstance(table, dict):
+        return
+    for key, value in table.items():
+        for j, item in enumerate(value if isinstance(value, list) else []):
+            if isinstance(item, dict):
+                _canonical_schedule(item, f"{path}.{key}[{j}]", folder)
+        if isinstance(value, dict):
+            _canonical_schedule(value, f"{path}.{key}", folder)
 
 
 def _canonical_method(table: Any, path: str, folder: Path) -> None:

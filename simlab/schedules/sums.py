@@ -55,6 +55,8 @@ def total(plan: nodes.Plan, start: int, stop: int) -> float:
             return plan.factor * total(plan.child, start, stop)
         case nodes.Lift():
             return n * plan.floor + (1.0 - plan.floor) * total(plan.child, start, stop)
+        case nodes.Sum():
+            return total(plan.first, start, stop) + total(plan.second, start, stop)
         case nodes.Window():
             return total(plan.child, start + plan.start, stop + plan.start)
         case nodes.Join():
@@ -212,7 +214,7 @@ def _kinks_of(plan: nodes.Plan, start: int, stop: int, without: int) -> Iterator
         case nodes.Clip():
             yield from _kinks_of(plan.child, start, stop, without)
             yield from _crossings(plan, start, stop, without)
-        case nodes.Product():
+        case nodes.Product() | nodes.Sum():
             yield from _kinks_of(plan.first, start, stop, without)
             yield from _kinks_of(plan.second, start, stop, without)
         case nodes.Window():
@@ -271,7 +273,7 @@ def _periods(plan: nodes.Plan) -> Iterator[int]:
             yield plan.every
         case nodes.Scale() | nodes.Lift() | nodes.Clip() | nodes.Window():
             yield from _periods(plan.child)
-        case nodes.Product():
+        case nodes.Product() | nodes.Sum():
             yield from _periods(plan.first)
             yield from _periods(plan.second)
         case nodes.Join():
