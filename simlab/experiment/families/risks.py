@@ -27,7 +27,15 @@ from simlab.experiment.families.base import (
     sampling,
     statuses,
 )
-from simlab.experiment.problem import PROBLEMS, Problem, build_problem, check_compressible, compress, tolerance
+from simlab.experiment.problem import (
+    FROM_FILES,
+    PROBLEMS,
+    Problem,
+    build_problem,
+    check_compressible,
+    compress,
+    tolerance,
+)
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
 from simlab.problems import EmpiricalRegression
@@ -65,14 +73,14 @@ class Risks(Family):
         return build_problem(table, folder)
 
     def located(self, table: Table, folder: Path) -> Table:
-        """The path of measured data."""
-        if table["kind"] != "data" or not isinstance(table.get("path"), str):
+        """The path of measured data, or of a spectrum."""
+        if table["kind"] not in FROM_FILES or not isinstance(table.get("path"), str):
             return table
         return {**table, "path": str((folder / check_path("problem.path", table["path"])).resolve())}
 
     def facts(self, table: Table) -> dict[str, str]:
-        """The digest of measured data."""
-        if table["kind"] != "data":
+        """The digest of measured data, or of a spectrum."""
+        if table["kind"] not in FROM_FILES or "path" not in table:
             return {}
         return {"data_sha256": hashlib.sha256(Path(table["path"]).read_bytes()).hexdigest()}
 
