@@ -68,7 +68,8 @@ def exact(
     start : a state that another run kept (`trace.state`): the run goes on from there, and `method` is what is done from
         then on (`methods.rest(method, step)` is the rest of a longer one). Steps, records and k* count from the
         beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is.
-    keep : steps whose state is kept, for `trace.state_at(step)`; a run by itself keeps that of its end. Not on a GPU.
+    keep : steps whose state is kept, for `trace.state_at(step)`; a run by itself keeps that of its end, up to 64 MiB.
+        Not on a GPU.
     device : "cpu", "gpu" (all runs in one launch, one block each: for many of them; no deterministic part and no
         snapshots), or "auto" for the GPU where CuPy finds one and it can do what is asked.
     threads : runs computed at a time on the CPU (default: the processors this process may use).

@@ -19,6 +19,9 @@ __all__ = ["run_diagonal"]
 CHUNK_WORK = 30_000_000
 MAX_CHUNK = 16_384
 
+LARGEST_END = 1 << 23
+"""Most numbers of a state that is kept without being asked for (64 MiB)."""
+
 
 class _State:
     """The moments in motion, in kernel layout."""
@@ -156,7 +159,7 @@ def run_diagonal(
     risk[steps == at] = final
     for part in (risk, final, *shots.values()):
         sums_of_squares(part, nodes.risk_unit)
-    if keep is None and status != "diverged":
+    if keep is None and status != "diverged" and state.U.size <= LARGEST_END:
         states[at] = state.kept(method, at)
     return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots, states=states)
 

@@ -27,6 +27,9 @@ __all__ = ["run_empirical"]
 
 
 CHUNK = 16
+
+LARGEST_END = 1 << 23
+"""Most numbers of a state that is kept without being asked for (64 MiB)."""
 PARTS = ("bias", "variance", "cross")
 
 
@@ -164,6 +167,6 @@ def run_empirical(
                     break
             if tick is not None and not tick(CHUNK * problem.dim) and at < method.length and status == "done":
                 status = "interrupted"
-    if keep is None and status != "diverged":
+    if keep is None and status != "diverged" and moments.P.size <= LARGEST_END:
         states[at] = kept(at)
     return RunResult(steps, risk, components, status, at, final.copy(), method.learning_rate, shots, states=states)
