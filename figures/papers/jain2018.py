@@ -305,6 +305,6 @@ FIGURES = [
             "learning rate gamma_b,max / 2 for every batch",
             "Gaussian features",
         ),
-        seconds=1.5,
+        seconds=2.5,
     ),
 ]
