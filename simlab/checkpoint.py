@@ -91,12 +91,14 @@ class Checkpoint:
         )
 
 
-def fingerprint(facts: list[Any], parts: Iterable[npt.ArrayLike | bytes], method: Method) -> str:
-    """A digest of all that the bits of a run depend on: JSON-able facts, arrays or bytes, and the method's numbers."""
+def fingerprint(facts: list[Any], parts: Iterable[npt.ArrayLike | bytes], method: Method, begin: int = 0) -> str:
+    """A digest of all that the bits of a run from step `begin` on depend on: JSON-able facts, arrays or bytes, and the
+    method's numbers.
+    """
     digest = hashlib.sha256(json.dumps([__version__, method.length, *facts]).encode())
     for part in (*parts, method.z0):
         digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
-    for start in range(0, method.length, CHUNK):
+    for start in range(begin, method.length, CHUNK):
         stop = min(start + CHUNK, method.length)
         for array in (*method.coefficients(start, stop), method.readout(start, stop + 1), method.batches(start, stop)):
             digest.update(np.ascontiguousarray(array).tobytes())

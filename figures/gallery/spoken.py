@@ -40,7 +40,7 @@ def remarks(claim: Claim) -> list[tuple[str, str]]:
         "reason": claim.reason,
         "turns": claim.turns,
         "chosen": claim.chosen,
-        "in place of the paper's": claim.substituted,
+        "substituted": claim.substituted,
     }
     return [(name, text) for name, text in said.items() if text]
 

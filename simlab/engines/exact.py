@@ -20,12 +20,13 @@ from simlab.engines.arguments import (
 )
 from simlab.engines.gpu.devices import choose
 from simlab.engines.moments.background import Job, run_all
-from simlab.errors import InputError, check_count, check_entries
+from simlab.errors import InputError
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
-from simlab.trace.recording import Record, RunResult, Tick, record_steps
+from simlab.trace.recording import Record, RunResult, Tick, record_steps, steps_asked
+from simlab.trace.state import Kind, State, continued
 
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
@@ -44,6 +45,8 @@ def exact(
     subspaces: Subspaces | str | Mapping[str, Iterable[int]] | None = None,
     deterministic: bool = False,
     snapshots: Sequence[int] | None = None,
+    start: State | None = None,
+    keep: Sequence[int] | None = None,
     device: str = "cpu",
     threads: int | None = None,
     progress: Progress | bool | None = None,
@@ -62,6 +65,11 @@ def exact(
     subspaces : a partition from `simlab.subspaces` (default: one subspace of all modes).
     deterministic : add the component "deterministic", the part of the bias that remains when 1/B = 0.
     snapshots : steps at which the risk of every single mode is kept (`trace.dataset["mode_risk"]`).
+    start : a state that another run kept (`trace.state`): the run goes on from there, and `method` is what is done from
+        then on (`methods.rest(method, step)` is the rest of a longer one). Steps, records and k* count from the
+        beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is.
+    keep : steps whose state is kept, for `trace.state_at(step)`; a run by itself keeps that of its end, up to 64 MiB.
+        Not on a GPU.
     device : "cpu", "gpu" (all runs in one launch, one block each: for many of them; no deterministic part and no
         snapshots), or "auto" for the GPU where CuPy finds one and it can do what is asked.
     threads : runs computed at a time on the CPU (default: the processors this process may use).
@@ -77,21 +85,23 @@ def exact(
     progress = check_progress(progress)
     partition = from_spec(subspaces)
     workers = worker_count(threads)
-    shots = _snapshot_steps(snapshots, methods)
-    simple = not (deterministic or shots is not None or isinstance(problem, EmpiricalRegression))
+    kind: Kind = "covariance" if isinstance(problem, EmpiricalRegression) else "moments"
+    whole = [continued(start, each, kind, "exact") for each in methods]
+    methods, begins = [each for each, _ in whole], [0 if state is None else state.step for _, state in whole]
+    shots = steps_asked("snapshots", snapshots, methods, begins)
+    kept = NONE if keep is None and labels is not None else steps_asked("keep", keep, methods, begins)
+    simple = not (deterministic or shots is not None or kind == "covariance" or start is not None or keep is not None)
     if _on_gpu(device, simple):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
     else:
-        jobs, names, size = _jobs(problem, methods, partition, record, deterministic, shots)
-    results = run_all(jobs, sum(m.length for m in methods) * size, workers, progress, "exact", "mode-steps")
-    return build_trace(
-        results,
-        methods,
-        names,
-        problem,
-        run_labels=labels,
-        provenance={"engine": "exact", "subspaces": partition.expression},
-    )
+        asked, states = _Asked(deterministic, shots, kept), [state for _, state in whole]
+        jobs, names, size = _jobs(problem, methods, partition, record, asked, states)
+    work = sum(m.length - begin for m, begin in zip(methods, begins, strict=True)) * size
+    results = run_all(jobs, work, workers, progress, "exact", "mode-steps")
+    facts = {"engine": "exact", "subspaces": partition.expression}
+    if start is not None:
+        facts |= {"started_from": f"step {start.step} of {start.method}"}
+    return build_trace(results, methods, names, problem, run_labels=labels, provenance=facts)
 
 
 def exact_results(
@@ -112,15 +122,23 @@ def exact_results(
     if _on_gpu(device, not (deterministic or isinstance(problem, EmpiricalRegression))):
         jobs, _, _ = _gpu_job(problem, methods, partition, record)
     else:
-        jobs, _, _ = _jobs(problem, methods, partition, record, deterministic, None)
+        jobs, _, _ = _jobs(
+            problem, methods, partition, record, _Asked(deterministic, None, NONE), [None] * len(methods)
+        )
     return [result for job in jobs for result in job(going)]
 
 
-def _snapshot_steps(snapshots: Sequence[int] | None, methods: list[Method]) -> IntArray | None:
-    if snapshots is None:
-        return None
-    shortest, steps = min(m.length for m in methods), check_entries("snapshots", snapshots, "steps")
-    return np.unique([check_count("snapshots", s, low=0, high=shortest) for s in steps]).astype(np.int64)
+class _Asked(NamedTuple):
+    """What else a run hands back: the deterministic part, the risk by mode at some steps, states at some steps (None:
+    that of the end).
+    """
+
+    deterministic: bool
+    snapshots: IntArray | None
+    keep: IntArray | None
+
+
+NONE = np.zeros(0, dtype=np.int64)
 
 
 def _on_gpu(device: str, simple: bool) -> bool:
@@ -197,17 +215,18 @@ def _jobs(
     methods: list[Method],
     partition: Subspaces,
     record: Record,
-    deterministic: bool,
-    snapshots: IntArray | None,
+    asked: _Asked,
+    starts: Sequence[State | None],
 ) -> tuple[list[Job], list[str], int]:
     """Runs that wait to be called with their tick, the names of the subspaces, and the work of one step."""
-    options: dict[str, Any] = {"deterministic": deterministic, "snapshots": snapshots}
     run: Callable[..., RunResult]
     jobs: list[Job] = []
     names: list[str] = []
     size = 0
-    recorded = {length: record_steps(record, length) for length in {method.length for method in methods}}
-    for method, nodes, names, labels in labelled(problem, methods, partition, together=snapshots is not None):
+    begin = 0 if starts[0] is None else starts[0].step
+    recorded = {length: record_steps(record, length, begin) for length in {method.length for method in methods}}
+    each = labelled(problem, methods, partition, together=asked.snapshots is not None)
+    for (method, nodes, names, labels), state in zip(each, starts, strict=True):
         if isinstance(problem, EmpiricalRegression):
             from simlab.engines.moments.empirical import run_empirical
 
@@ -217,7 +236,7 @@ def _jobs(
 
             assert nodes is not None
             size, run = max(size, nodes.lam.size), partial(run_diagonal, nodes)
-        steps = recorded[method.length]
+        steps, options = recorded[method.length], {**asked._asdict(), "start": state}
         jobs.append(partial(_start, run, method, steps, labels, len(names), options))
     return jobs, names, size
 

@@ -26,7 +26,8 @@ from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.problems.draws import Draws, draws_of
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
-from simlab.trace.recording import Record, RunResult, Status, record_steps
+from simlab.trace.recording import Record, RunResult, Status, record_steps, steps_asked
+from simlab.trace.state import State, continued
 
 __all__ = ["check_sampling", "sample"]
 
@@ -50,6 +51,8 @@ def sample(
     block: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
     every: int | None = None,
+    start: State | None = None,
+    keep: Sequence[int] | None = None,
     progress: Progress | bool | None = None,
 ) -> RiskTrace:
     """Risk of real stochastic runs of a method, or of several: mean, standard error and quantiles over replicas.
@@ -93,7 +96,13 @@ def sample(
     Warns where dtype="float32" is asked for and stalls; raises InputError for bad input.
     """
     methods, runs = named_methods(method, "sample")
+    own = methods
+    whole = [continued(start, each, "replicas", "sample") for each in methods]
+    methods, states = [each for each, _ in whole], [state for _, state in whole]
     partition = from_spec(subspaces)
+    if start is not None:
+        replicas, seed = start.arrays["ended"].size, int(start.facts["seed"])
+        dtype = dtype or start.arrays["z"].dtype.name
     draws, plan, levels = check_sampling(
         problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split, dtype=dtype, threads=threads,
         block=block, every=every,
@@ -101,21 +110,27 @@ def sample(
     watched = _watched(coordinates, draws.eigenvalues.size)
     for each in methods:
         check_counters(each)
-    recorded = [record_steps(record, each.length) for each in methods]
+    begin = 0 if start is None else start.step
+    recorded = [record_steps(record, each.length, begin) for each in methods]
+    kept_at = steps_asked("keep", keep, methods, [begin] * len(methods))
     precisions: list[tuple[Precision, str]] = []
-    for each in methods:
-        precisions.append(_precision_of(draws, each, plan, dtype is None))
+    for each in own:
+        as_before = start is not None and dtype == start.arrays["z"].dtype.name
+        precisions.append(
+            (plan.precision, "as before") if as_before else _precision_of(draws, each, plan, dtype is None)
+        )
     chosen = choose(device)
     size = draws.eigenvalues.size
-    ticker = Ticker("sample", plan.replicas * sum(m.length for m in methods), progress)
+    ticker = Ticker("sample", plan.replicas * sum(m.length - begin for m in methods), progress)
     results: list[RunResult] = []
     names: list[str] = []
 
     def crews() -> Iterator[tuple[Regression, IntArray, Callable[[], str]]]:
         nonlocal names
-        for each, steps, (precision, _) in zip(methods, recorded, precisions, strict=True):
+        for each, steps, (precision, _), state in zip(methods, recorded, precisions, states, strict=True):
             names, labels = _labels(partition, problem, size, each)
-            crew = Regression(draws, each, labels, watched, replace(plan, precision=precision), chosen)
+            how = replace(plan, precision=precision)
+            crew = Regression(draws, each, labels, watched, how, chosen, state, kept_at)
             yield crew, steps, partial(_fingerprint, crew, steps, labels)
 
     for crew, steps, kept in march_all(crews(), checkpoint, ticker):
@@ -123,12 +138,14 @@ def sample(
     facts = {"engine": "sample", "subspaces": partition.expression, "seed": plan.seed, "replicas": plan.replicas}
     done = len(results)
     used, reasons = zip(*precisions[:done], strict=True)
+    if start is not None:
+        facts |= {"started_from": f"step {start.step} of {start.method}"}
     facts |= {"law": draws.law, "dtype": _each(used), "precision": _each(reasons), "device": chosen}
     trace = build_trace(results, methods[:done], names, problem, None if runs is None else runs[:done], facts)
     axes: dict[str, Any] = {"quantile": levels}
     if watched.size:
         axes |= {"replica": np.arange(plan.replicas), "coordinate": watched + 1}
-    return RiskTrace(trace.dataset.assign_coords(axes))
+    return trace.with_coordinates(axes)
 
 
 def check_sampling(
@@ -205,7 +222,9 @@ def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
     plan, draws = crew.plan, crew.draws
     facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, crew.device]
     arrays = [part for part in (*draws, steps, labels, crew.watched) if isinstance(part, np.ndarray)]
-    return fingerprint(facts, arrays, crew.method)
+    if crew.start is not None:
+        arrays += list(crew.start.arrays.values())
+    return fingerprint(facts, arrays, crew.method, crew.begin)
 
 
 # -- statistics over replicas ------------------------------------------------------------------------------------------
@@ -243,8 +262,9 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
     if status == "diverged":
         last = int(np.argmax(2 * statistics["diverged"][1] > replicas))
     ended_at = int(steps[last])
+    states = {} if kept.interrupted else {at: crew.kept_state(*held, at) for at, held in kept.states.items()}
     return RunResult(
-        steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics
+        steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics, states
     )  # fmt: skip
 
 

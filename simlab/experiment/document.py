@@ -18,16 +18,18 @@ from simlab.experiment.compare import runs_of
 from simlab.experiment.engine import LEGS, Setting, engine_table
 from simlab.experiment.families import FAMILIES, Family, family_of
 from simlab.experiment.method import METHODS, WRAPPERS, wrappers_of
-from simlab.experiment.schedule import SCHEDULES, build_schedule
+from simlab.experiment.schedule import FROM_FILES, SCHEDULES, build_schedule
+from simlab.experiment.start import read_start, started
 from simlab.experiment.tables import check_keys, kind_of, plain, shown, table_at, within
 from simlab.methods import Method
 from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace.recording import record_steps
+from simlab.trace.state import State
 
 __all__ = ["Experiment", "canonical", "parse_toml", "read_toml", "text_of"]
 
-TABLES = ("problem", "schedule", "method", "record", "compare", "engine")
+TABLES = ("problem", "schedule", "method", "record", "compare", "engine", "start")
 Progress = Callable[[int, int], None] | bool | None
 
 
@@ -55,6 +57,7 @@ class Experiment:
         # By itself it has to be complete if it names a kind.
         self.schedule: Schedule | None = make(table, "schedule") if "kind" in table else None
         self.runs: dict[str, Method] = runs_of(self._tree, self.folder, make)
+        self.start: State | None = read_start(self._tree.get("start", {}))
         self.setting: Setting = self._read_setting()
         self._check()
         methods = list(self.runs.values())
@@ -139,10 +142,11 @@ class Experiment:
         """The tables [engine] and [record]; the latter checked against all runs."""
         record, family = table_at(self._tree, "record", "record"), self.family
         check_keys(record, "record", family.recorded)
-        steps, extras = record.get("steps"), _extras(record, self.runs)
+        begin = 0 if self.start is None else self.start.step
+        steps, extras = record.get("steps"), _extras(record, self.runs, begin)
         for method in self.runs.values():
             with within("record.steps", (), alias="record"):
-                record_steps(steps, method.length)
+                record_steps(steps, begin + method.length, begin)
         partition = record.get("subspaces")
         if not isinstance(partition, str | dict | None):
             raise InputError(
@@ -155,7 +159,7 @@ class Experiment:
         options = family.options(table, self.folder) if sampled else {"device": table.get("device", "cpu")}
         return Setting(
             self.folder, table["kind"], options.pop("device"), steps, partition, self.single, options,
-            {name: value for name, value in extras.items() if name in family.recorded},
+            {name: value for name, value in extras.items() if name in family.recorded}, self.start,
         )  # fmt: skip
 
     def _check(self) -> None:
@@ -172,18 +176,20 @@ class Experiment:
                     partition.ranges(modes.dim, modes.count_at_least, time)
 
 
-def _extras(record: Mapping[str, Any], runs: Mapping[str, Method]) -> dict[str, Any]:
-    """What of [record] is for the exact engine of risks alone."""
-    deterministic, snapshots = record.get("deterministic", False), record.get("snapshots")
+def _extras(record: Mapping[str, Any], runs: Mapping[str, Method], begin: int) -> dict[str, Any]:
+    """What of [record] is for risks alone; steps are those of runs that begin at the step `begin`."""
+    deterministic = record.get("deterministic", False)
     if not isinstance(deterministic, bool):
         raise InputError(f" = {shown(deterministic)} is neither; give true or false.", "record.deterministic")
-    if snapshots is not None:
-        if not isinstance(snapshots, list):
-            raise InputError(f" = {shown(snapshots)} is not a list; give steps such as [0, 100].", "record.snapshots")
-        shortest = min(method.length for method in runs.values())
-        named = enumerate(snapshots)
-        snapshots = [check_count(f"record.snapshots[{j}]", s, low=0, high=shortest) for j, s in named] or None
-    return {"deterministic": deterministic, "snapshots": snapshots}
+    shortest = begin + min(method.length for method in runs.values())
+    found: dict[str, Any] = {"deterministic": deterministic}
+    for name in ("snapshots", "keep"):
+        steps = record.get(name)
+        if not isinstance(steps, list | None):
+            raise InputError(f" = {shown(steps)} is not a list; give steps such as [0, 100].", f"record.{name}")
+        named = enumerate(steps or [])
+        found[name] = [check_count(f"record.{name}[{j}]", s, low=begin, high=shortest) for j, s in named] or None
+    return found
 
 
 def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
@@ -238,6 +244,8 @@ def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     problem = copy["problem"]
     problem["kind"] = kind_of(problem, "problem", FAMILIES)
     copy["problem"] = family_of(copy).located(problem, folder)
+    if "start" in copy:
+        copy["start"] = started(copy["start"], folder)
     _canonical_schedule(copy.get("schedule"), "schedule", folder)
     _canonical_method(copy.get("method"), "method", folder)
     for part, canonical in (("schedules", _canonical_schedule), ("methods", _canonical_method)):
@@ -252,10 +260,19 @@ def _absolute(folder: Path, name: str, field: str) -> str:
 
 
 def _canonical_schedule(table: Any, path: str, folder: Path) -> None:
+    """Kinds by their own names, files by whole paths, in the table and in those that stand in it."""
     if isinstance(table, dict) and "kind" in table:
         table["kind"] = kind_of(table, path, SCHEDULES)
-        if table["kind"] == "csv" and isinstance(table.get("path"), str):
+        if table["kind"] in FROM_FILES and isinstance(table.get("path"), str):
             table["path"] = _absolute(folder, table["path"], f"{path}.path")
+    if not isinstance(table, dict):
+        return
+    for key, value in table.items():
+        for j, item in enumerate(value if isinstance(value, list) else []):
+            if isinstance(item, dict):
+                _canonical_schedule(item, f"{path}.{key}[{j}]", folder)
+        if isinstance(value, dict):
+            _canonical_schedule(value, f"{path}.{key}", folder)
 
 
 def _canonical_method(table: Any, path: str, folder: Path) -> None:

@@ -12,6 +12,7 @@ from simlab.engines.gpu.devices import choose
 from simlab.errors import InputError
 from simlab.experiment.tables import Table, check_keys, kind_of, shown
 from simlab.subspaces import Subspaces
+from simlab.trace.state import State
 
 __all__ = ["LEGS", "Setting", "engine_table"]
 
@@ -36,6 +37,7 @@ class Setting:
     single: bool
     options: Mapping[str, Any]
     extras: Mapping[str, Any]
+    start: State | None = None
 
     def check_sampler(self) -> None:
         """Refuse what would stop the sampled leg of a run only after the exact one: its device, its folder of state."""

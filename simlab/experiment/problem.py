@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from simlab.arrays import FloatArray
 from simlab.delimited import Rows, read_rows
@@ -19,9 +20,11 @@ from simlab.experiment.tables import Table, call, kind_of, shown, within
 from simlab.methods import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
 from simlab.problems import base as problems
+from simlab.problems.density import Negative, positive_part
+from simlab.reading.spectra import read_spectrum
 from simlab.subspaces import Subspaces
 
-__all__ = ["PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
+__all__ = ["FROM_FILES", "PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
 
 Problem = DiagonalProblem | EmpiricalRegression
 
@@ -70,6 +73,56 @@ def measured(
     if moments != "gaussian":
         raise unknown_name("moments", moments, ["gaussian", "empirical"])
     return LinearRegression.from_data(X, y, "gaussian", rank_tolerance)
+
+
+def spectrum(
+    eigenvalues: npt.ArrayLike | None = None,
+    path: str | None = None,
+    column: str | int | None = None,
+    weight: str | int | None = None,
+    dim: int | None = None,
+    negative: Negative | None = None,
+    condition: float | None = None,
+    initial_error: npt.ArrayLike = 1.0,
+    noise_variance: float | None = None,
+    kurtosis: npt.ArrayLike = 3.0,
+    multiplicity: npt.ArrayLike | None = None,
+    *,
+    folder: Path,
+) -> LinearRegression:
+    """Modes of given eigenvalues, written out or read from a file (txt, csv, npy, npz) at `path`.
+
+    column : of the eigenvalues, a name or a number from 0 (default: the first).  weight : the column of a density,
+    which `dim` modes are distributed as (`LinearRegression.from_density`).  negative, condition : what becomes of
+    eigenvalues that are not positive, or below lam_1 / condition.
+    """
+    if (eigenvalues is None) == (path is None):
+        raise InputError(" is missing; give eigenvalues, or the path of a file of them, one of the two.", "eigenvalues")
+    if noise_variance is None and path is None:
+        raise InputError(" is missing; give a number.", "noise_variance")
+    if noise_variance is None:
+        notice("noise_variance = 1 is taken: a spectrum does not say it.")
+        noise_variance = 1.0
+    values: Any = eigenvalues
+    weights: Any = None
+    if path is not None:
+        values, weights = read_spectrum(folder / check_path("path", path), column, weight)
+    if weights is None and negative is None and condition is None:
+        return LinearRegression(values, initial_error, noise_variance, kurtosis, multiplicity)
+    error: Any = initial_error
+    fourth: Any = kurtosis
+    if np.ndim(error) or np.ndim(fourth) or multiplicity is not None:
+        raise InputError(
+            " is a list, and it is not known which eigenvalue each of its entries belongs to; give one number.",
+            "initial_error",
+        )
+    if weights is None:
+        lam, _ = positive_part(values, None, negative, condition, "eigenvalues")
+        return LinearRegression(lam, error, noise_variance, fourth)
+    if dim is None:
+        raise InputError(" is missing; a density needs the number of modes, such as dim = 10_000.", "dim")
+    how: Negative = "drop" if negative is None else negative
+    return LinearRegression.from_density(values, weights, dim, noise_variance, error, fourth, how, condition)
 
 
 def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
@@ -150,8 +203,11 @@ def _split(matrix: FloatArray, column: int) -> tuple[FloatArray, FloatArray]:
     return np.delete(matrix, int(column), axis=1), matrix[:, int(column)]
 
 
-PROBLEMS: dict[str, Any] = {"data": measured, **problems.PROBLEMS}
+PROBLEMS: dict[str, Any] = {**problems.PROBLEMS, "data": measured, "eigenvalues": spectrum}
 """Kind -> builder; its signature is the schema of the table."""
+
+FROM_FILES = ("data", "eigenvalues")
+"""Kinds that may name a file."""
 
 
 def build_problem(table: Table, folder: Path) -> Problem:
@@ -163,7 +219,7 @@ def build_problem(table: Table, folder: Path) -> Problem:
         raise InputError(
             f" = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem].", "problem.dim"
         )
-    problem: Problem = call(PROBLEMS[kind], given, "problem", {"folder": folder} if kind == "data" else {})
+    problem: Problem = call(PROBLEMS[kind], given, "problem", {"folder": folder} if kind in FROM_FILES else {})
     return problem
 
 

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simlab.errors import InputError
+from simlab.errors import InputError, check_number
 from simlab.experiment.tables import Table, call, kind_of, parameters
-from simlab.schedules import Schedule, from_array, from_csv
+from simlab.schedules import Schedule, from_array, from_csv, from_json, from_log, join
 from simlab.schedules.registry import FAMILIES
 
-__all__ = ["SCHEDULES", "Eigenvalues", "build_schedule", "schedule_parameters"]
+__all__ = ["FROM_FILES", "SCHEDULES", "Eigenvalues", "build_schedule", "schedule_parameters"]
 
 Eigenvalues = Callable[[], npt.ArrayLike]
 """Makes the eigenvalues of the problem, when a schedule asks for them."""
@@ -35,8 +35,86 @@ def csv(
     return from_csv(folder / path, lr_column, step_column, steps, first_step, every, between)
 
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {**FAMILIES, "array": from_array, "csv": csv}
-"""Kind -> builder: the named families, values written out, and a file."""
+def log(
+    path: str,
+    steps: int | None = None,
+    lr: str | None = None,
+    step: str | None = None,
+    first_step: int | None = None,
+    every: float | None = None,
+    between: Literal["linear", "hold"] = "linear",
+    scale: float = 1.0,
+    peak: float | None = None,
+    restarts: Literal["later"] | None = None,
+    *,
+    folder: Path,
+) -> Schedule:
+    """The schedule of a trainer's log (see `from_log`); `path` is relative to `folder`."""
+    return from_log(folder / path, lr, step, steps, first_step, every, between, scale, peak, restarts)
+
+
+def json(path: str, *, folder: Path) -> Schedule:
+    """The schedule of a JSON file written by `to_json`; `path` is relative to `folder`."""
+    return from_json(folder / path)
+
+
+def joined(parts: list[Schedule]) -> Schedule:
+    """One after the other."""
+    return join(*parts)
+
+
+def scaled(schedule: Schedule, factor: float | None = None, peak: float | None = None) -> Schedule:
+    """Every value times `factor`, or by what brings the largest to `peak`."""
+    if (factor is None) == (peak is None):
+        raise InputError(" is missing; give factor or peak, one of them.", "factor")
+    if factor is None:
+        top = schedule.peak()
+        if top == 0.0:
+            raise InputError(" cannot be reached from a schedule that is 0 throughout; give another one.", "peak")
+        factor = check_number("peak", peak, low=0.0) / top
+    return schedule * check_number("factor", factor, low=0.0)
+
+
+def product(first: Schedule, second: Schedule) -> Schedule:
+    """Step by step."""
+    return first * second
+
+
+def total(first: Schedule, second: Schedule | float) -> Schedule:
+    """Step by step; a number is added to every step."""
+    return first + second
+
+
+def part(schedule: Schedule, start: int = 0, stop: int | None = None) -> Schedule:
+    """The steps start .. stop - 1, negative ones from the end."""
+    return schedule.slice(start, stop)
+
+
+def repeated(schedule: Schedule, times: int) -> Schedule:
+    """So many times over."""
+    return schedule.repeat(times)
+
+
+def clipped(schedule: Schedule, low: float = 0.0, high: float | None = None) -> Schedule:
+    """min(max(value, low), high)."""
+    return schedule.clip(low, high)
+
+
+def warmed(schedule: Schedule, warmup: float) -> Schedule:
+    """A ramp in place of the first steps (a number of them, or a fraction of all)."""
+    return schedule.warmed(int(warmup) if warmup == int(warmup) and warmup != 1.0 else warmup)
+
+
+COMBINED: dict[str, Callable[..., Schedule]] = {
+    "join": joined, "scaled": scaled, "product": product, "sum": total, "slice": part, "repeat": repeated,
+    "clip": clipped, "warmed": warmed,
+}  # fmt: skip
+"""Schedules of schedules, which stand in them as tables."""
+
+FROM_FILES: dict[str, Callable[..., Schedule]] = {"csv": csv, "log": log, "json": json}
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {**FAMILIES, "array": from_array, **FROM_FILES, **COMBINED}
+"""Kind -> builder: the named families, values written out, files, and what is made of other schedules."""
 
 
 def schedule_parameters(kind: str) -> set[str]:
@@ -60,6 +138,10 @@ def build_schedule(
         if eigenvalues is None:
             raise InputError(" = 'problem' needs a problem; write the numbers out here.", f"{path}.eigenvalues")
         given["eigenvalues"] = np.asarray(eigenvalues()).tolist()
-    injected: dict[str, Any] = {"folder": folder} if kind == "csv" else {}
-    schedule: Schedule = call(SCHEDULES[kind], given, path, injected)
+    injected: dict[str, Any] = {"folder": folder} if kind in FROM_FILES else {}
+
+    def inner(table: Table, path: str) -> Schedule:
+        return build_schedule(table, path, folder, eigenvalues)
+
+    schedule: Schedule = call(SCHEDULES[kind], given, path, injected, inner if kind in COMBINED else None)
     return schedule

@@ -168,9 +168,21 @@ def _checked(
         where = f"{path}.{key}"
         if isinstance(value, dict) and Schedule in accepted and nested is not None:
             given[key] = nested(value, where)
+        elif key in own and own[key].annotation == list[Schedule] and nested is not None:
+            given[key] = [nested(*item) for item in _tables(value, where)]
         else:
             _check_type(value, accepted, where)
     return given
+
+
+def _tables(value: Any, path: str) -> list[tuple[Table, str]]:
+    """(table, path) of each entry of a list of schedule tables, or an InputError."""
+    if not isinstance(value, list):
+        raise InputError(f" = {shown(value)} is not a list; give one of schedule tables.", path)
+    bad = next((j for j, item in enumerate(value) if not isinstance(item, dict)), None)
+    if bad is not None:
+        raise InputError(f" = {shown(value[bad])} is not a schedule table; give one with a kind.", f"{path}[{bad}]")
+    return [(item, f"{path}[{j}]") for j, item in enumerate(value)]
 
 
 def _of_kind(table: Table, word: str = "") -> str:

@@ -6,9 +6,10 @@ from simlab.methods.accelerated import *  # noqa: F403
 from simlab.methods.averaging import *  # noqa: F403
 from simlab.methods.base import Coefficients, Method
 from simlab.methods.gradient import *  # noqa: F403
+from simlab.methods.shifted import rest
 from simlab.methods.wrappers import *  # noqa: F403
 
-__all__ = ["Coefficients", "Method"]
+__all__ = ["Coefficients", "Method", "rest"]
 __all__ += accelerated.__all__
 __all__ += averaging.__all__
 __all__ += gradient.__all__

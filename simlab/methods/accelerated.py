@@ -60,6 +60,7 @@ class asgd(Rated):
     batch: Number = 1
     rates: ClassVar = ("lr", "gamma")
     z0, iterate = np.ones(2), np.array([1.0, 0.0])
+    coordinates = ("iterate", "long-step iterate")
 
     def check(self) -> None:
         self._keep(beta=check_fraction("beta", self.beta))
@@ -166,6 +167,7 @@ class acc_sgd(Rated):
     small_const: float = 0.7
     tacit: ClassVar = ("small_const",)
     z0, iterate = np.ones(2), np.array([1.0, 0.0])
+    coordinates = ("iterate", "running average")
 
     def check(self) -> None:
         kappa, xi = check_number("kappa", self.kappa, low=1.0), check_number("xi", self.xi, low=0.0, open_low=True)
@@ -207,6 +209,7 @@ class acsgd(Rated):
     batch: Number = 1
     rates: ClassVar = ("lr", "alpha")
     z0, iterate = np.ones(2), np.array([1.0, 0.0])
+    coordinates = ("iterate", "weighted iterate")
 
     def check(self) -> None:
         self._schedules["alpha"] = _following(self.lr, "alpha", self.alpha)
@@ -233,6 +236,7 @@ class schedule_free(Rated):
     fractions: ClassVar = ("beta",)
     tacit: ClassVar = ("power",)
     z0, iterate = np.ones(2), np.array([0.0, 1.0])
+    coordinates = ("fast iterate", "iterate")
     _share: ClassVar[Any]
 
     def check(self) -> None:
@@ -269,6 +273,7 @@ class dana(Rated):
     rates: ClassVar = ("lr", "g3")
     tacit: ClassVar = ("decay", "g1")
     z0 = iterate = np.array([1.0, 0.0])
+    coordinates = ("iterate", "decaying buffer")
 
     def check(self) -> None:
         self._keep(g3=check_number("g3", self.g3, low=0.0), decay=check_number("decay", self.decay, low=0.0))

@@ -30,6 +30,7 @@ class _Average(Wrapper):
 
     form: Form = "new"
     tacit: ClassVar = ("form", "bias_corrected")
+    appended = "average"
 
     def rho(self, t: Steps) -> FloatArray:
         """The weight of the newest iterate at the steps t."""

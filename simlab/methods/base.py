@@ -96,6 +96,8 @@ class Method:
     z0: FloatArray = np.ones(1)
     iterate: FloatArray = np.ones(1)
     """o, where it is the same at every step."""
+    coordinates: tuple[str, ...] = ("iterate",)
+    """What the k state variables are, by name: a method that takes over from another one finds its own by these."""
     _schedules: dict[str, Schedule]
 
     def recursion(self, t: Steps) -> Coefficients:
@@ -277,10 +279,13 @@ class Wrapper(Method):
     """A method around another one, with one more coordinate: the last."""
 
     inner: Method
+    appended: ClassVar[str]
+    """What its own coordinate is."""
 
     def __post_init__(self) -> None:
         inner = check_inner(self.inner)
         self._keep(length=inner.length, learning_rate=inner.learning_rate, batch=inner.batch)
+        self._keep(coordinates=(*inner.coordinates, _another(self.appended, inner.coordinates)))
         self._keep(iterate=np.eye(inner.state_size + 1)[-1], _schedules={})
         self.check()
 
@@ -310,6 +315,12 @@ class Wrapper(Method):
         wide = Coefficients(np.zeros((n, k + 1, k + 1)), np.zeros((n, k + 1)), np.zeros((n, k + 1)))
         wide.M[:, :k, :k], wide.b[:, :k], wide.c[:, :k] = M, b, c
         return wide
+
+
+def _another(name: str, taken: tuple[str, ...]) -> str:
+    """`name`, with a number where there is one of it already."""
+    count = sum(each == name or each.startswith(f"{name} ") for each in taken)
+    return f"{name} {count + 1}" if count else name
 
 
 def require_linear(method: Method, who: str) -> Method:

@@ -52,6 +52,7 @@ class heavy_ball(Rated):
     batch: Number = 1
     fractions: ClassVar = ("momentum",)
     z0 = iterate = np.array([1.0, 0.0])
+    coordinates = ("iterate", "velocity")
 
     def recursion(self, t: Steps) -> Coefficients:
         lr, beta = self.at("lr", t), self.at("momentum", t)
@@ -68,6 +69,7 @@ class nesterov(Rated):
     batch: Number = 1
     fractions: ClassVar = ("momentum",)
     z0 = iterate = np.array([1.0, 0.0])
+    coordinates = ("iterate", "velocity")
 
     def recursion(self, t: Steps) -> Coefficients:
         lr, beta = self.at("lr", t), self.at("momentum", t)
@@ -89,6 +91,7 @@ class torch_momentum(Rated):
     fractions: ClassVar = ("momentum", "dampening")
     tacit: ClassVar = ("dampening", "nesterov")
     z0 = iterate = np.array([1.0, 0.0])
+    coordinates = ("iterate", "buffer")
 
     def check(self) -> None:
         if self.nesterov and self._schedules["dampening"].peak() > 0.0:
@@ -118,6 +121,7 @@ class qhm(Rated):
     batch: Number = 1
     fractions: ClassVar = ("momentum", "nu")
     z0 = iterate = np.array([1.0, 0.0])
+    coordinates = ("iterate", "averaged buffer")
 
     def recursion(self, t: Steps) -> Coefficients:
         lr, beta, nu = self.at("lr", t), self.at("momentum", t), self.at("nu", t)
@@ -162,7 +166,7 @@ class generic(Method):
             lr = self.lr if isinstance(self.lr, Schedule) else check_number("lr", self.lr, low=0.0)
             rate = as_schedule(lr, steps, "lr")
         self._keep(length=steps, learning_rate=rate, batch=batch_of(self.batch, steps), _schedules={"lr": rate})
-        self._keep(z0=z0.copy(), _arrays=(M, b, c, o))
+        self._keep(z0=z0.copy(), _arrays=(M, b, c, o), coordinates=tuple(f"z{j + 1} of {k}" for j in range(k)))
 
     @property
     def expression(self) -> str:

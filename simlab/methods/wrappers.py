@@ -27,6 +27,7 @@ class weight_decay(Wrapper):
     decay: Number
     form: Literal["coupled", "decoupled"] = "coupled"
     tacit: ClassVar = ("form",)
+    appended = "origin"
     _target: ClassVar[int]
 
     def check(self) -> None:
@@ -74,6 +75,7 @@ class lookahead(Wrapper):
 
     every: int = 5
     alpha: float = 0.5
+    appended = "slow weights"
     _fast: ClassVar[int]
 
     def check(self) -> None:

@@ -23,6 +23,7 @@ from simlab.problems.base import (
     refrozen,
     sort_descending,
 )
+from simlab.problems.density import Negative, counts_of_density, positive_part
 from simlab.quadrature import Nodes
 from simlab.spectra import (
     MAX_MODES,
@@ -369,6 +370,34 @@ class LinearRegression(Immutable):
         made = cls((p * size**2)[order], error[order], noise_variance, (1.0 / p)[order])._by("one_hot")
         made._coupled = False
         return made
+
+    @classmethod
+    @door
+    def from_density(
+        cls,
+        values: npt.ArrayLike,
+        density: npt.ArrayLike,
+        dim: int,
+        noise_variance: float = 1.0,
+        initial_error: float = 1.0,
+        kurtosis: float = 3.0,
+        negative: Negative = "drop",
+        condition: float | None = None,
+    ) -> LinearRegression:
+        """`dim` modes distributed as a measured density: of a Hessian by PyHessian, or stochastic Lanczos quadrature.
+
+        values, density : (n,) eigenvalues and their weights >= 0, of any sum; on a grid that is not uniform, the weight
+        of each point and not the density there. An eigenvalue stands for whole modes, the largest for one at least, so
+        that any subspace cuts exactly. What a density does not say is chosen: `noise_variance` and `initial_error`, one
+        number for all modes.
+        negative : "drop", "clip" to the least positive eigenvalue, or "reflect"; the share is said.  condition : leave
+        out what lies below lam_1 / condition.
+        """
+        lam, mass = positive_part(values, density, negative, condition, "values")
+        counts = counts_of_density(mass, dim)
+        held = counts > 0
+        made = cls(lam[held], check_number("initial_error", initial_error), noise_variance, kurtosis, counts[held])
+        return made._by("from_density", dim=dim, negative=negative, condition=condition)
 
     @overload
     @classmethod

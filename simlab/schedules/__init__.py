@@ -29,7 +29,7 @@ from simlab.schedules.decays import (
     rex,
 )
 from simlab.schedules.export import to_csv, to_json, to_optax, to_torch, to_transformers
-from simlab.schedules.logs import from_csv
+from simlab.schedules.logs import from_csv, from_log
 from simlab.schedules.phases import infinite, power_scheduler, trapezoid, wsd, wsd_s, wsdc
 from simlab.schedules.registry import make, named
 from simlab.schedules.sampling import sampled
@@ -52,6 +52,7 @@ __all__ = [
     "from_dict",
     "from_function",
     "from_json",
+    "from_log",
     "infinite",
     "inverse_sqrt",
     "inverse_time",

@@ -44,7 +44,7 @@ class Schedule:
     """A pure function step -> value, for the steps 0 .. length - 1: finite, >= 0, immutable and hashable.
 
     Make one with a named family (`wsd`, `cosine`, ... see `named()`), `from_array` or `from_csv`; combine
-    them with `*`, `/`, `join`, `[a:b]`, `.repeat`, `.clip` and `.warmed`. Two schedules are equal if and only
+    them with `*`, `/`, `+`, `join`, `[a:b]`, `.repeat`, `.clip` and `.warmed`. Two schedules are equal if and only
     if they are the same expression with the same parameters; `repr` is that expression, `to_dict` its
     JSON-able form.
 
@@ -177,6 +177,20 @@ class Schedule:
         factor = check_number("factor", other, low=0.0)
         return Schedule("scaled", {"schedule": self, "factor": factor}, nodes.Scale(self.plan, factor))
 
+    def __add__(self, other: object) -> Schedule:
+        """s + t of equal lengths, or s + c."""
+        if isinstance(other, Real):
+            level = nodes.Constant(self.length, check_number("summand", other, low=0.0))
+            other = Schedule("constant", {"steps": self.length, "peak": level.value, "warmup": 0}, level)
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        if other.length != self.length:
+            raise InputError(f"the schedules have {self.length} and {other.length} steps; add equal lengths.")
+        return Schedule("sum", {"first": self, "second": other}, nodes.Sum(self.plan, other.plan))
+
+    def __radd__(self, other: object) -> Schedule:
+        return self + other if isinstance(other, Real) else NotImplemented
+
     def __rmul__(self, other: object) -> Schedule:
         return self * other if isinstance(other, Real) else NotImplemented
 
@@ -263,9 +277,11 @@ class Schedule:
     def _expression(self) -> str:
         a = self._arguments
         if self.kind == "scaled":
-            return f"{a['schedule']!r} * {a['factor']!r}"
+            return f"{_operand(a['schedule'], 'sum')} * {a['factor']!r}"
         if self.kind == "product":
-            return f"{a['first']!r} * {_operand(a['second'])}"
+            return f"{_operand(a['first'], 'sum')} * {_operand(a['second'])}"
+        if self.kind == "sum":
+            return f"{a['first']!r} + {_operand(a['second'], 'sum')}"
         if self.kind == "slice":
             return f"{_operand(a['schedule'])}[{a['start']}:{a['stop']}]"
         if self.kind in ("repeat", "clip", "warmed"):
@@ -295,9 +311,9 @@ def _defaults(name: str) -> Mapping[str, Any]:
     return {p.name: p.default for p in signature.values() if p.default is not inspect.Parameter.empty}
 
 
-def _operand(schedule: Schedule) -> str:
+def _operand(schedule: Schedule, *looser: str) -> str:
     """The repr, in parentheses where an operator would otherwise bind into it."""
-    return f"({schedule!r})" if schedule.kind in ("scaled", "product") else repr(schedule)
+    return f"({schedule!r})" if schedule.kind in (looser or ("scaled", "product", "sum")) else repr(schedule)
 
 
 def _text(value: Any, exact: bool = False) -> str:

@@ -122,6 +122,8 @@ class Source(ABC):
                 return plan.floor + (1.0 - plan.floor) * child if plan.floor else child
             case nodes.Product():
                 return self.expression(plan.first, variable, shift) * self.expression(plan.second, variable, shift)
+            case nodes.Sum():
+                return self.expression(plan.first, variable, shift) + self.expression(plan.second, variable, shift)
             case nodes.Clip():
                 return self._clip(self.expression(plan.child, variable, shift), plan)
             case nodes.Window():

@@ -84,9 +84,12 @@ def extremes(plan: nodes.Plan, start: int, stop: int, search: bool = True) -> Ex
             inner = extremes(plan.child, start, stop, search)
             low, high = np.clip((inner.low, inner.high), plan.low, plan.high).tolist()
             return Extremes(low, high, inner.peak)
-    assert isinstance(plan, nodes.Product)
+    assert isinstance(plan, nodes.Product | nodes.Sum)
     one, other = (extremes(part, start, stop, search) for part in (plan.first, plan.second))
-    low, high = one.low * other.low, one.high * other.high
+    if isinstance(plan, nodes.Product):
+        low, high = one.low * other.low, one.high * other.high
+    else:
+        low, high = one.low + other.low, one.high + other.high
     if not search or one.low == one.high or other.low == other.high:
         return Extremes(low, high, other.peak if one.low == one.high else one.peak)
     return Extremes(low, *_branch_and_bound(plan, start, stop))
@@ -140,7 +143,7 @@ def _of_hold(plan: nodes.Hold, start: int, stop: int, search: bool) -> Extremes:
 
 
 def _branch_and_bound(plan: nodes.Plan, start: int, stop: int) -> tuple[float, int]:
-    """The largest value of a product of values >= 0, and where it is."""
+    """The largest value of a product or sum of values >= 0, and where it is."""
     best, where = -1.0, start
 
     def look(steps: nodes.Steps) -> None:
@@ -201,6 +204,10 @@ def shortened(plan: nodes.Plan, start: int, stop: int) -> nodes.Plan:
                 same = extremes(one, start, stop)
                 if same.low == same.high:
                     return nodes.Scale(shortened(other, start, stop), same.low)
+        case nodes.Sum():
+            parts = (plan.first, plan.second)
+            if all(isinstance(part, nodes.Constant) for part in parts):
+                return nodes.Constant(1, sum(part.at(np.zeros(1, dtype=np.int64))[0] for part in parts))
     return plan if whole else nodes.window(plan, start, stop - start)
 
 

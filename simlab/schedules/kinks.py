@@ -31,7 +31,7 @@ def next_kink(plan: nodes.Plan, t: int) -> int:
             return plan.length
         case nodes.Scale() | nodes.Lift():
             return next_kink(plan.child, t)
-        case nodes.Product():
+        case nodes.Product() | nodes.Sum():
             return min(next_kink(plan.first, t), next_kink(plan.second, t))
         case nodes.Clip():
             return _clipped(plan, t, next_kink(plan.child, t))
@@ -76,7 +76,7 @@ def stretch(plan: nodes.Plan, t: int) -> Stretch | None:
             start = int(plan.starts[j])
             found = stretch(plan.children[j], t - start)
             return found and Stretch(found.period, start + found.end)
-        case nodes.Product():
+        case nodes.Product() | nodes.Sum():
             one, other = stretch(plan.first, t), stretch(plan.second, t)
             if one and other and (one.period == other.period or 0 in (one.period, other.period)):
                 return Stretch(max(one.period, other.period), min(one.end, other.end))

@@ -1,28 +1,97 @@
-"""The schedule of a log: a csv file with a column of steps and a column of learning rates."""
+"""The schedule of a log: what a trainer wrote down of its steps and learning rates."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Literal
 
 import numpy as np
 
-from simlab.delimited import Rows, read_rows
+from simlab.arrays import FloatArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, brief, check_count, check_number, unknown_name
+from simlab.reading.logs import LOSSES, RATES, STEPS, Log, column_of, columns_like, read_log
 from simlab.schedules.base import Schedule
 from simlab.schedules.combinators import from_array
 from simlab.schedules.decays import piecewise
 
-__all__ = ["from_csv"]
+__all__ = ["Logged", "from_csv", "from_log"]
 
 LONGEST = 10**8
 """Most steps that a log is taken to mean without a word: what counts further counts tokens or samples."""
 
-SHOWN = 12
-"""Most columns that a refusal names."""
+TENSORBOARD = ("Wall time", "Step", "Value")
+Between = Literal["linear", "hold"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Logged(Schedule):
+    """A schedule with the losses that its log holds beside the rates.
+
+    losses : column -> (steps, values), shape (n, 2): steps as the schedule counts them, from 0.
+    """
+
+    losses: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+@door
+def from_log(
+    path: str | PathLike[str],
+    lr: str | None = None,
+    step: str | None = None,
+    steps: int | None = None,
+    first_step: int | None = None,
+    every: float | None = None,
+    between: Between = "linear",
+    scale: float = 1.0,
+    peak: float | None = None,
+    restarts: Literal["later"] | None = None,
+) -> Logged:
+    """The schedule of a log, and its losses: csv of any trainer, JSON lines, or the trainer_state.json of transformers.
+
+    Columns are found by their names (step, global_step, iteration, ..; lr, learning_rate, lr-AdamW, optim/..; those of
+    TensorBoard); which, is a question where it is not plain. Everything else is as in `from_csv`: rows without a rate
+    are passed over, of rows of one step the later is taken, rows are knots of straight lines unless there is one for
+    every step.
+
+    Parameters
+    ----------
+    lr, step : names of the columns, where they are not found.
+    steps : number of steps; default the last step + 1. It may cut or extend.
+    first_step : what the log calls the first update, 0 or 1; default 0, but rows 1 .. T without a gap are a question.
+    every : tokens, samples or epochs in a step, where the log counts those: step = column / every, rounded.
+    between : "linear", or "hold": each rate until the next one.
+    scale, peak : multiply every rate, or bring the largest to `peak`: a shape for a quadratic of another scale.
+    restarts : "later" for a log whose steps go back more than once; asked about without it.
+
+    Returns a Schedule that has `losses` besides. Raises InputError naming the line for what is no number, for a log
+    whose rates are all zero, and for steps beyond 10^8 where neither `steps` nor `every` is given.
+    """
+    log = read_log(path)
+    plain = list(log.columns) == list(TENSORBOARD)
+    lr = "Value" if plain and lr is None else lr
+    names = (
+        column_of(log, step, STEPS, "step", "steps"),
+        column_of(log, lr, RATES, "lr", "learning rates"),
+    )
+    clock = _Clock(*names, first_step, every, "steps")
+    places, values = _steps_and_values(log, clock)
+    if max(values) == 0.0:
+        raise InputError(f"{path}: every {names[1]} is 0, and such a run does not move; name another column by lr.")
+    if restarts not in (None, "later"):
+        raise unknown_name("restarts", restarts, ["later"])
+    _check_restarts(log, clock, restarts)
+    schedule = _through(log, clock, places, values, steps, between)
+    factor = check_number("scale", scale, low=0.0, open_low=True)
+    if peak is not None:
+        if factor != 1.0:
+            raise InputError("scale and peak are both given; give one of them.")
+        factor = check_number("peak", peak, low=0.0, open_low=True) / schedule.peak()
+    scaled = schedule if factor == 1.0 else schedule * factor
+    return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, _losses(log, clock, names[1]))
 
 
 @door
@@ -33,7 +102,7 @@ def from_csv(
     length: int | None = None,
     first_step: int | None = None,
     every: float | None = None,
-    between: Literal["linear", "hold"] = "linear",
+    between: Between = "linear",
 ) -> Schedule:
     """The schedule of a csv file with a header and (at least) a column of steps and one of values.
 
@@ -41,7 +110,8 @@ def from_csv(
     commas are understood. Rows without a value are passed over (Lightning, wandb); of rows with the same step (a
     resumed run) the later is taken, with a notice. With a row for each step the values are taken as they are
     (`from_array`). Otherwise they are knots (`piecewise`): straight lines between rows, or each value held until the
-    next (between = "hold"); the first value is held before the first row, the last one after the last.
+    next (between = "hold"); the first value is held before the first row, the last one after the last. `from_log`
+    finds the columns by itself.
 
     Parameters
     ----------
@@ -53,75 +123,119 @@ def from_csv(
     Raises `InputError` naming the line for a missing column, a value or step that is no number, rows of too many cells,
     and for steps beyond 10^8 where neither `length` nor `every` is given.
     """
-    if between not in ("linear", "hold"):
-        raise unknown_name("between", between, ["linear", "hold"])
-    first = 0 if first_step is None else check_count("first_step", first_step, low=0, high=1)
-    unit = 1.0 if every is None else check_number("every", every, low=0.0, open_low=True)
-    places, values = _steps_and_values(read_rows(path), step_column, lr_column, first, unit)
-    if first_step is None and places == list(range(1, len(places) + 1)):
-        raise InputError(
-            f"{path}: its steps are 1 .. {len(places)}; give first_step = 1 if the row of step 1 is the first update, "
-            f"or first_step = 0 if it is the second and a first one, of the same rate, is missing."
-        )
-    total = places[-1] + 1 if length is None else check_count("length", length)
-    if length is None and every is None and total > LONGEST:
-        raise InputError(
-            f"{path}: {step_column} reaches {places[-1]}, a run of more than {LONGEST:,} steps; give every = tokens "
-            "(or samples) in a step if it counts those, or length = the number of steps."
-        )
-    if len(places) >= total and places[total - 1] == total - 1:
-        return from_array(np.array(values[:total]))
-    return piecewise(total, knots=tuple(zip(places, values, strict=True)), between=between)
+    log = read_log(path)
+    names = (
+        column_of(log, step_column, STEPS, "step_column", "steps"),
+        column_of(log, lr_column, RATES, "lr_column", "rates"),
+    )
+    clock = _Clock(*names, first_step, every, "length")
+    return _through(log, clock, *_steps_and_values(log, clock), length, between)
 
 
-def _steps_and_values(
-    table: Rows, step_column: str, lr_column: str, first: int, unit: float
-) -> tuple[list[int], list[float]]:
+@dataclass(frozen=True)
+class _Clock:
+    """The columns of steps and rates, and how the former counts."""
+
+    step: str
+    lr: str
+    first_step: int | None
+    every: float | None
+    length: str
+    """What the argument for the number of steps is called."""
+
+    def __post_init__(self) -> None:
+        if self.first_step is not None:
+            check_count("first_step", self.first_step, low=0, high=1)
+        if self.every is not None:
+            check_number("every", self.every, low=0.0, open_low=True)
+
+    def place(self, log: Log, row: int) -> int:
+        """The step of a row, from 0, or an InputError."""
+        cell = log.columns[self.step][row]
+        where, place = f"{log.path} line {log.lines[row]}", log.number(cell)
+        if not place >= 0.0 or not math.isfinite(place) or (self.every is None and not place.is_integer()):
+            raise InputError(f"{where}: {self.step} = {_cell(cell)}; give a whole number of steps.")
+        step = round(place / (self.every or 1.0)) - (self.first_step or 0)
+        if step < 0:
+            raise InputError(f"{where}: {self.step} = {_cell(cell)} lies before first_step = 1; give 0 instead.")
+        return step
+
+
+def _steps_and_values(log: Log, clock: _Clock) -> tuple[list[int], list[float]]:
     """Increasing steps, counted from 0, and their values; the last row of a step is the one taken."""
-    header = table.rows[0][1] if table.rows else []
-    at = _column(table, header, step_column, "step_column")
-    of = _column(table, header, lr_column, "lr_column")
     taken: dict[int, float] = {}
     repeated: list[int] = []
-    for line, row in table.rows[1:]:
-        if not row[of]:
+    cells = log.columns[clock.lr]
+    for row, cell in enumerate(cells):
+        if cell == "":
             continue
-        where = f"{table.path} line {line}"
-        value, place = table.number(row[of]), table.number(row[at])
+        value = log.number(cell)
         if not math.isfinite(value) or value < 0.0:
-            raise InputError(f"{where}: {lr_column} = {_cell(row[of])}; give a finite number that is not negative.")
-        if not place >= 0.0 or not math.isfinite(place) or (unit == 1.0 and not place.is_integer()):
-            raise InputError(f"{where}: {step_column} = {_cell(row[at])}; give a whole number of steps.")
-        step = round(place / unit) - first
-        if step < 0:
-            raise InputError(f"{where}: {step_column} = {_cell(row[at])} lies before first_step = 1; give 0 instead.")
-        if step in taken:
-            repeated.append(line)
-        taken[step] = value
+            where = f"{log.path} line {log.lines[row]}"
+            raise InputError(f"{where}: {clock.lr} = {_cell(cell)}; give a finite number that is not negative.")
+        place = clock.place(log, row)
+        if place in taken:
+            repeated.append(log.lines[row])
+        taken[place] = value
     if not taken:
-        what = "has a header and no rows" if len(table.rows) == 1 else f"has no value in its column {brief(lr_column)}"
-        raise InputError(f"{table.path} {what}; give at least one step.")
+        what = "has no value in its column " + brief(clock.lr) if cells else "has a header and no rows"
+        raise InputError(f"{log.path} {what}; give at least one step.")
     if repeated:
         notice(
-            f"{table.path}: {len(repeated)} rows name a step that an earlier row names (the first is line "
+            f"{log.path}: {len(repeated)} rows name a step that an earlier row names (the first is line "
             f"{repeated[0]}); the later rows are taken."
         )
     places = sorted(taken)
     return places, [taken[place] for place in places]
 
 
-def _column(table: Rows, header: Sequence[str], name: str, field: str) -> int:
-    """The number of the column of that name, in any case where only one fits."""
-    if name in header:
-        return header.index(name)
-    same = [i for i, other in enumerate(header) if isinstance(name, str) and other.casefold() == name.casefold()]
-    if len(same) == 1:
-        return same[0]
-    known = ", ".join(header[:SHOWN]) + (f" and {len(header) - SHOWN} more" if len(header) > SHOWN else "")
-    raise InputError(
-        f"{table.path} has no column {brief(name)}; its columns are {known or '(none)'}: name yours by {field}."
-    )
+def _check_restarts(log: Log, clock: _Clock, restarts: str | None) -> None:
+    """A run may have been resumed once; steps that go back more often are asked about."""
+    rows = [row for row, cell in enumerate(log.columns[clock.lr]) if cell != ""]
+    places = np.array([clock.place(log, row) for row in rows])
+    back = np.flatnonzero(np.diff(places) < 0)
+    if back.size > 1 and restarts is None:
+        lines = ", ".join(str(log.lines[rows[j + 1]]) for j in back[:5])
+        raise InputError(
+            f"{log.path}: its steps go back {back.size} times (lines {lines}); give restarts = 'later' if the later "
+            f"rows of a step count, or one run of the log."
+        )
 
 
-def _cell(text: str) -> str:
+def _through(
+    log: Log, clock: _Clock, places: Sequence[int], values: Sequence[float], length: int | None, between: Between
+) -> Schedule:
+    """The schedule through these knots."""
+    if between not in ("linear", "hold"):
+        raise unknown_name("between", between, ["linear", "hold"])
+    if clock.first_step is None and list(places) == list(range(1, len(places) + 1)):
+        raise InputError(
+            f"{log.path}: its steps are 1 .. {len(places)}; give first_step = 1 if the row of step 1 is the first "
+            f"update, or first_step = 0 if it is the second and a first one, of the same rate, is missing."
+        )
+    total = places[-1] + 1 if length is None else check_count(clock.length, length)
+    if length is None and clock.every is None and total > LONGEST:
+        raise InputError(
+            f"{log.path}: {clock.step} reaches {places[-1]}, a run of more than {LONGEST:,} steps; give every = tokens "
+            f"(or samples) in a step if it counts those, or {clock.length} = the number of steps."
+        )
+    if len(places) >= total and places[total - 1] == total - 1:
+        return from_array(np.array(values[:total]))
+    return piecewise(total, knots=tuple(zip(places, values, strict=True)), between=between)
+
+
+def _losses(log: Log, clock: _Clock, lr: str) -> dict[str, FloatArray]:
+    """Every column of a loss, with the steps of its rows; rows whose step is no number are passed over."""
+    out: dict[str, FloatArray] = {}
+    steps = np.round(log.numbers(clock.step) / (clock.every or 1.0)) - (clock.first_step or 0)
+    for name in columns_like(log, LOSSES):
+        values = log.numbers(name)
+        kept = np.isfinite(values) & np.isfinite(steps)
+        if name != lr and kept.any():
+            out[name] = np.column_stack([steps[kept], values[kept]])
+    return out
+
+
+def _cell(cell: object) -> str:
+    text = cell if isinstance(cell, str) else repr(cell)
     return brief(text)[1:-1] or "nothing"

@@ -30,6 +30,7 @@ __all__ = [
     "Product",
     "Repeat",
     "Scale",
+    "Sum",
     "Table",
     "Window",
     "chain",
@@ -158,6 +159,25 @@ class Product:
 
     def at(self, steps: Steps) -> Floats:
         return self.first.at(steps) * self.second.at(steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """f + g, step by step."""
+
+    first: Plan
+    second: Plan
+
+    @property
+    def length(self) -> int:
+        return self.first.length
+
+    @property
+    def bound(self) -> float:
+        return self.first.bound + self.second.bound
+
+    def at(self, steps: Steps) -> Floats:
+        return self.first.at(steps) + self.second.at(steps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ COMBINATORS: dict[str, tuple[tuple[str, ...], Callable[..., Schedule]]] = {
     "array": (("values",), from_array),
     "join": (("parts",), lambda parts: join(*parts)),
     "product": (("first", "second"), lambda first, second: first * second),
+    "sum": (("first", "second"), lambda first, second: first + second),
     "scaled": (("schedule", "factor"), lambda schedule, factor: schedule * check_number("factor", factor, low=0.0)),
     "slice": (("schedule", "start", "stop"), Schedule.slice),
     "repeat": (("schedule", "times"), Schedule.repeat),
@@ -76,8 +77,9 @@ def _from_tree(tree: Any, levels: int) -> Schedule:
 @door
 def from_json(path: str | PathLike[str]) -> Schedule:
     """The schedule of a JSON file written by `to_json`: an equal expression."""
+    text = text_of(path)
     try:
-        tree = json.loads(text_of(path))
+        tree = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON ({error}); give a file written by to_json.") from None
     except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python reads

@@ -16,10 +16,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from simlab.arrays import FloatArray, IntArray
 from simlab.errors import InputError
 from simlab.schedules import nodes
 
-__all__ = ["smooth_rule", "smooth_total", "total"]
+__all__ = ["smooth_rule", "smooth_total", "total", "totals_at"]
 
 DEGREE = 16
 """Points of a panel; polynomials of a lower degree are summed exactly."""
@@ -32,6 +33,9 @@ KINKS = 2048
 
 WALKED = 10**7
 """Longest range that is summed step by step where no other way is known."""
+
+STEPPED = 10**8
+"""Longest run whose sums up to many steps are taken step by step."""
 
 CHUNK = 1 << 16
 
@@ -51,6 +55,8 @@ def total(plan: nodes.Plan, start: int, stop: int) -> float:
             return plan.factor * total(plan.child, start, stop)
         case nodes.Lift():
             return n * plan.floor + (1.0 - plan.floor) * total(plan.child, start, stop)
+        case nodes.Sum():
+            return total(plan.first, start, stop) + total(plan.second, start, stop)
         case nodes.Window():
             return total(plan.child, start + plan.start, stop + plan.start)
         case nodes.Join():
@@ -208,7 +214,7 @@ def _kinks_of(plan: nodes.Plan, start: int, stop: int, without: int) -> Iterator
         case nodes.Clip():
             yield from _kinks_of(plan.child, start, stop, without)
             yield from _crossings(plan, start, stop, without)
-        case nodes.Product():
+        case nodes.Product() | nodes.Sum():
             yield from _kinks_of(plan.first, start, stop, without)
             yield from _kinks_of(plan.second, start, stop, without)
         case nodes.Window():
@@ -267,9 +273,32 @@ def _periods(plan: nodes.Plan) -> Iterator[int]:
             yield plan.every
         case nodes.Scale() | nodes.Lift() | nodes.Clip() | nodes.Window():
             yield from _periods(plan.child)
-        case nodes.Product():
+        case nodes.Product() | nodes.Sum():
             yield from _periods(plan.first)
             yield from _periods(plan.second)
         case nodes.Join():
             for child in plan.children:
                 yield from _periods(child)
+
+
+def totals_at(plan: nodes.Plan, steps: IntArray, ended_at: int) -> FloatArray:
+    """sum_{t < s} plan(t) at each of `steps` (increasing) up to `ended_at`, shape of `steps`, 0 beyond.
+
+    Up to STEPPED steps in chunks of values, beyond by closed sums between the recorded steps.
+    """
+    out, before, end = np.zeros(steps.size), 0.0, min(int(steps.max(initial=0)), ended_at)
+    if end > STEPPED:
+        reached = steps[steps <= end]
+        sums = [total(plan, int(a), int(b)) for a, b in pairwise([0, *reached])]
+        out[: reached.size] = np.cumsum(sums)
+        return out
+    for start in range(0, end, 65536):
+        stop = min(start + 65536, end)
+        values = nodes.evaluate(plan, np.arange(start, stop, dtype=np.int64))
+        inside = np.flatnonzero((steps > start) & (steps <= stop))
+        # Sums between recorded steps, then their running sum: no array of partial sums of every step.
+        edges = np.concatenate([[0], steps[inside] - start])
+        pieces = np.add.reduceat(np.append(values, 0.0), edges)
+        out[inside] = before + np.cumsum(pieces)[:-1]
+        before += float(values.sum())
+    return out

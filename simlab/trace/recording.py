@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.errors import InputError, brief, check_count
+from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Method
 from simlab.schedules import Schedule
-from simlab.schedules.sums import total
+from simlab.schedules.sums import totals_at
+from simlab.trace.state import State
 
 __all__ = [
     "DEFAULT_RECORDS",
@@ -25,8 +25,8 @@ __all__ = [
     "hyper_parameters",
     "record_steps",
     "slots",
+    "steps_asked",
     "sums_of_squares",
-    "training_time",
 ]
 
 Record = int | Literal["all", "linear"] | Sequence[int] | npt.NDArray[Any] | None
@@ -36,7 +36,6 @@ Tick = Callable[[int], bool]
 
 DEFAULT_RECORDS = 200
 DIVERGENCE_FACTOR = 1e6
-WALKED = 10**8
 
 
 @dataclass
@@ -45,7 +44,7 @@ class RunResult:
 
     `final` is the risk (components, subspaces) at the step `ended_at`. `learning_rate` is that of the run. `snapshots`
     maps a step to the risk per node (components, nodes). `statistics` maps a name to (further dimensions, array
-    (records, ...)): what a sampler says beside the mean.
+    (records, ...)): what a sampler says beside the mean. `states` maps a step to the state kept there.
     """
 
     steps: IntArray
@@ -57,11 +56,12 @@ class RunResult:
     learning_rate: Schedule
     snapshots: dict[int, FloatArray] = field(default_factory=dict)
     statistics: dict[str, tuple[tuple[str, ...], FloatArray]] = field(default_factory=dict)
+    states: dict[int, State] = field(default_factory=dict)
 
     @property
     def training_time(self) -> FloatArray:
         """The sum of the learning rates of the steps before each record (records,), 0 beyond the end."""
-        return training_time(self.learning_rate, self.steps, self.ended_at)
+        return totals_at(self.learning_rate.plan, self.steps, self.ended_at)
 
 
 def sums_of_squares(risk: FloatArray, unit: float = 1.0) -> None:
@@ -73,24 +73,25 @@ def sums_of_squares(risk: FloatArray, unit: float = 1.0) -> None:
         np.multiply(np.maximum(risk, 0.0), unit, out=risk)
 
 
-def record_steps(record: Record, length: int) -> IntArray:
-    """The steps recorded, increasing, within 0 .. length and always holding both ends.
+def record_steps(record: Record, length: int, begin: int = 0) -> IntArray:
+    """The steps recorded, increasing, within begin .. length and always holding both ends.
 
     `record`: None for about 200 log-spaced steps, a number for that many, "linear" for 200 equally spaced ones (which
     show a cooldown better), "all", or the steps themselves.
     """
     if isinstance(record, str):
         if record == "linear":
-            return np.unique(np.round(np.linspace(0, length, DEFAULT_RECORDS)).astype(np.int64))
+            return np.unique(np.round(np.linspace(begin, length, DEFAULT_RECORDS)).astype(np.int64))
         if record != "all":
             raise InputError(
                 f" = {brief(record)} is not known; give a number, 'linear', 'all', or the steps themselves.", "record"
             )
-        return np.arange(length + 1, dtype=np.int64)
+        return np.arange(begin, length + 1, dtype=np.int64)
     if record is None or isinstance(record, (int, float, np.integer)):
         count = check_count("record", DEFAULT_RECORDS if record is None else record, low=2)
-        inner = np.geomspace(1.0, length, min(count, length + 1) - 1)
-        return np.unique(np.concatenate([[0], np.round(inner), [length]]).astype(np.int64))
+        own = length - begin
+        inner = np.geomspace(1.0, own, min(count, own + 1) - 1)
+        return np.unique(np.concatenate([[0], np.round(inner), [own]]).astype(np.int64)) + begin
     try:
         steps = np.asarray(record)
     except ValueError:  # a ragged list
@@ -101,9 +102,21 @@ def record_steps(record: Record, length: int) -> IntArray:
         )
     if not np.all(np.isfinite(steps)) or np.any(steps != np.round(steps)):
         raise InputError(" holds something that is no step; give whole numbers between 0 and the last step.", "record")
-    if steps.min() < 0 or steps.max() > length:
-        raise InputError(f" goes from {steps.min()} to {steps.max()}; give steps between 0 and {length}.", "record")
-    return np.unique(np.concatenate([[0], steps, [length]]).astype(np.int64))
+    if steps.min() < begin or steps.max() > length:
+        what = f" goes from {steps.min()} to {steps.max()}; give steps between {begin} and {length}."
+        raise InputError(what, "record")
+    return np.unique(np.concatenate([[begin], steps, [length]]).astype(np.int64))
+
+
+def steps_asked(
+    field: str, steps: Sequence[int] | None, methods: Sequence[Method], begins: Sequence[int]
+) -> IntArray | None:
+    """Steps that every run goes through, increasing, or an InputError that calls them `field`."""
+    if steps is None:
+        return None
+    shortest, first = min(m.length for m in methods), max(begins)
+    listed = check_entries(field, steps, "steps")
+    return np.unique([check_count(field, s, low=first, high=shortest) for s in listed]).astype(np.int64)
 
 
 def slots(steps: IntArray, start: int, stop: int) -> IntArray:
@@ -126,27 +139,4 @@ def hyper_parameters(methods: Sequence[Method], grid: IntArray) -> dict[str, Flo
             out["momentum"][j, inside] = momentum(grid[inside])
     if np.all(np.isnan(out["momentum"])):
         del out["momentum"]
-    return out
-
-
-def training_time(lr: Schedule, steps: IntArray, ended_at: int) -> FloatArray:
-    """sum_{t < s} lr_t at each of `steps` (increasing) up to `ended_at`, shape of `steps`, 0 beyond.
-
-    Up to WALKED steps in chunks of values, beyond by closed sums between the recorded steps.
-    """
-    out, before, end = np.zeros(steps.size), 0.0, min(int(steps.max(initial=0)), ended_at)
-    if end > WALKED:
-        reached = steps[steps <= end]
-        sums = [total(lr.plan, int(a), int(b)) for a, b in pairwise([0, *reached])]
-        out[: reached.size] = np.cumsum(sums)
-        return out
-    for start in range(0, end, 65536):
-        stop = min(start + 65536, end)
-        values = lr.values(start, stop)
-        inside = np.flatnonzero((steps > start) & (steps <= stop))
-        # Sums between recorded steps, then their running sum: no array of partial sums of every step.
-        edges = np.concatenate([[0], steps[inside] - start])
-        pieces = np.add.reduceat(np.append(values, 0.0), edges)
-        out[inside] = before + np.cumsum(pieces)[:-1]
-        before += float(values.sum())
     return out

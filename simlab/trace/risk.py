@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,14 @@ import xarray as xr
 from simlab._version import __version__
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, check_kind, check_path
+from simlab.errors import InputError, check_count, check_kind, check_path, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.reading import opened, understood
 from simlab.replacing import replacing, settle
 from simlab.trace.recording import RunResult, hyper_parameters
+from simlab.trace.state import State
+from simlab.trace.stored import States, with_states, without_states
 from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
@@ -46,13 +48,61 @@ class RiskTrace:
     """
 
     @door
-    def __init__(self, dataset: xr.Dataset) -> None:
+    def __init__(self, dataset: xr.Dataset, states: States | None = None, problem: Problem | None = None) -> None:
         check_kind("dataset", dataset, xr.Dataset, "an xarray.Dataset", "load a trace saved by simlab")
         if "risk" not in dataset or not {"step", "component", "subspace"} <= set(dataset["risk"].dims):
             raise InputError(
                 " holds no 'risk' by step, component and subspace; load a trace saved by simlab.", "dataset"
             )
         self.dataset = dataset
+        self._states, self._problem = dict(states or {}), problem
+
+    @property
+    def state(self) -> State:
+        """Where the run stands at its last step: see `state_at`."""
+        return self.state_at()
+
+    @door
+    def state_at(self, step: int | None = None, run: str | None = None) -> State:
+        """The state kept at `step` (default: the last one kept), from which `start=` goes on; `run` : of several.
+
+        Raises InputError where none was kept there.
+        """
+        runs = list(dict.fromkeys(name for name, _ in self._states))
+        if not runs:
+            raise InputError(" has kept no state; run it again with keep=[...], the steps to go on from.", "trace")
+        if run is None and len(runs) > 1:
+            raise InputError(f" is missing, and there are {len(runs)} runs; give one of {', '.join(runs[:5])}.", "run")
+        name = runs[0] if run is None else run
+        if name not in runs:
+            raise unknown_name("run", name, runs)
+        steps = sorted(at for label, at in self._states if label == name)
+        at = steps[-1] if step is None else check_count("step", step, low=0)
+        if at not in steps:
+            listed = ", ".join(f"{each:,}" for each in steps[:5])
+            raise InputError(
+                f" = {at} is none whose state was kept (those are {listed}); run it again with keep=[{at}].", "step"
+            )
+        return self._states[name, at]
+
+    @door
+    def branch(self, step: int, method: Any, *, run: str | None = None, **options: Any) -> RiskTrace:
+        """The run that goes on from the state kept at `step` with another method or schedule, by the same engine.
+
+        `options` are those of the engine. Ten cooldowns of one stable phase cost the phase and the cooldowns. Raises
+        InputError where no state was kept there, and for a trace read from a file, which holds no problem.
+        """
+        import simlab
+
+        if self._problem is None:
+            raise InputError(
+                " was read from a file, which holds no problem; write "
+                "simlab.exact(problem, method, start=trace.state_at(step)).",
+                "trace",
+            )
+        engine = getattr(simlab, self.dataset.attrs["engine"])
+        branched: RiskTrace = engine(self._problem, method, start=self.state_at(step, run), **options)
+        return branched
 
     @property
     def risk(self) -> xr.DataArray:
@@ -108,6 +158,10 @@ class RiskTrace:
         z: xr.DataArray = ((mean - known) / error.where(random)).rename("z")
         return z
 
+    def with_coordinates(self, coordinates: Mapping[str, Any]) -> RiskTrace:
+        """The same trace with further coordinates."""
+        return RiskTrace(self.dataset.assign_coords(coordinates), self._states, self._problem)
+
     def plot(self, **options: Any) -> Figure:
         """Deprecated: `simlab.plot.risk(trace)`."""
         import simlab
@@ -125,14 +179,15 @@ class RiskTrace:
         settle(target)
         if target.exists() and not force:
             raise InputError(" exists; choose another path, or say force to replace it.", target)
+        whole = with_states(self.dataset, self._states)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as new:
                 if target.suffix == ".nc":
-                    self.dataset.to_netcdf(new, engine="h5netcdf")
+                    whole.to_netcdf(new, engine="h5netcdf")
                 else:
                     # Strings of variable length: fixed-length ones are no part of the zarr v3 specification.
-                    with_text(self.dataset).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
+                    with_text(whole).to_zarr(new, mode="w", zarr_format=3, consolidated=False)
         except OSError as error:
             raise InputError(
                 f" cannot be written ({error.strerror or error}); choose a folder you may write to.", target
@@ -153,7 +208,7 @@ class RiskTrace:
             raise InputError(" does not exist; give the path of a saved trace.", source)
         with understood(source, "give a path written by trace.save", "a trace"):
             try:
-                dataset = _loaded(source)
+                dataset, states = without_states(_loaded(source), source)
             except ImportError:
                 raise InputError(" needs h5netcdf and h5py to be read; install them.", source) from None
         if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
@@ -163,7 +218,7 @@ class RiskTrace:
                 f"({dataset.attrs.get('simlab_version', 'unknown')}).",
                 source,
             )
-        trace = cls(with_text(dataset, str))
+        trace = cls(with_text(dataset, str), states)
         missing = {"final_risk", "status", "ended_at", "component", "subspace"} - set(dataset.variables)
         if missing:
             raise InputError(f" holds no {min(missing)!r}; load a trace saved by simlab.", source)
@@ -233,6 +288,8 @@ def build_trace(
     else:
         coordinates["run"] = list(run_labels)
     coordinates |= {"step": grid, "component": components, "subspace": list(subspace_names)}
+    names = [""] if run_labels is None else list(run_labels)
+    states = {(name, at): each for name, r in zip(names, results, strict=True) for at, each in r.states.items()}
     if taken:
         coordinates |= {"snapshot": taken, "mode": np.arange(1, stack.shape[-1] + 1)}
     attributes = {
@@ -243,7 +300,7 @@ def build_trace(
         "units": UNITS,
         **provenance,
     }
-    return RiskTrace(xr.Dataset(variables, coordinates, attributes))
+    return RiskTrace(xr.Dataset(variables, coordinates, attributes), states, problem)
 
 
 def _loaded(source: Path) -> xr.Dataset:

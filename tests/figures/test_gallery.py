@@ -161,7 +161,7 @@ def test_verdicts(tmp_path):
     text = spoken.summary(list(done.values()))
     assert "not reproduced  y stays below a <third> & more (figure 0)" in text
     assert "0.333; wanted: <= 1/3" in text
-    for words in ("reason: a half", "chosen: a size", "in place of the paper's: a cube", "turns: at 1/3"):
+    for words in ("reason: a half", "chosen: a size", "substituted: a cube", "turns: at 1/3"):
         assert words in text
     assert text.endswith(
         "4 figures\n3 claims of papers: 0 reproduced, 1 chosen, 1 substituted, 1 not reproduced\n"

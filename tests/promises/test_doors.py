@@ -127,8 +127,8 @@ def _doors() -> dict[str, Door]:
         "RiskTrace.load": Door(sl.RiskTrace.load, {"path": "no file.zarr"}),
         "exact": Door(
             sl.exact,
-            {**run, "record": 3, "subspaces": None, "deterministic": False, "snapshots": None, "device": "cpu",
-             "threads": 1, "progress": False},
+            {**run, "record": 3, "subspaces": None, "deterministic": False, "snapshots": None, "start": None,
+             "keep": None, "device": "cpu", "threads": 1, "progress": False},
         ),
         "long": Door(
             sl.long,
@@ -138,7 +138,7 @@ def _doors() -> dict[str, Door]:
             sl.sample,
             {**run, "replicas": 2, "seed": 0, "law": None, "record": 3, "subspaces": None, "quantiles": (0.5,),
              "coordinates": None, "split": True, "device": "cpu", "dtype": "float64", "threads": 1, "block": None,
-             "every": None, "progress": False},
+             "every": None, "start": None, "keep": None, "progress": False},
         ),
         "exact_valley": Door(
             sl.exact_valley,
@@ -180,6 +180,7 @@ def _doors() -> dict[str, Door]:
         "methods.merge_weights": Door(methods.merge_weights, {"decay": [0.5, 0.25]}),
         "methods.lookahead": Door(methods.lookahead, {**around, "every": 5, "alpha": 0.5}),
         "methods.weight_decay": Door(methods.weight_decay, {**around, "decay": 0.1, "form": "coupled"}),
+        "methods.rest": Door(methods.rest, {"method": SGD, "step": 2}),
         "methods.jain_2018_rule": Door(methods.jain_2018_rule, {"problem": PROBLEM, "c1": 0.25}),
         "methods.li_2024_rule": Door(
             methods.li_2024_rule, {"problem": PROBLEM, "effective_dim": 1, "delta": None, "psi": 3.0}

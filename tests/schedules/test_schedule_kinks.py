@@ -29,6 +29,7 @@ LONG = {
     "infinite": lambda: sl.infinite(T, 0.3),
     "clipped": lambda: sl.cosine(T, 0.5).clip(0.1, 0.3),
     "product": lambda: sl.cosine(T, 0.5) * sl.wsd(T, 1.0, cooldown=0.4),
+    "sum": lambda: sl.cosine(T, 0.5) + sl.wsd(T, 1.0, cooldown=0.4),
     "join": lambda: sl.join(sl.cosine(T // 3, 0.3), sl.linear(T // 3, 0.1), sl.constant(T - 2 * (T // 3), 0.01)),
     "slice": lambda: sl.wsd(2 * T, 0.3, cooldown=0.7)[T // 2 : T // 2 + T],
     "repeat": lambda: sl.wsd(T // 10, 0.3, warmup=0.2).repeat(10),

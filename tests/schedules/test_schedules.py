@@ -168,6 +168,9 @@ def schedules(draw: st.DrawFn) -> Schedule:
     return sl.make(kind, steps, **parameters)
 
 
+KINDS = ["none", "scale", "divide", "product", "sum", "join", "slice", "repeat", "clip", "warmed"]
+
+
 @st.composite
 def expressions(draw: st.DrawFn, depth: int = 2) -> Schedule:
     """Schedules under up to `depth` combinators."""
@@ -175,7 +178,7 @@ def expressions(draw: st.DrawFn, depth: int = 2) -> Schedule:
         leaf = st.lists(st.floats(0.0, 10.0), min_size=1, max_size=20).map(sl.from_array)
         return draw(st.one_of(schedules(), leaf))
     inner = draw(expressions(depth=depth - 1))
-    kind = draw(st.sampled_from(["none", "scale", "divide", "product", "join", "slice", "repeat", "clip", "warmed"]))
+    kind = draw(st.sampled_from(KINDS))
     match kind:
         case "scale":
             return draw(st.floats(0.0, 10.0)) * inner
@@ -183,6 +186,9 @@ def expressions(draw: st.DrawFn, depth: int = 2) -> Schedule:
             return inner / draw(st.floats(0.1, 10.0))
         case "product":
             return inner * (sl.linear(len(inner), 1.0) * draw(st.floats(0.0, 2.0)))
+        case "sum":
+            other = draw(st.sampled_from([0.25, sl.cosine(len(inner), 0.5), sl.wsd(len(inner), 0.5).clip(0.1, 0.4)]))
+            return inner + other if draw(st.booleans()) else other + inner
         case "join":
             return sl.join(inner, draw(expressions(depth=0)))
         case "slice":
@@ -524,6 +530,10 @@ def test_combinators_compute_what_numpy_computes() -> None:
     assert np.array_equal((np.float64(3) * a).values(), x * 3)
     np.testing.assert_allclose((a / 3).values(), x / 3, rtol=1e-15)
     assert np.array_equal((a * b).values(), x * y)
+    assert np.array_equal((a + b).values(), x + y)
+    assert np.array_equal((0.5 + a).values(), x + 0.5)
+    assert (a + b).total() == pytest.approx(a.total() + b.total(), rel=1e-15)
+    assert (a + b).peak() == pytest.approx((x + y).max(), rel=1e-15)
     assert np.array_equal(sl.join(a, b).values(), np.concatenate([x, y]))
     assert np.array_equal(a[2:7].values(), x[2:7])
     assert np.array_equal(a[-3:].values(), x[-3:])
@@ -650,7 +660,7 @@ def test_csv_with_gaps_is_interpolated(tmp_path: Any) -> None:
     ("text", "message"),
     [
         ("step,loss\n0,1\n", r"has no column 'lr'; its columns are step, loss"),
-        ("", r"has no column 'step'; its columns are \(none\)"),
+        ("", r"is empty; give a log with a header and rows"),
         ("step,lr\n", r"has a header and no rows"),
         ("step,lr\n0.5,1\n", r"line 2: step = 0.5; give a whole number of steps"),
         ("step,lr\n,1\n", r"line 2: step = nothing; give a whole number of steps"),

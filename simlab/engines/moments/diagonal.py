@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.errors import InputError
 from simlab.kernels.moments import steps as moments
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.methods.base import Method
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
+from simlab.trace.state import State, at_nodes, state_of
 
 __all__ = ["run_diagonal"]
 
@@ -17,18 +19,59 @@ __all__ = ["run_diagonal"]
 CHUNK_WORK = 30_000_000
 MAX_CHUNK = 16_384
 
+LARGEST_END = 1 << 23
+"""Most numbers of a state that is kept without being asked for (64 MiB)."""
+
 
 class _State:
     """The moments in motion, in kernel layout."""
 
-    def __init__(self, nodes: NodeArrays, method: Method, labels: IntArray, deterministic: bool) -> None:
+    def __init__(
+        self, nodes: NodeArrays, method: Method, labels: IntArray, deterministic: bool, start: State | None
+    ) -> None:
         self.nodes = nodes
         self.labels = padded(labels[nodes.order])
         self.work = scratch(method.state_size)
         outer = packed_outer(method.z0)
         self.U = np.zeros((2, outer.size, nodes.lam.size))
-        self.U[0] = outer[:, None] * nodes.signal
-        self.mean = np.repeat(method.z0[:, None], nodes.lam.size, axis=1) if deterministic else None
+        if start is None:
+            self.U[0] = outer[:, None] * nodes.signal
+            self.mean = np.repeat(method.z0[:, None], nodes.lam.size, axis=1) if deterministic else None
+        else:
+            U, source = at_nodes(start, nodes)
+            self.U[:, :, : nodes.size] = U[:, :, nodes.order] / nodes.risk_unit
+            self.mean = self._mean_from(start, source) if deterministic else None
+
+    def _mean_from(self, start: State, source: IntArray) -> FloatArray:
+        """E z over w_0 - w* of this problem, (k, nodes)."""
+        if "mean" not in start.arrays:
+            raise InputError(
+                " keeps no deterministic part; make it by a run with deterministic=True, or leave that out here.",
+                "start",
+            )
+        nodes, old = self.nodes, start.arrays
+        size = nodes.size
+        out = np.zeros((start.arrays["mean"].shape[0], nodes.lam.size))
+        squared = np.divide(old["signal"], old["eigenvalues"] * old["multiplicity"])[source]
+        own = nodes.signal[np.argsort(nodes.order)] * nodes.risk_unit / (nodes.eigenvalues * nodes.multiplicity)
+        ratio = np.sqrt(np.divide(squared, own, out=np.zeros(size), where=own > 0.0))
+        out[:, :size] = (old["mean"][:, source] * ratio)[:, nodes.order]
+        return out
+
+    def kept(self, method: Method, at: int) -> State:
+        """What it takes to go on from here."""
+        nodes, back = self.nodes, np.argsort(self.nodes.order)
+        arrays: dict[str, FloatArray | IntArray] = {
+            "second": self.U[:, :, back] * (nodes.risk_unit / nodes.eigenvalues),
+            "signal": nodes.signal[back] * nodes.risk_unit,
+            "eigenvalues": nodes.eigenvalues,
+            "multiplicity": nodes.multiplicity,
+            "start": nodes.start,
+            "stop": nodes.stop,
+        }
+        if self.mean is not None:
+            arrays["mean"] = self.mean[:, back]
+        return state_of("moments", method, at, arrays)
 
     def risk_per_node(self, o: FloatArray) -> FloatArray:
         """1/2 o^T U o of every node in the order of the problem, shape (components, nodes)."""
@@ -61,32 +104,41 @@ def run_diagonal(
     *,
     deterministic: bool = False,
     snapshots: IntArray | None = None,
+    start: State | None = None,
+    keep: IntArray | None = None,
     tick: Tick | None = None,
 ) -> RunResult:
     """Propagate the second moments of `method` on `nodes` and record risk at `steps` by label, shape of labels
     (nodes,).
 
+    start : the state to begin from, at its own step, in the coordinates of `method`.  keep : steps whose state is
+    handed back; that of the end is without `keep`.
+
     Ends early where twice the risk at the gradient point passes 10^6 x max(initial risk, noise / 2) x 2 or overflows.
     """
-    state = _State(nodes, method, labels, deterministic)
+    state = _State(nodes, method, labels, deterministic, start)
     components = ("bias", "variance", "deterministic") if deterministic else ("bias", "variance")
     risk = np.full((steps.size, len(components), label_count), np.nan)
     moment_rows = np.full((steps.size, 2, label_count), np.nan)
     mean_rows = np.full((steps.size, label_count), np.nan)
     wanted = np.array([], dtype=np.int64) if snapshots is None else snapshots
     shots: dict[int, FloatArray] = {}
+    stops = wanted if keep is None else np.union1d(wanted, keep)
+    states: dict[int, State] = {}
     limit = 2.0 * DIVERGENCE_FACTOR * nodes.reference_risk
     limit = limit if limit > 0.0 else np.inf
     chunk = _chunk_steps(nodes, method.state_size)
     status: Status = "done"
-    at = 0
+    at = 0 if start is None else start.step
     while True:
         if at in wanted:
             shots[at] = state.risk_per_node(method.readout(at, at + 1)[0])
+        if keep is not None and at in keep:
+            states[at] = state.kept(method, at)
         if at == method.length:
             break
         end = min(at + chunk, method.length)
-        later = wanted[wanted > at]
+        later = stops[stops > at]
         if later.size:
             end = min(end, int(later[0]))
         done = _advance(state, method, at, end, steps, moment_rows, mean_rows, limit)
@@ -107,7 +159,9 @@ def run_diagonal(
     risk[steps == at] = final
     for part in (risk, final, *shots.values()):
         sums_of_squares(part, nodes.risk_unit)
-    return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots)
+    if keep is None and status != "diverged" and state.U.size <= LARGEST_END:
+        states[at] = state.kept(method, at)
+    return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots, states=states)
 
 
 def _advance(

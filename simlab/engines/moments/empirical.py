@@ -15,16 +15,21 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.errors import InputError
 from simlab.kernels.moments.fourth_moments import contract
 from simlab.methods.base import Method
 from simlab.problems.empirical import EmpiricalRegression
 from simlab.spectra import unit_of
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
+from simlab.trace.state import State, state_of
 
 __all__ = ["run_empirical"]
 
 
 CHUNK = 16
+
+LARGEST_END = 1 << 23
+"""Most numbers of a state that is kept without being asked for (64 MiB)."""
 PARTS = ("bias", "variance", "cross")
 
 
@@ -35,7 +40,7 @@ class _Moments:
     at ordinary scales), so that fourth powers of rows stay within float64; a step takes b * unit.
     """
 
-    def __init__(self, problem: EmpiricalRegression, method: Method) -> None:
+    def __init__(self, problem: EmpiricalRegression, method: Method, start: State | None) -> None:
         root = 2.0 ** (np.log2(unit_of(problem.eigenvalues)) // 2)
         self.unit = root * root
         self.half_lam = 0.5 * problem.eigenvalues
@@ -43,9 +48,13 @@ class _Moments:
         self.rows = problem.rows / root
         self.residual = problem.residual / root
         d, k = problem.dim, method.state_size
-        self.mean = method.z0[:, None] * problem.initial_error[None]
-        self.P = np.zeros((3, k, k, d, d))
-        self.P[0] = np.einsum("ad,be->abde", self.mean, self.mean)
+        if start is None:
+            self.mean = method.z0[:, None] * problem.initial_error[None]
+            self.P = np.zeros((3, k, k, d, d))
+            self.P[0] = np.einsum("ad,be->abde", self.mean, self.mean)
+        else:
+            _check_same(start, problem)
+            self.mean, self.P = start.arrays["mean"].copy(), start.arrays["P"].copy()
         n = self.rows.shape[0]
         self.label_noise = (self.rows * self.residual[:, None] ** 2).T @ self.rows / n
 
@@ -85,6 +94,12 @@ class _Moments:
         return out
 
 
+def _check_same(start: State, problem: EmpiricalRegression) -> None:
+    """A covariance belongs to the eigenbasis of its data."""
+    if not np.array_equal(start.arrays["eigenvalues"], problem.eigenvalues):
+        raise InputError(" is a state on another data set; give one on the same rows.", "start")
+
+
 def run_empirical(
     problem: EmpiricalRegression,
     method: Method,
@@ -94,15 +109,22 @@ def run_empirical(
     *,
     deterministic: bool = False,
     snapshots: IntArray | None = None,
+    start: State | None = None,
+    keep: IntArray | None = None,
     tick: Tick | None = None,
 ) -> RunResult:
     """Propagate all moments of `method` on the rows of `problem`; same form of result as the diagonal engine."""
-    moments = _Moments(problem, method)
+    moments = _Moments(problem, method, start)
+    at = 0 if start is None else start.step
+    states: dict[int, State] = {}
     components = (*PARTS, "deterministic") if deterministic else PARTS
     risk = np.full((steps.size, len(components), label_count), np.nan)
     wanted = set() if snapshots is None else {int(s) for s in snapshots}
     recorded = {int(s): row for row, s in enumerate(steps)}
-    initial = float(moments.risk_per_mode(method.readout(0, 1)[0])[0].sum())
+    if start is None:
+        initial = float(moments.risk_per_mode(method.readout(0, 1)[0])[0].sum())
+    else:
+        initial = float(moments.half_lam @ problem.initial_error**2)
     limit = DIVERGENCE_FACTOR * max(initial, 0.5 * problem.noise_variance)
     shots: dict[int, FloatArray] = {}
     final = np.zeros((len(components), label_count))
@@ -121,11 +143,16 @@ def run_empirical(
             np.add.at(row, labels, values)
         if at in recorded:
             risk[recorded[at]] = final
+        if keep is not None and at in keep:
+            states[at] = kept(at)
         return modes
 
+    def kept(at: int) -> State:
+        arrays = {"P": moments.P.copy(), "mean": moments.mean.copy(), "eigenvalues": problem.eigenvalues}
+        return state_of("covariance", method, at, arrays)
+
     status: Status = "done"
-    at = 0
-    look(0)
+    look(at)
     with np.errstate(over="ignore", invalid="ignore"):
         while at < method.length and status == "done":
             stop = min(at + CHUNK, method.length)
@@ -140,4 +167,6 @@ def run_empirical(
                     break
             if tick is not None and not tick(CHUNK * problem.dim) and at < method.length and status == "done":
                 status = "interrupted"
-    return RunResult(steps, risk, components, status, at, final.copy(), method.learning_rate, shots)
+    if keep is None and status != "diverged" and moments.P.size <= LARGEST_END:
+        states[at] = kept(at)
+    return RunResult(steps, risk, components, status, at, final.copy(), method.learning_rate, shots, states=states)

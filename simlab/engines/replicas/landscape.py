@@ -89,7 +89,7 @@ class Descent(Crew):
             scale = max(scale, 1.0)
         return loss + DIVERGENCE_FACTOR * scale if scale > 0.0 else np.inf
 
-    def state(self, lanes: int) -> Any:
+    def state(self, first: int, lanes: int) -> Any:
         """The start of so many lanes, (k, dim, lanes), where the backend keeps it."""
         start = np.multiply.outer(self.method.z0, self.landscape.start)
         return self.backend.upload(np.repeat(start[:, :, None], lanes, axis=2))

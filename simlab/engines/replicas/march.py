@@ -12,7 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from types import FrameType
@@ -58,13 +58,14 @@ class Kept:
     """What a run leaves: records (records, replicas or strips of them, ...) by name, NaN where a replica did not get.
 
     ended (replicas,) : the step at which a replica diverged, or -1.  disturbed : Ctrl-C was pressed, be it while the
-    last chunk was being finished.
+    last chunk was being finished.  states : step -> the state of all replicas there, and which had diverged by then.
     """
 
     records: dict[str, FloatArray]
     ended: IntArray
     interrupted: bool = False
     disturbed: bool = False
+    states: dict[int, tuple[Array, IntArray]] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -100,8 +101,9 @@ class Crew(ABC):
 
     lanes : replicas are held and shared out by so many.  pieces : of a chunk, for each thread.  leave : replicas that
     have diverged need their kernel no more.  remedy : for too many records.  last : what the kernel takes between the
-    key and the state.  bytes_per_replica : of its state. A run starts from `state`, and what becomes of it is
-    left in place.
+    key and the state.  bytes_per_replica : of its state. A run starts from `state` at the step `begin`, and what
+    becomes of it is left in place.  keep_at : the steps at which the
+    state of all replicas is kept.
     """
 
     lanes: ClassVar[int] = 1
@@ -111,13 +113,19 @@ class Crew(ABC):
     backend: Backend
     bytes_per_replica: int
     last: tuple[Any, ...] = ()
+    begin: int = 0
+    keep_at: IntArray = np.zeros(0, dtype=np.int64)
 
     def __init__(self, method: Method, plan: Plan, device: str) -> None:
         self.method, self.plan, self.device = method, plan, device
 
     @abstractmethod
-    def state(self, replicas: int) -> Any:
-        """The start of so many replicas, where the backend keeps it."""
+    def state(self, first: int, replicas: int) -> Any:
+        """The start of so many replicas from the one numbered `first` on, where the backend keeps it."""
+
+    def gone(self) -> IntArray:
+        """(replicas,) : the step at which a replica had diverged before the start, or -1."""
+        return np.full(self.plan.replicas, -1)
 
     @abstractmethod
     def held(self, z: Any) -> int:
@@ -202,29 +210,50 @@ def march(crew: Crew, steps: IntArray, store: Checkpoint | None, every: int, tic
 
     `tick` is told of the steps of all replicas in each chunk and may stop the run by False.
     """
-    replicas, length = crew.plan.replicas, crew.method.length
-    kept = Kept(_records(crew, steps), np.full(replicas, -1))
+    replicas, length, begin = crew.plan.replicas, crew.method.length, crew.begin
+    kept = Kept(_records(crew, steps), crew.gone())
     first, at, z = _resume(crew, kept, store)
     block = _block(crew)
-    going = tick(first * length + (0 if z is None else at * min(crew.held(z), replicas - first)))
+    going = tick(first * (length - begin) + (0 if z is None else (at - begin) * min(crew.held(z), replicas - first)))
     with ThreadPoolExecutor(max_workers=crew.plan.threads) as pool:
         while first < replicas and going:
             if z is None:
-                at, z = 0, crew.state(_whole(min(block, replicas - first), crew.lanes))
+                at, z = begin, crew.state(first, _whole(min(block, replicas - first), crew.lanes))
             here = slice(first, min(first + crew.held(z), replicas))
+            _keep_state(crew, kept, here, at, z)
             while at < length and going:
                 stop = min(at + MAX_CHUNK, length, length if store is None else (at // every + 1) * every)
-                begin = at
-                at, kept.disturbed = _chunk(crew, kept, steps, here, begin, stop, z, pool)
-                going = tick((here.stop - first) * (at - begin)) and not kept.disturbed
+                stop = min([stop, *crew.keep_at[crew.keep_at > at].tolist()])
+                before = at
+                at, kept.disturbed = _chunk(crew, kept, steps, here, before, stop, z, pool)
+                _keep_state(crew, kept, here, at, z)
+                going = tick((here.stop - first) * (at - before)) and not kept.disturbed
                 if store is not None and at < length and (at % every == 0 or not going):
                     _save(kept, store, first, at, crew.backend.download(z))
             if at == length:
                 first, z = here.stop, None
                 if store is not None:
-                    _save(kept, store, first, 0, np.zeros(0))
+                    _save(kept, store, first, begin, np.zeros(0))
     kept.interrupted = first < replicas
     return kept
+
+
+def _keep_state(crew: Crew, kept: Kept, here: slice, at: int, z: Any) -> None:
+    """Enter the state of a block, where the one at this step is wanted."""
+    if at not in crew.keep_at:
+        return
+    block = crew.backend.download(z)[: here.stop - here.start]
+    if at not in kept.states:
+        need = crew.plan.replicas * block[0].nbytes * crew.keep_at.size
+        if need > free_memory() // 2:
+            raise InputError(
+                f" holds {need / 2**30:.1f} GiB of states, more than this machine has to spare; keep fewer steps, or "
+                f"sample fewer replicas.",
+                "keep",
+            )
+        kept.states[at] = np.empty((crew.plan.replicas, *block.shape[1:]), block.dtype), kept.ended.copy()
+    kept.states[at][0][here] = block
+    kept.states[at][1][here] = kept.ended[here]
 
 
 def _chunk(
@@ -300,7 +329,7 @@ def _resume(crew: Crew, kept: Kept, store: Checkpoint | None) -> tuple[int, int,
     """(first replica of the block in motion, its step, its state), from the store where it holds one."""
     saved = None if store is None else store.load()
     if saved is None:
-        return 0, 0, None
+        return 0, crew.begin, None
     for name, array in {**kept.records, "ended": kept.ended}.items():
         array[...] = saved[name]
     first, at = (int(value) for value in saved["position"])

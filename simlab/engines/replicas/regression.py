@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
+from simlab.errors import InputError
 from simlab.kernels.random import laws
 from simlab.kernels.random.philox import TILE
 from simlab.kernels.replicas import trajectories
 from simlab.methods.base import Method
 from simlab.problems.draws import Draws
 from simlab.trace.recording import DIVERGENCE_FACTOR
+from simlab.trace.state import State, state_of
 
 __all__ = ["Regression", "Sampling", "parts_of", "samples"]
 
@@ -60,9 +62,19 @@ class Regression(Crew):
     plan: Sampling
 
     def __init__(
-        self, draws: Draws, method: Method, labels: IntArray, watched: IntArray, plan: Sampling, device: str = "cpu"
+        self,
+        draws: Draws,
+        method: Method,
+        labels: IntArray,
+        watched: IntArray,
+        plan: Sampling,
+        device: str = "cpu",
+        start: State | None = None,
+        keep: IntArray | None = None,
     ) -> None:
         super().__init__(method, plan, device)
+        self.start, self.begin = start, 0 if start is None else start.step
+        self.keep_at = self.keep_at if keep is None else keep
         self.draws = draws
         self.dtype = np.dtype(plan.precision)
         lam, error = draws.eigenvalues, draws.initial_error
@@ -86,7 +98,9 @@ class Regression(Crew):
         noise = 0.5 * (draws.noise**2 + (float(np.mean(draws.residual**2)) if draws.residual.size else 0.0))
         limit = DIVERGENCE_FACTOR * max(initial, noise, additive)
         self.limit = limit if limit > 0.0 else np.inf
-        self.drawn = (0, 0)
+        self.drawn = self.origin = (self.begin, 0 if start is None else int(start.facts["drawn"]))
+        if start is not None:
+            _check_start(start, lam.size, (self.parts, self.noise_part), draws.law)
 
     def _source(self) -> trajectories.Source:
         draws, lam = self.draws, self.draws.eigenvalues
@@ -123,12 +137,35 @@ class Regression(Crew):
         out[..., : array.shape[-1]] = array
         return out
 
-    def state(self, replicas: int) -> Any:
+    def state(self, first: int, replicas: int) -> Any:
         """The whitened start of so many replicas, shape (replicas, parts * k, dim), where the backend keeps it."""
         z = np.zeros((replicas, self.parts * self.method.state_size, self.dim), self.dtype)
-        lam, start = self.draws.eigenvalues, self.method.z0
-        z[:, : start.size, : lam.size] = start[:, None] * (np.sqrt(lam) * self.draws.initial_error)
+        lam, z0 = self.draws.eigenvalues, self.method.z0
+        if self.start is None:
+            z[:, : z0.size, : lam.size] = z0[:, None] * (np.sqrt(lam) * self.draws.initial_error)
+        else:
+            held, old = self.start.arrays["z"][first : first + replicas], self.start.arrays["eigenvalues"]
+            same = np.array_equal(lam, old)
+            z[: len(held), :, : lam.size] = held if same else held * np.sqrt(lam / old)
         return self.backend.upload(z)
+
+    def gone(self) -> IntArray:
+        """(replicas,) : the step at which a replica had diverged before the start, or -1."""
+        return super().gone() if self.start is None else self.start.arrays["ended"].copy()
+
+    def kept_state(self, z: npt.NDArray[Any], ended: IntArray, at: int) -> State:
+        """What it takes to go on from step `at`, of all replicas."""
+        lam = self.draws.eigenvalues
+        begin, drawn = self.origin
+        facts = {
+            "drawn": drawn + int(samples(self.method, begin, at).sum()),
+            "seed": self.plan.seed,
+            "law": self.draws.law,
+            "parts": [self.parts, self.noise_part],
+        }
+        return state_of(
+            "replicas", self.method, at, {"z": z[..., : lam.size], "ended": ended, "eigenvalues": lam}, facts
+        )
 
     def held(self, z: Any) -> int:
         """Replicas of a state."""
@@ -145,7 +182,9 @@ class Regression(Crew):
         work = np.cumsum(np.maximum(batch, 1)) * float(self.dim * self.held(z))
         budget = CHUNK_WORK * self.plan.threads if self.device == "cpu" else GPU_CHUNK_WORK
         batch = batch[: max(int(np.searchsorted(work, budget, side="right")), 1)]
-        known, serial = self.drawn if self.drawn[0] == at else (at, int(samples(self.method, 0, at).sum()))
+        known, serial = self.drawn
+        if known != at:
+            known, serial = at, self.origin[1] + int(samples(self.method, self.begin, at).sum())
         self.drawn = (known + batch.size, serial + int(batch.sum()))
         return at + batch.size, (batch, serial)
 
@@ -172,6 +211,21 @@ class Regression(Crew):
         full[np.isnan(risk[:, :, 0, 0])] = np.nan
         full[:, :, 1 if self.noise_part == 0 else 0] = risk[:, :, 0]
         return ("bias", "variance", "cross"), full
+
+
+def _check_start(start: State, dim: int, parts: tuple[int, int], law: str) -> None:
+    """Refuse a state of other parts, on another number of modes, or of other draws from a data set."""
+    size = start.arrays["eigenvalues"].size
+    if size != dim:
+        raise InputError(f" has {size} modes and the problem has {dim}; give a problem of as many.", "start")
+    if tuple(start.facts["parts"]) != parts:
+        raise InputError(
+            " runs bias and variance otherwise than this run would (with or without label noise, split or not); give "
+            "the same split, and a problem with noise where the first had some.",
+            "start",
+        )
+    if "epochs" in (law, start.facts["law"]) and law != start.facts["law"]:
+        raise InputError(f" was drawn by the law {start.facts['law']!r}; give law={start.facts['law']!r}.", "start")
 
 
 def parts_of(draws: Draws, split: bool) -> tuple[int, int]:

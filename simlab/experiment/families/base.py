@@ -49,7 +49,21 @@ Declared = dict[str, tuple[tuple[str, ...], tuple[int, ...], str]]
 STATUS = ("pending", "done", "diverged", "interrupted", "error")
 
 NOT_OF_FILES = frozenset(
-    {"problem", "landscape", "method", "noise", "record", "subspaces", "river", "paths", "threads", "progress", "warn"}
+    [
+        "problem",
+        "landscape",
+        "method",
+        "noise",
+        "record",
+        "subspaces",
+        "river",
+        "paths",
+        "threads",
+        "progress",
+        "warn",
+        "start",
+        "keep",
+    ]
 )
 """Arguments of the samplers that are no keys of [engine]: they come from other tables, or are not for files."""
 

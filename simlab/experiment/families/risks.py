@@ -27,10 +27,19 @@ from simlab.experiment.families.base import (
     sampling,
     statuses,
 )
-from simlab.experiment.problem import PROBLEMS, Problem, build_problem, check_compressible, compress, tolerance
+from simlab.experiment.problem import (
+    FROM_FILES,
+    PROBLEMS,
+    Problem,
+    build_problem,
+    check_compressible,
+    compress,
+    tolerance,
+)
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
 from simlab.problems import EmpiricalRegression
+from simlab.trace.state import Kind
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +63,7 @@ class Risks(Family):
 
     kinds = tuple(PROBLEMS)
     engines: ClassVar[Mapping[str, Engine]] = {"exact": ENGINES["exact"], "sample": ENGINES["sample"]}
-    recorded = ("steps", "subspaces", "deterministic", "snapshots")
+    recorded = ("steps", "subspaces", "deterministic", "snapshots", "keep")
     risk, unit = "risk", "excess risk"
     needed = ("final_risk", "component", "subspace")
 
@@ -65,14 +74,14 @@ class Risks(Family):
         return build_problem(table, folder)
 
     def located(self, table: Table, folder: Path) -> Table:
-        """The path of measured data."""
-        if table["kind"] != "data" or not isinstance(table.get("path"), str):
+        """The path of measured data, or of a spectrum."""
+        if table["kind"] not in FROM_FILES or not isinstance(table.get("path"), str):
             return table
         return {**table, "path": str((folder / check_path("problem.path", table["path"])).resolve())}
 
     def facts(self, table: Table) -> dict[str, str]:
-        """The digest of measured data."""
-        if table["kind"] != "data":
+        """The digest of measured data, or of a spectrum."""
+        if table["kind"] not in FROM_FILES or "path" not in table:
             return {}
         return {"data_sha256": hashlib.sha256(Path(table["path"]).read_bytes()).hexdigest()}
 
@@ -103,6 +112,14 @@ class Risks(Family):
                 )
         if setting.engine != "sample" and tolerance(table) is not None:
             check_compressible(source, table)
+        if setting.start is not None:
+            if setting.engine == "both":
+                raise InputError(
+                    " is a state of one engine, and both are asked for; give engine = the one that kept it.", "start"
+                )
+            sampled = setting.engine == "sample"
+            exact: Kind = "covariance" if isinstance(source, EmpiricalRegression) else "moments"
+            setting.start.require("replicas" if sampled else exact, setting.engine)
 
     def problem(self, source: Problem, table: Table, partition: Any, methods: Callable[[], Sequence[Method]]) -> Any:
         """Compressed, if its table says so, to nodes that are right for all of `methods`."""
@@ -113,14 +130,15 @@ class Risks(Family):
     def exact(self, problem: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
         """By `simlab.exact`; of engine = "both", the device is the sampler's."""
         device = setting.device if setting.engine == "exact" else "cpu"
-        given = {"record": setting.record, "subspaces": setting.partition, "device": device, **setting.extras, **how}
+        given = {"record": setting.record, "subspaces": setting.partition, "device": device, "start": setting.start}
+        given |= {**setting.extras, **how}
         trace: RiskTrace = self.engines["exact"].door(problem, _labelled(runs, setting), **given)
         return trace
 
     def sample(self, source: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
         """By `simlab.sample`."""
         given = {"record": setting.record, "subspaces": setting.partition, "device": setting.device}
-        given |= {**setting.options, **how}
+        given |= {**setting.options, "start": setting.start, "keep": setting.extras["keep"], **how}
         trace: RiskTrace = self.engines["sample"].door(source, _labelled(runs, setting), **given)
         return trace
 

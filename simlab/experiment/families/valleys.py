@@ -85,6 +85,8 @@ class Valleys(Family):
         """That the exact engine has a straight valley, and the arguments of the sampler."""
         from simlab.engines.replicas.statistics import quantile_levels
 
+        if setting.start is not None:
+            raise InputError(f" is given for {table['kind']}; only risks go on from a state, so leave it out.", "start")
         if setting.engine != "sample" and source.straight is None:
             raise InputError(
                 f" = {setting.engine!r} cannot run {table['kind']}; take 'sample', or river-straight.", "engine"

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simlab.arrays import FloatArray
+from simlab.arrays import FloatArray, IntArray
 from simlab.kernels.moments import steps as moments
 
 __all__ = ["NodeArrays", "packed_outer", "padded", "scratch"]
@@ -54,6 +54,12 @@ class _Modes(Protocol):
     @property
     def coupling(self) -> float: ...
     @property
+    def multiplicity(self) -> FloatArray: ...
+    @property
+    def start(self) -> IntArray: ...
+    @property
+    def stop(self) -> IntArray: ...
+    @property
     def unit(self) -> float: ...
     def reference_risk(self) -> float: ...
 
@@ -61,14 +67,16 @@ class _Modes(Protocol):
 class NodeArrays:
     """The nodes of a problem as the kernels take them: lam descending, zero-padded, equal arrays stored once.
 
-    `order` (nodes,) sorts the problem's nodes; `ratio` is self_noise / lam^2 where that is one number, else NaN.
-    `lam` is in units of `unit`, so that a step takes b * unit in place of b; `signal`, `noise` and `reference_risk`,
-    and so the moments, are in units of `risk_unit`. Both are powers of two, and 1 but at scales where squares, or what
-    is left of a risk, would leave float64.
+    `eigenvalues`, `multiplicity`, `start`, `stop` (nodes,) are the problem's own, `order` (nodes,) sorts them; `ratio`
+    is self_noise / lam^2 where that is one number, else NaN. `lam` is in units of `unit`, so that a step takes b * unit
+    in place of b; `signal`, `noise` and `reference_risk`, and so the moments, are in units of `risk_unit`. Both are
+    powers of two, and 1 but at scales where squares, or what is left of a risk, would leave float64.
     """
 
     def __init__(self, modes: _Modes) -> None:
         self.size = modes.eigenvalues.size
+        self.eigenvalues, self.start, self.stop = modes.eigenvalues, modes.start, modes.stop
+        self.multiplicity = modes.multiplicity
         self.order = np.argsort(-modes.eigenvalues, kind="stable")
         self.unit = modes.unit
         reference = modes.reference_risk()

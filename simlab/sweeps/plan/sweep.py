@@ -82,6 +82,9 @@ class Sweep:
             raise InputError(
                 " is not kept by a sweep; leave it out, and run the best cell by itself.", "record.snapshots"
             )
+        for where, asked in (("start", first.start), ("record.keep", first.setting.extras.get("keep"))):
+            if asked is not None:
+                raise InputError(" is for one run; a sweep begins at w_0 and keeps no states: leave it out.", where)
         self.record: Any = self.base.get("record", {}).get("steps", RECORDS)
         self._setting: Setting = replace(first.setting, record=self.record)
         self._settings: dict[tuple[int, ...], Setting] = {}

@@ -1,0 +1,149 @@
+"""Claims that can fail: every figure is computed again under engines that are wrong on purpose, and judged again.
+
+    python -m simlab.figures.gallery.falsified [ID ...]
+
+says of each claim which falsifications turn its verdict. One that none of them turns says little about the engine: it
+is weak, and `weak.json` lists it. Figures without their measurements are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from simlab.figures.gallery.outcome import chosen, entries
+from simlab.figures.measurements import measured
+from simlab.figures.reproduction import Claim, Reproduction, Scale
+
+from simlab.engines.moments import diagonal
+from simlab.kernels.moments import layout
+from simlab.methods import averaging
+from simlab.methods.base import Coefficients, Method
+
+__all__ = ["FALSIFICATIONS", "judged", "known_weak", "turned"]
+
+
+def _twice_the_noise(stack: ExitStack) -> None:
+    """The noise of the exact engine has twice its variance; that of the sampler, which referees it, has not."""
+    plain = layout.NodeArrays.__init__
+
+    def doubled(self: Any, modes: Any) -> None:
+        plain(self, modes)
+        self.noise *= 2.0
+
+    stack.enter_context(patch.object(layout.NodeArrays, "__init__", doubled))
+
+
+def _one_step_late(stack: ExitStack) -> None:
+    """Every step is taken with the arrays of the one before."""
+
+    def late(self: Method, start: int = 0, stop: int | None = None) -> Coefficients:
+        steps = np.arange(start, self.length if stop is None else stop)
+        plain = self.recursion(np.maximum(steps - 1, 0))
+        return Coefficients(*(np.require(part, np.float64, ["C", "W"]) for part in plain))
+
+    stack.enter_context(patch.object(Method, "coefficients", late))
+
+
+def _average_off_by_one(stack: ExitStack) -> None:
+    """Averages take the iterate before the one they should, or the one after."""
+    plain = averaging._Average._appended
+
+    def other(self: Any, t: Any, inner: Coefficients, one: float) -> Coefficients:
+        form = self.form
+        object.__setattr__(self, "form", "old" if form == "new" else "new")
+        try:
+            return plain(self, t, inner, one)
+        finally:
+            object.__setattr__(self, "form", form)
+
+    stack.enter_context(patch.object(averaging._Average, "_appended", other))
+
+
+def _bias_for_variance(stack: ExitStack) -> None:
+    """What is called bias is the variance."""
+    plain = diagonal.run_diagonal
+
+    def swapped(*arguments: Any, **options: Any) -> Any:
+        result = plain(*arguments, **options)
+        for part in (result.risk, result.final[None], *(each[None] for each in result.snapshots.values())):
+            part[:, [0, 1]] = part[:, [1, 0]]
+        return result
+
+    stack.enter_context(patch.object(diagonal, "run_diagonal", swapped))
+
+
+WEAK = Path(__file__).with_name("weak.json")
+
+FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
+    "twice the noise": _twice_the_noise,
+    "one step late": _one_step_late,
+    "average off by one": _average_off_by_one,
+    "bias for variance": _bias_for_variance,
+}
+
+
+@contextmanager
+def falsified(name: str | None) -> Iterator[None]:
+    """A wrong engine while it lasts; the right one for None."""
+    with ExitStack() as stack:
+        if name is not None:
+            FALSIFICATIONS[name](stack)
+        yield
+
+
+def judged(figure: Reproduction, scale: Scale, name: str | None = None) -> dict[str, Claim]:
+    """Text -> claim of a figure computed under this falsification."""
+    with falsified(name):
+        data = figure.compute(scale)
+    return {claim.text: claim for claim in figure.claims(data)}
+
+
+def turned(figure: Reproduction, scale: Scale = "quick") -> dict[str, list[str]]:
+    """Text of each claim -> the falsifications that turn its verdict; one that ends in an error turns all."""
+    right = judged(figure, scale)
+    out: dict[str, list[str]] = {text: [] for text in right}
+    for name in FALSIFICATIONS:
+        try:
+            wrong: dict[str, Claim] | None = judged(figure, scale, name)
+        except (ArithmeticError, ValueError, LookupError):
+            wrong = None
+        for text, claim in right.items():
+            if wrong is None or text not in wrong or wrong[text].holds != claim.holds:
+                out[text].append(name)
+    return out
+
+
+def known_weak() -> dict[str, list[str]]:
+    """Figure -> texts of its claims that no falsification turns, as the repository has them."""
+    listed: dict[str, list[str]] = json.loads(WEAK.read_text(encoding="utf-8"))
+    return listed
+
+
+def main(ids: Sequence[str]) -> None:
+    """Print a line for each claim, and how many are weak; with --keep among the arguments, write the list."""
+    kept = known_weak()
+    weak = total = 0
+    for entry in chosen(entries(), [name for name in ids if name != "--keep"]):
+        figure = entry.figure
+        if figure.needs and not measured(figure.needs).is_dir():
+            continue
+        found = turned(figure)
+        kept[figure.id] = [text for text, by in found.items() if not by]
+        for text, by in found.items():
+            total += 1
+            weak += not by
+            print(f"{figure.id}: {text}: {', '.join(by) or 'weak'}", flush=True)
+    print(f"{weak} of {total} claims are turned by no falsification.")
+    if "--keep" in ids:
+        WEAK.write_text(json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,220 @@
+"""The state of a run: all that it takes to go on from a step, be it with the same method, another one, or elsewhere.
+
+What a run went through before is data, not history. In each eigen-coordinate a method holds z in R^k, measured from w*;
+a state holds the moments of z (of the exact engine) or z itself (of a sampler), with the names of its coordinates, by
+which another method finds its own: z' = A z, and so E z'z'^T = A E zz^T A^T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.arrays import FloatArray, IntArray
+from simlab.errors import InputError, brief, check_count, check_kind
+from simlab.methods.base import Method
+from simlab.methods.shifted import Shifted
+from simlab.schedules.sums import totals_at
+
+__all__ = ["Kind", "State", "at_nodes", "continued", "packed", "state_of", "unpacked"]
+
+Kind = Literal["moments", "covariance", "replicas"]
+ENGINE: dict[Kind, str] = {
+    "moments": "simlab.exact",
+    "covariance": "simlab.exact on a data set",
+    "replicas": "simlab.sample",
+}
+FRESH = ("iterate",)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a run stands after `step` steps.
+
+    kind : "moments", of `exact`: second (parts, k (k + 1) / 2, nodes), the upper triangle of the sum over the modes of
+    a node of E zz^T, bias before variance; mean (k, nodes), E z over w_0 - w*, where the deterministic part was asked
+    for; signal, eigenvalues, start, stop (nodes,).  "covariance", of `exact` on a data set: P (3, k, k, d, d), mean
+    (k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by the square roots of eigenvalues;
+    ended (replicas,), the step at which each diverged, or -1.
+    time : the sum of the learning rates so far.  coordinates : what the entries of z are.  readout : o (k,), the
+    iterate evaluated.  method : its expression.  facts : what else a sampler needs: seed, samples drawn, law, parts.
+    fresh : there is nothing but an iterate, from which a method starts as from any other.
+    """
+
+    kind: Kind
+    step: int
+    time: float
+    method: str
+    coordinates: tuple[str, ...]
+    readout: FloatArray
+    arrays: Mapping[str, npt.NDArray[Any]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    fresh: bool = False
+
+    def weights(self) -> State:
+        """The iterate that is evaluated, and nothing else: what a checkpoint of weights alone holds.
+
+        A method that goes on from it starts as from w_0: buffers at rest, averages at the iterate.
+        """
+        return replace(self._mapped(self.readout[None], FRESH), readout=np.ones(1), fresh=True)
+
+    def reseeded(self, seed: int) -> State:
+        """The same replicas, which go on with the random words of another seed: a branch with noise of its own."""
+        self.require("replicas", "sample")
+        return replace(self, facts={**self.facts, "seed": check_count("seed", seed, low=0, high=2**64 - 1)})
+
+    def of(self, method: Method) -> State:
+        """This state in the coordinates of `method`, or an InputError that says which of them it lacks.
+
+        A coordinate is found by its name; an average, or slow weights, that the old method had not starts at the
+        iterate that it averages.
+        """
+        if self.fresh:
+            if "origin" in method.coordinates:
+                raise InputError(
+                    " is weights alone, which do not say where the origin is that weight decay pulls to; give the "
+                    "whole state of a run with weight decay.",
+                    "start",
+                )
+            return self._mapped(method.z0[:, None], method.coordinates)
+        if self.coordinates == method.coordinates:
+            return self
+        return self._mapped(_takeover(self, method), method.coordinates)
+
+    def require(self, kind: Kind, door: str) -> State:
+        """This state, if it is of this kind; else the InputError of the door that was to go on from it."""
+        if self.kind != kind:
+            raise InputError(
+                f" is a state of {ENGINE[self.kind]}, and simlab.{door} goes on from those of {ENGINE[kind]}; give one "
+                f"of these.",
+                "start",
+            )
+        return self
+
+    def _mapped(self, A: FloatArray, coordinates: tuple[str, ...]) -> State:
+        """z' = A z; A (k', k)."""
+        arrays = dict(self.arrays)
+        k = A.shape[1]
+        if self.kind == "moments":
+            whole = np.einsum("ia,pabn,jb->pijn", A, unpacked(arrays["second"], k), A, optimize=True)
+            arrays["second"] = packed(whole)
+        elif self.kind == "covariance":
+            arrays["P"] = np.einsum("ia,pabde,jb->pijde", A, arrays["P"], A, optimize=True)
+        else:
+            z = arrays["z"]
+            split = z.reshape(z.shape[0], -1, k, z.shape[2])
+            mapped = np.einsum("ia,rpad->rpid", A.astype(z.dtype), split)
+            arrays["z"] = mapped.reshape(z.shape[0], -1, z.shape[2])
+        if "mean" in arrays:
+            arrays["mean"] = A @ arrays["mean"]
+        readout: FloatArray = np.linalg.lstsq(A.T, self.readout, rcond=None)[0].astype(np.float64)
+        return replace(self, arrays=arrays, coordinates=coordinates, readout=readout)
+
+    def __repr__(self) -> str:
+        size = self.arrays["eigenvalues"].size
+        return f"State at step {self.step} of {self.method}: {', '.join(self.coordinates)} on {size} modes"
+
+
+def _takeover(state: State, method: Method) -> FloatArray:
+    """A (k', k): how the coordinates of `method` come out of those of `state`."""
+    A = np.zeros((method.state_size, len(state.coordinates)))
+    # The layers from the inside: each appends one coordinate to those below.
+    layers = method.layers()[::-1]
+    readouts = {layer.state_size - 1: layers[j - 1].readout(0, 1)[0] for j, layer in enumerate(layers) if j}
+    for i, name in enumerate(method.coordinates):
+        if name in state.coordinates:
+            A[i, state.coordinates.index(name)] = 1.0
+        elif name.startswith(("average", "slow weights")):
+            inner = readouts[i]
+            A[i] = inner @ A[: inner.size]
+        else:
+            raise InputError(
+                f" has no {name!r}, which {brief(method)} goes on with ({state.method} keeps "
+                f"{', '.join(state.coordinates)}); give start.weights() to begin with nothing but the iterate.",
+                "start",
+            )
+    return A
+
+
+def state_of(
+    kind: Kind, method: Method, at: int, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any] | None = None
+) -> State:
+    """The state of a run of `method` at the step `at`."""
+    time = float(totals_at(method.learning_rate.plan, np.array([at]), at)[0]) if at else 0.0
+    readout = method.readout(at, at + 1)[0]
+    return State(kind, at, time, method.expression, method.coordinates, readout, arrays, facts or {})
+
+
+def continued(state: State | None, method: Method, kind: Kind, door: str) -> tuple[Method, State | None]:
+    """A method that takes over at the step of a state, on the clock of the whole run, and the state as it takes it.
+
+    Without a state, the method itself. Raises InputError for a state of another engine or of too few parts.
+    """
+    if state is None:
+        return method, None
+    check_kind("start", state, State, "a state", "give trace.state, or trace.state_at(step)")
+    return Shifted(method, state.step, state.time), state.require(kind, door).of(method)
+
+
+class Nodes(Protocol):
+    """Nodes of a problem, in its order; all (nodes,)."""
+
+    eigenvalues: FloatArray
+    multiplicity: FloatArray
+    start: IntArray
+    stop: IntArray
+
+
+def at_nodes(state: State, nodes: Nodes) -> tuple[FloatArray, IntArray]:
+    """Moments (parts, entries, nodes) of a state at these nodes, and from which node of its own each comes.
+
+    Nodes of equal modes may be cut otherwise than the state was; the eigenvalues may be others, for w - w* stays what
+    it is. Raises InputError where the nodes do not cover the same modes, and for other nodes of a compressed problem.
+    """
+    old, lam, start, stop = state.arrays, nodes.eigenvalues, nodes.start, nodes.stop
+    second = old["second"]
+    alike = np.array_equal(old["start"], start) and np.array_equal(old["stop"], stop)
+    theirs, ours = int(old["stop"].max()), int(stop.max())
+    if theirs != ours:
+        raise InputError(f" has {theirs} modes and the problem has {ours}; give a problem of as many.", "start")
+    if not (np.array_equal(old["multiplicity"], old["stop"] - old["start"])
+            and np.array_equal(nodes.multiplicity, stop - start)):  # fmt: skip
+        if alike and np.array_equal(old["eigenvalues"], lam):
+            return second * lam, np.arange(lam.size)
+        raise InputError(
+            " or the problem is compressed, and their nodes are not the same; go on with the very problem that the "
+            "state comes from, or leave compress out of both.",
+            "start",
+        )
+    if alike:
+        return second * lam, np.arange(lam.size)
+    edges = np.union1d(np.union1d(old["start"], start), [stop[-1]])
+    source = np.searchsorted(old["start"], edges[:-1], side="right") - 1
+    target = np.searchsorted(start, edges[:-1], side="right") - 1
+    share = np.diff(edges) / (old["stop"] - old["start"])[source]
+    out = np.zeros((*second.shape[:2], lam.size))
+    for row, values in zip(
+        out.reshape(-1, lam.size), (second[:, :, source] * share).reshape(-1, target.size), strict=True
+    ):
+        row += np.bincount(target, values, lam.size)
+    first = np.searchsorted(old["start"], start, side="right") - 1
+    return out * lam, first
+
+
+def unpacked(second: FloatArray, k: int) -> FloatArray:
+    """(parts, k (k + 1) / 2, nodes) -> (parts, k, k, nodes)."""
+    rows, columns = np.triu_indices(k)
+    out = np.empty((second.shape[0], k, k, second.shape[2]))
+    out[:, rows, columns] = out[:, columns, rows] = second
+    return out
+
+
+def packed(whole: FloatArray) -> FloatArray:
+    """(parts, k, k, nodes) -> (parts, k (k + 1) / 2, nodes)."""
+    rows, columns = np.triu_indices(whole.shape[1])
+    out: FloatArray = np.ascontiguousarray(whole[:, rows, columns])
+    return out
