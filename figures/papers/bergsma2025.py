@@ -318,7 +318,7 @@ def claims_lengths(data: Data) -> list[Claim]:
             "the risk of a regression falls fast with T where the loss of a language model has a floor, and no"
             " schedule makes up for 60 % of the steps",
             paper="beats",
-            turns=f"at one peak for all, {COMMON}: {_at_one_peak(data, part)}; that is too high for 10x decay with {OTHER}",
+            turns=f"at one peak, {COMMON}: {_at_one_peak(data, part)}; that is too high for 10x decay with {OTHER}",
             **given,
         ),
         Claim(

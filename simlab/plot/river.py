@@ -149,8 +149,9 @@ def bias_variance(
             panel.plot(*np.array(list(family.values())).T, "-", color="0.55", lw=0.9, marker="o", ms=3, zorder=3)
             for name, point in family.items():
                 panel.annotate(
-                    literal(name), point, (-4, -8), textcoords="offset points", fontsize=6, color="0.4", ha="right"
-                )
+                    literal(name), point, (-5, -2), textcoords="offset points", fontsize=6, color="0.4", ha="right",
+                    va="center",
+                )  # fmt: skip
         for j, (name, point) in enumerate(points.items()):
             options: dict[str, Any] = {"color": RUNS[j % len(RUNS)], "ms": 6, "mec": "white", "mew": 0.6, "zorder": 4}
             panel.plot(*point, MARKERS[j % len(MARKERS)], label=literal(name), **options)

@@ -26,8 +26,8 @@ def test_tiny_computes_draws_and_judges():
         assert len(figure.claims(data)) == 3
 
 
-def test_ratios_lie_within_those_of_the_notes(decay):
-    """Notes, section 2: risk(geometric) / risk(polynomial) in [0.517, 1.341], a in {.25, .5, 1}, s = n/2."""
+def test_ratios_lie_within_those_of_other_problems(decay):
+    """risk(geometric) / risk(polynomial) in [0.517, 1.341] on other problems, a in {.25, .5, 1}, s = n/2."""
     risk = decay["risk"]
     geometric = column(risk, "risk", schedule="geometric")
     for power in wu.POWERS:
@@ -35,11 +35,11 @@ def test_ratios_lie_within_those_of_the_notes(decay):
         assert ratio.min() >= 0.517
         assert ratio.max() <= 1.341
     verdicts = [claim.verdict for claim in wu.claims(decay)]
-    assert verdicts == ["chosen", "chosen", "not reproduced"]
+    assert verdicts == ["chosen", "holds", "does not hold"]
 
 
 def test_corrected_bound_holds_and_printed_is_violated(bound):
-    """Notes, section 2: printed K^2 exceeded by up to 8 (s = n/2), 26 (s = 0.8 n); corrected in [.214, 1.326]."""
+    """Printed K^2 exceeded by up to 8 (s = n/2), 26 (s = 0.8 n); corrected in [.214, 1.326]."""
     shape = bound["shape"]
     fixed = column(shape, "ratio", form="corrected")
     assert fixed.min() >= 0.2
@@ -50,7 +50,7 @@ def test_corrected_bound_holds_and_printed_is_violated(bound):
         column(shape, "beyond", form="printed", hold=0.0), column(shape, "beyond", form="corrected", hold=0.0)
     )
     verdicts = [claim.verdict for claim in wu.claims_bound(bound)]
-    assert verdicts == ["chosen", "chosen", "not reproduced"]
+    assert verdicts == ["chosen", "not reproduced", "holds"]
 
 
 def test_the_excess_of_the_printed_factor_grows_with_n(bound):
@@ -80,4 +80,4 @@ def test_a_wrong_table_flips_the_claims(bound, decay):
     risk = dict(decay["risk"])
     geometric = np.asarray(risk["schedule"]) == "geometric"
     risk["risk"] = np.where(geometric, 3.0, 1.0) * np.asarray(risk["risk"])
-    assert wu.claims({**decay, "risk": risk})[1].verdict == "not reproduced"
+    assert wu.claims({**decay, "risk": risk})[1].verdict == "does not hold"
