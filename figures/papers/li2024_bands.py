@@ -97,11 +97,11 @@ def draw_bands(data: Data) -> Figure:
             i, factor, rest, variance, lower, upper = (
                 column(modes, key, N=n, method=name) for key in ("i", "rate", "left", "variance", "lower", "upper")
             )
-            look = {"color": COLOURS[name], "ls": {"SGD": "-", "ASGD": "--"}[name], "label": name}
+            look: dict[str, Any] = {"color": COLOURS[name], "ls": {"SGD": "-", "ASGD": "--"}[name], "label": name}
             rate.plot(i, -np.log(factor), **look)
             left.plot(i, np.maximum(rest, 1e-300), **look)
             middle.plot(i, variance, **look)
-            edge = {"color": COLOURS[name], "ls": look["ls"], "lw": 0.9}
+            edge: dict[str, Any] = {"color": COLOURS[name], "ls": look["ls"], "lw": 0.9}
             tight.fill_between(i, lower / variance, upper / variance, color=COLOURS[name], alpha=0.2, linewidth=0)
             tight.plot(i, lower / variance, **edge)
             tight.plot(i, upper / variance, **edge)
