@@ -18,6 +18,7 @@ from simlab.experiment.compare import runs_of
 from simlab.experiment.engine import LEGS, Setting, engine_table
 from simlab.experiment.families import FAMILIES, Family, family_of
 from simlab.experiment.method import METHODS, WRAPPERS, wrappers_of
+from simlab.experiment.problem import LAZY
 from simlab.experiment.schedule import FROM_FILES, SCHEDULES, build_schedule
 from simlab.experiment.start import read_start, started
 from simlab.experiment.tables import check_keys, kind_of, plain, shown, table_at, within
@@ -39,8 +40,8 @@ class Experiment:
     Make one with `from_file` or `from_dict`; everything is checked and built there, and InputError names the TOML path,
     the value and the remedy. `problem` is the problem (compressed if the file says so), `runs` maps labels to methods,
     `schedule` is the table [schedule] by itself (None where every run brings its own), `folder` is what relative paths
-    are relative to. `engine` is "exact", "sample" or "both". `family` is what is known of problems of this kind; `text`
-    the file that was read, empty for a dict.
+    are relative to. `engine` is "exact", "long", "sample" or "both". `family` is what is known of problems of this
+    kind; `text` the file that was read, empty for a dict.
     """
 
     @door
@@ -61,7 +62,10 @@ class Experiment:
         self.setting: Setting = self._read_setting()
         self._check()
         methods = list(self.runs.values())
-        self.problem: Any = self.family.problem(source, problem, self.setting.partition, lambda: methods)
+        # The long engine makes nodes of its own, for the error that it is asked for.
+        own = self.engine == "long"
+        made = source if own else self.family.problem(source, problem, self.setting.partition, lambda: methods)
+        self.problem: Any = made
 
     @classmethod
     @door
@@ -108,7 +112,7 @@ class Experiment:
     def sample(self, progress: Progress = None, threads: int | None = None) -> Any:
         """The same runs by sampled trajectories, of the problem as it is before any compression."""
         setting = self.setting
-        if self.engine == "exact":  # the file says nothing of samples: by default
+        if not setting.sampled:  # the file says nothing of samples: by default
             options = self.family.options({}, self.folder)
             setting = replace(setting, device=options.pop("device"), options=options)
         return self._signed(self.family.sample(self._source, self.runs, setting, progress=progress, threads=threads))
@@ -120,7 +124,7 @@ class Experiment:
 
     @property
     def engine(self) -> str:
-        """ "exact", "sample" or "both"."""
+        """ "exact", "long", "sample" or "both"."""
         return self.setting.engine
 
     @property
@@ -155,8 +159,10 @@ class Experiment:
         with within("record.subspaces", (), alias="subspaces"):
             partition = from_spec(partition)
         table = self._tree.get("engine", {"kind": family.default(self._source)})
-        sampled = table["kind"] != "exact"
-        options = family.options(table, self.folder) if sampled else {"device": table.get("device", "cpu")}
+        if "sample" in LEGS[table["kind"]]:
+            options = family.options(table, self.folder)
+        else:
+            options = {"device": "cpu", **{key: value for key, value in table.items() if key != "kind"}}
         return Setting(
             self.folder, table["kind"], options.pop("device"), steps, partition, self.single, options,
             {name: value for name, value in extras.items() if name in family.recorded}, self.start,
@@ -167,7 +173,7 @@ class Experiment:
         self.family.check(self._source, self._tree["problem"], self.setting)
         modes, partition = self.family.modes(self.setting, self._source), self.setting.partition
         for method in self.runs.values():
-            if self.engine != "exact":
+            if self.setting.sampled:
                 with within("engine", ()):
                     check_counters(method)
             if modes is not None:
@@ -243,6 +249,8 @@ def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         copy["method"] = {"kind": "sgd"}
     problem = copy["problem"]
     problem["kind"] = kind_of(problem, "problem", FAMILIES)
+    if copy.get("engine", {}).get("kind") == "long" and problem["kind"] in LAZY:
+        problem.setdefault("compress", True)  # it makes nodes of its own, and needs no array of the modes
     copy["problem"] = family_of(copy).located(problem, folder)
     if "start" in copy:
         copy["start"] = started(copy["start"], folder)

@@ -16,8 +16,11 @@ from simlab.trace.state import State
 
 __all__ = ["LEGS", "Setting", "engine_table"]
 
-LEGS = {"exact": ("exact",), "sample": ("sample",), "both": ("exact", "sample")}
+LEGS = {"exact": ("exact",), "long": ("long",), "sample": ("sample",), "both": ("exact", "sample")}
 """What engine.kind may be, and the methods of a family (`simlab.experiment.families`) that it stands for, in turn."""
+
+OWN_KEYS = {"exact": ("device",), "long": ("tolerance", "budget")}
+"""Keys of [engine] where nothing is sampled."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Setting:
     extras: Mapping[str, Any]
     start: State | None = None
 
+    @property
+    def sampled(self) -> bool:
+        """Whether there is a sampled leg."""
+        return "sample" in LEGS[self.engine]
+
     def check_sampler(self) -> None:
         """Refuse what would stop the sampled leg of a run only after the exact one: its device, its folder of state."""
         choose(self.device)
@@ -52,9 +60,9 @@ def engine_table(value: Any) -> Table:
         value = {"kind": value}
     if not isinstance(value, dict):
         raise InputError(
-            f' = {shown(value)} is not known; give "exact", "sample" or "both", or a table [engine].', "engine"
+            f' = {shown(value)} is not known; give "exact", "long", "sample" or "both", or a table [engine].', "engine"
         )
     table = {**value, "kind": kind_of({"kind": "sample", **value}, "engine", LEGS)}
-    if table["kind"] == "exact":
-        check_keys(table, "engine", ("kind", "device"))
+    if table["kind"] in OWN_KEYS:
+        check_keys(table, "engine", ("kind", *OWN_KEYS[table["kind"]]))
     return table

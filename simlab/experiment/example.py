@@ -46,8 +46,9 @@ wrap = []                # applied in order, such as [{kind = "ema", decay = 0.9
 steps = "linear"         # 200 equally spaced steps; or a number (log-spaced), "all", or a list of steps
 subspaces = "log_bins(6)"   # or head_tail(20), effective(), modes(1, 2, 3), or a table {head = [1, 2], next = [3, 4]}
 
-# Kinds: exact (moments, no sampling noise), sample (real trajectories), both (and their z-scores). A sampled run needs
-# the problem itself, so it takes no notice of compress.
+# Kinds: exact (moments, no sampling noise), sample (real trajectories), both (and their z-scores), long (exact to an
+# error that is told, for 10^12 modes and steps: tolerance, budget). A sampled run needs the problem itself, so it takes
+# no notice of compress.
 [engine]
 kind = "exact"           # the keys below are for sample and both:
 # replicas = 256

@@ -24,7 +24,7 @@ from simlab.problems.density import Negative, positive_part
 from simlab.reading.spectra import read_spectrum
 from simlab.subspaces import Subspaces
 
-__all__ = ["FROM_FILES", "PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
+__all__ = ["FROM_FILES", "LAZY", "PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
 
 Problem = DiagonalProblem | EmpiricalRegression
 
@@ -33,7 +33,7 @@ Reader = Callable[[Path, str | int], tuple[FloatArray, FloatArray]]
 MOST_MODES = 10**8
 """Modes that are held one by one without a word (0.8 GB for each array); beyond, compress."""
 
-_LONG = ("exponential", "logarithmic", "power_law")
+LAZY = ("exponential", "logarithmic", "power_law")
 """Kinds that hold no array until one is asked for, which compressing spares them."""
 
 
@@ -215,7 +215,7 @@ def build_problem(table: Table, folder: Path) -> Problem:
     kind = kind_of(table, "problem", PROBLEMS)
     given = {key: value for key, value in table.items() if key != "compress"}
     dim = given.get("dim")
-    if kind in _LONG and tolerance(table) is None and isinstance(dim, int | float) and dim > MOST_MODES:
+    if kind in LAZY and tolerance(table) is None and isinstance(dim, int | float) and dim > MOST_MODES:
         raise InputError(
             f" = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem].", "problem.dim"
         )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray
 from simlab.engines.registry import ENGINES, Engine
-from simlab.errors import InputError, check_path
+from simlab.errors import InputError, check_number, check_path
 from simlab.experiment.engine import Setting
 from simlab.experiment.families.base import (
     Array,
@@ -99,7 +99,9 @@ class Risks(Family):
 
     def check(self, source: Problem, table: Table, setting: Setting) -> None:
         """The arguments of the sampler, and that nodes can stand for the modes where they are asked for."""
-        if setting.engine != "exact":
+        if setting.engine == "long":
+            self._check_long(source, setting)
+        if setting.sampled:
             from simlab.engines.sample import check_sampling
 
             with within("engine", setting.options):
@@ -110,7 +112,7 @@ class Risks(Family):
                     "take law = 'rows', or kind = 'sample'.",
                     "engine.law",
                 )
-        if setting.engine != "sample" and tolerance(table) is not None:
+        if setting.engine in ("exact", "both") and tolerance(table) is not None:
             check_compressible(source, table)
         if setting.start is not None:
             if setting.engine == "both":
@@ -120,6 +122,20 @@ class Risks(Family):
             sampled = setting.engine == "sample"
             exact: Kind = "covariance" if isinstance(source, EmpiricalRegression) else "moments"
             setting.start.require("replicas" if sampled else exact, setting.engine)
+
+    def _check_long(self, source: Problem, setting: Setting) -> None:
+        """What the long engine does not take, and its own arguments."""
+        if isinstance(source, EmpiricalRegression):
+            raise InputError(
+                " = 'long' takes no data set's own moments; give moments = 'gaussian', or 'exact'.", "engine"
+            )
+        asked = {"start": setting.start, **{f"record.{name}": value for name, value in setting.extras.items()}}
+        for where, value in asked.items():
+            if value:
+                raise InputError(" is not known to the long engine; leave it out, or give engine = 'exact'.", where)
+        for key, low, high in (("tolerance", 1e-9, 0.1), ("budget", 0.0, np.inf)):
+            if key in setting.options:
+                check_number(f"engine.{key}", setting.options[key], low=low, high=high)
 
     def problem(self, source: Problem, table: Table, partition: Any, methods: Callable[[], Sequence[Method]]) -> Any:
         """Compressed, if its table says so, to nodes that are right for all of `methods`."""
@@ -133,6 +149,12 @@ class Risks(Family):
         given = {"record": setting.record, "subspaces": setting.partition, "device": device, "start": setting.start}
         given |= {**setting.extras, **how}
         trace: RiskTrace = self.engines["exact"].door(problem, _labelled(runs, setting), **given)
+        return trace
+
+    def long(self, problem: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
+        """By `simlab.long`."""
+        given = {"record": setting.record, "subspaces": setting.partition, **setting.options, **how}
+        trace: RiskTrace = ENGINES["long"].door(problem, _labelled(runs, setting), **given)
         return trace
 
     def sample(self, source: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
@@ -335,11 +357,16 @@ def _sampled(problem: Any, methods: Sequence[Method], setting: Setting, device: 
 
 
 def _final_errors(dataset: xr.Dataset) -> FloatArray | None:
-    """Standard errors of a sampled trace's risk where each run ended, (runs, subspaces + 1): the total is last."""
+    """Errors of the risk where each run ended, (runs, subspaces + 1), the total last: standard ones of a sampled trace,
+    sums of those that the long engine estimates.
+    """
     if "risk_error" not in dataset:
         return None
-    parts = dataset["risk_error"].transpose("run", "step", "subspace").values
-    whole = dataset["total_error"].transpose("run", "step").values
+    error = dataset["risk_error"]
+    of_modes = error.sum("component", skipna=False) if "component" in error.dims else error
+    total = of_modes.sum("subspace", skipna=False) if "component" in error.dims else dataset["total_error"]
+    parts = of_modes.transpose("run", "step", "subspace").values
+    whole = total.transpose("run", "step").values
     ends = np.broadcast_to(dataset["ended_at"].values, parts.shape[0])
     at = np.searchsorted(dataset["step"].values, ends)
     runs = np.arange(at.size)

@@ -87,6 +87,8 @@ class Valleys(Family):
 
         if setting.start is not None:
             raise InputError(f" is given for {table['kind']}; only risks go on from a state, so leave it out.", "start")
+        if setting.engine == "long":
+            raise InputError(" = 'long' takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine")
         if setting.engine != "sample" and source.straight is None:
             raise InputError(
                 f" = {setting.engine!r} cannot run {table['kind']}; take 'sample', or river-straight.", "engine"

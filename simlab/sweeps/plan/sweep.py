@@ -74,8 +74,8 @@ class Sweep:
         self.grid = Grid(sorted((_canonical_kinds(axis, self.family.kinds) for axis in axes), key=_rank))
         self.builder = Builder(self.folder, self.family)
         first = self.grid.named(0, self._experiment)
-        if first.engine == "both":
-            raise InputError(' = "both" is for one run; a sweep takes "exact" or "sample".', "engine")
+        if first.engine in ("both", "long"):
+            raise InputError(f' = "{first.engine}" is for one run; a sweep takes "exact" or "sample".', "engine")
         if not first.single:
             self.grid = Grid(self.grid.axes, list(first.runs))
         if first.setting.extras.get("snapshots"):
