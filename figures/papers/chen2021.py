@@ -97,7 +97,7 @@ def race(makers: dict[str, Maker], scale: Scale) -> list[dict[str, Any]]:
 def _grid(scale: Scale) -> FloatArray:
     """Peaks over the largest, rising: by 7 % near the stability limit, where the risk bends, and by 20 % below."""
     near = 1.07 ** np.arange(12.0)
-    far = near[-1] * 1.2 ** np.arange(1.0, 22.0 if scale == "full" else 14.0)
+    far = near[-1] * 1.2 ** np.arange(1.0, 17.0 if scale == "full" else 14.0)
     return np.asarray(1.0 / np.append(near, far)[::-1])[:: 4 if scale == "tiny" else 1]
 
 
