@@ -245,12 +245,12 @@ def _at_one_peak(data: Data, part: int) -> str:
     """Loss of linear to zero at a part of the lengths, and of linear 10x at the longest, both at the common peak."""
     words = []
     for problem in PROBLEMS:
-        loss = {
-            name: 0.5
-            + column(data["common"], "bias", problem=problem, schedule=name)
-            + column(data["common"], "variance", problem=problem, schedule=name)
-            for name in ("linear to zero", "linear 10x")
-        }
+        loss = {}
+        for name in ("linear to zero", "linear 10x"):
+            bias, variance = (
+                column(data["common"], key, problem=problem, schedule=name) for key in ("bias", "variance")
+            )
+            loss[name] = 0.5 + bias + variance
         words.append(f"{loss['linear to zero'][part]:.4f} against {loss['linear 10x'][-1]:.4f} ({problem})")
     return ", ".join(words)
 

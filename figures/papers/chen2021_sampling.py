@@ -65,8 +65,8 @@ def draw_sampling(data: Data) -> Figure:
         figure = new_figure(WIDTH, 6.0)
         # Numbers of more than four panels could not be read.
         shares = [shares[i] for i in np.unique(np.linspace(0, len(shares) - 1, 4).round().astype(int))]
-        parts: Any = figure.subfigures(2, 1, height_ratios=[1.0, 2.0])
-        upper, lower = parts
+        halves: Any = figure.subfigures(2, 1, height_ratios=[1.0, 2.0])
+        upper, lower = halves
         top = upper.subplots(1, len(PROFILES), sharey=True)
         for j, (axes, profile) in enumerate(zip(top, PROFILES, strict=True)):
             for rate, dash in LINES:

@@ -70,7 +70,10 @@ class RiskTrace:
         """
         runs = list(dict.fromkeys(name for name, _ in self._states))
         if not runs:
-            raise InputError(" has kept no state; run it again with keep=[...], the steps to go on from.", "trace")
+            gone = " (a run that diverged keeps none beyond)" if "diverged" in np.atleast_1d(self.status.values) else ""
+            raise InputError(
+                f" has kept no state{gone}; run it again with keep=[...], the steps to go on from.", "trace"
+            )
         if run is None and len(runs) > 1:
             raise InputError(f" is missing, and there are {len(runs)} runs; give one of {', '.join(runs[:5])}.", "run")
         name = runs[0] if run is None else run

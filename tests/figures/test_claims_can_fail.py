@@ -22,9 +22,9 @@ def test_weak_claims_are_those_listed(name):
 
 @pytest.mark.parametrize("falsification", FALSIFICATIONS)
 def test_a_wrong_engine_is_noticed_and_leaves_no_trace(falsification):
-    """The numbers of a reference table do not survive any of them."""
+    """The numbers of an independent recursion do not survive any of them."""
     figure = ALL["li2024-directions"]
-    text = "the numbers of the reference table come back, to their three digits"
+    text = "bias and variance are those of an independent recursion, to three digits"
     before = judged(figure, "quick")[text]
     wrong = judged(figure, "quick", falsification)[text]
     assert before.holds

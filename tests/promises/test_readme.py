@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+import simlab as sl
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -57,3 +62,21 @@ def test_the_theorem_is_called_as_shown():
     names = {"eigenvalues": 0.5 ** np.arange(1.0, 9.0), "initial_error": np.ones(8), "noise_variance": 0.1}
     exec(example, names)
     assert names["risk"].bias.shape == (8,)
+
+
+def test_ones_own_log_spectrum_and_state(tmp_path, monkeypatch):
+    """The paragraph on bringing one's own works when pasted, with a log and a density of one's own."""
+    import numpy
+
+    monkeypatch.chdir(tmp_path)
+    rows = [{"step": s, "learning_rate": 1e-3 * (1 - s / 100), "loss": 3 - s / 100} for s in range(0, 100, 10)]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
+    numpy.savetxt("hessian.txt", numpy.column_stack([numpy.geomspace(1.0, 1e-5, 200), numpy.ones(200)]))
+    example = next(text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "from_log" in text)
+    names = {"numpy": numpy, "sl": sl}
+    with pytest.warns(UserWarning, match="those below lam_1 / 10000, 20 %, are left out"):
+        exec(example, names)
+    assert names["log"].losses["loss"].shape == (10, 2)
+    ends = [float(trace.total()[-1]) for trace in names["ends"].values()]
+    assert len(ends) == 10
+    assert ends == sorted(ends, reverse=True)
