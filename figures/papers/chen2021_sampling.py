@@ -205,6 +205,6 @@ FIGURES = [
         claims_sampling,
         chosen=(*CHOSEN, "the sampling rates, as reconstructed"),
         substituted=(SUBSTITUTED,),
-        seconds=7.0,
+        seconds=6.0,
     ),
 ]

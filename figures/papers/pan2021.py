@@ -221,6 +221,15 @@ def claims_power_laws(data: Data) -> list[Claim]:
             max(scaled) <= 15.0,
             paper="15 as an upper bound",
         ),
+        Claim(
+            "on these power laws a quarter suffices for that constant",
+            "exact variance at peak 1 / lam_1; s_i counts the eigenvalues within a factor of two",
+            "variance T / (sum sqrt s_i)^2 <= 0.25, sigma = 1, all exponents and budgets",
+            f"{max(scaled):.3f} at most",
+            max(scaled) <= 0.25,
+            "the bins of the spectrum are too few for the tail of eigencurve",
+            own=True,
+        ),
         _against(
             data,
             ("step decay", "step x 0.1"),

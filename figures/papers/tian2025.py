@@ -293,7 +293,7 @@ def claims_runs(data: Data) -> list[Claim]:
     return [
         Claim(
             "merging the checkpoints of a stable run does a decay's work",
-            "main result",
+            "abstract",
             "best merge below the constant run, both problems",
             ", ".join(f"{best[p]['merge'][0] / plain[p]:.3f} of it" for p in SOURCES),
             all(best[p]["merge"][0] < plain[p] for p in SOURCES),
@@ -301,23 +301,25 @@ def claims_runs(data: Data) -> list[Claim]:
         ),
         Claim(
             "merging is as good as wsd with a 1-sqrt decay",
-            "main result",
+            "abstract",
             "within 5 % of the decay's risk at each window from 2 to 13 % of the run, both problems",
             ", ".join(f"{values.min():.3f} .. {values.max():.3f} ({p})" for p, values in short.items()),
             all(abs(values - 1.0).max() <= 0.05 for values in short.values()),
             "with multiplicative noise an average along the path of the high rate keeps more noise than a decay",
-            paper="better on average over benchmarks, which end on data of higher quality",
+            paper="better: +3.5 % on MATH, +2.9 % on HumanEval, +5.5 % on MMLU-Pro, with annealing data",
             turns="at the best window of each, " + ", ".join(f"merge / decay {ratio[p]:.3f} ({p})" for p in SOURCES),
             **given,
         ),
         Claim(
             "the duration of the merge matters most",
-            "ablations",
+            "abstract",
             "16 checkpoints: largest / smallest risk over windows above that over 4 .. 16 checkpoints",
             f"{over_windows:.2f} against {over_counts:.2f} (window {window[at]:.2f})",
             over_windows > over_counts,
             "the number of checkpoints matters more at a window this long",
-            turns=f"with 2 checkpoints among the counts: {over_windows:.2f} against {with_two:.2f}",
+            paper="the most critical factor, above the interval and the number of checkpoints",
+            turns=f"with 2 checkpoints among the counts: {over_windows:.2f} against {with_two:.2f} here, against"
+            f" {by_count[MAIN][1] / by_count[MAIN][-1]:.2f} at the shortest",
             **given,
         ),
         Claim(
@@ -379,6 +381,6 @@ FIGURES = [
         claims_runs,
         chosen=(PEAK, "windows from 2 % of the run on"),
         substituted=(REGRESSION,),
-        seconds=3.0,
+        seconds=1.0,
     ),
 ]
