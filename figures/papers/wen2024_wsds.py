@@ -94,21 +94,22 @@ def compute_budgets(scale: Scale) -> Data:
 def _by_peak(count: int) -> dict[str, Any]:
     """Losses at every budget over peaks up to the cap: one WSD-S for all, a cosine run of its own for each."""
     peaks = CAP * np.geomspace(0.2, 1.0, count)
-    runs, rows = [], []
-    for peak in peaks.tolist():
-        one = schedules.wsd_s(BUDGETS[-1], peak, budgets=BUDGETS[:-1], cooldown=0.1, floor=0.1)
-        for budget in BUDGETS:
+    parts = []
+    for budget in BUDGETS:
+        # Runs of one length together.
+        rows = []
+        runs = []
+        for peak in peaks.tolist():
+            one = schedules.wsd_s(BUDGETS[-1], peak, budgets=BUDGETS[:-1], cooldown=0.1, floor=0.1)
             for way, lr in (("WSD-S", one.slice(0, budget)), ("cosine", schedules.cosine(budget, peak))):
                 runs.append(methods.sgd(lr))
                 rows.append({"way": way, "budget": budget, "peak": peak, "sum_lr": float(lr.values().sum())})
-    with warnings.catch_warnings():
-        # The last peak sits on the cap on purpose.
-        warnings.filterwarnings("ignore", message="the peak learning rate")
-        hills = [
-            float(exact_valley(valley(), run, record=2, progress=False)["hill_loss"].isel(step=-1).sum())
-            for run in runs
-        ]
-    return {**stack(rows), "hills": np.array(hills)}
+        with warnings.catch_warnings():
+            # The last peak sits on the cap on purpose.
+            warnings.filterwarnings("ignore", message="the peak learning rate")
+            end = exact_valley(valley(), runs, record=2, progress=False).isel(step=-1)
+        parts.append({**stack(rows), "hills": end["hill_loss"].sum("subspace").values})
+    return stack(parts)
 
 
 def _tuned(data: Data, way: str, budget: int, fall: float = FALL) -> float:

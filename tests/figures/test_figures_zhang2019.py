@@ -34,6 +34,25 @@ def test_few_nodes_stand_for_the_spectrum():
     assert float(found.sel(component="bias", step=steps)) == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.parametrize("power", [0.0, 0.25, 0.75])
+def test_a_preconditioner_is_a_change_of_spectrum(power):
+    """w <- w - lr H^-power (H w + noise), noise of covariance H, mode by mode."""
+    dim, steps, lr = 40, 200, 0.3
+    h = 1.0 / np.arange(1.0, dim + 1.0)
+    square = np.ones(dim)
+    for _ in range(steps):
+        square = (1.0 - lr * h ** (1.0 - power)) ** 2 * square + lr**2 * h ** (1.0 - 2.0 * power)
+    method = sl.methods.sgd(sl.schedules.constant(steps, lr))
+    found = sl.exact(zhang2019.model(dim, method, power), method, record=2, progress=False).total()
+    assert float(found[-1]) == pytest.approx(0.5 * float(h @ square), rel=1e-5)
+
+
+def test_without_power_the_preconditioner_is_none(quick):
+    data = quick[STEPS]
+    plain, none = column(data["best"], "steps", method="SGD"), column(data["preconditioned"], "steps", power=0.0)
+    np.testing.assert_allclose(none, plain, rtol=1e-3)
+
+
 def test_gradient_of_the_closed_form():
     lam = 1.0 / np.arange(1.0, 9.0)
     x = np.log([1.5, 0.4, 0.05])
