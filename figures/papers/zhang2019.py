@@ -356,8 +356,8 @@ def _beside_claim(authors: Table, name: str, smaller: str) -> Claim:
         bool(np.abs(found - theirs).max() <= READING),
         paper=", ".join(f"{value:.1f}" for value in theirs) + " (read by eye, +- 0.2)",
         chosen="rates, momenta and decays tried only near the best ones of the full grid" if smaller else "",
-        reason="no rate and momentum of a fine search comes nearer: the picture is read by eye, and the authors' grid is "
-        "another one",
+        reason="no rate and momentum of a fine search comes nearer: the picture is read by eye, and the authors' grid"
+        " is another one",
         turns=f"furthest off at B = 2^{worst}: by {off[worst]:.2f}",
     )
 
