@@ -2,8 +2,9 @@
 
     python -m simlab.figures.gallery.falsified [ID ...]
 
-says of each claim which falsifications turn its verdict. One that none of them turns says little about the engine: it
-is weak, and `weak.json` lists it. Figures without their measurements are left out.
+says of each claim which falsifications turn its verdict. One whose numbers they move and whose verdict none of them
+turns says little about the engine: it is weak, and `weak.json` lists it. Figures without their measurements are left
+out.
 """
 
 from __future__ import annotations
@@ -105,19 +106,26 @@ def judged(figure: Reproduction, scale: Scale, name: str | None = None) -> dict[
     return {claim.text: claim for claim in figure.claims(data)}
 
 
-def turned(figure: Reproduction, scale: Scale = "quick") -> dict[str, list[str]]:
-    """Text of each claim -> the falsifications that turn its verdict; one that ends in an error turns all."""
+def turned(figure: Reproduction, scale: Scale = "quick") -> dict[str, list[str] | None]:
+    """Text of each claim -> the falsifications that turn its verdict, one that ends in an error turning all.
+
+    None where not even a number moves: no engine decides such a claim, but a theorem, or measured data.
+    """
     right = judged(figure, scale)
-    out: dict[str, list[str]] = {text: [] for text in right}
+    turns: dict[str, list[str]] = {text: [] for text in right}
+    moved = set()
     for name in FALSIFICATIONS:
         try:
             wrong: dict[str, Claim] | None = judged(figure, scale, name)
         except (ArithmeticError, ValueError, LookupError):
             wrong = None
         for text, claim in right.items():
-            if wrong is None or text not in wrong or wrong[text].holds != claim.holds:
-                out[text].append(name)
-    return out
+            other = None if wrong is None else wrong.get(text)
+            if other is None or other.holds != claim.holds:
+                turns[text].append(name)
+            if other is None or other.computed != claim.computed:
+                moved.add(text)
+    return {text: by if text in moved else None for text, by in turns.items()}
 
 
 def known_weak() -> dict[str, list[str]]:
@@ -135,12 +143,12 @@ def main(ids: Sequence[str]) -> None:
         if figure.needs and not measured(figure.needs).is_dir():
             continue
         found = turned(figure)
-        kept[figure.id] = [text for text, by in found.items() if not by]
+        kept[figure.id] = [text for text, by in found.items() if by == []]
         for text, by in found.items():
-            total += 1
-            weak += not by
-            print(f"{figure.id}: {text}: {', '.join(by) or 'weak'}", flush=True)
-    print(f"{weak} of {total} claims are turned by no falsification.")
+            total += by is not None
+            weak += by == []
+            print(f"{figure.id}: {text}: {'no engine' if by is None else ', '.join(by) or 'weak'}", flush=True)
+    print(f"{weak} of {total} claims that an engine decides are turned by no falsification.")
     if "--keep" in ids:
         WEAK.write_text(json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
