@@ -51,7 +51,7 @@ def test_what_a_gpu_does_not_take(as_gpu):
     cases.check_refusals(as_gpu)
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture", [pytest.param("sm_80", marks=pytest.mark.slow), "sm_90"])
 def test_nvrtc_compiles_the_descents_and_states_stay_in_registers(architecture):
     """The kernels of the cases, and the largest that keep their state in registers: of those nothing is spilled."""
     compiler = nvrtc.installed()

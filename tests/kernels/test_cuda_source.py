@@ -29,7 +29,7 @@ def compiler():
     return nvrtc.installed()
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture", [pytest.param("sm_80", marks=pytest.mark.slow), "sm_90"])
 def test_nvrtc_compiles_the_samplers_and_their_state_stays_in_registers(compiler, architecture):
     """d = 1,000 in the shape that the launcher chooses: no array on the stack, at most a few registers spilled."""
     kernels = []
@@ -43,7 +43,7 @@ def test_nvrtc_compiles_the_samplers_and_their_state_stays_in_registers(compiler
     assert max(frames) <= 64
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture", [pytest.param("sm_80", marks=pytest.mark.slow), "sm_90"])
 def test_nvrtc_compiles_the_moments_and_the_state_in_memory(compiler, architecture):
     _, log = compiler.compile(cuda.source_of(cuda_moments.MOMENTS), cuda_cases.moment_kernels(), architecture)
     assert log.count("bytes stack frame") == len(cuda_cases.moment_kernels())
