@@ -22,6 +22,7 @@ from simlab.figures.gallery.outcome import chosen, entries
 from simlab.figures.measurements import measured
 from simlab.figures.reproduction import Claim, Reproduction, Scale
 
+from simlab.engines import exact
 from simlab.engines.moments import diagonal
 from simlab.kernels.moments import layout
 from simlab.methods import averaging
@@ -82,11 +83,24 @@ def _bias_for_variance(stack: ExitStack) -> None:
 
 WEAK = Path(__file__).with_name("weak.json")
 
+
+def _runs_mixed_up(stack: ExitStack) -> None:
+    """The answers of several runs are handed back in the opposite order."""
+    plain = exact.run_all
+
+    def reversed_runs(*arguments: Any) -> Any:
+        results = plain(*arguments)
+        return results[::-1] if len({r.steps.tobytes() for r in results}) == 1 else results
+
+    stack.enter_context(patch.object(exact, "run_all", reversed_runs))
+
+
 FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
     "twice the noise": _twice_the_noise,
     "one step late": _one_step_late,
     "average off by one": _average_off_by_one,
     "bias for variance": _bias_for_variance,
+    "runs mixed up": _runs_mixed_up,
 }
 
 

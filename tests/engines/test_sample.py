@@ -319,9 +319,9 @@ def test_what_does_not_fit_runs_in_blocks_by_itself(monkeypatch):
     whole, sizes = take(record=[STEPS]), []
     state = regression.Regression.state
 
-    def counted(self, replicas):
+    def counted(self, first, replicas):
         sizes.append(replicas)
-        return state(self, replicas)
+        return state(self, first, replicas)
 
     monkeypatch.setattr(regression.Regression, "state", counted)
     each = 2 * 2 * 256 * 4  # two trajectories of heavy ball in float32, padded to 256 coordinates

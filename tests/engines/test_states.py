@@ -30,6 +30,15 @@ def a_method(name, steps=T):
     return ZOO[name](schedules.wsd(steps, 0.05), schedules.linear(steps, 0.9, floor=0.5), batch)
 
 
+def square(problems):
+    """Every method with one of the problems, by turns; the rest of the square on demand."""
+    return [
+        pytest.param(name, problem, marks=[pytest.mark.slow] * ((i + j) % len(problems) > 0))
+        for i, name in enumerate(ZOO)
+        for j, problem in enumerate(problems)
+    ]
+
+
 def sgd(steps, lr=0.05):
     return methods.sgd(schedules.linear(steps, lr))
 
@@ -37,8 +46,7 @@ def sgd(steps, lr=0.05):
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize(("name", "problem"), square(list(PROBLEMS)))
 def test_split_is_whole_exactly(name, problem):
     """Bias, variance and the deterministic part, by subspace, which cut the nodes of the second half alone."""
     method, asked = a_method(name), {"record": "all", "progress": False, "deterministic": True}
@@ -56,8 +64,7 @@ def test_split_is_whole_exactly(name, problem):
             np.testing.assert_allclose(second.dataset[coordinate], wanted[coordinate], rtol=1e-14)
 
 
-@pytest.mark.parametrize("problem", ["regression", "additive", "data"])
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize(("name", "problem"), square(["regression", "additive", "data"]))
 def test_split_is_whole_to_the_bit_when_sampled(name, problem):
     method, asked = a_method(name), {"record": "all", "progress": False, "device": "cpu"}
     law = {"law": "epochs"} if problem == "data" else {}

@@ -12,8 +12,9 @@ import simlab as sl
 from simlab import methods, river, schedules
 from simlab.experiment.method import METHODS as KINDS
 from simlab.experiment.method import WRAPPERS
-from simlab.experiment.problem import PROBLEMS
+from simlab.experiment.problem import PROBLEMS as IN_FILES
 from simlab.methods.base import METHODS, Coefficients, Number, Rated, Steps, arrays, record
+from simlab.problems.base import PROBLEMS
 from tests.oracles.method_zoo import ZOO
 
 RATE = schedules.wsd(12, peak=0.1)
@@ -25,6 +26,7 @@ def test_the_registry_is_what_is_public_and_what_files_know():
     assert set(METHODS) <= set(methods.__all__)
     assert {name: getattr(methods, name) for name in METHODS} == METHODS
     assert {**KINDS, **WRAPPERS, "generic": methods.generic} == METHODS
+    assert PROBLEMS.keys() <= IN_FILES.keys()
     classes = {kind for kind in PROBLEMS.values() if inspect.isclass(kind)}
     assert classes == {sl.LinearRegression, sl.NoisyQuadratic, sl.RandomFeatures}
 
