@@ -22,8 +22,8 @@ from simlab.figures.gallery.outcome import chosen, entries
 from simlab.figures.measurements import measured
 from simlab.figures.reproduction import Claim, Reproduction, Scale
 
-from simlab.engines import exact
 from simlab.engines.moments import diagonal
+from simlab.engines.moments.background import run_all
 from simlab.kernels.moments import layout
 from simlab.methods import averaging
 from simlab.methods.base import Coefficients, Method
@@ -86,13 +86,12 @@ WEAK = Path(__file__).with_name("weak.json")
 
 def _runs_mixed_up(stack: ExitStack) -> None:
     """The answers of several runs are handed back in the opposite order."""
-    plain = exact.run_all
 
     def reversed_runs(*arguments: Any) -> Any:
-        results = plain(*arguments)
+        results = run_all(*arguments)
         return results[::-1] if len({r.steps.tobytes() for r in results}) == 1 else results
 
-    stack.enter_context(patch.object(exact, "run_all", reversed_runs))
+    stack.enter_context(patch("simlab.engines.exact.run_all", reversed_runs))
 
 
 FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
