@@ -31,6 +31,9 @@ from simlab.methods.base import Coefficients, Method
 __all__ = ["FALSIFICATIONS", "judged", "known_weak", "turned"]
 
 
+WEAK = Path(__file__).with_name("weak.json")
+
+
 def _twice_the_noise(stack: ExitStack) -> None:
     """The noise of the exact engine has twice its variance; that of the sampler, which referees it, has not."""
     plain = layout.NodeArrays.__init__
@@ -79,9 +82,6 @@ def _bias_for_variance(stack: ExitStack) -> None:
         return result
 
     stack.enter_context(patch.object(diagonal, "run_diagonal", swapped))
-
-
-WEAK = Path(__file__).with_name("weak.json")
 
 
 def _runs_mixed_up(stack: ExitStack) -> None:
