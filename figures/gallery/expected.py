@@ -16,9 +16,11 @@ from pathlib import Path
 from simlab.figures.gallery.outcome import Outcome
 from simlab.figures.reproduction import Claim, Scale, Verdict
 
-__all__ = ["differing", "elsewhere", "expected", "take_over"]
+__all__ = ["WEAK", "differing", "elsewhere", "expected", "known_weak", "take_over"]
 
 FILE = Path(__file__).with_name("expected.json")
+WEAK = Path(__file__).with_name("weak.json")
+"""Written by `simlab.figures.gallery.falsified`."""
 Verdicts = Mapping[str, Mapping[str, Verdict]]
 """Figure -> text of a claim -> verdict."""
 
@@ -27,6 +29,13 @@ Verdicts = Mapping[str, Mapping[str, Verdict]]
 def _known() -> dict[str, Verdicts]:
     found: dict[str, Verdicts] = json.loads(FILE.read_text(encoding="utf-8"))
     return found
+
+
+@cache
+def known_weak() -> dict[str, list[str]]:
+    """Figure -> texts of its claims whose verdict no engine that is wrong on purpose turns, at quick."""
+    listed: dict[str, list[str]] = json.loads(WEAK.read_text(encoding="utf-8"))
+    return listed
 
 
 def expected(scale: Scale) -> Verdicts:

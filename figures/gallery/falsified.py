@@ -13,11 +13,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from simlab.figures.gallery.expected import WEAK, known_weak
 from simlab.figures.gallery.outcome import chosen, entries
 from simlab.figures.measurements import measured
 from simlab.figures.reproduction import Claim, Reproduction, Scale
@@ -28,10 +28,7 @@ from simlab.kernels.moments import layout
 from simlab.methods import averaging
 from simlab.methods.base import Coefficients, Method
 
-__all__ = ["FALSIFICATIONS", "judged", "known_weak", "turned"]
-
-
-WEAK = Path(__file__).with_name("weak.json")
+__all__ = ["FALSIFICATIONS", "judged", "turned"]
 
 
 def _twice_the_noise(stack: ExitStack) -> None:
@@ -141,15 +138,9 @@ def turned(figure: Reproduction, scale: Scale = "quick") -> dict[str, list[str] 
     return {text: by if text in moved else None for text, by in turns.items()}
 
 
-def known_weak() -> dict[str, list[str]]:
-    """Figure -> texts of its claims that no falsification turns, as the repository has them."""
-    listed: dict[str, list[str]] = json.loads(WEAK.read_text(encoding="utf-8"))
-    return listed
-
-
 def main(ids: Sequence[str]) -> None:
     """Print a line for each claim, and how many are weak; with --keep among the arguments, write the list."""
-    kept = known_weak()
+    kept = dict(known_weak())
     weak = total = 0
     for entry in chosen(entries(), [name for name in ids if name != "--keep"]):
         figure = entry.figure

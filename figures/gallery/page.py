@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import groupby
 
-from simlab.figures.gallery.expected import elsewhere
+from simlab.figures.gallery.expected import elsewhere, known_weak
 from simlab.figures.gallery.outcome import Outcome, counted, paper_of
 from simlab.figures.gallery.spoken import OWN, remarks
 from simlab.figures.reproduction import Claim, Scale
@@ -203,13 +203,15 @@ def _claims(title: str, heads: Sequence[str], figure: str, claims: Sequence[Clai
     if not claims:
         return ""
     top = "".join(f"<th>{head}</th>" for head in heads)
-    body = "".join(_claim(claim, heads, elsewhere(figure, claim, scale)) for claim in claims)
+    weak = known_weak().get(figure, ())
+    body = "".join(_claim(claim, heads, elsewhere(figure, claim, scale), claim.text in weak) for claim in claims)
     above = f"<h3>{title}</h3>\n" if title else ""
     return f'{above}<table class="claims">\n<thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody>\n</table>\n'
 
 
-def _claim(claim: Claim, heads: Sequence[str], others: Mapping[str, str]) -> str:
-    notes = "".join(f'<span class="note">{name}: {escape(text)}</span>' for name, text in remarks(claim))
+def _claim(claim: Claim, heads: Sequence[str], others: Mapping[str, str], weak: bool) -> str:
+    said = [*remarks(claim), *([("weak", "no engine that is wrong on purpose turns this verdict")] if weak else [])]
+    notes = "".join(f'<span class="note">{name}: {escape(text)}</span>' for name, text in said)
     paper = [] if claim.own else [claim.paper]
     cells = [escape(claim.text) + notes, *map(escape, (claim.source, *paper, claim.wanted, claim.computed))]
     also = "".join(f'<span class="note">at {name}: {escape(verdict)}</span>' for name, verdict in others.items())

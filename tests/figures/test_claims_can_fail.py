@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from simlab.figures.gallery.expected import expected
-from simlab.figures.gallery.falsified import FALSIFICATIONS, judged, known_weak, turned
+from simlab.figures.gallery.expected import expected, known_weak
+from simlab.figures.gallery.falsified import FALSIFICATIONS, judged, turned
 from simlab.figures.gallery.outcome import entries
 from simlab.figures.measurements import measured
 

@@ -220,6 +220,15 @@ def test_a_failure_without_a_reason_is_not_taken_over(tmp_path, known):
         expected.take_over(tmp_path / "claims.json")
 
 
+def test_a_weak_claim_is_said_to_be_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(expected, "WEAK", tmp_path / "weak.json")
+    expected.WEAK.write_text(json.dumps({"given": [TEXT]}))
+    expected.known_weak.cache_clear()
+    made(tmp_path / "g", "tests.figures.fakes_refuted")
+    expected.known_weak.cache_clear()
+    assert (tmp_path / "g/index.html").read_text().count("no engine that is wrong on purpose turns") == 1
+
+
 def test_claims_for_programs(tmp_path):
     made(tmp_path / "g", "tests.figures.fakes_refuted")
     said = json.loads((tmp_path / "g/claims.json").read_text())
