@@ -147,7 +147,8 @@ def _on_gpu(device: str, simple: bool) -> bool:
         return False
     if not simple and device == "gpu":
         raise InputError(
-            " = 'gpu' runs neither data sets nor deterministic or snapshots; leave these out, or choose device='cpu'.",
+            " = 'gpu' runs neither data sets nor deterministic, snapshots, start or keep; leave these out, or choose "
+            "device='cpu'.",
             "device",
         )
     return simple

@@ -64,6 +64,9 @@ class Shifted(Method):
     def breaks(self, t: int) -> int:
         return max(t + 1, self.inner.next_kink(t - self.by) + self.by) if t >= self.by else self.by
 
+    def layers(self) -> list[Method]:
+        return [self, *(Shifted(each, self.by, self.time) for each in self.inner.layers()[1:])]
+
     def rescale(self, factor: float) -> Self:
         return replace(self, inner=self.inner.rescale(factor), time=self.time * factor)
 

@@ -143,8 +143,8 @@ class Scale:
 
 
 @dataclass(frozen=True, eq=False)
-class Product:
-    """f * g, step by step."""
+class _Pair:
+    """Two plans of one length."""
 
     first: Plan
     second: Plan
@@ -152,6 +152,10 @@ class Product:
     @property
     def length(self) -> int:
         return self.first.length
+
+
+class Product(_Pair):
+    """f * g, step by step."""
 
     @property
     def bound(self) -> float:
@@ -161,16 +165,8 @@ class Product:
         return self.first.at(steps) * self.second.at(steps)
 
 
-@dataclass(frozen=True, eq=False)
-class Sum:
+class Sum(_Pair):
     """f + g, step by step."""
-
-    first: Plan
-    second: Plan
-
-    @property
-    def length(self) -> int:
-        return self.first.length
 
     @property
     def bound(self) -> float:

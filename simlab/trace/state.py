@@ -7,8 +7,9 @@ which another method finds its own: z' = A z, and so E z'z'^T = A E zz^T A^T.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from simlab.arrays import FloatArray, IntArray
 from simlab.errors import InputError, brief, check_count, check_kind
 from simlab.methods.base import Method
 from simlab.methods.shifted import Shifted
+from simlab.schedules import Schedule
 from simlab.schedules.sums import totals_at
 
 __all__ = ["Kind", "State", "at_nodes", "continued", "packed", "state_of", "unpacked"]
@@ -40,14 +42,14 @@ class State:
     for; signal, eigenvalues, start, stop (nodes,).  "covariance", of `exact` on a data set: P (3, k, k, d, d), mean
     (k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by the square roots of eigenvalues;
     ended (replicas,), the step at which each diverged, or -1.
-    time : the sum of the learning rates so far.  coordinates : what the entries of z are.  readout : o (k,), the
-    iterate evaluated.  method : its expression.  facts : what else a sampler needs: seed, samples drawn, law, parts.
-    fresh : there is nothing but an iterate, from which a method starts as from any other.
+    clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z are.  readout :
+    o (k,), the iterate evaluated.  method : its expression.  facts : what else a sampler needs: seed, samples drawn,
+    law, parts.  fresh : there is nothing but an iterate, from which a method starts as from any other.
     """
 
     kind: Kind
     step: int
-    time: float
+    clock: Callable[[], float]
     method: str
     coordinates: tuple[str, ...]
     readout: FloatArray
@@ -55,12 +57,17 @@ class State:
     facts: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
 
+    @cached_property
+    def time(self) -> float:
+        """The sum of the learning rates so far, taken when it is asked for: most states are kept and never used."""
+        return self.clock()
+
     def weights(self) -> State:
         """The iterate that is evaluated, and nothing else: what a checkpoint of weights alone holds.
 
         A method that goes on from it starts as from w_0: buffers at rest, averages at the iterate.
         """
-        return replace(self._mapped(self.readout[None], FRESH), readout=np.ones(1), fresh=True)
+        return replace(self._mapped(self.readout[None], FRESH, np.ones(1)), fresh=True)
 
     def reseeded(self, seed: int) -> State:
         """The same replicas, which go on with the random words of another seed: a branch with noise of its own."""
@@ -80,10 +87,10 @@ class State:
                     "whole state of a run with weight decay.",
                     "start",
                 )
-            return self._mapped(method.z0[:, None], method.coordinates)
+            return self._mapped(method.z0[:, None], method.coordinates, method.readout(0, 1)[0])
         if self.coordinates == method.coordinates:
             return self
-        return self._mapped(_takeover(self, method), method.coordinates)
+        return self._mapped(_takeover(self, method), method.coordinates, method.readout(0, 1)[0])
 
     def require(self, kind: Kind, door: str) -> State:
         """This state, if it is of this kind; else the InputError of the door that was to go on from it."""
@@ -95,8 +102,8 @@ class State:
             )
         return self
 
-    def _mapped(self, A: FloatArray, coordinates: tuple[str, ...]) -> State:
-        """z' = A z; A (k', k)."""
+    def _mapped(self, A: FloatArray, coordinates: tuple[str, ...], readout: FloatArray) -> State:
+        """z' = A z, A (k', k), of which `readout` (k',) is evaluated."""
         arrays = dict(self.arrays)
         k = A.shape[1]
         if self.kind == "moments":
@@ -111,7 +118,6 @@ class State:
             arrays["z"] = mapped.reshape(z.shape[0], -1, z.shape[2])
         if "mean" in arrays:
             arrays["mean"] = A @ arrays["mean"]
-        readout: FloatArray = np.linalg.lstsq(A.T, self.readout, rcond=None)[0].astype(np.float64)
         return replace(self, arrays=arrays, coordinates=coordinates, readout=readout)
 
     def __repr__(self) -> str:
@@ -144,9 +150,12 @@ def state_of(
     kind: Kind, method: Method, at: int, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any] | None = None
 ) -> State:
     """The state of a run of `method` at the step `at`."""
-    time = float(totals_at(method.learning_rate.plan, np.array([at]), at)[0]) if at else 0.0
-    readout = method.readout(at, at + 1)[0]
-    return State(kind, at, time, method.expression, method.coordinates, readout, arrays, facts or {})
+    clock, readout = partial(_time, method.learning_rate, at), method.readout(at, at + 1)[0]
+    return State(kind, at, clock, method.expression, method.coordinates, readout, arrays, facts or {})
+
+
+def _time(learning_rate: Schedule, at: int) -> float:
+    return float(totals_at(learning_rate.plan, np.array([at]), at)[0]) if at else 0.0
 
 
 def continued(state: State | None, method: Method, kind: Kind, door: str) -> tuple[Method, State | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,9 @@ def without_states(dataset: xr.Dataset, source: object) -> tuple[xr.Dataset, Sta
         if _digest(facts, arrays) != entry["digest"]:
             what = f" holds a state at step {facts['step']} that is not the one that was kept; run it again."
             raise InputError(what, str(source))
-        given = {**facts, "coordinates": tuple(facts["coordinates"]), "readout": np.array(facts["readout"])}
+        given = {key: value for key, value in facts.items() if key != "time"}
+        given |= {"coordinates": tuple(facts["coordinates"]), "readout": np.array(facts["readout"])}
+        given["clock"] = partial(float, facts["time"])
         states[str(entry["run"]), int(facts["step"])] = State(**given, arrays=arrays)
         taken += names.values()
     attributes = {name: value for name, value in dataset.attrs.items() if name != ATTRIBUTE}

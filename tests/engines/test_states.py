@@ -162,6 +162,15 @@ def test_an_average_begins_at_the_iterate():
     np.testing.assert_allclose(branch.final(), known.final(), rtol=1e-12)
 
 
+def test_the_rest_of_an_averaged_method_takes_over_from_a_plain_one():
+    """What is wrapped is seen through the rest of it: the average starts at the iterate, at the rest's own weights."""
+    trunk = sl.exact(SHORT, sgd(50), progress=False)
+    longer = methods.ema(methods.sgd(schedules.join(schedules.linear(50, 0.05), schedules.constant(90, 0.05))), 0.9)
+    branch = trunk.branch(50, methods.rest(longer, 50), record=2, progress=False)
+    known = trunk.branch(50, methods.ema(methods.sgd(schedules.constant(90, 0.05)), 0.9), record=2, progress=False)
+    np.testing.assert_allclose(branch.final(), known.final(), rtol=1e-13)
+
+
 def test_an_average_is_dropped_and_momentum_kept():
     lr = schedules.constant(300, 0.05)
     trunk = sl.exact(SHORT, methods.ema(methods.heavy_ball(lr, 0.9), 0.99), progress=False)
