@@ -129,6 +129,23 @@ def test_checkpoints_of_a_continued_run(tmp_path):
         sl.sample(SHORT, sgd(400), progress=False, **{**asked, "start": other})
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_state_is_kept_through_an_interruption(tmp_path, share):
+    """Of blocks that had passed its step before, and of the one in motion."""
+
+    def stop(done, total):
+        if done > share * total:
+            raise KeyboardInterrupt
+
+    asked = {"replicas": 10, "keep": [100, 300], "block": 4, "checkpoint": tmp_path, "every": 32, "threads": 1}
+    assert str(sl.sample(SHORT, sgd(400), progress=stop, **asked).status.values) == "interrupted"
+    resumed = sl.sample(SHORT, sgd(400), progress=False, **asked)
+    plain = sl.sample(SHORT, sgd(400), replicas=10, keep=[100, 300], progress=False)
+    for step in (100, 300):
+        for name, array in plain.state_at(step).arrays.items():
+            np.testing.assert_array_equal(resumed.state_at(step).arrays[name], array)
+
+
 # -- branches ----------------------------------------------------------------------------------------------------------
 
 

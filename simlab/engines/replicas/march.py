@@ -36,6 +36,9 @@ Tick = Callable[[int], bool]
 
 MAX_CHUNK = 16_384
 
+KEPT = ("z", "ended")
+"""What is kept of the state of all replicas at a step."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -322,7 +325,12 @@ def _records(crew: Crew, steps: IntArray) -> dict[str, FloatArray]:
 
 def _save(kept: Kept, store: Checkpoint, first: int, at: int, z: Array) -> None:
     """Hand the state to the store: all records so far, and the block in motion."""
-    store.save({**kept.records, "ended": kept.ended, "position": np.array([first, at]), "state": z})
+    states = {
+        f"kept {name} {step}": part
+        for step, parts in kept.states.items()
+        for name, part in zip(KEPT, parts, strict=True)
+    }
+    store.save({**kept.records, **states, "ended": kept.ended, "position": np.array([first, at]), "state": z})
 
 
 def _resume(crew: Crew, kept: Kept, store: Checkpoint | None) -> tuple[int, int, Any]:
@@ -332,6 +340,10 @@ def _resume(crew: Crew, kept: Kept, store: Checkpoint | None) -> tuple[int, int,
         return 0, crew.begin, None
     for name, array in {**kept.records, "ended": kept.ended}.items():
         array[...] = saved[name]
+    for step in crew.keep_at.tolist():
+        if f"kept z {step}" in saved:
+            z, ended = (saved[f"kept {name} {step}"] for name in KEPT)
+            kept.states[step] = z, ended
     first, at = (int(value) for value in saved["position"])
     return first, at, crew.backend.upload(saved["state"]) if saved["state"].size else None
 
