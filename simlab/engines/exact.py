@@ -70,8 +70,9 @@ def exact(
         beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is.
     keep : steps whose state is kept, for `trace.state_at(step)`; a run by itself keeps that of its end, up to 64 MiB.
         Not on a GPU.
-    device : "cpu", "gpu" (all runs in one launch, one block each: for many of them; no deterministic part and no
-        snapshots), or "auto" for the GPU where CuPy finds one and it can do what is asked.
+    device : "cpu", "gpu" (all runs in one launch, one block each; no deterministic part and no snapshots), or "auto"
+        for the GPU where CuPy finds one, it can do what is asked, and 32 or more runs are: it steps every mode, where
+        the CPU takes many steps at a time, and a single run takes twice as long there.
     threads : runs computed at a time on the CPU (default: the processors this process may use).
     progress : None for a bar on a terminal when it takes over two seconds, False for none, or a callable (done, total).
 
@@ -91,7 +92,7 @@ def exact(
     shots = steps_asked("snapshots", snapshots, methods, begins)
     kept = NONE if keep is None and labels is not None else steps_asked("keep", keep, methods, begins)
     simple = not (deterministic or shots is not None or kind == "covariance" or start is not None or keep is not None)
-    if _on_gpu(device, simple):
+    if _on_gpu(device, simple, len(methods)):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
     else:
         asked, states = _Asked(deterministic, shots, kept), [state for _, state in whole]
@@ -119,7 +120,7 @@ def exact_results(
     `tick` is called with the mode-steps done, and stops the runs by False.
     """
     going: Tick = tick or (lambda amount: True)
-    if _on_gpu(device, not (deterministic or isinstance(problem, EmpiricalRegression))):
+    if _on_gpu(device, not (deterministic or isinstance(problem, EmpiricalRegression)), len(methods)):
         jobs, _, _ = _gpu_job(problem, methods, partition, record)
     else:
         jobs, _, _ = _jobs(
@@ -141,7 +142,11 @@ class _Asked(NamedTuple):
 NONE = np.zeros(0, dtype=np.int64)
 
 
-def _on_gpu(device: str, simple: bool) -> bool:
+MANY_RUNS = 32
+"""Runs from which on a GPU is taken by itself; an H100 and 16 threads are even there (SGD, d = 1,000, T = 10^4)."""
+
+
+def _on_gpu(device: str, simple: bool, runs: int) -> bool:
     """Whether to run on the GPU; refused where one was asked for that is not there, or that cannot do this."""
     if choose(device) == "cpu":
         return False
@@ -151,7 +156,7 @@ def _on_gpu(device: str, simple: bool) -> bool:
             "device='cpu'.",
             "device",
         )
-    return simple
+    return simple and (device == "gpu" or runs >= MANY_RUNS)
 
 
 class _Labelled(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import types
@@ -66,3 +67,13 @@ def test_a_gpu_is_taken(cupy):
 def test_unknown_names_are_refused(name, near):
     with pytest.raises(InputError, match=f"device: '{name}' is not known; .*{near}"):
         devices.choose(name)
+
+
+def test_exact_by_itself_takes_a_gpu_for_many_runs(monkeypatch):
+    engine = importlib.import_module("simlab.engines.exact")
+    monkeypatch.setattr(engine, "choose", lambda device: "gpu")
+    asked = [engine._on_gpu(device, True, runs) for device in ("auto", "gpu") for runs in (1, engine.MANY_RUNS)]
+    assert asked == [False, True, True, True]
+    assert not engine._on_gpu("auto", False, 100)
+    with pytest.raises(InputError, match="device = 'gpu' runs neither data sets nor deterministic"):
+        engine._on_gpu("gpu", False, 100)

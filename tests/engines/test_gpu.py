@@ -57,7 +57,7 @@ def test_moments_are_those_of_the_cpu(device, monkeypatch):
     cuda_cases.check_moments(cuda_cases.moment_jobs((64, 130)), device)
 
 
-@pytest.mark.parametrize("dim", [100, 1000, 5000, 40_000, 300_000])
+@pytest.mark.parametrize("dim", [100, 1000, 5000, 8000, 40_000, 300_000])
 def test_every_size_of_block(device, dim):
     cuda_cases.check_size(dim, device, BOUNDS[np.float32])
 

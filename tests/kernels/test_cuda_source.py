@@ -178,7 +178,7 @@ def test_trajectories_are_those_of_the_cpu(host, case, monkeypatch):
     cuda_cases.check_case(case, host, BOUNDS[case.real], monkeypatch)
 
 
-@pytest.mark.parametrize("dim", [100, 5000, 40_000])
+@pytest.mark.parametrize("dim", [100, 5000, 8000, 40_000])
 def test_sizes_of_blocks(host, dim):
     cuda_cases.check_size(dim, host, BOUNDS[np.float32])
 
@@ -228,11 +228,14 @@ def test_a_run_that_is_stopped_says_how_far_it_came(moments, monkeypatch):
 @pytest.mark.parametrize("words", [12, 16, 40, 96])
 def test_shapes_fit_the_registers(words):
     for units in (64, 256, 640, 4096, 2**18):
-        threads, owned, held = cuda.shape_of(units, words, 64)
+        roomy = cuda.shape_of(units, words, 64)
+        threads, owned, held = roomy or cuda.crowded_shape(units, words)
         assert threads * owned >= units
         assert threads % 32 == 0
-        if held:
+        if roomy:
+            assert held
             assert owned * words + 64 <= 255
             assert threads * (owned * words + 64) <= cuda.REGISTERS
         else:
             assert units * words > cuda.REGISTERS // 2
+            assert held == (threads * -(-units // threads) * words <= 48 * threads)

@@ -56,7 +56,8 @@ class GpuSampler:
     def kernel(self, k: int, parts: int, batches: bool) -> tuple[str, int]:
         """The name of the kernel of this source, and the threads of a block; `batches`: some are not of one sample."""
         words = 4 * (parts * k + 2 + (parts if batches else 0)) * self.real.itemsize // 4
-        threads, owned, held = cuda.shape_of(self.dim // 4, words, 64)
+        units = self.dim // 4
+        threads, owned, held = cuda.shape_of(units, words, 64) or cuda.crowded_shape(units, words)
         real = {"float32": "float", "float64": "double"}[self.real.name]
         flags = f"{real}, {self.law}, {k}, {parts}, {cuda.flag(batches)}"
         return f"run_replicas<{flags}, {threads}, {owned}, {cuda.flag(held)}>", threads
