@@ -86,9 +86,9 @@ def long(
         component, a component as at least 1e-20 of what it was at its largest. Where the error reported is larger all
         the same the status is "inaccurate".
     record, subspaces, threads, progress : as for `exact`.
-    budget : seconds that exact steps may take. Where every step has to be taken (rates stored one by one, momentum that
-        rings for 10^9 steps): where schedules say so, InputError comes before; a run that passes it all the same ends
-        there, with the status "interrupted".
+    budget : seconds that a run may take, without those of compiling the kernels. Where every step has to be taken
+        (rates stored one by one, momentum that rings for 10^9 steps): where schedules say so, InputError comes before;
+        a run that passes it all the same ends there, with the status "interrupted".
 
     Returns a RiskTrace. Statuses are those of `exact` and "inaccurate"; of the step at which a run ended early no error
     is told (NaN). Raises InputError for bad input.
@@ -198,7 +198,8 @@ def march(
 ) -> Answer:
     """One pass over all steps of `method`, with panels of relative error at most `local`."""
     run = March(nodes, method, labels, label_count, steps)
-    answer, began, t, tried = run.answer, time.perf_counter(), 0, 0
+    # From the second piece on: the first may compile the kernels.
+    answer, began, t, tried = run.answer, np.inf, 0, 0
     while t < method.length and answer.status == "done":
         cycles = cycles_from(run, t, local, shortest) if t >= tried else None
         if cycles is not None:
@@ -213,6 +214,7 @@ def march(
             elif not (tick is None or tick(length)) or time.perf_counter() - began > budget:
                 answer.status = "interrupted"
                 break
+            began = min(began, time.perf_counter())
     answer.ended_at = t
     answer.final, answer.final_error = run.now(t)
     at = np.flatnonzero(steps == t)

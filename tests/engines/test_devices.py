@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
 import types
 
+import numpy as np
 import pytest
 
-from simlab.engines.gpu import devices
+from simlab.engines.gpu import cuda, devices
 from simlab.errors import InputError
 
 
@@ -61,6 +63,25 @@ def test_no_gpu_is_one_sentence_with_its_remedy(cupy, count, reason):
 def test_a_gpu_is_taken(cupy):
     cupy(lambda: 2)
     assert devices.choose("auto") == devices.choose("gpu") == "gpu"
+
+
+def test_a_full_gpu_is_one_sentence_with_its_remedy(monkeypatch):
+    full = MemoryError("Out of memory allocating 1,024 bytes (allocated so far: 0 bytes).")
+
+    def refuse(*_):
+        raise full
+
+    module = types.ModuleType("cupy")
+    module.cuda = types.SimpleNamespace(Device=contextlib.nullcontext)
+    module.asarray = module.asnumpy = refuse
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    device = cuda.CupyDevice()
+    for act in (lambda: device.put(np.ones(3)), lambda: device.get(None)):
+        with pytest.raises(InputError, match=r"^device = 'gpu' has too little memory free; .* device='cpu'\.$"):
+            act()
+    full = ValueError("something else")
+    with pytest.raises(ValueError, match="something else"):
+        device.put(np.ones(3))
 
 
 @pytest.mark.parametrize(("name", "near"), [("gpuu", "'gpu'"), ("xyz", "auto, cpu, gpu")])

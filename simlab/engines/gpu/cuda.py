@@ -7,12 +7,16 @@ kernels, with no GPU at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module, resources
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from simlab.errors import InputError
 
 __all__ = [
     "CupyDevice",
@@ -85,27 +89,42 @@ class CupyDevice:
         self.cupy: Any = import_module("cupy")
         self.device = self.cupy.cuda.Device()
 
+    @contextmanager
+    def _on(self) -> Iterator[None]:
+        """On this device; InputError where it has no memory left."""
+        try:
+            with self.device:
+                yield
+        except Exception as error:  # CuPy's own types, which exist only where it is installed
+            if "out of memory" not in str(error).lower():
+                raise
+            raise InputError(
+                " = 'gpu' has too little memory free; give a smaller block, end other programs on it, or choose "
+                "device='cpu'.",
+                "device",
+            ) from None
+
     def put(self, array: Array) -> Any:
-        with self.device:
+        with self._on():
             return self.cupy.asarray(np.ascontiguousarray(array))
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        with self.device:
+        with self._on():
             return self.cupy.zeros(shape, dtype=dtype)
 
     def get(self, array: Any) -> Array:
-        with self.device:
+        with self._on():
             host: Array = self.cupy.asnumpy(array)
         return host
 
     def free_memory(self) -> int:
-        with self.device:
+        with self._on():
             return int(self.cupy.cuda.runtime.memGetInfo()[0] + self.cupy.get_default_memory_pool().free_bytes())
 
     def launch(
         self, files: tuple[str, ...], kernel: str, blocks: int, threads: int, arguments: tuple[Any, ...], own: str = ""
     ) -> None:
-        with self.device:
+        with self._on():
             try:
                 function = _module(files, kernel, own).get_function(kernel)
             except self.cupy.cuda.compiler.CompileException as error:

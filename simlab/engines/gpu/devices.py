@@ -12,7 +12,7 @@ from simlab.errors import InputError, unknown_name
 __all__ = ["DeviceName", "choose", "missing"]
 
 DeviceName = Literal["auto", "cpu", "gpu"]
-REMEDY = "run pip install 'sgd-simlab[gpu]' on a machine with an NVIDIA GPU and its driver"
+REMEDY = "run pip install 'sgd-simlab[gpu]' (CUDA 12; [gpu13] for 13) on a machine with an NVIDIA GPU and its driver"
 
 
 def choose(device: DeviceName | str) -> Literal["cpu", "gpu"]:
