@@ -11,6 +11,10 @@ from pathlib import Path
 
 # By environment and not by import: most tests never load matplotlib.
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Workers have a processor each; threads of linear algebra beside theirs only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for library in ("OPENBLAS", "MKL", "OMP"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

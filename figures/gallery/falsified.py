@@ -53,6 +53,27 @@ def _one_step_late(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Method, "coefficients", late))
 
 
+def _steps_backwards(stack: ExitStack) -> None:
+    """Step t is taken with the arrays of the step T - 1 - t: a decay becomes a rise."""
+
+    def backwards(self: Method, start: int = 0, stop: int | None = None) -> Coefficients:
+        steps = np.arange(start, self.length if stop is None else stop)
+        plain = self.recursion(self.length - 1 - steps)
+        return Coefficients(*(np.require(part, np.float64, ["C", "W"]) for part in plain))
+
+    stack.enter_context(patch.object(Method, "coefficients", backwards))
+
+
+def _no_average(stack: ExitStack) -> None:
+    """What is read of an average is the iterate that it is of."""
+
+    def read(self: Any, t: Any) -> Any:
+        plain = self.inner.outlook(t)
+        return np.concatenate([plain, np.zeros((len(plain), 1))], axis=1)
+
+    stack.enter_context(patch.object(averaging._Average, "outlook", read))
+
+
 def _average_off_by_one(stack: ExitStack) -> None:
     """Averages take the iterate before the one they should, or the one after."""
     plain = averaging._Average._appended
@@ -94,7 +115,9 @@ def _runs_mixed_up(stack: ExitStack) -> None:
 FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
     "twice the noise": _twice_the_noise,
     "one step late": _one_step_late,
+    "steps backwards": _steps_backwards,
     "average off by one": _average_off_by_one,
+    "no average": _no_average,
     "bias for variance": _bias_for_variance,
     "runs mixed up": _runs_mixed_up,
 }
