@@ -2,9 +2,9 @@
 
     python -m simlab.figures.gallery.falsified [ID ...]
 
-says of each claim which falsifications turn its verdict. One whose numbers they move and whose verdict none of them
-turns says little about the engine: it is weak, and `weak.json` lists it. Figures without their measurements are left
-out.
+says of each claim which falsifications turn its verdict. One that holds, whose numbers they move and whose verdict none
+of them turns says little about the engine: it is weak, and `weak.json` lists it. Figures without their measurements are
+left out.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from simlab.figures.reproduction import Claim, Reproduction, Scale
 
 from simlab.engines.moments import diagonal
 from simlab.engines.moments.background import run_all
+from simlab.engines.replicas.march import march_all
 from simlab.kernels.moments import layout
 from simlab.methods import averaging
 from simlab.methods.base import Coefficients, Method
@@ -109,7 +110,11 @@ def _runs_mixed_up(stack: ExitStack) -> None:
         results = run_all(*arguments)
         return results[::-1] if len({r.steps.tobytes() for r in results}) == 1 else results
 
+    def reversed_crews(*arguments: Any) -> Any:
+        return list(march_all(*arguments))[::-1]
+
     stack.enter_context(patch("simlab.engines.exact.run_all", reversed_runs))
+    stack.enter_context(patch("simlab.engines.descend.march_all", reversed_crews))
 
 
 FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
@@ -121,6 +126,9 @@ FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
     "bias for variance": _bias_for_variance,
     "runs mixed up": _runs_mixed_up,
 }
+
+
+FAILED = "it does not hold as it is"
 
 
 @contextmanager
@@ -142,10 +150,11 @@ def judged(figure: Reproduction, scale: Scale, name: str | None = None) -> dict[
 def turned(figure: Reproduction, scale: Scale = "quick") -> dict[str, list[str] | None]:
     """Text of each claim -> the falsifications that turn its verdict, one that ends in an error turning all.
 
-    None where not even a number moves: no engine decides such a claim, but a theorem, or measured data.
+    A claim that does not hold has failed under the right engine. None where not even a number moves: no engine decides
+    such a claim, but a theorem, or measured data.
     """
     right = judged(figure, scale)
-    turns: dict[str, list[str]] = {text: [] for text in right}
+    turns: dict[str, list[str]] = {text: [] if claim.holds else [FAILED] for text, claim in right.items()}
     moved = set()
     for name in FALSIFICATIONS:
         try:

@@ -78,7 +78,6 @@ def draw_exact(data: Data) -> Figure:
 
 def claims_exact(data: Data) -> list[Claim]:
     curves = data["curves"]
-    risk, omega, worst = (column(curves, key) for key in ("risk", "omega", "worst"))
     names = [name for name in first(curves["schedule"]) if name != HELD]
     final = {key: [column(curves, key, schedule=name)[-1] for name in names] for key in ("omega", "risk")}
     t = column(curves, "t", schedule="wsd")
@@ -90,18 +89,7 @@ def claims_exact(data: Data) -> list[Claim]:
     share = float(np.asarray(data["constants"]["bias_share"])[0])
     rank = float(spearmanr(final["omega"], final["risk"]).statistic)
     names_by = ["; ".join(names[i] for i in np.argsort(final[key])) for key in ("omega", "risk")]
-    constants = {key: float(np.asarray(data["constants"][key])[0]) for key in ("largest", "G")}
     return [
-        Claim(
-            "the bound holds for the exact risk of a problem with the same D and G, and so does the worst case",
-            "theorem on the last iterate, section 3",
-            "risk <= worst case <= Omega at every step, no gradient above G",
-            f"risk / Omega at most {np.max(risk / omega):.3f}",
-            bool(np.all(risk <= worst) and np.all(worst <= omega * (1 + 1e-12)))
-            and constants["largest"] <= constants["G"] * (1 + 1e-12),
-            "gradients grow beyond G",
-            chosen=PROBLEM,
-        ),
         Claim(
             "the exact risk of a quadratic drops in the cooldown as the bound does",
             "risk = bias + variance, at the rates that the bound calls best",
