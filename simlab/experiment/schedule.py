@@ -100,9 +100,9 @@ def clipped(schedule: Schedule, low: float = 0.0, high: float | None = None) -> 
     return schedule.clip(low, high)
 
 
-def warmed(schedule: Schedule, warmup: float) -> Schedule:
-    """A ramp in place of the first steps (a number of them, or a fraction of all)."""
-    return schedule.warmed(int(warmup) if warmup == int(warmup) and warmup != 1.0 else warmup)
+def warmed(schedule: Schedule, warmup: int | float, start: float | None = None) -> Schedule:
+    """A ramp in place of the first steps (a number of them, or a fraction of all), from `start` where it is given."""
+    return schedule.warmed(warmup, start)
 
 
 COMBINED: dict[str, Callable[..., Schedule]] = {

@@ -88,8 +88,11 @@ class Functions:
     def exp(self, x: Symbol) -> Symbol:
         return Symbol(f"{self.module}.exp({x.text})")
 
+    def expm1(self, x: Symbol) -> Symbol:
+        return Symbol(f"{self.module}.expm1({x.text})")
 
-def shifted(variable: str, shift: int) -> Symbol:
+
+def shifted(variable: str, shift: float) -> Symbol:
     """variable + shift."""
     if shift == 0:
         return Symbol(variable)
@@ -97,7 +100,7 @@ def shifted(variable: str, shift: int) -> Symbol:
 
 
 class Source(ABC):
-    """Collects the definitions that an expression needs; `module` has sin, sqrt and exp."""
+    """Collects the definitions that an expression needs; `module` has sin, sqrt, exp and expm1."""
 
     module: str
 
