@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -67,6 +68,7 @@ class asgd(Rated):
         if self.alpha is not None:
             check_fraction("alpha", self.alpha)
         self._schedules["gamma"] = _following(self.lr, "gamma", self.gamma)
+        self._settle("gamma")
 
     def recursion(self, t: Steps) -> Coefficients:
         beta = self.beta
@@ -85,9 +87,9 @@ class asgd(Rated):
         return APART
 
 
-def _following(lr: Schedule, field: str, long: Number) -> Schedule:
+def _following(lr: Schedule, field: str, long: Any) -> Schedule:
     """A long step as a schedule: as it is, or of the shape of `lr` with this peak."""
-    if isinstance(long, Schedule):
+    if not isinstance(long, Real):
         return as_schedule(long, lr.length, field)
     peak, top = check_number(field, long, low=0.0), lr.peak()
     return lr * (peak / top) if top > 0.0 else lr
@@ -213,6 +215,7 @@ class acsgd(Rated):
 
     def check(self) -> None:
         self._schedules["alpha"] = _following(self.lr, "alpha", self.alpha)
+        self._settle("alpha")
 
     def recursion(self, t: Steps) -> Coefficients:
         n = t.astype(np.float64)

@@ -124,8 +124,9 @@ class _LargestSoFar:
         else:
             edges = pairwise([0, *(steps + 1).tolist()])
             values = np.array([extremes(self.child, a, b).high if a < b else 0.0 for a, b in edges])
-        largest: FloatArray = (steps + 1.0) ** self.power * np.maximum.accumulate(np.ldexp(values, -self.exponent)) ** self.by_rate
-        return largest
+        largest = np.maximum.accumulate(np.ldexp(values, -self.exponent))
+        weights: FloatArray = (steps + 1.0) ** self.power * largest**self.by_rate
+        return weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ schedule.
 """
 
 from simlab.schedules.base import Schedule
-from simlab.schedules.combinators import as_schedule, clip, from_array, from_function, join, repeat
+from simlab.schedules.combinators import clip, from_array, join, repeat
 from simlab.schedules.cooldowns import cooldown_shapes
 from simlab.schedules.cyclic import (
     exp_range,
@@ -41,6 +41,7 @@ from simlab.schedules.decays import (
     uba,
 )
 from simlab.schedules.export import to_csv, to_json, to_optax, to_torch, to_transformers
+from simlab.schedules.foreign import as_schedule, from_function, from_scheduler
 from simlab.schedules.implicit import scale_invariant
 from simlab.schedules.logs import from_csv, from_log
 from simlab.schedules.phases import infinite, power_scheduler, trapezoid, wsd, wsd_s, wsdc
@@ -66,6 +67,7 @@ __all__ = [
     "from_function",
     "from_json",
     "from_log",
+    "from_scheduler",
     "infinite",
     "inverse_sqrt",
     "inverse_time",

@@ -164,7 +164,7 @@ def test_fractions_beyond_1_are_found_in_long_schedules() -> None:
 @pytest.mark.parametrize("values", [[0.1, 0.2], (0.1, 0.2), np.array([0.1, 0.2])])
 def test_values_for_each_step_are_a_learning_rate(values: Any) -> None:
     assert m.sgd(values).learning_rate == s.from_array([0.1, 0.2])
-    with pytest.raises(sl.InputError, match=r"write schedules.from_function\(lr, steps\)"):
+    with pytest.raises(sl.InputError, match=r"write schedules.as_schedule\(lr, 1000\)"):
         m.sgd(lambda t: 0.1)  # type: ignore[arg-type]
 
 

@@ -63,7 +63,7 @@ def _gradient(w, params, out):
 def _doors() -> dict[str, Door]:
     trace = sl.exact(PROBLEM, SGD, record=3, progress=False)
     regression: Any = sl.LinearRegression
-    on = {"lr": RATE}
+    on = {"lr": RATE, "steps": None}
     around = {"inner": SGD}
     run = {"problem": PROBLEM, "method": SGD}
     valley = {"noise": 1.0, "river_noise": 0.0, "hill_start": 0.0, "river_start": 0.0}

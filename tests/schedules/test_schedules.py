@@ -701,8 +701,8 @@ def test_as_schedule() -> None:
     assert sl.as_schedule(np.float32(0.5), 10, "momentum") == sl.constant(10, 0.5)
     with pytest.raises(InputError, match=r"learning_rate has 10 steps where the run has 11"):
         sl.as_schedule(s, 11, "learning_rate")
-    with pytest.raises(InputError, match=r"momentum = \[0.1\] is neither a number nor a schedule"):
-        sl.as_schedule([0.1], 1, "momentum")
+    with pytest.raises(InputError, match=r"momentum has 1 steps where the run has 2"):
+        sl.as_schedule([0.1], 2, "momentum")
     with pytest.raises(InputError, match=r"momentum = -1 is outside"):
         sl.as_schedule(-1, 1, "momentum")
 
