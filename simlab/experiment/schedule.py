@@ -28,11 +28,13 @@ def csv(
     first_step: int | None = None,
     every: float | None = None,
     between: Literal["linear", "hold"] = "linear",
+    scale: float = 1.0,
+    peak: float | None = None,
     *,
     folder: Path,
 ) -> Schedule:
     """The schedule of a csv file with columns of steps and values (see `from_csv`); `path` is relative to `folder`."""
-    return from_csv(folder / path, lr_column, step_column, steps, first_step, every, between)
+    return from_csv(folder / path, lr_column, step_column, steps, first_step, every, between, scale, peak)
 
 
 def log(

@@ -85,12 +85,7 @@ def from_log(
         raise unknown_name("restarts", restarts, ["later"])
     _check_restarts(log, clock, restarts)
     schedule = _through(log, clock, places, values, steps, between)
-    factor = check_number("scale", scale, low=0.0, open_low=True)
-    if peak is not None:
-        if factor != 1.0:
-            raise InputError("scale and peak are both given; give one of them.")
-        factor = check_number("peak", peak, low=0.0, open_low=True) / schedule.peak()
-    scaled = schedule if factor == 1.0 else schedule * factor
+    scaled = _scaled(schedule, scale, peak)
     return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, _losses(log, clock, names[1]))
 
 
@@ -103,6 +98,8 @@ def from_csv(
     first_step: int | None = None,
     every: float | None = None,
     between: Between = "linear",
+    scale: float = 1.0,
+    peak: float | None = None,
 ) -> Schedule:
     """The schedule of a csv file with a header and (at least) a column of steps and one of values.
 
@@ -119,6 +116,7 @@ def from_csv(
     first_step : what the log calls the first update, 0 or 1; default 0, but rows 1 .. T without a gap are refused
         until it is said.
     every : what the step column counts in one step, for logs by tokens or samples: step = column / every, rounded.
+    scale, peak : multiply every value, or bring the largest to `peak`.
 
     Raises `InputError` naming the line for a missing column, a value or step that is no number, rows of too many cells,
     and for steps beyond 10^8 where neither `length` nor `every` is given.
@@ -129,7 +127,19 @@ def from_csv(
         column_of(log, lr_column, RATES, "lr_column", "rates"),
     )
     clock = _Clock(*names, first_step, every, "length")
-    return _through(log, clock, *_steps_and_values(log, clock), length, between)
+    return _scaled(_through(log, clock, *_steps_and_values(log, clock), length, between), scale, peak)
+
+
+def _scaled(schedule: Schedule, scale: float, peak: float | None) -> Schedule:
+    """Every rate times `scale`, or by what brings the largest to `peak`."""
+    factor = check_number("scale", scale, low=0.0, open_low=True)
+    if peak is not None:
+        if factor != 1.0:
+            raise InputError("scale and peak are both given; give one of them.")
+        if schedule.peak() == 0.0:
+            raise InputError(" cannot be reached from values that are 0 throughout; name another column.", "peak")
+        factor = check_number("peak", peak, low=0.0, open_low=True) / schedule.peak()
+    return schedule if factor == 1.0 else schedule * factor
 
 
 @dataclass(frozen=True)

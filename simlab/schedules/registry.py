@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 
 from simlab.doors import door, notice, refuse_misfits
 from simlab.errors import InputError, check_number, unknown_name
-from simlab.schedules.arguments import spelling
+from simlab.schedules.arguments import refuse_other_name, spelling
 from simlab.schedules.base import FAMILIES, Schedule
 from simlab.schedules.cooldowns import SHAPE_PARAMETERS
 
@@ -34,18 +34,15 @@ def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
     named = inspect.signature(function).parameters
     # Where an exponential ends is what makes it: a tiny floor is no mistake there.
     by_floor = "floor" in named and isinstance(named["floor"].default, float) and named["floor"].default > 0.0
-    shaped = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in named.values())
+    known = [name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    known += SHAPE_PARAMETERS if len(known) < len(named) else []
 
     @wraps(function)
     def build(*args: Any, **kwargs: Any) -> Schedule:
-        if shaped and not named.keys() >= kwargs.keys():
-            known = [
-                *(name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD),
-                *SHAPE_PARAMETERS,
-            ]
-            for key in kwargs:
-                if key not in known:
-                    raise unknown_name(f"argument of {function.__name__}", key, known)
+        for key in kwargs:
+            if key not in known:
+                refuse_other_name(f"argument of {function.__name__}", key, known)
+                raise unknown_name(f"argument of {function.__name__}", key, known)
         absolute = kwargs.get("floor_value") is not None and "floor_value" in named
         if absolute:
             kwargs = _with_floor(function, args, kwargs)
@@ -62,7 +59,7 @@ def _with_floor(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     """The arguments by name with `floor` in place of `floor_value`, as a fraction of the peak."""
     refuse_misfits(function, args, kwargs)
     bound = inspect.signature(function).bind(*args, **kwargs)
-    if bound.arguments.get("floor") is not None:
+    if "floor" in bound.arguments:
         raise InputError("floor and floor_value are both given; give one of them.")
     bound.apply_defaults()
     peak = check_number("peak", bound.arguments["peak"], low=0.0)

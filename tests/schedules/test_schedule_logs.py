@@ -110,6 +110,7 @@ def test_a_log_is_brought_to_the_scale_of_a_quadratic(log):
 def test_what_from_csv_reads_is_the_same(log):
     path = log(TENSORBOARD)
     assert from_log(path) == from_csv(path, "Value", "Step")
+    assert from_log(path, peak=0.3) == from_csv(path, "Value", "Step", peak=0.3)
     np.testing.assert_array_equal(from_log(path).values(), from_csv(path, "Value", "Step").values())
 
 
