@@ -187,7 +187,7 @@ def check_array(field: str, value: Any, *, length: int | None = None, low: float
     """`value` as a finite, contiguous float64 vector (shape (n,)) with entries >= low, or an InputError."""
     try:
         array = np.ascontiguousarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: of tensors that want gradients
         raise InputError(" is not an array of numbers; give a one-dimensional sequence of floats.", field) from None
     if array.ndim != 1 or array.size == 0:
         raise InputError(f" has shape {array.shape}; give a one-dimensional array with at least one entry.", field)

@@ -76,7 +76,8 @@ def export_schedule(
         if style in files:
             files[style](schedule, partial)
         else:
-            partial.write_text(sources[style](schedule), encoding="utf-8")
+            text = sources[style](schedule, output.with_suffix(".npz"), overwrite=force)
+            partial.write_text(text, encoding="utf-8")
     typer.echo(f"{output}: {schedule!r}")
 
 

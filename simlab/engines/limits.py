@@ -12,9 +12,9 @@ from simlab.engines.descend import descend
 from simlab.errors import InputError, check_array, check_count, check_number
 from simlab.landscapes import noise as noises
 from simlab.landscapes.landscape import Landscape, Split
-from simlab.methods.base import Coefficients, Steps, arrays, lr_schedule, record
+from simlab.methods.base import Coefficients, Steps, arrays, record
 from simlab.methods.gradient import sgd
-from simlab.schedules import Schedule, from_array
+from simlab.schedules import Schedule, as_schedule, from_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,7 +78,7 @@ def diffusion(
 
     `record` and the other options are those of `simlab.engines.descend.descend`; steps are whole steps of `lr`.
     """
-    lr, n = lr_schedule(lr), check_count("substeps", substeps)
+    lr, n = as_schedule(lr, None, "lr"), check_count("substeps", substeps)
     from simlab.trace.recording import record_steps
 
     steps = record_steps(record, lr.length)

@@ -30,7 +30,7 @@ WRAPPERS: dict[str, Callable[..., Method]] = {
 
 def method_parameters(kind: str) -> set[str]:
     """The keys that a method table of this kind takes, besides `kind`."""
-    return (set(parameters(METHODS[kind])) - {"lr"}) | {"wrap"}
+    return (set(parameters(METHODS[kind])) - {"lr", "steps"}) | {"wrap"}
 
 
 def build_method(table: Table, path: str, lr: Schedule, folder: Path) -> Method:
@@ -45,7 +45,7 @@ def build_method(table: Table, path: str, lr: Schedule, folder: Path) -> Method:
         )
     nested = partial(build_schedule, folder=folder, steps=lr.length)
     given = {key: value for key, value in table.items() if key != "wrap"}
-    method: Method = call(METHODS[kind], given, path, {"lr": lr}, nested)
+    method: Method = call(METHODS[kind], given, path, {"lr": lr, "steps": None}, nested)
     for j, wrapper in enumerate(wrappers_of(table, path)):
         where = f"{path}.wrap[{j}]"
         name = kind_of(wrapper, where, WRAPPERS)

@@ -28,11 +28,13 @@ def csv(
     first_step: int | None = None,
     every: float | None = None,
     between: Literal["linear", "hold"] = "linear",
+    scale: float = 1.0,
+    peak: float | None = None,
     *,
     folder: Path,
 ) -> Schedule:
     """The schedule of a csv file with columns of steps and values (see `from_csv`); `path` is relative to `folder`."""
-    return from_csv(folder / path, lr_column, step_column, steps, first_step, every, between)
+    return from_csv(folder / path, lr_column, step_column, steps, first_step, every, between, scale, peak)
 
 
 def log(
@@ -100,9 +102,9 @@ def clipped(schedule: Schedule, low: float = 0.0, high: float | None = None) -> 
     return schedule.clip(low, high)
 
 
-def warmed(schedule: Schedule, warmup: float) -> Schedule:
-    """A ramp in place of the first steps (a number of them, or a fraction of all)."""
-    return schedule.warmed(int(warmup) if warmup == int(warmup) and warmup != 1.0 else warmup)
+def warmed(schedule: Schedule, warmup: int | float, start: float | None = None) -> Schedule:
+    """A ramp in place of the first steps (a number of them, or a fraction of all), from `start` where it is given."""
+    return schedule.warmed(warmup, start)
 
 
 COMBINED: dict[str, Callable[..., Schedule]] = {

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.schedules import Schedule
-from simlab.schedules.arguments import spelling
+from simlab.schedules.arguments import refuse_other_name, spelling
 from simlab.schedules.cooldowns import COOLDOWNS
 
 __all__ = ["Table", "arguments", "call", "check_keys", "kind_of", "parameters", "plain", "shown", "table_at", "within"]
@@ -158,6 +158,7 @@ def _checked(
     known = {*own, *(_SHAPED if open_ended else ())}
     for key in given:
         if key not in known:
+            refuse_other_name(f"parameter of {path}{_of_kind(table)}", key, known)
             raise unknown_name(f"parameter of {path}{_of_kind(table)}", key, known)
     for name, p in own.items():
         if p.default is inspect.Parameter.empty and name not in given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -67,6 +68,7 @@ class asgd(Rated):
         if self.alpha is not None:
             check_fraction("alpha", self.alpha)
         self._schedules["gamma"] = _following(self.lr, "gamma", self.gamma)
+        self._settle("gamma")
 
     def recursion(self, t: Steps) -> Coefficients:
         beta = self.beta
@@ -85,9 +87,9 @@ class asgd(Rated):
         return APART
 
 
-def _following(lr: Schedule, field: str, long: Number) -> Schedule:
+def _following(lr: Schedule, field: str, long: Any) -> Schedule:
     """A long step as a schedule: as it is, or of the shape of `lr` with this peak."""
-    if isinstance(long, Schedule):
+    if not isinstance(long, Real):
         return as_schedule(long, lr.length, field)
     peak, top = check_number(field, long, low=0.0), lr.peak()
     return lr * (peak / top) if top > 0.0 else lr
@@ -213,6 +215,7 @@ class acsgd(Rated):
 
     def check(self) -> None:
         self._schedules["alpha"] = _following(self.lr, "alpha", self.alpha)
+        self._settle("alpha")
 
     def recursion(self, t: Steps) -> Coefficients:
         n = t.astype(np.float64)
@@ -226,21 +229,25 @@ class schedule_free(Rated):
     """Schedule-Free SGD: y = (1-beta) z + beta x; z <- z - lr g(y); x <- (1-c) x + c z; evaluated at x, in the state
     (z, x).
 
-    c_t is the share of the newest weight (t + 1)^power max_{s <= t} lr_s^2, which for a constant rate and power 0 is
-    1 / (t + 1): the authors' code. Source: Defazio et al. 2024 (arXiv 2405.15682), equations 2 to 4.
+    c_t is the share of the newest weight (t + 1)^power (max_{s <= t} lr_s)^weight_lr_power, which for a constant rate
+    and power 0 is 1 / (t + 1): the authors' code, where power is r. With weight_lr_power = 0 all steps weigh the same,
+    those of a warmup too. Source: Defazio et al. 2024 (arXiv 2405.15682), equations 2 to 4.
     """
 
     beta: Number = 0.9
     batch: Number = 1
     power: float = 0.0
+    weight_lr_power: float = 2.0
     fractions: ClassVar = ("beta",)
-    tacit: ClassVar = ("power",)
+    tacit: ClassVar = ("power", "weight_lr_power")
     z0, iterate = np.ones(2), np.array([0.0, 1.0])
     coordinates = ("fast iterate", "iterate")
     _share: ClassVar[Any]
 
     def check(self) -> None:
-        self._keep(_share=newest_share(self.lr, check_number("power", self.power, low=0.0)))
+        power = check_number("power", self.power, low=0.0)
+        by_rate = check_number("weight_lr_power", self.weight_lr_power, low=0.0, high=100.0)
+        self._keep(_share=newest_share(self.lr, power, by_rate))
 
     def recursion(self, t: Steps) -> Coefficients:
         lr, beta, ck = self.at("lr", t), self.at("beta", t), self._share(t)

@@ -80,6 +80,7 @@ class ema(_Average):
 
     def check(self) -> None:
         alpha = self._schedules["decay"] = fraction_schedule(self.decay, self.length, "decay")
+        self._settle("decay")
         if self.bias_corrected and alpha(0) == 1.0:
             raise InputError(
                 " = 1 at the first step leaves a bias-corrected EMA without weight; start below 1.", "decay"

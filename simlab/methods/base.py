@@ -15,17 +15,18 @@ class: a frozen record whose fields are the arguments it is called with, and the
 # Annotations are evaluated here, so that records in other modules inherit types, and not words that those cannot read.
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import InitVar, dataclass, field, fields, replace
 from functools import cached_property, partial
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, brief, check_kind, check_number
+from simlab.errors import InputError, brief, check_count, check_kind, check_number
 from simlab.methods.response import response_tests
-from simlab.schedules import Schedule, as_schedule, from_array
+from simlab.schedules import Schedule, as_schedule
 from simlab.schedules.extremes import shortened
 from simlab.schedules.kinks import Stretch, next_kink
 from simlab.schedules.nodes import evaluate
@@ -41,7 +42,6 @@ __all__ = [
     "arrays",
     "batch_of",
     "fraction_schedule",
-    "lr_schedule",
     "method",
     "record",
     "require_linear",
@@ -147,6 +147,11 @@ class Method:
         """Remember what follows from the fields: a frozen record takes no assignments."""
         self.__dict__.update(values)
 
+    def _settle(self, name: str) -> None:
+        """Keep the schedule of a field in place of the array or function that it was made of."""
+        if not isinstance(getattr(self, name), Real):
+            self._keep(**{name: self._schedules[name]})
+
     @property
     def state_size(self) -> int:
         """k, the number of state variables per eigen-coordinate."""
@@ -220,10 +225,10 @@ class Method:
         """The call that makes it, for labels and provenance."""
         first, *others = fields(self)  # type: ignore[arg-type]
         words = [repr(getattr(self, first.name))]
-        for field in others:
-            value = getattr(self, field.name)
-            if value is not None and not (field.name in self.tacit and value == field.default):
-                words.append(f"{field.name}={short(value)}")
+        for other in others:
+            value = getattr(self, other.name)
+            if value is not None and not (other.name in self.tacit and value == other.default):
+                words.append(f"{other.name}={short(value)}")
         return f"{type(self).__name__}({', '.join(words)})"
 
     def __reduce__(self) -> Any:
@@ -236,7 +241,7 @@ class Method:
         return self.expression
 
 
-@dataclass_transform(frozen_default=True, eq_default=False)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
 def record(cls: type[M]) -> type[M]:
     """A frozen dataclass whose call is a door (`simlab.doors`)."""
     made = dataclass(frozen=True, eq=False, repr=False)(cls)
@@ -244,7 +249,7 @@ def record(cls: type[M]) -> type[M]:
     return made
 
 
-@dataclass_transform(frozen_default=True, eq_default=False)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
 def method(cls: type[M]) -> type[M]:
     """A record that is registered under its name: a method, or a wrapper, that files and lists know as well."""
     METHODS[cls.__name__] = record(cls)
@@ -255,18 +260,22 @@ def method(cls: type[M]) -> type[M]:
 class Rated(Method):
     """A method with a learning rate, which sets the length of the run, and a batch size.
 
-    A subclass names the fields that are fractions (in [0, 1]) and those that scale with the learning rate.
+    `lr` is a schedule, or whatever `schedules.as_schedule` makes one of: an array, and with `steps` a number, a
+    function of the step (Optax's) or a scheduler of PyTorch. A subclass names the fields that are fractions (in [0, 1])
+    and those that scale with the learning rate.
     """
 
     lr: Schedule
+    steps: InitVar[int | None] = field(default=None, kw_only=True)
     fractions: ClassVar[tuple[str, ...]] = ()
     rates: ClassVar[tuple[str, ...]] = ("lr",)
 
-    def __post_init__(self) -> None:
-        lr = lr_schedule(self.lr)
+    def __post_init__(self, steps: int | None) -> None:
+        lr = as_schedule(self.lr, None if steps is None else check_count("steps", steps), "lr")
         self._keep(lr=lr, learning_rate=lr, length=lr.length, _schedules={"lr": lr}, z0=np.array(self.z0))
         for name in self.fractions:
             self._schedules[name] = fraction_schedule(getattr(self, name), self.length, name)
+            self._settle(name)
         self.check()
         self._keep(batch=batch_of(self.batch, self.length))
 
@@ -343,20 +352,9 @@ def check_inner(inner: Any) -> Method:
     return require_linear(method, "a wrapper")
 
 
-def lr_schedule(lr: Any, field: str = "lr") -> Schedule:
-    """The learning-rate schedule of a method, which sets the length of the run: a Schedule, or values for each step."""
-    if isinstance(lr, Schedule):
-        return lr
-    if isinstance(lr, list | tuple) or hasattr(lr, "__array__"):
-        return from_array(lr)
-    number = brief(lr) if isinstance(lr, int | float) else "0.1"
-    remedy = f"schedules.from_function({field}, steps)" if callable(lr) else f"schedules.constant(steps, {number})"
-    raise InputError(f" = {brief(lr)} is not a schedule, so the number of steps is unknown; write {remedy}.", field)
-
-
-def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
+def fraction_schedule(value: Any, length: int, field: str) -> Schedule:
     """`value` as a schedule with values in [0, 1], or an InputError."""
-    if not isinstance(value, Schedule):
+    if isinstance(value, Real):
         check_number(field, value, low=0.0, high=1.0)
     schedule = as_schedule(value, length, field)
     if schedule.plan.bound > 1.0 and schedule.peak() > 1.0:
@@ -364,12 +362,12 @@ def fraction_schedule(value: Number, length: int, field: str) -> Schedule:
     return schedule
 
 
-def batch_of(value: Number, length: int) -> Schedule | float:
+def batch_of(value: Any, length: int) -> Schedule | float:
     """A batch size B >= 1: a whole number, math.inf for the full gradient, or a schedule of whole numbers."""
-    if isinstance(value, Schedule):
-        return _whole(as_schedule(value, length, "batch"))
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+    if isinstance(value, bool | str) or value is None:
         raise InputError(f" = {brief(value)} is not a number; give a whole number of at least 1.", "batch")
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        return _whole(as_schedule(value, length, "batch"))
     remedy = "give a whole number of at least 1"
     size = check_number("batch", value, low=1.0, remedy=remedy) if isinstance(value, int) else float(value)
     if math.isnan(size) or size < 1.0 or (math.isfinite(size) and size != round(size)):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray
-from simlab.errors import InputError, brief, check_count, check_floats, check_number
+from simlab.errors import InputError, brief, check_count, check_floats
 from simlab.methods.base import Coefficients, Method, Number, Rated, Steps, arrays, batch_of, method, short
 from simlab.schedules import Schedule, as_schedule, constant, from_array
 from simlab.schedules.arguments import LONGEST
@@ -160,11 +160,7 @@ class generic(Method):
         c, M = _rows("c", self.c, steps, 1, k), _rows("M", self.M, steps, 2, k)
         o = _rows("o", np.eye(k)[0] if self.o is None else self.o, steps + 1, 1, k)
         z0 = np.ones(k) if self.start is None else _rows("start", self.start, 1, 1, k).reshape(k)
-        if self.lr is None:
-            rate = _rate(M, b, c, steps)
-        else:
-            lr = self.lr if isinstance(self.lr, Schedule) else check_number("lr", self.lr, low=0.0)
-            rate = as_schedule(lr, steps, "lr")
+        rate = _rate(M, b, c, steps) if self.lr is None else as_schedule(self.lr, steps, "lr")
         self._keep(length=steps, learning_rate=rate, batch=batch_of(self.batch, steps), _schedules={"lr": rate})
         self._keep(z0=z0.copy(), _arrays=(M, b, c, o), coordinates=tuple(f"z{j + 1} of {k}" for j in range(k)))
 

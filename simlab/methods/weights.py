@@ -30,11 +30,13 @@ GRID = 1 << 16
 """Steps between those at which a long run's sums are told anew: bits do not depend on the slices asked for."""
 
 
-def newest_share(lr: Schedule, power: float) -> Weights:
-    """c_t = weight_t / (weight_0 + .. + weight_t), weight_t = (t + 1)^power max_(s <= t) lr_s^2, 0 while all are 0."""
-    if lr.length > HELD and power == 0.0 and _equal(lr.plan):
+def newest_share(lr: Schedule, power: float, by_rate: float = 2.0) -> Weights:
+    """c_t = weight_t / (weight_0 + .. + weight_t), weight_t = (t + 1)^power (max_(s <= t) lr_s)^by_rate, 0 while all
+    are 0.
+    """
+    if lr.length > HELD and power == 0.0 and (by_rate == 0.0 or _equal(lr.plan)):
         return _equal_share
-    weight = _LargestSoFar(lr.plan, power)
+    weight = _LargestSoFar(lr.plan, power, by_rate, math.frexp(lr.peak())[1])
 
     def share(steps: Steps, before: float) -> FloatArray:
         newest = weight.at(steps)
@@ -99,10 +101,12 @@ def _weights(schedule: Schedule, summand: Plan, weights_of: Callable[[Steps, flo
 
 @dataclass(frozen=True, eq=False)
 class _LargestSoFar:
-    """(t + 1)^power max_(s <= t) lr_s^2 as a plan, of the plan of lr."""
+    """(t + 1)^power (max_(s <= t) lr_s / 2^exponent)^by_rate as a plan, of the plan of lr."""
 
     child: Plan
     power: float
+    by_rate: float
+    exponent: int
 
     @property
     def length(self) -> int:
@@ -120,8 +124,9 @@ class _LargestSoFar:
         else:
             edges = pairwise([0, *(steps + 1).tolist()])
             values = np.array([extremes(self.child, a, b).high if a < b else 0.0 for a, b in edges])
-        largest: FloatArray = (steps + 1.0) ** self.power * np.maximum.accumulate(values) ** 2
-        return largest
+        largest = np.maximum.accumulate(np.ldexp(values, -self.exponent))
+        weights: FloatArray = (steps + 1.0) ** self.power * largest**self.by_rate
+        return weights
 
 
 @dataclass(frozen=True, eq=False)

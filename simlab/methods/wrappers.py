@@ -35,6 +35,7 @@ class weight_decay(Wrapper):
         if isinstance(decay, (int, float)) and not isinstance(decay, bool):
             check_number("decay", decay, low=0.0)
         self._schedules["decay"] = as_schedule(decay, self.length, "decay")
+        self._settle("decay")
         if self.form not in ("coupled", "decoupled"):
             raise unknown_name("form", self.form, ["coupled", "decoupled"])
         decoupled = self.form == "decoupled"

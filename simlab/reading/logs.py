@@ -1,4 +1,6 @@
-"""The log that a trainer wrote, as columns: csv of any program, JSON lines, the trainer_state.json of transformers."""
+"""The log that a trainer wrote, as columns: csv of any program, JSON lines (after a prefix too, as fairseq's), the
+trainer_state.json of transformers, the lines of Megatron.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from simlab.arrays import FloatArray
 from simlab.delimited import Rows, read_rows, text_of
 from simlab.errors import InputError, brief
 
-__all__ = ["Log", "column_of", "columns_like", "read_log"]
+__all__ = ["Log", "column_of", "columns_like", "read_log", "rows_of_updates"]
 
 SHOWN = 12
 """Most columns that a refusal names."""
@@ -25,8 +28,16 @@ SHOWN = 12
 STEPS = re.compile(r"(^|.*[/_. -])(step|steps|global_step|iteration|iterations|iter|update|updates)", re.IGNORECASE)
 RATES = re.compile(r"(^|.*[/_. -])(lr|learning[_ -]?rate)(s)?([-_/. ].*|\d+)?", re.IGNORECASE)
 LOSSES = re.compile(r".*loss.*", re.IGNORECASE)
-BOUNDS = ("__min", "__max")
-"""Columns of wandb that repeat another one."""
+BESIDE = ("__min", "__max", "momentum", "weight_decay")
+"""How columns end that stand beside another: the bounds of wandb, what Lightning logs of a group beside its rate."""
+
+MEGATRON = re.compile(r"\biteration\s+(\d+)\s*/\s*\d+\s*\|(.*)")
+PREFIXED = re.compile(r"^[^{]*[\]|-]\s*(\{.*\})\s*$")
+"""A time and a name before an object, parted from it by a bar, a dash or a bracket."""
+
+MODES = ("mode", "split", "phase")
+OTHER_MODES = ("val", "valid", "validation", "eval", "evaluation", "test")
+"""What rows are called that are none of an update (mmcv, mmengine), in a column of these names."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +63,42 @@ class Log:
 def read_log(path: str | PathLike[str]) -> Log:
     """The log at `path`; InputError for what cannot be read, with the line."""
     text = text_of(path)
+    found = _rows_of_lines(text)
+    if found:
+        return _from_objects(Path(path), found)
     if text.lstrip()[:1] in ("{", "["):
         return _from_objects(Path(path), _objects(Path(path), text))
     table = read_rows(path)
     if not table.rows:
         raise InputError(f"{path} is empty; give a log with a header and rows.")
-    header, *rows = [cells for _, cells in table.rows]
+    header = table.rows[0][1]
+    numbered = [(line, cells) for line, cells in table.rows[1:] if cells != header]  # written again by a resumed run
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{path} has two columns called {brief(twice)}; rename one of them.")
-    columns: dict[str, list[Any]] = {name: [row[i] for row in rows] for i, name in enumerate(header)}
-    return Log(Path(path), [line for line, _ in table.rows[1:]], columns, table)
+    columns: dict[str, list[Any]] = {name: [row[i] for _, row in numbered] for i, name in enumerate(header)}
+    return Log(Path(path), [line for line, _ in numbered], columns, table)
+
+
+def _rows_of_lines(text: str) -> list[tuple[int, dict[str, Any]]]:
+    """(line, cells) of the lines of a printed log that hold any: "iteration 10/ 100 | learning rate: 1E-4 | ..", or
+    an object after a prefix.
+    """
+    found: list[tuple[int, dict[str, Any]]] = []
+    if text.lstrip()[:1] == "{" or not ("{" in text or "iteration" in text):
+        return found
+    for line, words in enumerate(text.splitlines(), 1):
+        if match := MEGATRON.search(words):
+            parts = (part.rpartition(":") for part in match[2].split("|"))
+            found.append(
+                (line, {"iteration": int(match[1]), **{name.strip(): value.strip() for name, _, value in parts}})
+            )
+        elif match := PREFIXED.match(words):
+            try:
+                found.append((line, json.loads(match[1])))
+            except ValueError:
+                continue
+    return found
 
 
 def _objects(path: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
@@ -121,16 +157,27 @@ def columns_like(log: Log, pattern: re.Pattern[str]) -> list[str]:
         name
         for name in log.columns
         if pattern.fullmatch(name)
-        and not name.casefold().endswith(BOUNDS)
+        and not name.casefold().endswith(BESIDE)
         and bool(np.isfinite(log.numbers(name)).any())
     ]
 
 
-def column_of(log: Log, given: str | None, pattern: re.Pattern[str], field: str, what: str) -> str:
+def rows_of_updates(log: Log, rate: str) -> list[int]:
+    """The rows that have a rate and are none of a validation."""
+    name = next((name for name in log.columns if name.casefold() in MODES), None)
+    modes = [str(cell).casefold() for cell in log.columns[name]] if name is not None else [""] * len(log.lines)
+    cells = zip(log.columns[rate], modes, strict=True)
+    return [row for row, (cell, mode) in enumerate(cells) if cell != "" and mode not in OTHER_MODES]
+
+
+def column_of(
+    log: Log, given: str | None, pattern: re.Pattern[str], field: str, what: str, rows: Sequence[int] | None = None
+) -> str:
     """The column called `given`, in any case where only one fits; without it the one whose name is like `pattern`.
 
-    Columns of one and the same numbers (groups of parameters) count as one. Raises InputError that lists them where
-    the choice is not unique.
+    Columns of one and the same numbers (groups of parameters) count as one. Of several that count the `rows` given,
+    those that do so in whole numbers come before others (fairseq's num_updates before its fractions of an epoch).
+    Raises InputError that lists them where the choice is not unique.
     """
     known = list(log.columns)
     listed = ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN} more" if len(known) > SHOWN else "")
@@ -142,7 +189,9 @@ def column_of(log: Log, given: str | None, pattern: re.Pattern[str], field: str,
             f"{log.path} has no column {brief(given)}; its columns are {listed or '(none)'}: name yours by {field}."
         )
     found = columns_like(log, pattern)
-    numbers = [log.numbers(name) for name in found]
+    numbers = [log.numbers(name)[slice(None) if rows is None else list(rows)] for name in found]
+    if rows is not None and any(whole := [np.array_equal(column, np.round(column)) for column in numbers]):
+        found, numbers = list(compress(found, whole)), list(compress(numbers, whole))
     if found and all(np.array_equal(numbers[0], other, equal_nan=True) for other in numbers[1:]):
         return found[0]
     if not found:

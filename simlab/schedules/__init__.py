@@ -8,13 +8,23 @@ join(constant(10, peak=0.1), cosine(90, peak=0.1)) * 0.5
 
 Conventions: a profile f on [0, 1] over n steps is sampled at u = j / n, j = 0 .. n - 1; a warmup over w steps
 is peak (j + 1) / w; lengths of phases are steps (int) or fractions of the run (float in [0, 1]); `floor` is a
-fraction of the peak. Any learning rate, momentum, batch size or weight decay may be a schedule.
+fraction of the peak, `floor_value` a learning rate. Any learning rate, momentum, batch size or weight decay may be a
+schedule.
 """
 
 from simlab.schedules.base import Schedule
-from simlab.schedules.combinators import as_schedule, clip, from_array, from_function, join, repeat
+from simlab.schedules.combinators import clip, from_array, join, repeat
 from simlab.schedules.cooldowns import cooldown_shapes
-from simlab.schedules.cyclic import exp_range, one_cycle, sgdr, triangular, triangular2
+from simlab.schedules.cyclic import (
+    exp_range,
+    one_cycle,
+    range_test,
+    sgdr,
+    sine,
+    torch_one_cycle,
+    triangular,
+    triangular2,
+)
 from simlab.schedules.decays import (
     constant,
     cosine,
@@ -27,8 +37,12 @@ from simlab.schedules.decays import (
     piecewise,
     polynomial,
     rex,
+    sigmoid,
+    uba,
 )
 from simlab.schedules.export import to_csv, to_json, to_optax, to_torch, to_transformers
+from simlab.schedules.foreign import as_schedule, from_function, from_scheduler
+from simlab.schedules.implicit import scale_invariant
 from simlab.schedules.logs import from_csv, from_log
 from simlab.schedules.phases import infinite, power_scheduler, trapezoid, wsd, wsd_s, wsdc
 from simlab.schedules.registry import make, named
@@ -53,6 +67,7 @@ __all__ = [
     "from_function",
     "from_json",
     "from_log",
+    "from_scheduler",
     "infinite",
     "inverse_sqrt",
     "inverse_time",
@@ -67,10 +82,14 @@ __all__ = [
     "piecewise",
     "polynomial",
     "power_scheduler",
+    "range_test",
     "repeat",
     "rex",
     "sampled",
+    "scale_invariant",
     "sgdr",
+    "sigmoid",
+    "sine",
     "step",
     "step_decay",
     "tail_geometric",
@@ -80,9 +99,11 @@ __all__ = [
     "to_optax",
     "to_torch",
     "to_transformers",
+    "torch_one_cycle",
     "trapezoid",
     "triangular",
     "triangular2",
+    "uba",
     "wsd",
     "wsd_s",
     "wsdc",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Integral, Real
@@ -11,7 +11,16 @@ from typing import Any
 
 from simlab.errors import MOST, InputError, brief, check_count, check_number
 
-__all__ = ["LONGEST", "Phases", "check_phase", "check_positions", "check_run", "in_steps", "spelling"]
+__all__ = [
+    "LONGEST",
+    "Phases",
+    "check_phase",
+    "check_positions",
+    "check_run",
+    "in_steps",
+    "refuse_other_name",
+    "spelling",
+]
 
 SMALLEST_FLOOR = 1e-30
 """Least floor of a profile that tends to 0 only in the limit: below it float32 has no learning rate left."""
@@ -22,6 +31,25 @@ MOST_PLACES = 10**5
 
 LONGEST = 2**53
 """Most steps of a run: beyond, float64 does not tell one step from the next."""
+
+
+ELSEWHERE = {
+    **dict.fromkeys(("lr", "learning_rate", "max_lr", "peak_lr", "peak_value"), ("peak",)),
+    **dict.fromkeys(("total_steps", "max_steps", "num_steps", "num_training_steps", "T_max"), ("steps",)),
+    **dict.fromkeys(("min_lr", "eta_min", "end_value", "final_lr"), ("floor_value",)),
+    **dict.fromkeys(("warmup_steps", "warmup_ratio", "num_warmup_steps", "warmup_fraction"), ("warmup",)),
+    **dict.fromkeys(("decay", "decay_steps", "cooldown_steps", "num_decay_steps", "cooldown_fraction"), ("cooldown",)),
+    **dict.fromkeys(("milestones", "boundaries"), ("drops", "budgets")),
+    "gamma": ("factor",),
+}
+"""What other programs call the parameters of schedules."""
+
+
+def refuse_other_name(what: str, key: str, known: Collection[str]) -> None:
+    """An InputError that gives the name of a parameter here, where `key` is its name elsewhere."""
+    here = next((name for name in ELSEWHERE.get(key, ()) if name in known), None)
+    if here is not None:
+        raise InputError(f"{what}: {key!r} is called {here!r} here; write that.")
 
 
 def check_run(steps: Any, peak: Any) -> tuple[int, float]:

@@ -235,19 +235,23 @@ class Schedule:
         return Schedule("clip", {"schedule": self, "low": low, "high": high}, nodes.Clip(self.plan, low, high))
 
     @door
-    def warmed(self, warmup: int | float) -> Schedule:
+    def warmed(self, warmup: int | float, start: float | None = None) -> Schedule:
         """Linear warmup in place of the first w steps, the rest and the length unchanged.
 
         s(w) (t + 1) / w for t < w and s(t) from there on, so that the ramp meets the schedule without a jump
-        (with w = T, it rises to the last value). `warmup` is a number of steps or a fraction of the run. A
-        family's own `warmup=` does something else: it fits the whole profile into the steps that remain.
+        (with w = T, it rises to the last value). From a value `start` of the first step the ramp is start + (s(w) -
+        start) t / w, as that of PyTorch's LinearLR and of Optax; it may fall. `warmup` is a number of steps or a
+        fraction of the run. A family's own `warmup=` does something else: it fits the whole profile into the steps
+        that remain; `cosine(T, peak, warmup=w).warmed(w, start)` is that with a given start.
         """
         phases = Phases.of(self.length, warmup=warmup)
         (w,) = phases.lengths
-        rise, target = nodes.ramp(w), self(min(w, self.length - 1))
+        target = self(min(w, self.length - 1))
+        rise = nodes.ramp(w) if start is None else nodes.way(w, check_number("start", start, low=0.0), target)
         rest = nodes.window(self.plan, w, self.length - w) if w < self.length else None
-        plan = nodes.chain(None if rise is None else nodes.Scale(rise, target), rest)
-        return Schedule("warmed", {"schedule": self, **phases.given}, plan)
+        plan = nodes.chain(nodes.Scale(rise, target) if rise is not None and start is None else rise, rest)
+        own = {} if start is None else {"start": float(start)}
+        return Schedule("warmed", {"schedule": self, **phases.given, **own}, plan)
 
     # Record
 

@@ -7,8 +7,11 @@ within that node.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from base64 import b85encode
 from dataclasses import dataclass
+from zlib import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +22,31 @@ from simlab.schedules.shapes import SHAPES
 
 __all__ = ["JaxSource", "MathSource", "Source"]
 
-LARGEST = 20_000
-"""Most values (of tables, knots, joined pieces) that a generated module embeds."""
+LITERAL = 2_000
+"""Longest row of values that is spelled out in a generated module; longer ones are packed into text."""
+
+EMBEDDED = 1_000_000
+"""Most values that a generated module packs; more are for a file beside it."""
+
+PARTS = 1_000
+"""Most joined pieces with a branch each; of more of them the values are tabulated."""
+
+TABULATED = 10**7
+"""Longest such join."""
+
+UNPACK = {
+    "math": '''def _row(kind, text):
+    """The numbers packed into a text: little-endian, compressed, in base 85."""
+    values = array(kind, decompress(b85decode(text)))
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
+''',
+    "jnp": '''def _row(kind, text):
+    """The numbers packed into a text: little-endian, compressed, in base 85."""
+    return np.frombuffer(decompress(b85decode(text)), {"d": "<f8", "q": "<i8"}[kind])
+''',
+}
 
 SUM, PRODUCT, UNARY, ATOM = 1, 2, 3, 5
 
@@ -88,8 +114,20 @@ class Functions:
     def exp(self, x: Symbol) -> Symbol:
         return Symbol(f"{self.module}.exp({x.text})")
 
+    def expm1(self, x: Symbol) -> Symbol:
+        return Symbol(f"{self.module}.expm1({x.text})")
 
-def shifted(variable: str, shift: int) -> Symbol:
+
+def _apart(number: float) -> tuple[int, float]:
+    """A whole number and the rest in [0, 1), of a number that may be whole but for its rounding."""
+    near = round(number)
+    if abs(number - near) <= 1e-12 * abs(number):
+        return near, 0.0
+    whole = math.floor(number)
+    return whole, number - whole
+
+
+def shifted(variable: str, shift: float) -> Symbol:
     """variable + shift."""
     if shift == 0:
         return Symbol(variable)
@@ -97,15 +135,18 @@ def shifted(variable: str, shift: int) -> Symbol:
 
 
 class Source(ABC):
-    """Collects the definitions that an expression needs; `module` has sin, sqrt and exp."""
+    """Collects the definitions that an expression needs; `module` has sin, sqrt, exp and expm1."""
 
     module: str
 
-    def __init__(self) -> None:
+    def __init__(self, data: str | None = None) -> None:
+        """`data`: the name of a file beside the module, for the values that are too many for it."""
         self.definitions: list[str] = []
+        self.apart: dict[str, npt.NDArray[np.generic]] = {}
+        self._data = data
         self._names: dict[int, str] = {}
         self._kept: list[nodes.Plan] = []
-        self._embedded = 0
+        self._rows = self._embedded = 0
 
     def expression(self, plan: nodes.Plan, variable: str = "t", shift: int = 0) -> Symbol:
         """Source of the value of `plan` at step variable + shift; definitions it needs are appended."""
@@ -141,8 +182,9 @@ class Source(ABC):
             u = Symbol(f"{variable} + {float(offset)!r}" if offset >= 0 else f"{variable} - {float(-offset)!r}", SUM)
             return self._shape(piece, u, 1.0 - u)
         u = shifted(variable, offset) / piece.n
-        v = (Symbol(str(piece.n - offset)) - Symbol(variable)) / piece.n
-        return self._shape(piece, u, v)
+        whole, part = _apart(piece.n - offset)  # what is left is exact in float32 too
+        left = Symbol(str(whole)) - Symbol(variable)
+        return self._shape(piece, u, (left + part if part else left) / piece.n)
 
     def _shape(self, piece: nodes.Piece, u: Symbol, v: Symbol) -> Symbol:
         return symbol(SHAPES[piece.shape](Functions(self.module), u, v, *piece.parameters))
@@ -160,43 +202,71 @@ class Source(ABC):
     def _body(self, plan: nodes.Plan) -> list[str]:
         match plan:
             case nodes.Join():
-                self._embed(len(plan.children))
-                return self._join(plan)
+                return self._join(plan) if len(plan.children) <= PARTS else self._tabulated(plan)
             case nodes.Table():
                 inside = plan.starts < plan.length
-                return self._stairs(plan.starts[inside], plan.values[inside])
+                return self._stairs(plan.length, plan.starts[inside], plan.values[inside])
             case nodes.Array():
-                starts = np.flatnonzero(np.diff(plan.values, prepend=-1.0))
-                return self._stairs(starts, plan.values[starts])
+                return self._values(plan.values)
             case nodes.Interpolation():
-                self._embed(plan.knots.size)
                 x = self._constant(plan.knots)
                 return self._straight(x, self._constant(plan.values))
         return [f"return {self.expression(plan).text}"]
 
-    def _stairs(self, starts: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> list[str]:
+    def _tabulated(self, plan: nodes.Plan) -> list[str]:
+        if plan.length > TABULATED:
+            raise InputError(
+                f"over {PARTS:,} parts are joined to over {TABULATED:,} steps; join fewer, or export less."
+            )
+        return self._values(plan.at(np.arange(plan.length, dtype=np.int64)))
+
+    def _values(self, values: npt.NDArray[np.float64]) -> list[str]:
+        starts = np.flatnonzero(np.diff(values, prepend=-1.0))
+        return self._stairs(values.size, starts, values[starts])
+
+    def _stairs(self, length: int, starts: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> list[str]:
         if starts.size == 1:
             return [f"return {symbol(float(values[0])).text}"]
-        self._embed(starts.size)
-        x, y = self._constant(starts), self._constant(values)
-        return self._lookup(x, y)
-
-    def _embed(self, count: int) -> None:
-        self._embedded += count
-        if self._embedded > LARGEST:
-            message = f"the schedule holds over {LARGEST:,} separate values, too many for a source file"
-            raise InputError(f"{message}; export it with to_csv and read that file in the training code.")
+        if 2 * starts.size > length:  # nearly every step has its own
+            return self._index(self._constant(np.repeat(values, np.diff(starts, append=length))))
+        return self._lookup(self._constant(starts), self._constant(values))
 
     def _constant(self, array: npt.NDArray[np.generic]) -> str:
-        """The name of a module constant holding the array."""
-        name = f"_ROW{sum(text.startswith('_ROW') for text in self.definitions) + 1}"
-        items = [repr(item) for item in array.tolist()]
-        rows = ", ".join(items)
-        if len(rows) > 90:
-            lines = [", ".join(items[i : i + 6]) for i in range(0, len(items), 6)]
-            rows = "\n" + "".join(f"    {line},\n" for line in lines)
-        self.definitions.append(f"{name} = {self._sequence(rows)}\n")
+        """The name of a module constant holding the array: spelled out, packed, or read from a file."""
+        self._rows += 1
+        name = f"_ROW{self._rows}"
+        if array.size <= LITERAL:
+            self.definitions.append(f"{name} = {self._sequence(_rows([repr(item) for item in array.tolist()], 6))}\n")
+        elif self._embedded + array.size <= EMBEDDED:
+            self._embedded += array.size
+            self._need(UNPACK[self.module])
+            kind, little = ("d", "<f8") if array.dtype.kind == "f" else ("q", "<i8")
+            text = b85encode(compress(array.astype(little).tobytes(), 9)).decode()
+            lines = "".join(f'    "{text[i : i + 110]}"\n' for i in range(0, len(text), 110))
+            self.definitions.append(f'{name} = _row("{kind}", (\n{lines}))\n')
+        else:
+            self._from_file(name, array)
         return name
+
+    def _from_file(self, name: str, array: npt.NDArray[np.generic]) -> None:
+        if self._data is None:
+            message = f"the schedule holds over {EMBEDDED:,} separate values, too many for a source file"
+            raise InputError(f'{message}; give data = "rates.npz", a file to stand beside it.')
+        self._need(f"with np.load(Path(__file__).with_name({self._data!r})) as _file:\n    _DATA = dict(_file)\n")
+        self.apart[name] = array
+        self.definitions.append(f"{name} = {self._loaded(name)}\n")
+
+    def _need(self, definition: str) -> None:
+        if definition not in self.definitions:
+            self.definitions.append(definition)
+
+    @abstractmethod
+    def _loaded(self, name: str) -> str:
+        """What reads the array called `name` from the file."""
+
+    @abstractmethod
+    def _index(self, y: str) -> list[str]:
+        """Statements that return y[t]."""
 
     @abstractmethod
     def _sequence(self, rows: str) -> str:
@@ -219,6 +289,14 @@ class Source(ABC):
         """Statements that return the linear interpolation of (x, y) at t."""
 
 
+def _rows(items: list[str], count: int) -> str:
+    """Items between commas, `count` in a line where one line does not hold them."""
+    row = ", ".join(items)
+    if len(row) <= 90:
+        return row
+    return "\n" + "".join(f"    {', '.join(items[i : i + count])},\n" for i in range(0, len(items), count))
+
+
 class MathSource(Source):
     """Plain Python on one int: float64, branches by if."""
 
@@ -226,6 +304,12 @@ class MathSource(Source):
 
     def _sequence(self, rows: str) -> str:
         return f"({rows})"
+
+    def _loaded(self, name: str) -> str:
+        return f"memoryview(_DATA[{name!r}])"  # whose items are Python's own numbers
+
+    def _index(self, y: str) -> list[str]:
+        return [f"return {y}[t]"]
 
     def _clip(self, value: Symbol, plan: nodes.Clip) -> Symbol:
         text = f"max({value.text}, {plan.low!r})"
@@ -261,6 +345,12 @@ class JaxSource(Source):
 
     def _sequence(self, rows: str) -> str:
         return f"np.array([{rows}])"
+
+    def _loaded(self, name: str) -> str:
+        return f"_DATA[{name!r}]"
+
+    def _index(self, y: str) -> list[str]:
+        return [f"return jnp.asarray({y}, jnp.result_type(float))[t]"]
 
     def _clip(self, value: Symbol, plan: nodes.Clip) -> Symbol:
         text = f"jnp.maximum({value.text}, {plan.low!r})"

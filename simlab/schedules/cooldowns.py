@@ -28,6 +28,7 @@ COOLDOWNS: dict[str, tuple[str, dict[str, float]]] = {
     "inverse-proportional": ("1 / (u / floor + 1 - u)", {}),
     "lowered-linear": ("factor (1 - u): a drop to factor, then linear", {"factor": 0.7}),
     "rex": ("(1 - u) / (1 - alpha u)", {"alpha": 0.5}),
+    "uba": ("2 (1 + cos(pi u)) / (2 phi + (2 - phi) (1 + cos(pi u)))", {"phi": 1.0}),
     "piecewise": ("straight lines between knots (u, f)", {}),
 }
 """Shape -> (formula on u in [0, 1], its parameters with their defaults)."""
@@ -115,6 +116,8 @@ def _check(shape: str, floor: float, parameters: dict[str, Any]) -> dict[str, An
         if alpha == 1.0:
             raise InputError(" = 1.0 makes the rex profile constant until a jump to 0; give a number below 1.", "alpha")
         return {"alpha": alpha}
+    if shape == "uba":
+        return {"phi": check_number("phi", parameters["phi"], low=1e-100, high=1e100)}
     if shape == "lowered-linear":
         low = max(floor, SMALLEST_FLOOR)
         remedy = "give a factor above 0, at most 1 and not below the floor"

@@ -2,8 +2,9 @@
 
 With w warmup steps, value = peak (t + 1) / w for t < w; the profile occupies the remaining n = T - w steps
 and is sampled at u = j / n, j = t - w. `floor` is the value approached at u = 1 as a fraction of the peak,
-`warmup` a number of steps (int) or a fraction of the run (float in [0, 1]). All raise `InputError` on
-parameters outside their ranges.
+`floor_value` the same as a learning rate, in place of it; `warmup` a number of steps (int) or a fraction of the run
+(float in [0, 1]), and `.warmed(w, start)` has it begin at a given value. All raise `InputError` on parameters outside
+their ranges.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ __all__ = [
     "piecewise",
     "polynomial",
     "rex",
+    "sigmoid",
+    "uba",
 ]
 
 
@@ -69,7 +72,9 @@ def _decay(
 
 
 @family
-def linear(steps: int, peak: float, floor: float = 0.0, warmup: int | float = 0) -> Schedule:
+def linear(
+    steps: int, peak: float, floor: float = 0.0, warmup: int | float = 0, *, floor_value: float | None = None
+) -> Schedule:
     """A straight line from the peak to `floor`, after an optional warmup.
 
     peak (floor + (1 - floor) (1 - u)). The minimax schedule of the last iterate for convex Lipschitz
@@ -94,7 +99,9 @@ def linear_to_zero(steps: int, peak: float, warmup: int | float = 0) -> Schedule
 
 
 @family
-def cosine(steps: int, peak: float, floor: float = 0.0, warmup: int | float = 0) -> Schedule:
+def cosine(
+    steps: int, peak: float, floor: float = 0.0, warmup: int | float = 0, *, floor_value: float | None = None
+) -> Schedule:
     """Half a cosine from the peak to `floor`, after an optional warmup.
 
     peak (floor + (1 - floor) (1 + cos(pi u)) / 2), evaluated as sin(pi (1 - u) / 2)^2, which does not cancel.
@@ -107,7 +114,15 @@ def cosine(steps: int, peak: float, floor: float = 0.0, warmup: int | float = 0)
 
 
 @family
-def polynomial(steps: int, peak: float, power: float = 2.0, floor: float = 0.0, warmup: int | float = 0) -> Schedule:
+def polynomial(
+    steps: int,
+    peak: float,
+    power: float = 2.0,
+    floor: float = 0.0,
+    warmup: int | float = 0,
+    *,
+    floor_value: float | None = None,
+) -> Schedule:
     """A power of the remaining time, (1 - u)^power, from the peak to `floor`.
 
     peak (floor + (1 - floor) (1 - u)^power), power > 0. Optimal with power = 2b - 1 on power-law kernels of
@@ -121,7 +136,9 @@ def polynomial(steps: int, peak: float, power: float = 2.0, floor: float = 0.0, 
 
 
 @family
-def exponential(steps: int, peak: float, floor: float = 0.1, warmup: int | float = 0) -> Schedule:
+def exponential(
+    steps: int, peak: float, floor: float = 0.1, warmup: int | float = 0, *, floor_value: float | None = None
+) -> Schedule:
     """A geometric decay from the peak to the fraction `floor` > 0 of it.
 
     peak floor^u: the same factor floor^(1/n) at every step.
@@ -133,7 +150,15 @@ def exponential(steps: int, peak: float, floor: float = 0.1, warmup: int | float
 
 
 @family
-def rex(steps: int, peak: float, alpha: float = 0.5, floor: float = 0.0, warmup: int | float = 0) -> Schedule:
+def rex(
+    steps: int,
+    peak: float,
+    alpha: float = 0.5,
+    floor: float = 0.0,
+    warmup: int | float = 0,
+    *,
+    floor_value: float | None = None,
+) -> Schedule:
     """REX, the reflected exponential: above linear first, steeper at the end.
 
     peak (floor + (1 - floor) (1 - u) / (1 - alpha u)), 0 <= alpha < 1; alpha = 1/2 is the paper's, 0 is
@@ -144,6 +169,65 @@ def rex(steps: int, peak: float, alpha: float = 0.5, floor: float = 0.0, warmup:
     """
     record = ("alpha", "floor", "warmup")
     return _decay("rex", "rex", steps, peak, warmup=warmup, floor=floor, record=record, alpha=alpha)
+
+
+@family
+def sigmoid(
+    steps: int,
+    peak: float,
+    middle: float = 0.5,
+    steepness: float = 10.0,
+    floor: float = 0.0,
+    warmup: int | float = 0,
+    *,
+    floor_value: float | None = None,
+) -> Schedule:
+    """A logistic curve from near the peak to near `floor`, half way down at `middle`.
+
+    peak (floor + (1 - floor) / (1 + exp(steepness (u - middle)))), middle in [0, 1], |steepness| <= 600; a negative
+    one rises. The first value is short of the peak by about exp(-steepness middle). The policy `sigmoid` of Caffe,
+    with gamma = -steepness / n and stepsize = middle n; SIG of Jin et al. 2023, arXiv 2309.08859.
+
+    >>> sigmoid(4, 1.0, steepness=4.0).values().round(4)
+    array([0.8808, 0.7311, 0.5   , 0.2689])
+    """
+    steps, peak = check_run(steps, peak)
+    own = {
+        "middle": check_number("middle", middle, low=0.0, high=1.0),
+        "steepness": check_number("steepness", steepness, low=-600.0, high=600.0),
+        "floor": check_number("floor", floor, low=0.0, high=1.0),
+    }
+    phases = Phases.of(steps, warmup=warmup)
+    (w,) = phases.lengths
+    n, half = steps - w, round(own["middle"] * (steps - w))  # steepest there: two pieces, so that panels end at it
+    cut = [
+        nodes.Piece(m, "sigmoid", n, at, (own["steepness"], own["middle"])) for m, at in ((half, 0), (n - half, half))
+    ]
+    plan = nodes.chain(nodes.ramp(w), *(nodes.Lift(part, own["floor"]) for part in cut))
+    return Schedule("sigmoid", {"steps": steps, "peak": peak, **own, **phases.given}, nodes.Scale(plan, peak))
+
+
+@family
+def uba(
+    steps: int,
+    peak: float,
+    phi: float = 1.0,
+    floor: float = 0.0,
+    warmup: int | float = 0,
+    *,
+    floor_value: float | None = None,
+) -> Schedule:
+    """UBA (partly reconstructed), one parameter from a constant with a cliff to a fast early decay.
+
+    peak (floor + (1 - floor) 2 (1 + cos pi u) / (2 phi + (2 - phi) (1 + cos pi u))), phi > 0: 2 is cosine, towards 0 a
+    constant and a cliff. Tang, Dong, Zeng, Xun and Lin 2025, arXiv 2505.24452, who tie phi to the condition number; the
+    formula is remembered, without their index of cycles, and phi = 1 as default is our choice.
+
+    >>> uba(4, 1.0, phi=2.0).values().round(4)
+    array([1.    , 0.8536, 0.5   , 0.1464])
+    """
+    record = ("phi", "floor", "warmup")
+    return _decay("uba", "uba", steps, peak, warmup=warmup, floor=floor, record=record, phi=phi)
 
 
 @family
@@ -187,12 +271,13 @@ def _noam(steps: int, w: int) -> nodes.Plan:
 
 
 @family
-def inverse_time(steps: int, peak: float, decay: float, warmup: int | float = 0) -> Schedule:
-    """One over a linear function of the step: peak / (1 + decay j).
+def inverse_time(steps: int, peak: float, decay: float, warmup: int | float = 0, power: float = 1.0) -> Schedule:
+    """One over a linear function of the step, or over a power of it: peak / (1 + decay j)^power.
 
-    j counts from the end of the warmup, decay >= 0 is per step. Robbins and Monro 1951. The optimal decay of
-    one noisy quadratic mode of curvature g from stationarity at learning rate e, 1 / (2 / e + g j), is peak =
-    e / 2, decay = e g / 2 (notes on river valleys; derived from Wen et al. 2024, arXiv 2410.05192).
+    j counts from the end of the warmup, decay >= 0 is per step, 0 < power <= 100. Robbins and Monro 1951; with a
+    power it is the policy `inv` of Caffe (gamma = decay). The optimal decay of one noisy quadratic mode of curvature g
+    from stationarity at learning rate e, 1 / (2 / e + g j), is peak = e / 2, decay = e g / 2 (notes on river valleys;
+    derived from Wen et al. 2024, arXiv 2410.05192).
 
     >>> inverse_time(3, 1.0, decay=1.0).values().round(4)
     array([1.    , 0.5   , 0.3333])
@@ -201,8 +286,11 @@ def inverse_time(steps: int, peak: float, decay: float, warmup: int | float = 0)
     decay = check_number("decay", decay, low=0.0, high=1e100)
     phases = Phases.of(steps, warmup=warmup)
     (w,) = phases.lengths
+    power = check_number("power", power, low=0.0, high=100.0, open_low=True)
     tail = nodes.Piece(steps - w, "hyperbola", n=1, parameters=(decay,))
-    arguments = {"steps": steps, "peak": peak, "decay": decay, **phases.given}
+    if power != 1.0:
+        tail = nodes.Piece(steps - w, "power-hyperbola", n=1, parameters=(decay, -power))
+    arguments = {"steps": steps, "peak": peak, "decay": decay, **phases.given, "power": power}
     return Schedule("inverse_time", arguments, nodes.Scale(nodes.chain(nodes.ramp(w), tail), peak))
 
 

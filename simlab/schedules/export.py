@@ -2,20 +2,25 @@
 
 A framework's own schedules differ by a step or so: torch's and transformers' warmups are t / w and spend the
 first step at lr = 0, optax's reach their end value one step after the last step of a run. The generated
-modules reproduce the source instead, step by step. They hold the closed form of the schedule (a table only
-where it was an array) and import nothing of simlab. Convention of all three: the first optimizer step uses
+modules reproduce the source instead, step by step. They hold the closed form of the schedule (values only where it
+was an array: packed into the text up to a million of them, beyond in a file beside the module) and import nothing of
+simlab. Convention of all three: the first optimizer step uses
 lr[0], and after the last step the last value is held.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
+from simlab.doors import door
 from simlab.errors import InputError
 from simlab.replacing import replacing, settle
 from simlab.schedules.base import Schedule
@@ -24,6 +29,9 @@ from simlab.schedules.codegen import JaxSource, MathSource, Source
 __all__ = ["to_csv", "to_json", "to_optax", "to_torch", "to_transformers"]
 
 INT32 = 2**31 - 1
+
+SHOWN = 1_000
+"""Longest expression that the head of a module quotes in full."""
 
 
 def to_csv(schedule: Schedule, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -49,7 +57,8 @@ def to_json(schedule: Schedule, path: str | PathLike[str], *, overwrite: bool = 
         new.write_text(text, encoding="utf-8")
 
 
-def to_torch(schedule: Schedule) -> str:
+@door
+def to_torch(schedule: Schedule, data: str | PathLike[str] | None = None, *, overwrite: bool = False) -> str:
     """Source of a module with `make_scheduler(optimizer)`, a torch.optim.lr_scheduler.LambdaLR.
 
     The scheduler reproduces lr[t] to 1e-12 relative at every step; PyTorch computes a learning rate as base
@@ -60,10 +69,14 @@ def to_torch(schedule: Schedule) -> str:
     last value is held. To resume, make the scheduler again and load its state_dict: the value depends on the
     step count alone. The module also has `learning_rate(step)`.
 
-    Raises `InputError` for schedules that would embed more than 20,000 values.
+    `data` is a path for the values of a schedule that holds more than a million separate ones (npz; written only then,
+    never over a file that is there unless `overwrite`); the module looks for that name beside itself. Raises
+    `InputError` where it is needed and not given.
     """
     return _torch_module(
         schedule,
+        data,
+        overwrite,
         maker="make_scheduler",
         usage=(
             "optimizer = torch.optim.SGD(model.parameters(), lr=BASE_LR)",
@@ -73,7 +86,8 @@ def to_torch(schedule: Schedule) -> str:
     )
 
 
-def to_transformers(schedule: Schedule) -> str:
+@door
+def to_transformers(schedule: Schedule, data: str | PathLike[str] | None = None, *, overwrite: bool = False) -> str:
     """Source of a module with `get_scheduler(optimizer)`, for Trainer(optimizers=(optimizer, scheduler)).
 
     The scheduler is PyTorch's LambdaLR, as those of transformers are, with all of the remarks of `to_torch`;
@@ -83,6 +97,8 @@ def to_transformers(schedule: Schedule) -> str:
     """
     return _torch_module(
         schedule,
+        data,
+        overwrite,
         maker="get_scheduler",
         usage=(
             "optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)",
@@ -92,7 +108,8 @@ def to_transformers(schedule: Schedule) -> str:
     )
 
 
-def to_optax(schedule: Schedule) -> str:
+@door
+def to_optax(schedule: Schedule, data: str | PathLike[str] | None = None, *, overwrite: bool = False) -> str:
     """Source of a module with `schedule(count)`, an Optax schedule: optax.sgd(learning_rate=schedule).
 
     A pure function of integer counts (Python, numpy or traced, any shape; counts outside the run get the
@@ -100,16 +117,17 @@ def to_optax(schedule: Schedule) -> str:
     of the source (a value that has decayed by a factor f loses |ln f| rounding errors), 1e-12 with
     jax_enable_x64. The module needs jax and numpy, not optax.
 
-    Raises `InputError` for schedules that would embed more than 20,000 values or have more than 2^31 - 1
-    steps.
+    `data` as in `to_torch`. Raises `InputError` where it is needed and not given, and for schedules of more than 2^31 -
+    1 steps.
     """
     if schedule.length > INT32:
         raise InputError(f"the schedule has {schedule.length} steps, beyond JAX's int32 counts; use at most {INT32}.")
-    source = JaxSource()
+    source = JaxSource(None if data is None else Path(data).name)
     value = source.expression(schedule.plan).text
+    _write_apart(source, data, overwrite)
     parts = [
         _header(schedule, ("optimizer = optax.sgd(learning_rate=schedule)",)),
-        "import jax.numpy as jnp\nimport numpy as np\n" if _uses(source, "np.array") else "import jax.numpy as jnp\n",
+        _imports(source, "import jax.numpy as jnp"),
         f"STEPS = {schedule.length}\n",
         *source.definitions,
         f'''def schedule(count):
@@ -121,15 +139,16 @@ def to_optax(schedule: Schedule) -> str:
     return _assemble(parts)
 
 
-def _torch_module(schedule: Schedule, maker: str, usage: tuple[str, ...]) -> str:
-    source = MathSource()
+def _torch_module(
+    schedule: Schedule, data: str | PathLike[str] | None, overwrite: bool, maker: str, usage: tuple[str, ...]
+) -> str:
+    source = MathSource(None if data is None else Path(data).name)
     value = source.expression(schedule.plan).text
-    imports = "import math\n"
-    imports += "from bisect import bisect_right\n" if _uses(source, "bisect_right") else ""
+    _write_apart(source, data, overwrite)
     base = schedule.peak() or 1.0
     parts = [
         _header(schedule, usage),
-        f"{imports}\nfrom torch.optim.lr_scheduler import LambdaLR\n".lstrip("\n"),
+        _imports(source, "import math", "from torch.optim.lr_scheduler import LambdaLR"),
         f"STEPS = {schedule.length}\nBASE_LR = {base!r}\n",
         *source.definitions,
         f'''def learning_rate(step):
@@ -154,16 +173,45 @@ def _torch_module(schedule: Schedule, maker: str, usage: tuple[str, ...]) -> str
 
 
 def _header(schedule: Schedule, usage: tuple[str, ...]) -> str:
+    expression = repr(schedule)
     lines = [
         f"# Learning-rate schedule of {schedule.length} steps, exported by simlab:",
-        f"#     {schedule!r}",
+        f"#     {expression if len(expression) <= SHOWN else expression[:SHOWN] + ' ..'}",
         "#",
     ]
     return "\n".join([*lines, *(f"#     {line}" for line in usage)]) + "\n"
 
 
-def _uses(source: Source, text: str) -> bool:
-    return any(text in definition for definition in source.definitions)
+STANDARD = {
+    "sys.": "import sys",
+    "array(kind": "from array import array",
+    "b85decode": "from base64 import b85decode",
+    "bisect_right": "from bisect import bisect_right",
+    "Path(": "from pathlib import Path",
+    "decompress": "from zlib import decompress",
+}
+"""What a definition uses of the standard library, and how it is imported."""
+
+
+def _imports(source: Source, *always: str) -> str:
+    """The imports of a module, those of the standard library first."""
+    text = "".join(source.definitions)
+    lines = {line for used, line in STANDARD.items() if used in text}
+    others = {line for line in always if line != "import math"}
+    others |= {"import numpy as np"} if re.search(r"\bnp\.", text) else set()
+    lines |= set(always) - others
+
+    def ordered(some: set[str]) -> list[str]:
+        return sorted(some, key=lambda line: (line.startswith("from"), line))
+
+    return "\n".join([*ordered(lines), *([""] if lines and others else []), *ordered(others)]) + "\n"
+
+
+def _write_apart(source: Source, data: str | PathLike[str] | None, overwrite: bool) -> None:
+    """Write the values that the module reads from its file, if there are such."""
+    if source.apart and data is not None:
+        with _created(data, overwrite) as new, new.open("wb") as file:
+            np.savez_compressed(file, **source.apart)  # type: ignore[arg-type]
 
 
 def _assemble(parts: list[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, brief, check_count, check_number, unknown_name
-from simlab.reading.logs import LOSSES, RATES, STEPS, Log, column_of, columns_like, read_log
+from simlab.reading.logs import LOSSES, RATES, STEPS, Log, column_of, columns_like, read_log, rows_of_updates
 from simlab.schedules.base import Schedule
 from simlab.schedules.combinators import from_array
 from simlab.schedules.decays import piecewise
@@ -73,25 +73,18 @@ def from_log(
     log = read_log(path)
     plain = list(log.columns) == list(TENSORBOARD)
     lr = "Value" if plain and lr is None else lr
-    names = (
-        column_of(log, step, STEPS, "step", "steps"),
-        column_of(log, lr, RATES, "lr", "learning rates"),
-    )
-    clock = _Clock(*names, first_step, every, "steps")
-    places, values = _steps_and_values(log, clock)
+    rate = column_of(log, lr, RATES, "lr", "learning rates")
+    rows = rows_of_updates(log, rate)
+    clock = _Clock(column_of(log, step, STEPS, "step", "steps", rows), rate, first_step, every, "steps")
+    places, values = _steps_and_values(log, clock, rows)
     if max(values) == 0.0:
-        raise InputError(f"{path}: every {names[1]} is 0, and such a run does not move; name another column by lr.")
+        raise InputError(f"{path}: every {rate} is 0, and such a run does not move; name another column by lr.")
     if restarts not in (None, "later"):
         raise unknown_name("restarts", restarts, ["later"])
-    _check_restarts(log, clock, restarts)
+    _check_restarts(log, clock, rows, restarts)
     schedule = _through(log, clock, places, values, steps, between)
-    factor = check_number("scale", scale, low=0.0, open_low=True)
-    if peak is not None:
-        if factor != 1.0:
-            raise InputError("scale and peak are both given; give one of them.")
-        factor = check_number("peak", peak, low=0.0, open_low=True) / schedule.peak()
-    scaled = schedule if factor == 1.0 else schedule * factor
-    return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, _losses(log, clock, names[1]))
+    scaled = _scaled(schedule, scale, peak)
+    return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, _losses(log, clock))
 
 
 @door
@@ -103,6 +96,8 @@ def from_csv(
     first_step: int | None = None,
     every: float | None = None,
     between: Between = "linear",
+    scale: float = 1.0,
+    peak: float | None = None,
 ) -> Schedule:
     """The schedule of a csv file with a header and (at least) a column of steps and one of values.
 
@@ -119,17 +114,28 @@ def from_csv(
     first_step : what the log calls the first update, 0 or 1; default 0, but rows 1 .. T without a gap are refused
         until it is said.
     every : what the step column counts in one step, for logs by tokens or samples: step = column / every, rounded.
+    scale, peak : multiply every value, or bring the largest to `peak`.
 
     Raises `InputError` naming the line for a missing column, a value or step that is no number, rows of too many cells,
     and for steps beyond 10^8 where neither `length` nor `every` is given.
     """
     log = read_log(path)
-    names = (
-        column_of(log, step_column, STEPS, "step_column", "steps"),
-        column_of(log, lr_column, RATES, "lr_column", "rates"),
-    )
-    clock = _Clock(*names, first_step, every, "length")
-    return _through(log, clock, *_steps_and_values(log, clock), length, between)
+    step_column = column_of(log, step_column, STEPS, "step_column", "steps")
+    clock = _Clock(step_column, column_of(log, lr_column, RATES, "lr_column", "rates"), first_step, every, "length")
+    rows = rows_of_updates(log, clock.lr)
+    return _scaled(_through(log, clock, *_steps_and_values(log, clock, rows), length, between), scale, peak)
+
+
+def _scaled(schedule: Schedule, scale: float, peak: float | None) -> Schedule:
+    """Every rate times `scale`, or by what brings the largest to `peak`."""
+    factor = check_number("scale", scale, low=0.0, open_low=True)
+    if peak is not None:
+        if factor != 1.0:
+            raise InputError("scale and peak are both given; give one of them.")
+        if schedule.peak() == 0.0:
+            raise InputError(" cannot be reached from values that are 0 throughout; name another column.", "peak")
+        factor = check_number("peak", peak, low=0.0, open_low=True) / schedule.peak()
+    return schedule if factor == 1.0 else schedule * factor
 
 
 @dataclass(frozen=True)
@@ -161,14 +167,13 @@ class _Clock:
         return step
 
 
-def _steps_and_values(log: Log, clock: _Clock) -> tuple[list[int], list[float]]:
+def _steps_and_values(log: Log, clock: _Clock, rows: Sequence[int]) -> tuple[list[int], list[float]]:
     """Increasing steps, counted from 0, and their values; the last row of a step is the one taken."""
     taken: dict[int, float] = {}
     repeated: list[int] = []
     cells = log.columns[clock.lr]
-    for row, cell in enumerate(cells):
-        if cell == "":
-            continue
+    for row in rows:
+        cell = cells[row]
         value = log.number(cell)
         if not math.isfinite(value) or value < 0.0:
             where = f"{log.path} line {log.lines[row]}"
@@ -189,9 +194,8 @@ def _steps_and_values(log: Log, clock: _Clock) -> tuple[list[int], list[float]]:
     return places, [taken[place] for place in places]
 
 
-def _check_restarts(log: Log, clock: _Clock, restarts: str | None) -> None:
+def _check_restarts(log: Log, clock: _Clock, rows: Sequence[int], restarts: str | None) -> None:
     """A run may have been resumed once; steps that go back more often are asked about."""
-    rows = [row for row, cell in enumerate(log.columns[clock.lr]) if cell != ""]
     places = np.array([clock.place(log, row) for row in rows])
     back = np.flatnonzero(np.diff(places) < 0)
     if back.size > 1 and restarts is None:
@@ -224,14 +228,14 @@ def _through(
     return piecewise(total, knots=tuple(zip(places, values, strict=True)), between=between)
 
 
-def _losses(log: Log, clock: _Clock, lr: str) -> dict[str, FloatArray]:
+def _losses(log: Log, clock: _Clock) -> dict[str, FloatArray]:
     """Every column of a loss, with the steps of its rows; rows whose step is no number are passed over."""
     out: dict[str, FloatArray] = {}
     steps = np.round(log.numbers(clock.step) / (clock.every or 1.0)) - (clock.first_step or 0)
     for name in columns_like(log, LOSSES):
         values = log.numbers(name)
         kept = np.isfinite(values) & np.isfinite(steps)
-        if name != lr and kept.any():
+        if name != clock.lr and kept.any():
             out[name] = np.column_stack([steps[kept], values[kept]])
     return out
 

@@ -36,6 +36,7 @@ __all__ = [
     "chain",
     "evaluate",
     "ramp",
+    "way",
     "window",
 ]
 
@@ -86,8 +87,8 @@ class Piece:
 
     length: int
     shape: str
-    n: int
-    offset: int = 0
+    n: float
+    offset: float = 0
     parameters: tuple[float, ...] = ()
 
     @property
@@ -339,6 +340,14 @@ class Interpolation:
 def ramp(steps: int) -> Plan | None:
     """Linear warmup (j + 1) / steps, or None where there are no steps."""
     return Piece(steps, "rise", n=steps, offset=1) if steps else None
+
+
+def way(steps: int, start: float, end: float) -> Plan | None:
+    """start + (end - start) j / steps, or None where there are no steps."""
+    if not steps or start == end:
+        return Constant(steps, start) if steps else None
+    low, high = sorted((start, end))
+    return Scale(Lift(Piece(steps, "rise" if start < end else "linear", n=steps), low / high), high)
 
 
 def chain(*plans: Plan | None) -> Plan:

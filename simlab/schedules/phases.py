@@ -41,6 +41,8 @@ def wsd(
     cooldown: int | float = 0.2,
     shape: str = "linear",
     floor: float | None = None,
+    *,
+    floor_value: float | None = None,
     **shape_parameters: Any,
 ) -> Schedule:
     """Warmup, stable, decay: a constant peak and a cooldown of a given shape.
@@ -94,6 +96,8 @@ def wsd_s(
     cooldown: int | float = 0.1,
     shape: str = "inverse-proportional",
     floor: float | None = None,
+    *,
+    floor_value: float | None = None,
     **shape_parameters: Any,
 ) -> Schedule:
     """WSD-S: one branch that decays at each of several budgets and goes back to the peak after it.
@@ -141,6 +145,8 @@ def wsdc(
     cooldown: int | float = 0.2,
     hold: int | float = 0.1,
     floor: float = 0.1,
+    *,
+    floor_value: float | None = None,
 ) -> Schedule:
     """Warmup, stable, decay, constant (reconstructed): a linear decay to `floor`, which is then held.
 
@@ -170,6 +176,8 @@ def infinite(
     anneal: int | float = 0.1,
     plateau: float = 0.55,
     floor: float = 0.1,
+    *,
+    floor_value: float | None = None,
 ) -> Schedule:
     """The infinite schedule: warmup, cosine to a plateau, the plateau for as long as wanted, a final anneal.
 
@@ -203,6 +211,8 @@ def power_scheduler(
     warmup: int | float = 0,
     cooldown: int | float = 0.1,
     floor: float = 0.1,
+    *,
+    floor_value: float | None = None,
 ) -> Schedule:
     """Power scheduler (partly reconstructed): min(peak, scale n^exponent), then an exponential decay.
 

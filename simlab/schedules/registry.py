@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
 
-from simlab.doors import door, notice
-from simlab.errors import unknown_name
-from simlab.schedules.arguments import spelling
+from simlab.doors import door, notice, refuse_misfits
+from simlab.errors import InputError, check_number, unknown_name
+from simlab.schedules.arguments import refuse_other_name, spelling
 from simlab.schedules.base import FAMILIES, Schedule
 from simlab.schedules.cooldowns import SHAPE_PARAMETERS
 
@@ -26,26 +26,28 @@ SMALL = 0.01
 def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
     """Register a function (steps, ...) -> Schedule under its name; its first docstring line describes it.
 
-    It becomes a door: arguments that it does not take are refused with the nearest that it does.
+    It becomes a door: arguments that it does not take are refused with the nearest that it does. `floor_value`, a
+    learning rate, is made a fraction of the peak here, for every family that declares it: the function is given
+    `floor`.
     """
     opened = door(function)
     named = inspect.signature(function).parameters
     # Where an exponential ends is what makes it: a tiny floor is no mistake there.
     by_floor = "floor" in named and isinstance(named["floor"].default, float) and named["floor"].default > 0.0
-    shaped = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in named.values())
+    known = [name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    known += SHAPE_PARAMETERS if len(known) < len(named) else []
 
     @wraps(function)
-    def build(*args: P.args, **kwargs: P.kwargs) -> Schedule:
-        if shaped and not named.keys() >= kwargs.keys():
-            known = [
-                *(name for name, p in named.items() if p.kind is not inspect.Parameter.VAR_KEYWORD),
-                *SHAPE_PARAMETERS,
-            ]
-            for key in kwargs:
-                if key not in known:
-                    raise unknown_name(f"argument of {function.__name__}", key, known)
+    def build(*args: Any, **kwargs: Any) -> Schedule:
+        for key in kwargs:
+            if key not in known:
+                refuse_other_name(f"argument of {function.__name__}", key, known)
+                raise unknown_name(f"argument of {function.__name__}", key, known)
+        absolute = kwargs.get("floor_value") is not None and "floor_value" in named
+        if absolute:
+            kwargs = _with_floor(function, args, kwargs)
         schedule = opened(*args, **kwargs)
-        if not by_floor:
+        if not by_floor and not absolute:
             _notice_floor(schedule._arguments.get("floor", 0.0), schedule._arguments.get("peak", 0.0))
         return schedule
 
@@ -53,12 +55,26 @@ def family(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
     return build
 
 
+def _with_floor(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name with `floor` in place of `floor_value`, as a fraction of the peak."""
+    refuse_misfits(function, args, kwargs)
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    if "floor" in bound.arguments:
+        raise InputError("floor and floor_value are both given; give one of them.")
+    bound.apply_defaults()
+    peak = check_number("peak", bound.arguments["peak"], low=0.0)
+    remedy = f"give a learning rate of at most the peak, {peak:g}"
+    value = check_number("floor_value", kwargs["floor_value"], low=0.0, high=peak, remedy=remedy)
+    others = {name: given for name, given in kwargs.items() if name != "floor_value"}
+    return {**others, "floor": value / peak if value else 0.0}
+
+
 def _notice_floor(floor: float, peak: float) -> None:
     """Say that a floor is a fraction of the peak, where it looks as if a learning rate were meant."""
     if 1e-3 * peak <= floor <= peak <= SMALL and 0.0 < floor <= ABSOLUTE:
         notice(
             f"floor = {floor!r} is a fraction of the peak, so the schedule ends near {floor * peak:.3g}; give "
-            f"floor = {floor / peak:.6g} if it shall end near {floor:g}."
+            f"floor_value = {floor!r} if it shall end near {floor:g}."
         )
 
 

@@ -24,6 +24,8 @@ def sampled(
     rate: int | str = "every",
     floor: float | None = None,
     warmup: int | float = 0,
+    *,
+    floor_value: float | None = None,
     **shape_parameters: Any,
 ) -> Schedule:
     """A profile updated at a sampling rate only, constant in between.

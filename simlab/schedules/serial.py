@@ -26,9 +26,11 @@ COMBINATORS: dict[str, tuple[tuple[str, ...], Callable[..., Schedule]]] = {
     "slice": (("schedule", "start", "stop"), Schedule.slice),
     "repeat": (("schedule", "times"), Schedule.repeat),
     "clip": (("schedule", "low", "high"), Schedule.clip),
-    "warmed": (("schedule", "warmup"), Schedule.warmed),
+    "warmed": (("schedule", "warmup", "start"), Schedule.warmed),
 }
 """Kind -> its parameters in order, and how to build it of them; those in NESTED are schedules."""
+
+OPTIONAL = ("start",)
 
 NESTED = ("schedule", "first", "second")
 
@@ -63,7 +65,7 @@ def _from_tree(tree: Any, levels: int) -> Schedule:
         if name not in names:
             raise unknown_name(f"parameter of {kind}", name, names)
     for name in names:
-        if name not in parameters:
+        if name not in parameters and name not in OPTIONAL:
             raise InputError(f"{name} is missing; {kind} needs {', '.join(names)}.")
         if name in NESTED:
             parameters[name] = _from_tree(parameters[name], levels - 1)
@@ -71,7 +73,7 @@ def _from_tree(tree: Any, levels: int) -> Schedule:
             if not isinstance(parameters[name], list | tuple):
                 raise InputError("parts is not a list; give the list of schedules to join.")
             parameters[name] = [_from_tree(part, levels - 1) for part in parameters[name]]
-    return build(*(parameters[name] for name in names))
+    return build(*(parameters[name] for name in names if name in parameters))
 
 
 @door

@@ -33,6 +33,18 @@ def _cosine(m: Any, u: Any, v: Any) -> Any:
     return m.sin(HALF_PI * v) ** 2
 
 
+def _cosine_rise(m: Any, u: Any, v: Any) -> Any:
+    return m.sin(HALF_PI * u) ** 2
+
+
+def _sine(m: Any, u: Any, v: Any) -> Any:
+    return m.sin(HALF_PI * v)
+
+
+def _sine_rise(m: Any, u: Any, v: Any) -> Any:
+    return m.sin(HALF_PI * u)
+
+
 def _mirror_cosine(m: Any, u: Any, v: Any) -> Any:
     return 2.0 * v - m.sin(HALF_PI * v) ** 2
 
@@ -54,6 +66,20 @@ def _exponential(m: Any, u: Any, v: Any, rate: float) -> Any:
     return m.exp(rate * u)
 
 
+def _exponential_rise(m: Any, u: Any, v: Any, rate: float) -> Any:
+    return m.exp(rate * v)
+
+
+def _sigmoid(m: Any, u: Any, v: Any, steepness: float, middle: float) -> Any:
+    return 1.0 / (1.0 + m.exp(steepness * (u - middle)))
+
+
+def _uba(m: Any, u: Any, v: Any, phi: float) -> Any:
+    # 2 (1 + cos pi u) / (2 phi + (2 - phi) (1 + cos pi u)) by the squares of half the angle.
+    falling = m.sin(HALF_PI * v) ** 2
+    return 2.0 * falling / (phi * m.sin(HALF_PI * u) ** 2 + 2.0 * falling)
+
+
 def _inverse_proportional(m: Any, u: Any, v: Any, inverse_floor: float) -> Any:
     return 1.0 / (v + inverse_floor * u)
 
@@ -70,6 +96,18 @@ def _hyperbola(m: Any, u: Any, v: Any, rate: float) -> Any:
     return 1.0 / (1.0 + rate * u)
 
 
+def _power_hyperbola(m: Any, u: Any, v: Any, rate: float, exponent: float) -> Any:
+    return (1.0 + rate * u) ** exponent
+
+
+def _norm_growth(m: Any, u: Any, v: Any, rate: float, growth: float) -> Any:
+    return 1.0 / m.sqrt(1.0 - growth * m.expm1(-rate * u))
+
+
+def _norm_decay(m: Any, u: Any, v: Any, rate: float, excess: float) -> Any:
+    return 1.0 / m.sqrt(1.0 + excess * m.exp(-rate * u))
+
+
 def _power_law(m: Any, u: Any, v: Any, exponent: float) -> Any:
     return u**exponent
 
@@ -78,15 +116,24 @@ SHAPES: dict[str, Callable[..., Any]] = {
     "linear": _linear,
     "rise": _rise,
     "cosine": _cosine,
+    "cosine-rise": _cosine_rise,
+    "sine": _sine,
+    "sine-rise": _sine_rise,
     "mirror-cosine": _mirror_cosine,
     "1-sqrt": _one_minus_sqrt,
     "square": _square,
     "power": _power,
     "exponential": _exponential,
+    "exponential-rise": _exponential_rise,
+    "sigmoid": _sigmoid,
+    "uba": _uba,
     "inverse-proportional": _inverse_proportional,
     "rex": _rex,
     "inverse-sqrt": _inverse_sqrt,
     "hyperbola": _hyperbola,
+    "power-hyperbola": _power_hyperbola,
+    "norm-growth": _norm_growth,
+    "norm-decay": _norm_decay,
     "power-law": _power_law,
 }
-"""Profile by name. The last three live on u >= 1, u >= 0 and u >= 1: their u counts steps."""
+"""Profile by name, each monotone. Of the last six u counts steps: it is at least 1 in the first and the last."""

@@ -1,4 +1,4 @@
-"""Piecewise-constant schedules: the learning rate drops by a factor at certain steps.
+"""Piecewise-constant schedules: the learning rate drops by a factor at certain steps (or a batch size grows).
 
 Positions are steps (int) or fractions of the whole run (float in [0, 1]), warmup included: "at 80 %" means of
 the run.
@@ -19,6 +19,9 @@ from simlab.schedules.registry import family
 
 __all__ = ["multi_step", "step", "step_decay", "tail_geometric", "tail_polynomial"]
 
+HIGHEST = 600.0
+"""Largest logarithm of what stairs rise to."""
+
 
 @family
 def step(
@@ -30,7 +33,8 @@ def step(
 ) -> Schedule:
     """The peak times `factor` once more from each drop on; 30-60-90 by ten as default.
 
-    peak factor^k from the k-th drop on, 0 <= factor <= 1.
+    peak factor^k from the k-th drop on. A factor above 1 makes stairs upwards, of a batch size say, and `peak` is where
+    they begin: increasing the batch in place of the drops is Smith, Kindermans, Ying and Le 2018, arXiv 1711.00489.
 
     >>> step(10, 1.0, drops=(4, 0.8), factor=0.5).values()
     array([1.  , 1.  , 1.  , 1.  , 0.5 , 0.5 , 0.5 , 0.5 , 0.25, 0.25])
@@ -61,12 +65,14 @@ def _drops(
     kind: str, steps: int, peak: float, drops: Sequence[int | float], factor: float, warmup: int | float
 ) -> Schedule:
     steps, peak = check_run(steps, peak)
-    factor = check_number("factor", factor, low=0.0, high=1.0)
+    factor = check_number("factor", factor, low=0.0)
     phases = Phases.of(steps, warmup=warmup)
     (w,) = phases.lengths
     given, places = check_positions("drops", drops, steps)
     if places and places[0] < w:
         raise InputError(f" = {brief(given[0])} lies inside the warmup of {w} steps; let it come later.", "drops[0]")
+    if factor > 1.0 and len(places) * math.log(factor) > HIGHEST:
+        raise InputError(f" = {brief(factor)} to the power {len(places)} is beyond a float; give less.", "factor")
     plan = nodes.chain(nodes.ramp(w), _stairs(steps - w, [place - w for place in places], factor))
     arguments = {"steps": steps, "peak": peak, "drops": given, "factor": factor, **phases.given}
     return Schedule(kind, arguments, nodes.Scale(plan, peak))

@@ -67,6 +67,10 @@ def _shown_with(kind: str, steps: int) -> dict[str, Any]:
         return {"knots": [[0, 0.2], [0.2, 1.0], [0.6, 0.5], [1.0, 0.0]]}
     if kind == "inverse_time":
         return {"decay": 10.0 / steps}
+    if kind == "scale_invariant":
+        return {"lr": 1.0, "gradient_norm": 3.0 * steps**-0.5}
+    if kind in ("sine", "triangular", "triangular2", "exp_range"):
+        return {"half_cycle": 0.125}
     if kind == "inverse_sqrt":
         return {"warmup": 0.05}
     return {"rate": "25-50-75"} if kind == "sampled" else {}

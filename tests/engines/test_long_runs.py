@@ -22,11 +22,12 @@ OWN: dict[str, dict[str, Any]] = {
     "eigencurve": {"eigenvalues": [1.0, 0.5, 0.1]},
     "inverse_time": {"decay": 1e-3},
     "piecewise": {"knots": ((0, 0.5), (0.3, 1.0), (1.0, 0.1))},
+    "scale_invariant": {"lr": 0.3, "gradient_norm": 1e-3, "weight_decay": 1e-9},
 }
 
 
 def family(kind: str, steps: int) -> Schedule:
-    return s.make(kind, steps, **({} if kind == "noam" else {"peak": 0.3}), **OWN.get(kind, {}))
+    return s.make(kind, steps, **({} if kind in ("noam", "scale_invariant") else {"peak": 0.3}), **OWN.get(kind, {}))
 
 
 COMBINED: dict[str, Callable[[int], Schedule]] = {
@@ -39,6 +40,8 @@ COMBINED: dict[str, Callable[[int], Schedule]] = {
     "clip": lambda n: s.cosine(n, 0.3).clip(0.05, 0.2),
     "clip of a repetition": lambda n: s.sgdr(n, 0.3, period=1000).clip(0.05, 0.2),
     "warmed": lambda n: s.cosine(n, 0.3).warmed(0.1),
+    "warmed from a value": lambda n: s.cosine(n, 0.3, warmup=0.1).warmed(0.1, 0.01),
+    "fading arches": lambda n: s.sine(n, 0.3, half_cycle=1000, factor=0.9999, gamma=1 - 1e-9),
     "held": lambda n: s.sampled(n, 0.3, "1-sqrt", rate=100),
 }
 SCHEDULES = {**{kind: (lambda n, kind=kind: family(kind, n)) for kind in s.named()}, **COMBINED}
@@ -135,9 +138,10 @@ def test_weights_of_long_runs_are_those_of_held_ones(power: float, monkeypatch: 
     n = 150_000
     steps = np.arange(n)
     lr, alpha = s.wsd(n, 0.1, warmup=0.5, shape="1-sqrt"), s.cosine(n, 0.9999, floor=0.9)
-    held = [weights.newest_share(lr, power)(steps), weights.corrected_weights(alpha)(steps)]
+    by_rate = 2.0 - power / 2
+    held = [weights.newest_share(lr, power, by_rate)(steps), weights.corrected_weights(alpha)(steps)]
     monkeypatch.setattr(weights, "HELD", 1)
-    told = [weights.newest_share(lr, power), weights.corrected_weights(alpha)]
+    told = [weights.newest_share(lr, power, by_rate), weights.corrected_weights(alpha)]
     for one, other in zip(held, told, strict=True):
         np.testing.assert_allclose(other(steps), one, rtol=1e-10)
         assert other(steps[60_000:140_000]).tobytes() == other(steps)[60_000:140_000].tobytes()
@@ -160,7 +164,7 @@ def test_fractions_beyond_1_are_found_in_long_schedules() -> None:
 @pytest.mark.parametrize("values", [[0.1, 0.2], (0.1, 0.2), np.array([0.1, 0.2])])
 def test_values_for_each_step_are_a_learning_rate(values: Any) -> None:
     assert m.sgd(values).learning_rate == s.from_array([0.1, 0.2])
-    with pytest.raises(sl.InputError, match=r"write schedules.from_function\(lr, steps\)"):
+    with pytest.raises(sl.InputError, match=r"write schedules.as_schedule\(lr, 1000\)"):
         m.sgd(lambda t: 0.1)  # type: ignore[arg-type]
 
 

@@ -139,16 +139,16 @@ def acsgd(alpha):
     return twin
 
 
-def schedule_free(power):
+def schedule_free(power, by_rate=2):
     def twin(gradient):
-        """schedulefree's SGD: weight (k + 1)^r lr_max^2, and lr_max so far."""
+        """schedulefree's SGD: weight (k + 1)^r lr_max^weight_lr_power, and lr_max so far."""
         x = z = 1.0
         weight_sum = highest = 0.0
         yield x
         for k in range(T):
             y = (1.0 - BETA[k]) * z + BETA[k] * x
             highest = max(highest, RATE[k])
-            weight = (k + 1) ** power * highest**2
+            weight = (k + 1) ** power * highest**by_rate
             weight_sum += weight
             z -= RATE[k] * gradient(y, k)
             share = weight / weight_sum
@@ -287,6 +287,8 @@ PAIRS = {
     "acsgd": (methods.acsgd(LR, from_array(0.1 * GAMMA)), acsgd(0.1 * GAMMA)),
     "schedule_free": (methods.schedule_free(LR, MOMENTUM), schedule_free(0)),
     "schedule_free_power": (methods.schedule_free(LR, MOMENTUM, power=2), schedule_free(2)),
+    "schedule_free_equal": (methods.schedule_free(LR, MOMENTUM, weight_lr_power=0), schedule_free(0, 0)),
+    "schedule_free_rates": (methods.schedule_free(LR, MOMENTUM, power=1, weight_lr_power=3.5), schedule_free(1, 3.5)),
     "dana": (methods.dana(LR, 0.1, 0.5, 4.0, 0.8), dana(0.1, 0.5, 4.0, 0.8)),
     "ema": (methods.ema(base, MOMENTUM), averaged(sgd, ema(BETA, "new"))),
     "ema_old": (methods.ema(base, MOMENTUM, form="old"), averaged(sgd, ema(BETA, "old"))),

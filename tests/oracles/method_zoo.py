@@ -55,6 +55,7 @@ BASE: dict[str, Maker] = {
     "acsgd": lambda lr, beta, B: methods.acsgd(lr, 0.03 * lr.peak(), B),
     "schedule_free": lambda lr, beta, B: methods.schedule_free(lr, beta, B),
     "schedule_free_power": lambda lr, beta, B: methods.schedule_free(lr, 0.9, B, power=2.0),
+    "schedule_free_rates": lambda lr, beta, B: methods.schedule_free(lr, 0.9, B, weight_lr_power=0.5),
     "dana_constant": lambda lr, beta, B: methods.dana(lr, 0.2 * lr.peak(), batch=B),
     "dana_decaying": lambda lr, beta, B: methods.dana(lr, 0.2 * lr.peak(), decay=0.5, delta=4.0, g1=0.7, batch=B),
     "generic_fixed": random_generic(2, moving=False),

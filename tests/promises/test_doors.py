@@ -63,7 +63,7 @@ def _gradient(w, params, out):
 def _doors() -> dict[str, Door]:
     trace = sl.exact(PROBLEM, SGD, record=3, progress=False)
     regression: Any = sl.LinearRegression
-    on = {"lr": RATE}
+    on = {"lr": RATE, "steps": None}
     around = {"inner": SGD}
     run = {"problem": PROBLEM, "method": SGD}
     valley = {"noise": 1.0, "river_noise": 0.0, "hill_start": 0.0, "river_start": 0.0}
@@ -164,7 +164,9 @@ def _doors() -> dict[str, Door]:
             methods.acc_sgd, {**on, "kappa": 10.0, "xi": 2.0, "batch": 1, "small_const": 0.7}
         ),
         "methods.acsgd": Door(methods.acsgd, {**on, "alpha": 0.01, "batch": 1}),
-        "methods.schedule_free": Door(methods.schedule_free, {**on, "beta": 0.9, "batch": 1, "power": 0.0}),
+        "methods.schedule_free": Door(
+            methods.schedule_free, {**on, "beta": 0.9, "batch": 1, "power": 0.0, "weight_lr_power": 2.0}
+        ),
         "methods.dana": Door(
             methods.dana, {**on, "g3": 0.01, "decay": 0.0, "delta": 8.0, "g1": 1.0, "batch": 1}
         ),

@@ -42,6 +42,49 @@ FAIRSEQ = "".join(
     + "\n"
     for n in (100, 200, 300)
 )
+FAIRSEQ_PRINTED = "2024-02-29 08:01:26 | INFO | fairseq.trainer | begin training epoch 1\n" + "".join(
+    f"2024-02-29 08:01:49 | INFO | train_inner | {line}\n" for line in FAIRSEQ.splitlines()
+)
+MEGATRON = """> building train dataset ...
+[default3]: iteration       10/  292968 | consumed samples:  10240 | elapsed time per iteration (s): 35.8 | \
+learning rate: 4.734E-06 | global batch size:  1024 | lm loss: 1.332803E+01 | grad norm: 42.627 |
+time (ms)
+[default3]: iteration       20/  292968 | consumed samples:  20480 | elapsed time per iteration (s): 35.8 | \
+learning rate: 9.468E-06 | global batch size:  1024 | lm loss: 1.132803E+01 | grad norm: 12.627 |
+"""
+DEEPSPEED = "step,lr\n64,1e-05\n128,2e-05\nstep,lr\n192,3e-05\n"  # resumed
+LIGHTNING_GROUPS = (
+    "epoch,lr-AdamW/pg1,lr-AdamW/pg1-momentum,lr-AdamW/pg2,lr-AdamW/pg1-weight_decay,step,train/loss_epoch,val/loss\n"
+    ",1e-5,0.9,1e-4,0.01,0,,\n0,,,,,1,5.0,\n,3e-5,0.9,3e-4,0.01,2,,\n0,,,,,2,,5.5\n1,,,,,2,4.0,\n"
+)
+MMCV = "".join(
+    json.dumps(row) + "\n"
+    for row in (
+        {"env_info": "sys.platform: linux", "seed": 0},
+        {"mode": "train", "epoch": 1, "iter": 100, "lr": 6e-5, "memory": 8407, "loss": 0.9, "time": 0.3},
+        {"mode": "val", "epoch": 1, "iter": 40, "lr": 5.9e-5, "mIoU": 0.4},
+        {"mode": "train", "epoch": 1, "iter": 200, "lr": 5e-5, "memory": 8407, "loss": 0.8, "time": 0.3},
+        {"mode": "val", "epoch": 1, "iter": 40, "lr": 4.9e-5, "mIoU": 0.5},
+    )
+)
+MMENGINE = "".join(
+    json.dumps(row) + "\n"
+    for row in (
+        {"lr": 4e-3, "data_time": 0.01, "loss": 1.9, "epoch": 1, "iter": 50, "memory": 9, "step": 50},
+        {"coco/bbox_mAP": 0.2, "data_time": 0.01, "step": 1},
+        {"lr": 2e-3, "data_time": 0.01, "loss": 1.5, "epoch": 2, "iter": 100, "memory": 9, "step": 100},
+    )
+)
+DETECTRON = "".join(
+    json.dumps({"data_time": 0.008, "eta_seconds": 99.0, "iteration": n, "lr": rate, "total_loss": 1.92}) + "\n"
+    for n, rate in ((19, 1e-3), (39, 2e-3))
+)
+ULTRALYTICS = (
+    "                  epoch,         train/box_loss,                 lr/pg0,                 lr/pg1\n"
+    "                      1,                1.19280,               0.070000,              0.0033300\n"
+    "                      2,                1.09280,               0.010000,              0.0066300\n"
+)
+TIMM = "epoch,train_loss,eval_top1,eval_top5,lr\n0,1.5266,78.36,99.28,0.05\n1,1.2209,81.39,99.24,0.045\n"
 KERAS = "epoch,accuracy,learning_rate,loss\n0,0.5,0.1,1.2\n1,0.6,0.1,1.0\n2,0.7,0.01,0.8\n"
 COMPOSER = "".join(
     json.dumps({"step": n, "lr": {"Adam": {"group0": 0.1 * (3 - n) / 3}}, "metrics": {"train": {"loss": 3.0 - n}}})
@@ -74,14 +117,33 @@ TRAINER_STATE = json.dumps(
             OLMO, "o.csv", {"step": "throughput/total_tokens", "every": 1 << 20}, {10: 1e-4, 30: 3e-4, 40: 4e-4},
             {"train/CrossEntropyLoss": [10, 20, 40]},
         ),
-        (FAIRSEQ, "log.jsonl", {"step": "num_updates"}, {100: 1.25e-5, 150: 1.875e-5}, {"loss": [100, 200, 300]}),
+        (FAIRSEQ, "log.jsonl", {}, {100: 1.25e-5, 150: 1.875e-5}, {"loss": [100, 200, 300]}),
+        (FAIRSEQ_PRINTED, "train.log", {}, {100: 1.25e-5, 150: 1.875e-5}, {"loss": [100, 200, 300]}),
+        (MEGATRON, "megatron.out", {}, {10: 4.734e-6, 15: 7.101e-6, 20: 9.468e-6}, {"lm loss": [10, 20]}),
+        (DEEPSPEED, "Train_Samples_lr.csv", {"every": 64, "first_step": 1}, {0: 1e-5, 1: 2e-5, 2: 3e-5}, {}),
+        (
+            LIGHTNING_GROUPS, "metrics.csv", {"lr": "lr-AdamW/pg1"}, {0: 1e-5, 1: 2e-5, 2: 3e-5},
+            {"train/loss_epoch": [1, 2], "val/loss": [2]},
+        ),
+        (MMCV, "20211111.log.json", {}, {100: 6e-5, 150: 5.5e-5, 200: 5e-5}, {"loss": [100, 200]}),
+        (MMENGINE, "scalars.json", {}, {50: 4e-3, 100: 2e-3}, {"loss": [50, 100]}),
+        (DETECTRON, "metrics.json", {"between": "hold"}, {19: 1e-3, 38: 1e-3, 39: 2e-3}, {"total_loss": [19, 39]}),
+        (
+            ULTRALYTICS, "results.csv", {"step": "epoch", "every": 0.02, "first_step": 1, "lr": "lr/pg0"},
+            {49: 0.07, 99: 0.01}, {"train/box_loss": [49, 99]},
+        ),
+        (TIMM, "summary.csv", {"step": "epoch", "every": 0.01}, {0: 0.05, 100: 0.045}, {"train_loss": [0, 100]}),
         (KERAS, "k.csv", {"step": "epoch", "every": 0.01, "between": "hold"}, {0: 0.1, 199: 0.1, 200: 0.01},
          {"loss": [0, 100, 200]}),
         (COMPOSER, "c.jsonl", {}, {0: 0.1, 1: 0.2 / 3}, {"metrics/train/loss": [0, 1, 2]}),
         (TRAINER_STATE, "trainer_state.json", {}, {10: 5e-5, 15: 4e-5, 30: 1e-5},
          {"loss": [10, 20, 30], "eval_loss": [15], "train_loss": [30]}),
     ],
-    ids=["lightning", "tensorboard", "excel", "wandb", "olmo", "tokens", "fairseq", "keras", "mosaic", "transformers"],
+    ids=[
+        "lightning", "tensorboard", "excel", "wandb", "olmo", "tokens", "fairseq", "fairseq-printed", "megatron",
+        "deepspeed", "lightning-groups", "mmcv", "mmengine", "detectron", "ultralytics", "timm", "keras", "mosaic",
+        "transformers",
+    ],
 )  # fmt: skip
 def test_layouts(log, content, name, options, knots, losses):
     schedule = from_log(log(content, name), **options)
@@ -110,6 +172,7 @@ def test_a_log_is_brought_to_the_scale_of_a_quadratic(log):
 def test_what_from_csv_reads_is_the_same(log):
     path = log(TENSORBOARD)
     assert from_log(path) == from_csv(path, "Value", "Step")
+    assert from_log(path, peak=0.3) == from_csv(path, "Value", "Step", peak=0.3)
     np.testing.assert_array_equal(from_log(path).values(), from_csv(path, "Value", "Step").values())
 
 
@@ -117,7 +180,13 @@ def test_what_from_csv_reads_is_the_same(log):
     ("content", "options", "said"),
     [
         (WANDB, {}, "has 2 columns of learning rates that are not the same; choose one by lr: run-7 - train/lr, run-8"),
-        (FAIRSEQ, {}, "has 2 columns of steps that are not the same; choose one by step: update, num_updates"),
+        (
+            '{"_step": 3, "trainer/global_step": 49, "lr": 0.1}\n{"_step": 4, "trainer/global_step": 99, "lr": 0.1}',
+            {},
+            "has 2 columns of steps that are not the same; choose one by step: _step, trainer/global_step",
+        ),
+        (ULTRALYTICS, {"step": "epoch"}, "2 columns of learning rates that are not the same; choose .*: lr/pg0, lr/pg1"),
+        ("iteration 5/ 9 | lm loss: 3.0 |\n", {}, "no column of learning rates that is known by its name"),
         (KERAS, {}, "has no column of steps that is known by its name; name it by step: epoch, accuracy"),
         (KERAS, {"step": "epochs"}, "has no column 'epochs'; its columns are epoch, accuracy, learning_rate, loss"),
         ("step,loss\n0,1\n", {}, "has no column of learning rates that is known by its name; name it by lr"),

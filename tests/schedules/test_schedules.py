@@ -111,7 +111,7 @@ DRAWS: dict[str, Any] = {
     "exponential": lambda d, n: warm(d, n, floor=positive_floors),
     "infinite": infinite,
     "inverse_sqrt": warm,
-    "inverse_time": lambda d, n: warm(d, n, decay=st.floats(0.0, 10.0)),
+    "inverse_time": lambda d, n: warm(d, n, decay=st.floats(0.0, 10.0), power=st.sampled_from([0.5, 1.0, 2.5])),
     "linear": lambda d, n: warm(d, n, floor=floors),
     "linear_to_zero": warm,
     "multi_step": drops,
@@ -125,6 +125,7 @@ DRAWS: dict[str, Any] = {
         "exponent": d(st.floats(-2.0, 0.0)),
         "floor": d(positive_floors),
     },
+    "range_test": lambda d, n: {"floor": d(positive_floors), "curve": d(st.sampled_from(["exponential", "linear"]))},
     "rex": lambda d, n: warm(d, n, floor=floors, alpha=st.floats(0.0, 0.99)),
     "sampled": lambda d, n: {
         **warm(d, n, rate=st.sampled_from(["every", 1, 3, 1000, "50-75", "33-66", "25-50-75", "30-60-90"])),
@@ -137,18 +138,34 @@ DRAWS: dict[str, Any] = {
         period=st.one_of(st.integers(1, 300), st.floats(0.0, 1.0)),
         multiplier=st.integers(1, 3),
     ),
+    "scale_invariant": lambda d, n: {
+        "lr": d(st.floats(1e-3, 1.0)),
+        "gradient_norm": d(st.floats(1e-2, 10.0)),
+        "norm": d(st.floats(0.1, 10.0)),
+        "weight_decay": d(st.one_of(st.just(0.0), st.floats(0.0, 0.5))),
+    },
+    "sigmoid": lambda d, n: warm(d, n, floor=floors, middle=st.floats(0.0, 1.0), steepness=st.floats(-50.0, 50.0)),
+    "sine": lambda d, n: {**cycle(d, n), "factor": d(st.floats(0.0, 1.0)), "gamma": d(st.floats(0.5, 1.0))},
     "step": drops,
     "step_decay": lambda d, n: warm(d, n, stages=st.one_of(st.none(), st.integers(1, n)), factor=st.floats(0.0, 1.0)),
     "tail_geometric": lambda d, n: {**phases(d, n, "hold", "warmup"), "factor": d(st.floats(0.0, 1.0))},
     "tail_polynomial": lambda d, n: {**phases(d, n, "hold", "warmup"), "power": d(st.floats(0.0, 1.0))},
+    "torch_one_cycle": lambda d, n: {
+        "pct_start": d(st.floats(0.0, 1.0)),
+        "anneal_strategy": d(st.sampled_from(["cos", "linear"])),
+        "div_factor": d(st.floats(1.0, 100.0)),
+        "final_div_factor": d(st.floats(1.0, 1e5)),
+        "three_phase": d(st.booleans()),
+    },
     "trapezoid": lambda d, n: phases(d, n, "warmup", "cooldown"),
     "triangular": cycle,
     "triangular2": cycle,
+    "uba": lambda d, n: warm(d, n, floor=floors, phi=st.floats(0.01, 100.0)),
     "wsd": lambda d, n: {**phases(d, n, "warmup", "cooldown"), **shape(d)},
     "wsd_s": budgets,
     "wsdc": lambda d, n: {**phases(d, n, "warmup", "cooldown", "hold"), "floor": d(floors)},
 }
-WITHOUT_PEAK = ("noam",)
+WITHOUT_PEAK = ("noam", "scale_invariant")
 
 
 @st.composite
@@ -200,7 +217,7 @@ def expressions(draw: st.DrawFn, depth: int = 2) -> Schedule:
             low = draw(st.floats(0.0, 1.0))
             return inner.clip(low, draw(st.one_of(st.none(), st.floats(low, 2.0))))
         case "warmed":
-            return inner.warmed(draw(st.integers(0, len(inner))))
+            return inner.warmed(draw(st.integers(0, len(inner))), draw(st.one_of(st.none(), st.floats(0.0, 2.0))))
     return inner
 
 
@@ -265,6 +282,7 @@ LONG: dict[str, dict[str, Any]] = {
     "eigencurve": {"eigenvalues": np.arange(1, 200) ** -1.5},
     "inverse_time": {"decay": 1e-3},
     "piecewise": {"knots": ((0, 0.0), (0.3, 1.0), (1.0, 0.1))},
+    "scale_invariant": {"lr": 0.1, "gradient_norm": 0.1, "weight_decay": 1e-3},
     "sgdr": {"period": 1001},
     "wsd_s": {"floor": 0.01},
 }
@@ -411,6 +429,26 @@ def power_law(t: int) -> float:
 
 
 SPECTRUM = [(i + 1.0) ** -1.3 for i in range(40)]
+
+
+def weights_of_no_scale(t: int, lr: float, gradient: float, decay: float) -> float:
+    """The rate in effect by its recursion |w|^2 <- (1 - lr wd)^2 |w|^2 + (lr G)^2 / |w|^2, from |w| = 1."""
+    squared = 1.0
+    for _ in range(t):
+        squared = (1.0 - lr * decay) ** 2 * squared + (lr * gradient) ** 2 / squared
+    return lr / squared
+
+
+def torch_anneal(t: int, steps: int, three: bool, linear: bool) -> float:
+    """OneCycleLR of PyTorch as its documentation words it: 25, 1e4, 30 % of the steps upwards."""
+    ends = [0.3 * steps - 1, *([2 * 0.3 * steps - 2] if three else []), steps - 1]
+    levels = [1 / 25, 1.0, *([1 / 25] if three else []), 1 / 25 / 1e4]
+    k = next(k for k, end in enumerate(ends) if t <= end or k == len(ends) - 1)
+    begin = ends[k - 1] if k else 0.0
+    u = (t - begin) / (ends[k] - begin)
+    return levels[k + 1] + (levels[k] - levels[k + 1]) * ((1 - u) if linear else cos01(u))
+
+
 T = 100
 FORMULAS: list[tuple[Schedule, Any]] = [
     (sl.constant(T, 1.0, warmup=7), rise_then(7, lambda j: 1.0)),
@@ -425,7 +463,24 @@ FORMULAS: list[tuple[Schedule, Any]] = [
     (sl.inverse_sqrt(T, 1.0), lambda t: 1 / math.sqrt(t + 1)),
     (sl.noam(T, 64, warmup=9, factor=2.0), lambda t: 2 / 8 * min((t + 1) ** -0.5, (t + 1) * 9**-1.5)),
     (sl.inverse_time(T, 1.0, decay=0.2, warmup=3), rise_then(3, lambda j: 1 / (1 + 0.2 * j))),
+    (sl.inverse_time(T, 1.0, decay=0.2, power=0.75), lambda t: (1 + 0.2 * t) ** -0.75),
+    (sl.sigmoid(T, 1.0, middle=0.4, steepness=8.0, floor=0.1), lambda t: 0.1 + 0.9 / (1 + math.exp(8 * (t / T - 0.4)))),
+    (sl.uba(T, 1.0, phi=0.5), lambda t: 2 * cos01(t / T) / (0.5 + 1.5 * cos01(t / T))),
+    (sl.range_test(T, 1.0, floor=1e-3), lambda t: 1e-3 ** (1 - (t + 1) / T)),
+    (sl.range_test(T, 1.0, floor=0.2, curve="linear"), lambda t: 0.2 + 0.8 * (t + 1) / T),
+    (sl.sine(T, 1.0, half_cycle=12, floor=0.1), lambda t: 0.1 + 0.9 * abs(math.sin(math.pi * t / 24))),
+    (
+        sl.sine(T, 1.0, half_cycle=12, factor=0.5, gamma=0.99),
+        lambda t: abs(math.sin(math.pi * t / 24)) * 0.5 ** (t // 24) * 0.99**t,
+    ),
+    (sl.scale_invariant(T, 0.1, gradient_norm=3.0, norm=2.0), lambda t: 0.1 / math.sqrt(16 + 2 * 0.09 * t)),
+    (sl.torch_one_cycle(T, 1.0), lambda t: torch_anneal(t, T, three=False, linear=False)),
+    (
+        sl.torch_one_cycle(97, 1.0, anneal_strategy="linear", three_phase=True),
+        lambda t: torch_anneal(t, 97, three=True, linear=True),
+    ),
     (sl.step(T, 1.0), lambda t: 0.1 ** sum(t >= k for k in (30, 60, 90))),
+    (sl.step(T, 8.0, drops=(20, 0.5), factor=2.0), lambda t: 8 * 2 ** sum(t >= k for k in (20, 50))),
     (sl.multi_step(T, 1.0), lambda t: 10.0 ** (-0.5 * sum(t >= k for k in (80, 90)))),
     (sl.step_decay(T, 1.0), lambda t: step_stages(t, T, 6)),
     (sl.step_decay(T, 1.0, stages=7), lambda t: step_stages(t, T, 7)),
@@ -445,6 +500,7 @@ FORMULAS: list[tuple[Schedule, Any]] = [
         sl.wsd(T, 1.0, shape="lowered-linear", factor=0.5, floor=0.1),
         cooldown(80, 20, lambda u: 0.5 * (1 - u) + 0.1 * u),
     ),
+    (sl.wsd(T, 1.0, shape="uba", phi=3), cooldown(80, 20, lambda u: 2 * cos01(u) / (3 - cos01(u)))),
     (sl.wsd(T, 1.0, shape="rex", alpha=0.3), cooldown(80, 20, lambda u: (1 - u) / (1 - 0.3 * u))),
     (
         sl.wsd(T, 1.0, shape="piecewise", knots=[(0, 1), (0.5, 0.2), (1, 0)]),
@@ -508,6 +564,54 @@ def test_every_family_and_shape_has_a_formula() -> None:
     assert {s.parameters["shape"] for s, _ in FORMULAS if s.kind == "wsd"} == set(sl.cooldown_shapes())
 
 
+def test_a_floor_as_a_learning_rate_is_a_fraction_of_the_peak() -> None:
+    declared = [name for name in sl.named() if "floor_value" in inspect.signature(getattr(sl, name)).parameters]
+    assert declared == [name for name in sl.named() if "floor" in inspect.signature(getattr(sl, name)).parameters]
+    for name in declared:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            s = sl.make(name, 50, peak=3e-4, floor_value=3e-5)
+        assert s == sl.make(name, 50, peak=3e-4, floor=3e-5 / 3e-4)
+    assert sl.cosine(9, 0.0, floor_value=0.0) == sl.cosine(9, 0.0)
+    assert sl.wsd(10**6, 0.3, shape="cosine", floor_value=0.03)(10**6 - 1) == pytest.approx(0.03, rel=1e-9)
+    with pytest.raises(InputError, match=r"floor_value = 0.4 is outside \[0, 0.3\]; give a learning rate of at most"):
+        sl.cosine(9, 0.3, floor_value=0.4)
+    with pytest.raises(InputError, match="floor and floor_value are both given"):
+        sl.cosine(9, 0.3, 0.1, floor_value=0.1)
+    with pytest.raises(InputError, match="argument of constant: 'floor_value' is not known"):
+        sl.make("constant", 9, peak=0.3, floor_value=0.1)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01, 0.3])
+@pytest.mark.parametrize("gradient", [0.05, 1.0])
+def test_weights_of_no_scale_follow_their_recursion(gradient: float, decay: float) -> None:
+    steps, lr = 3000, 0.05
+    recursion = np.array([weights_of_no_scale(t, lr, gradient, decay) for t in range(0, steps, 100)])
+    s = sl.scale_invariant(steps, lr, gradient, weight_decay=decay)
+    off = np.abs(s.values()[::100] / recursion - 1.0)
+    assert off[0] < 1e-15
+    assert off.max() < 0.1 * (lr * gradient) ** 2 + 0.3 * lr * decay
+    if decay == 0.0:  # as the docstring says
+        q, t = (lr * gradient) ** 2, np.arange(0, steps, 100)
+        np.testing.assert_allclose(off, q * np.log1p(2 * q * t) / (4 + 8 * q * t), rtol=0.01, atol=1e-14)
+    elif steps * lr * decay > 20:
+        assert off[-1] < 1e-12
+        assert s(steps - 1) == pytest.approx(math.sqrt(1 - (1 - lr * decay) ** 2) / gradient, rel=1e-12)
+
+
+def test_steep_profiles_have_closed_sums_too() -> None:
+    n = 400_001
+    for s in (
+        sl.sigmoid(n, 0.1, steepness=500.0),
+        sl.scale_invariant(n, 0.05, 0.01, weight_decay=0.01),
+        sl.uba(n, 0.1, phi=1e-4),
+        sl.sine(n, 0.1, half_cycle=777, factor=0.9, gamma=1 - 1e-6),
+        sl.torch_one_cycle(n, 0.1, pct_start=0.123457, three_phase=True),
+        sl.cosine(n, 0.1, warmup=0.1).warmed(0.1, 0.3),
+    ):
+        assert s.total() == pytest.approx(math.fsum(s.values()), rel=2e-14), s
+
+
 def test_decays_keep_relative_accuracy_at_the_end() -> None:
     mpmath = pytest.importorskip("mpmath")
     n = 10**6
@@ -551,6 +655,11 @@ def test_warmed_replaces_the_first_steps() -> None:
     assert len(warm) == 10
     np.testing.assert_allclose(warm.values(0, 4), s(4) * np.array([0.25, 0.5, 0.75, 1.0]), rtol=1e-15)
     assert np.array_equal(warm.values(4), s.values(4))
+    from_value = sl.cosine(10, 0.3, warmup=4).warmed(4, 0.1)
+    np.testing.assert_allclose(from_value.values(0, 5), [0.1, 0.15, 0.2, 0.25, 0.3], rtol=1e-15)
+    assert np.array_equal(from_value.values(4), sl.cosine(10, 0.3, warmup=4).values(4))
+    np.testing.assert_allclose(sl.constant(4, 0.1).warmed(2, 0.3).values(), [0.3, 0.2, 0.1, 0.1], rtol=1e-15)
+    assert np.array_equal(sl.constant(4, 0.1).warmed(2, 0.1).values(), [0.1] * 4)
     assert np.array_equal(s.warmed(0).values(), s.values())
     assert s.warmed(10)(9) == s(9)
     assert np.array_equal(sl.wsd(50, 0.3).warmed(0.1).values(), sl.wsd(50, 0.3, warmup=5).values())
@@ -593,8 +702,8 @@ def test_as_schedule() -> None:
     assert sl.as_schedule(np.float32(0.5), 10, "momentum") == sl.constant(10, 0.5)
     with pytest.raises(InputError, match=r"learning_rate has 10 steps where the run has 11"):
         sl.as_schedule(s, 11, "learning_rate")
-    with pytest.raises(InputError, match=r"momentum = \[0.1\] is neither a number nor a schedule"):
-        sl.as_schedule([0.1], 1, "momentum")
+    with pytest.raises(InputError, match=r"momentum has 1 steps where the run has 2"):
+        sl.as_schedule([0.1], 2, "momentum")
     with pytest.raises(InputError, match=r"momentum = -1 is outside"):
         sl.as_schedule(-1, 1, "momentum")
 
@@ -802,6 +911,12 @@ REFUSED: list[tuple[Any, str]] = [
         "argument of cosine: 'peek' is not known; did you mean 'peak'",
     ),
     (lambda: sl.make("cosine", 10), "peak is missing; cosine needs it"),
+    (lambda: sl.cosine(10, lr=0.1), "argument of cosine: 'lr' is called 'peak' here; write that"),
+    (lambda: sl.wsd(10, 0.1, decay_steps=2), "argument of wsd: 'decay_steps' is called 'cooldown' here"),
+    (lambda: sl.step(10, 0.1, milestones=[2], gamma=0.1), "argument of step: 'milestones' is called 'drops' here"),
+    (lambda: sl.linear(10, 0.1, eta_min=0.0), "argument of linear: 'eta_min' is called 'floor_value' here"),
+    (lambda: sl.constant(10, 0.1, eta_min=0.0), "argument of constant: 'eta_min' is not known"),
+    (lambda: sl.step(10, 1.0, factor=1e300), "factor = 1e.300 to the power 3 is beyond a float"),
     (lambda: sl.wsd(10, 0.1, cooldwn=0.1), "argument of wsd: 'cooldwn' is not known; did you mean 'cooldown'"),
     (lambda: sl.linear(2**63, 1.0), "steps = 9223372036854775808 is out of range.* at most 9007199254740992"),
     (lambda: sl.linear(10, 10**400), "peak = .* is outside"),
@@ -842,6 +957,13 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: S[0:11], "stop = 11 is out of range"),
     (lambda: S.repeat(0), "times = 0 is out of range"),
     (lambda: S.clip(0.5, 0.1), "high = 0.1 is outside"),
+    (lambda: S.warmed(1, -0.1), "start = -0.1 is outside"),
+    (lambda: sl.torch_one_cycle(9, 1.0, anneal_strategy="cosine"), "'cosine' is not known; did you mean 'cos'"),
+    (lambda: sl.range_test(9, 1.0, curve="cubic"), "curve: 'cubic' is not known"),
+    (lambda: sl.range_test(9, 1.0, floor=0.0), "floor = 0.0 is outside"),
+    (lambda: sl.scale_invariant(9, 1.0, 1.0, weight_decay=1.0), "weight_decay = 1.0 times lr is at least 1"),
+    (lambda: sl.scale_invariant(9, 1.0, 1e60), "gradient_norm = 1e.60 multiplies"),
+    (lambda: sl.scale_invariant(9, 1.0, 0.0, weight_decay=0.1), "gradient_norm = 0 with weight decay lets"),
     (lambda: S.warmed(11), "warmup = 11 steps do not fit into a run of 10"),
 ]
 
@@ -883,7 +1005,7 @@ def test_deep_and_long_schedules_are_copied_and_pickled() -> None:
 
 def test_a_floor_that_looks_like_a_learning_rate_gets_a_notice() -> None:
     with pytest.warns(
-        UserWarning, match=r"floor = 3e-05 is a fraction of the peak.* ends near 9e-09; give floor = 0.1 if"
+        UserWarning, match=r"floor = 3e-05 is a fraction of the peak.* ends near 9e-09; give floor_value = 3e-05 if"
     ):
         sl.cosine(100, 3e-4, floor=3e-5)
     with warnings.catch_warnings():

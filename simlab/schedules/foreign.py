@@ -1,0 +1,131 @@
+"""Schedules of what other programs hold: numbers, arrays, functions of the step (Optax), schedulers of PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from simlab.doors import door, notice
+from simlab.errors import InputError, brief, check_array, check_count, check_number
+from simlab.schedules.base import Schedule
+from simlab.schedules.combinators import from_array
+from simlab.schedules.decays import constant
+
+__all__ = ["as_schedule", "from_function", "from_scheduler"]
+
+MOST_CALLS = 10**7
+"""Most steps of a schedule whose values are asked for one by one."""
+
+
+@door
+def as_schedule(value: Any, length: int | None, field: str = "schedule") -> Schedule:
+    """Whatever says a rate for each step, as a schedule of `length` steps; or an InputError that names `field`.
+
+    A number is a constant; a schedule, or an array, list or tensor of that many values, is taken as it is (and need not
+    know the length: `length` may be None); a function of the step is asked for each (`from_function`), a scheduler of
+    PyTorch stepped on a copy (`from_scheduler`).
+
+    >>> as_schedule(0.9, 100, "momentum")
+    constant(100, peak=0.9)
+    >>> as_schedule(lambda step: 0.1 / (1 + step), 2)
+    from_array([0.1, 0.05])
+    """
+    if getattr(value, "shape", None) == () and not isinstance(value, Real):
+        value = float(value)  # a tensor of one number
+    if isinstance(value, list | tuple) or (hasattr(value, "__array__") and not isinstance(value, Schedule | Real)):
+        value = from_array(check_array(field, value, low=0.0))
+    if isinstance(value, Schedule):
+        if length is not None and value.length != length:
+            raise InputError(f" has {value.length} steps where the run has {length}; make the lengths equal.", field)
+        return value
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number or _is_scheduler(value) or callable(value)):
+        raise InputError(f" = {brief(value)} is no number, array, function of the step or schedule; give one.", field)
+    if length is None:
+        example = f"schedules.constant(1000, {brief(value)})" if number else f"schedules.as_schedule({field}, 1000)"
+        raise InputError(
+            f" = {brief(value)} does not say how many steps the run has; give steps, or write {example}.", field
+        )
+    if number:
+        return constant(length, check_number(field, value, low=0.0))
+    return from_scheduler(value, length) if _is_scheduler(value) else from_function(value, length)
+
+
+@door
+def from_function(function: Callable[[int], Any], steps: int) -> Schedule:
+    """The schedule of a function step -> value (an Optax schedule, a lambda), which is asked once for each step, now.
+
+    >>> from_function(lambda t: 0.1 / (1 + t), 2).values()
+    array([0.1 , 0.05])
+    """
+    if not callable(function):
+        raise InputError(
+            f" = {brief(function)} cannot be called; give a function of the step, or use from_array.", "function"
+        )
+    values = np.empty(check_count("steps", steps, high=MOST_CALLS))
+    for t in range(values.size):
+        try:
+            values[t] = float(function(t))
+        except (TypeError, ValueError, ArithmeticError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"function({t}) gives no number ({reason}); give a function of the step alone.") from None
+    return from_array(values)
+
+
+@door
+def from_scheduler(scheduler: Any, steps: int) -> Schedule:
+    """The rates that a scheduler of PyTorch (or of transformers) will set in the next `steps` steps of its optimizer.
+
+    The first is the rate that the optimizer has now. Scheduler and optimizer stay as they are: what is stepped is a
+    copy, without the parameters and their state. Of several groups the first is read, with a notice where others have
+    another rate (their ratio to it may be the same at every step). Raises InputError for one that waits for losses
+    (ReduceLROnPlateau), or that ends before `steps`.
+    """
+    if not _is_scheduler(scheduler):
+        raise InputError(
+            f" = {brief(scheduler)} is no scheduler of PyTorch; give one, or use from_function.", "scheduler"
+        )
+    values = np.empty(check_count("steps", steps, high=MOST_CALLS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that scheduler.step() is called before optimizer.step()
+        stand_in = _without_parameters(scheduler.optimizer)
+        own = copy.deepcopy(scheduler, {id(scheduler.optimizer): stand_in})
+        rates = [float(group["lr"]) for group in stand_in.param_groups]
+        for t in range(values.size):
+            values[t] = float(stand_in.param_groups[0]["lr"])
+            if t + 1 < values.size:
+                _step(own, t)
+    if any(rate != rates[0] for rate in rates):
+        notice(f"the groups of the optimizer have rates of their own ({brief(rates)}); that of the first is taken.")
+    return from_array(values)
+
+
+def _is_scheduler(value: Any) -> bool:
+    """Whether it behaves as those of PyTorch do (which is not imported for this)."""
+    return hasattr(value, "optimizer") and callable(getattr(value, "step", None)) and not isinstance(value, type)
+
+
+def _without_parameters(optimizer: Any) -> Any:
+    """A copy of an optimizer that holds its groups' rates and nothing that is trained."""
+    stand_in = copy.copy(optimizer)
+    groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    vars(stand_in).update(state={}, param_groups=[{**copy.deepcopy(group), "params": []} for group in groups])
+    return stand_in
+
+
+def _step(scheduler: Any, t: int) -> None:
+    try:
+        scheduler.step()
+    except TypeError:
+        raise InputError(
+            f" = {brief(scheduler)} waits for losses, and has no rates of its own; log a run, and use from_log.",
+            "scheduler",
+        ) from None
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"scheduler has no rate for step {t + 1} ({reason}); give fewer steps.") from None
