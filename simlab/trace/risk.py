@@ -134,6 +134,21 @@ class RiskTrace:
         return self.dataset["final_risk"]
 
     @door
+    def holdout(self) -> xr.DataArray:
+        """The loss on held-out rows by ([run,] step): half the mean squared residual of w, summed over outputs.
+
+        Beside it the training loss is `total() + problem.noise_variance / 2`. Its parts are the variable "holdout" of
+        the dataset: that of the noiseless run ("bias"), and what noise adds to it. Raises InputError where no rows were
+        held out.
+        """
+        if "holdout" not in self.dataset:
+            raise InputError(
+                " has no held-out rows; make the problem by LinearRegression.from_data(X, y, holdout=0.2).", "trace"
+            )
+        parts = [name for name in self.risk["component"].values if name in ADDITIVE]
+        return self.dataset["holdout"].sel(component=parts).sum("component", skipna=False)
+
+    @door
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:
         """(sampled - exact) / standard error of this sampled trace, by ([run,] step, component, subspace).
 

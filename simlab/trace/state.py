@@ -39,8 +39,8 @@ class State:
 
     kind : "moments", of `exact`: second (parts, k (k + 1) / 2, nodes), the upper triangle of the sum over the modes of
     a node of E zz^T, bias before variance; mean (k, nodes), E z over w_0 - w*, where the deterministic part was asked
-    for; signal, eigenvalues, start, stop (nodes,).  "covariance", of `exact` on a data set: P (3, k, k, d, d), mean
-    (k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by the square roots of eigenvalues;
+    for; pairs (k, k, pairs of modes), of held-out rows; signal, eigenvalues, start, stop (nodes,).  "covariance", of
+    `exact` on a data set: P (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by the square roots of eigenvalues;
     ended (replicas,), the step at which each diverged, or -1.
     clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z are.  readout :
     o (k,), the iterate evaluated.  method : its expression.  facts : what else a sampler needs: seed, samples drawn,
@@ -118,6 +118,8 @@ class State:
             arrays["z"] = mapped.reshape(z.shape[0], -1, z.shape[2])
         if "mean" in arrays:
             arrays["mean"] = A @ arrays["mean"]
+        if "pairs" in arrays:
+            arrays["pairs"] = np.einsum("ia,abp,jb->ijp", A, arrays["pairs"], A, optimize=True)
         return replace(self, arrays=arrays, coordinates=coordinates, readout=readout)
 
     def __repr__(self) -> str:
