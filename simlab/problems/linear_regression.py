@@ -169,6 +169,11 @@ class LinearRegression(Immutable):
         return None if self._heldout is None else self._heldout[0]
 
     @property
+    def outputs(self) -> int:
+        """Targets of a row of the data set that it was made of."""
+        return int(self._origin.get("outputs", 1))
+
+    @property
     def errors(self) -> FloatArray:
         """(outputs, n) : w_0 - w* of each output of the data set that it was made of, as the held-out loss sees them."""
         return self.initial_error[None] if self._heldout is None else self._heldout[1]

@@ -49,6 +49,13 @@ class HeldOut(NamedTuple):
         """Mean squared residual of w*, summed over outputs: twice its loss."""
         return float(np.sum(self.residual**2)) / self.rows.shape[0]
 
+    def squares(self) -> tuple[FloatArray, FloatArray, float]:
+        """L (q, r), u (q,) and what is left, so that the loss of one output is 1/2 |L delta - u|^2 + left, q <= m, r."""
+        m = self.rows.shape[0]
+        left, singular, right = np.linalg.svd(self.rows / np.sqrt(m), full_matrices=False)
+        along = left.T @ self.residual[0] / np.sqrt(m)
+        return singular[:, None] * right, along, max(0.5 * (self.level - float(along @ along)), 0.0)
+
     def output(self, j: int) -> HeldOut:
         """One output alone."""
         return self._replace(residual=self.residual[j : j + 1])
@@ -130,9 +137,7 @@ def _checked(X: Any, y: Any, name: str, of: str) -> tuple[FloatArray, FloatArray
     if target.ndim not in (1, 2) or target.size == 0:
         raise InputError(f" has shape {target.shape}; give one target for each row, or (rows, outputs).", of)
     if target.shape[0] != data.shape[0]:
-        raise InputError(
-            f" has {target.shape[0]} entries where {data.shape[0]} are needed; give one for each row.", of
-        )
+        raise InputError(f" has {target.shape[0]} entries where {data.shape[0]} are needed; give one for each row.", of)
     target = target.reshape(target.shape[0], -1)
     bad = np.flatnonzero(~np.isfinite(target).all(axis=1))
     if bad.size:

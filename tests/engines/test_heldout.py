@@ -158,3 +158,98 @@ def test_what_has_no_rows_held_out_says_so():
         trace.holdout()
     with pytest.raises(sl.InputError, match="start keeps no moments between modes"):
         sl.exact(made("gaussian", 1), methods.sgd(LR), start=trace.state, progress=False)
+
+
+# -- sampled -----------------------------------------------------------------------------------------------------------
+
+
+def z_scores(sampled, exact):
+    """(sampled - exact) / standard error by step, where anything was random."""
+    error = sampled.dataset["holdout_error"].values
+    random = error > 1e-6 * exact.holdout().values
+    return ((sampled.holdout() - exact.holdout()).values / np.where(random, error, np.inf))[random]
+
+
+@pytest.mark.parametrize(
+    ("moments", "name", "law"),
+    [
+        ("empirical", "sgd", None),
+        ("empirical", "heavy_ball", None),
+        ("gaussian", "ema_of_nesterov", None),
+        ("gaussian", "sgd", "three_point"),
+    ],
+)
+def test_sampled_against_exact(moments, name, law):
+    """40 records: right code exceeds 4.5 once in 3,000 seeds, and the seed is fixed."""
+    own = {"ema_of_nesterov": lambda lr, beta, B: methods.ema(methods.nesterov(lr, beta, B), 0.8)}
+    method = {**ZOO, **own}[name](linear(80, 0.1), constant(80, 0.5), 1.0)
+    problem = made(moments, 1)
+    exact = sl.exact(problem, method, record=40, progress=False)
+    sampled = sl.sample(problem, method, replicas=20_000, record=40, law=law, progress=False)
+    assert np.abs(z_scores(sampled, exact)).max() < 4.5
+    assert float(sampled.dataset["holdout_error"].isel(step=-1) / exact.holdout().isel(step=-1)) < 0.03
+    for component in ("bias", "variance", "cross")[: 3 if moments == "empirical" else 2]:
+        got, known = (t.dataset["holdout"].sel(component=component) for t in (sampled, exact))
+        assert float(np.abs(got - known).max()) < 0.05 * float(exact.holdout().max())
+
+
+def test_one_trajectory_has_the_same_loss():
+    problem, method = made("empirical", 1), methods.sgd(constant(50, 0.1))
+    asked = {"replicas": 64, "progress": False, "dtype": "float64"}
+    split, single = (sl.sample(problem, method, split=split, **asked) for split in (True, False))
+    np.testing.assert_allclose(single.holdout(), split.holdout(), rtol=1e-10)
+    np.testing.assert_allclose(single.dataset["holdout_error"], split.dataset["holdout_error"], rtol=1e-7)
+
+
+def test_the_loss_of_a_trajectory_is_that_of_its_weights():
+    """One replica of full gradients: half the mean squared residual at w, of data longer and shorter than it is wide."""
+    for rows in (2, 50):
+        others = RNG.standard_normal((rows, 3)), RNG.standard_normal(rows)
+        problem = sl.LinearRegression.from_data(*TRAIN[1], "empirical", holdout=others)
+        X, y = TRAIN[1]
+        w = np.zeros(3)
+        for _ in range(7):
+            w -= 0.3 * X.T @ (X @ w - y) / len(y)
+        method = methods.sgd(constant(7, 0.3), batch=np.inf)
+        loss = 0.5 * np.mean((others[0] @ w - others[1]) ** 2)
+        sampled = sl.sample(problem, method, replicas=2, dtype="float64", progress=False)
+        for trace in (sampled, sl.exact(problem, method, progress=False)):
+            assert float(trace.holdout().isel(step=-1)) == pytest.approx(loss, rel=1e-12)
+
+
+def test_cut_and_killed_anyhow_it_is_the_same(tmp_path):
+    problem, method = made("empirical", 1), methods.sgd(constant(200, 0.05))
+    plain = sl.sample(problem, method, replicas=9, progress=False)
+
+    def stop(done, total):
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    asked = {"replicas": 9, "block": 4, "threads": 1, "checkpoint": tmp_path, "every": 16}
+    assert sl.sample(problem, method, progress=stop, **asked).status == "interrupted"
+    resumed = sl.sample(problem, method, progress=False, **asked)
+    np.testing.assert_array_equal(resumed.dataset["holdout"], plain.dataset["holdout"])
+    other = sl.LinearRegression.from_data(*TRAIN[1], "empirical", holdout=(OTHER[1][0], OTHER[1][1] + 1.0))
+    with pytest.raises(sl.InputError, match="state of another run"):
+        sl.sample(other, method, progress=False, **asked)
+
+
+def test_what_diverged_is_infinite():
+    problem = made("empirical", 1)
+    sampled = sl.sample(problem, methods.sgd(constant(300, 2.0)), replicas=8, progress=False, record="all")
+    gone = np.isinf(sampled.total().values)
+    assert 0 < gone.sum() < gone.size
+    np.testing.assert_array_equal(np.isinf(sampled.holdout()), gone)
+
+
+def test_several_outputs_are_sampled_one_by_one():
+    problem = made("empirical", 2)
+    with pytest.raises(sl.InputError, match="problem has 2 outputs, whose trajectories are drawn one by one"):
+        sl.sample(problem, methods.sgd(LR), replicas=2)
+    exact = sl.exact(problem, methods.sgd(linear(60, 0.1)), record=2, progress=False)
+    each = [
+        sl.sample(problem.output(j), methods.sgd(linear(60, 0.1)), replicas=20_000, record=2, progress=False)
+        for j in range(2)
+    ]
+    error = sum(float(t.dataset["holdout_error"].isel(step=-1)) for t in each)
+    assert abs(float(sum(t.holdout() for t in each).isel(step=-1) - exact.holdout().isel(step=-1))) < 4.0 * error

@@ -99,7 +99,6 @@ class _Moments:
         out: FloatArray = weight[:, None] * self.half_lam[None] * diagonal
         return out
 
-
     def heldout(self, rows: HeldOut, o: FloatArray) -> tuple[FloatArray, float, float]:
         """(tr A P of the three parts, g . E delta, tr A of the mean's square) for the iterate o . z."""
         A, mean = rows.curvature, np.einsum("a,oad->od", o, self.mean)
