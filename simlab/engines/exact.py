@@ -134,8 +134,9 @@ def exact_results(
 
 def heldout_of(problem: DiagonalProblem | EmpiricalRegression) -> tuple[HeldOut, FloatArray] | None:
     """Rows held out from the data set of a problem, with the initial error (outputs, d) of each output."""
-    heldout = getattr(problem, "heldout", None)
-    return None if heldout is None else (heldout, problem.errors)
+    if not isinstance(problem, EmpiricalRegression | LinearRegression) or problem.heldout is None:
+        return None
+    return problem.heldout, problem.errors
 
 
 class _Asked(NamedTuple):

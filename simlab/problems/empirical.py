@@ -70,7 +70,8 @@ class EmpiricalRegression(Immutable):
         j = check_count("output", j, low=0, high=self.outputs - 1)
         heldout = None if self.heldout is None else self.heldout.output(j)
         made = EmpiricalRegression.__new__(EmpiricalRegression)
-        made._take(EigenRows(self.eigenvalues, self.rows, -self.errors[j : j + 1], self.residuals[j : j + 1], heldout))
+        errors, residuals = self.errors[j : j + 1], self.residuals[j : j + 1]
+        made._take(EigenRows(self.eigenvalues, self.rows, -errors, residuals, self.dim, heldout))
         return made
 
     @property

@@ -175,7 +175,7 @@ class LinearRegression(Immutable):
 
     @property
     def errors(self) -> FloatArray:
-        """(outputs, n) : w_0 - w* of each output of the data set that it was made of, as the held-out loss sees them."""
+        """(outputs, n) : w_0 - w* of each output of the data set, which the loss on its held-out rows needs."""
         return self.initial_error[None] if self._heldout is None else self._heldout[1]
 
     @property
@@ -483,7 +483,7 @@ class LinearRegression(Immutable):
         if data.heldout is not None:
             made._heldout = data.heldout, frozen(-data.best)
         about = described(outputs, data.heldout)
-        return made._by("from_data", rows=data.rows.shape[0], columns=int(np.shape(X)[1]), **about)
+        return made._by("from_data", rows=data.rows.shape[0], columns=data.columns, **about)
 
 
 def _nodes(lam: FloatArray, signal: FloatArray, count: FloatArray) -> Nodes:

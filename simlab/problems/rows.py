@@ -47,10 +47,10 @@ class HeldOut(NamedTuple):
     @property
     def level(self) -> float:
         """Mean squared residual of w*, summed over outputs: twice its loss."""
-        return float(np.sum(self.residual**2)) / self.rows.shape[0]
+        return float(np.sum(self.residual**2) / len(self.rows))
 
     def squares(self) -> tuple[FloatArray, FloatArray, float]:
-        """L (q, r), u (q,) and what is left, so that the loss of one output is 1/2 |L delta - u|^2 + left, q <= m, r."""
+        """L (q, r), u (q,) and what is left: the loss of one output is 1/2 |L delta - u|^2 + left, q <= m, r."""
         m = self.rows.shape[0]
         left, singular, right = np.linalg.svd(self.rows / np.sqrt(m), full_matrices=False)
         along = left.T @ self.residual[0] / np.sqrt(m)
@@ -63,13 +63,14 @@ class HeldOut(NamedTuple):
 
 class EigenRows(NamedTuple):
     """A data set in the eigenbasis of (1/n) X^T X: lam (r,), rows (n, r), best (outputs, r) the least-squares solution
-    of minimal norm, residual (outputs, n) what it leaves; heldout where rows were held out.
+    of minimal norm, residual (outputs, n) what it leaves; columns of X; heldout where rows were held out.
     """
 
     lam: FloatArray
     rows: FloatArray
     best: FloatArray
     residual: FloatArray
+    columns: int
     heldout: HeldOut | None
 
 
@@ -119,13 +120,14 @@ def eigen_rows(
     if other is not None:
         seen = other[0] @ axes
         heldout = HeldOut(seen, other[1].T - best @ seen.T)
-    return EigenRows(singular[keep] ** 2, np.ascontiguousarray(data @ axes), best, residual, heldout)
+    return EigenRows(singular[keep] ** 2, np.ascontiguousarray(data @ axes), best, residual, data.shape[1], heldout)
 
 
 def _checked(X: Any, y: Any, name: str, of: str) -> tuple[FloatArray, FloatArray]:
     """X (n, d) and y (n, outputs) as float64, or an InputError that calls them `name` and `of`."""
+    written = _dense(X, name)
     try:
-        data = np.ascontiguousarray(_dense(X, name), dtype=np.float64)
+        data = np.ascontiguousarray(written, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(" is not a matrix of numbers; give an array of shape (rows, columns).", name) from None
     if data.ndim != 2 or data.size == 0:
@@ -153,8 +155,8 @@ def _dense(array: Any, name: str) -> Any:
     need = 8 * int(np.prod(array.shape, dtype=np.int64))
     if need > MOST_DENSE:
         raise InputError(
-            f" of shape {tuple(array.shape)} takes {need / 2**30:.1f} GiB written out, and its eigenbasis is dense; give "
-            f"fewer rows or columns, or its spectrum (LinearRegression(eigenvalues, ...)).",
+            f" of shape {tuple(array.shape)} takes {need / 2**30:.1f} GiB written out, and its eigenbasis is dense; "
+            f"give fewer rows or columns, or its spectrum (LinearRegression(eigenvalues, ...)).",
             name,
         )
     return array.toarray()
@@ -166,7 +168,7 @@ def _other(holdout: Any, columns: int, outputs: int) -> tuple[FloatArray, FloatA
         raise InputError(
             f" has {len(holdout)} parts; give a share such as 0.2, or rows of their own as (X, y).", "holdout"
         )
-    data, target = _checked(*holdout, "holdout[0]", "holdout[1]")
+    data, target = _checked(holdout[0], holdout[1], "holdout[0]", "holdout[1]")
     if data.shape[1] != columns:
         raise InputError(f" has {data.shape[1]} columns and X has {columns}; give the same features.", "holdout[0]")
     if target.shape[1] != outputs:

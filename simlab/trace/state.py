@@ -40,8 +40,8 @@ class State:
     kind : "moments", of `exact`: second (parts, k (k + 1) / 2, nodes), the upper triangle of the sum over the modes of
     a node of E zz^T, bias before variance; mean (k, nodes), E z over w_0 - w*, where the deterministic part was asked
     for; pairs (k, k, pairs of modes), of held-out rows; signal, eigenvalues, start, stop (nodes,).  "covariance", of
-    `exact` on a data set: P (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by the square roots of eigenvalues;
-    ended (replicas,), the step at which each diverged, or -1.
+    `exact` on a data set: P (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "replicas", of `sample`: z (replicas,
+    parts k, d) whitened by the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1.
     clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z are.  readout :
     o (k,), the iterate evaluated.  method : its expression.  facts : what else a sampler needs: seed, samples drawn,
     law, parts.  fresh : there is nothing but an iterate, from which a method starts as from any other.

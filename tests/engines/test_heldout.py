@@ -154,20 +154,13 @@ def test_refusals(holdout, said):
 def test_what_has_no_rows_held_out_says_so():
     plain = sl.LinearRegression.from_data(*TRAIN[1])
     trace = sl.exact(plain, methods.sgd(LR), progress=False)
-    with pytest.raises(sl.InputError, match=r"no held-out rows; make the problem by .*holdout=0.2"):
+    with pytest.raises(sl.InputError, match=r"no loss on held-out rows; make the problem by .*holdout=0.2"):
         trace.holdout()
     with pytest.raises(sl.InputError, match="start keeps no moments between modes"):
         sl.exact(made("gaussian", 1), methods.sgd(LR), start=trace.state, progress=False)
 
 
 # -- sampled -----------------------------------------------------------------------------------------------------------
-
-
-def z_scores(sampled, exact):
-    """(sampled - exact) / standard error by step, where anything was random."""
-    error = sampled.dataset["holdout_error"].values
-    random = error > 1e-6 * exact.holdout().values
-    return ((sampled.holdout() - exact.holdout()).values / np.where(random, error, np.inf))[random]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +179,9 @@ def test_sampled_against_exact(moments, name, law):
     problem = made(moments, 1)
     exact = sl.exact(problem, method, record=40, progress=False)
     sampled = sl.sample(problem, method, replicas=20_000, record=40, law=law, progress=False)
-    assert np.abs(z_scores(sampled, exact)).max() < 4.5
+    z = np.abs(sampled.holdout_z_scores(exact))
+    assert float(z.max()) < 4.5
+    assert int(z.count()) > 20
     assert float(sampled.dataset["holdout_error"].isel(step=-1) / exact.holdout().isel(step=-1)) < 0.03
     for component in ("bias", "variance", "cross")[: 3 if moments == "empirical" else 2]:
         got, known = (t.dataset["holdout"].sel(component=component) for t in (sampled, exact))
@@ -202,7 +197,7 @@ def test_one_trajectory_has_the_same_loss():
 
 
 def test_the_loss_of_a_trajectory_is_that_of_its_weights():
-    """One replica of full gradients: half the mean squared residual at w, of data longer and shorter than it is wide."""
+    """One replica of full gradients: half the mean squared residual at w, for more rows and fewer than columns."""
     for rows in (2, 50):
         others = RNG.standard_normal((rows, 3)), RNG.standard_normal(rows)
         problem = sl.LinearRegression.from_data(*TRAIN[1], "empirical", holdout=others)

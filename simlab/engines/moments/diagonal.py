@@ -95,7 +95,8 @@ class _State:
         row = int(np.searchsorted(steps, at))
         if row == steps.size or steps[row] != at:
             return
-        assert self.pairs is not None and self.mean is not None
+        assert self.pairs is not None
+        assert self.mean is not None
         o, nodes = method.readout(at, at + 1)[0], self.nodes
         with np.errstate(over="ignore", invalid="ignore"):  # of a run that diverges
             per_node = self.risk_per_node(o) * nodes.risk_unit
@@ -194,7 +195,7 @@ def run_diagonal(
         sums_of_squares(part, nodes.risk_unit)
     if keep is None and status != "diverged" and state.size <= LARGEST_END:
         states[at] = state.kept(method, at)
-    held = {} if loss is None else {"holdout": (("component",), loss.values)}
+    held = {} if loss is None else loss.statistics()
     return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots, held, states)
 
 

@@ -158,7 +158,7 @@ def run_empirical(
         if at in recorded:
             risk[recorded[at]] = final
             if loss is not None:
-                loss.record(recorded[at], *moments.heldout(problem.heldout, o))
+                loss.record(recorded[at], *moments.heldout(loss.rows, o))
         if keep is not None and at in keep:
             states[at] = kept(at)
         return modes
@@ -185,7 +185,7 @@ def run_empirical(
                 status = "interrupted"
     if keep is None and status != "diverged" and moments.P.size <= LARGEST_END:
         states[at] = kept(at)
-    held = {} if loss is None else {"holdout": (("component",), loss.values)}
+    held = {} if loss is None else loss.statistics()
     return RunResult(
         steps, risk, components, status, at, final.copy(), method.learning_rate, shots, held, states
     )  # fmt: skip

@@ -27,7 +27,7 @@ class HeldOutLoss:
     """The held-out loss at the records of a run, `values` (records, components), NaN where it did not get."""
 
     def __init__(self, rows: HeldOut, steps: IntArray, components: tuple[str, ...]) -> None:
-        self.level = rows.level
+        self.rows, self.level = rows, rows.level
         self.values = np.full((steps.size, len(components)), np.nan)
 
     def record(self, row: int, second: FloatArray, linear: float, square: float) -> None:
@@ -38,6 +38,10 @@ class HeldOutLoss:
         noise = [0.5 * second[1], *second[2:]]
         parts = [bias, *noise, 0.5 * (square - 2.0 * linear + self.level)]
         self.values[row] = parts[: self.values.shape[1]]
+
+    def statistics(self) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
+        """As the result of a run has it."""
+        return {"holdout": (("component",), self.values)}
 
 
 class PairsOfModes:
