@@ -64,6 +64,12 @@ class _State:
         out = np.zeros((start.arrays["mean"].shape[0], nodes.lam.size))
         squared = np.divide(old["signal"], old["eigenvalues"] * old["multiplicity"])[source]
         own = nodes.signal[np.argsort(nodes.order)] * nodes.risk_unit / (nodes.eigenvalues * nodes.multiplicity)
+        if np.any((own == 0.0) & (squared > 0.0) & np.any(old["mean"][:, source] != 0.0, axis=0)):
+            raise InputError(
+                " is away from w* in modes where the problem's initial error is 0, in units of which the deterministic "
+                "part is kept; leave that out here.",
+                "start",
+            )
         ratio = np.sqrt(np.divide(squared, own, out=np.zeros(size), where=own > 0.0))
         out[:, :size] = (old["mean"][:, source] * ratio)[:, nodes.order]
         return out
