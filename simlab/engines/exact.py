@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simlab.arrays import IntArray
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door
 from simlab.engines.arguments import (
     MethodArgument,
@@ -30,6 +30,7 @@ from simlab.trace.state import Kind, State, continued
 
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
+    from simlab.problems.rows import HeldOut
 
 __all__ = ["exact", "exact_results", "labelled"]
 
@@ -76,7 +77,8 @@ def exact(
     threads : runs computed at a time on the CPU (default: the processors this process may use).
     progress : None for a bar on a terminal when it takes over two seconds, False for none, or a callable (done, total).
 
-    Returns a RiskTrace. A diverging run is a result: its status is "diverged" and it ends where the risk (at the point
+    Returns a RiskTrace; of a data set with held-out rows `trace.holdout()` is the loss on them. A diverging run is a
+    result: its status is "diverged" and it ends where the risk (at the point
     where the gradient is taken, so that an average does not hide it) passed 10^6 times its initial value, or 10^6 times
     noise_variance / 2 if that is larger. Ctrl-C returns what has been computed, with status "interrupted". Raises
     InputError for bad input.
@@ -91,7 +93,8 @@ def exact(
     methods, begins = [each for each, _ in whole], [0 if state is None else state.step for _, state in whole]
     shots = steps_asked("snapshots", snapshots, methods, begins)
     kept = NONE if keep is None and labels is not None else steps_asked("keep", keep, methods, begins)
-    simple = not (deterministic or shots is not None or kind == "covariance" or start is not None or keep is not None)
+    beside = deterministic or shots is not None or start is not None or keep is not None
+    simple = not (beside or kind == "covariance" or heldout_of(problem) is not None)
     if _on_gpu(device, simple, len(methods)):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
     else:
@@ -120,13 +123,21 @@ def exact_results(
     `tick` is called with the mode-steps done, and stops the runs by False.
     """
     going: Tick = tick or (lambda amount: True)
-    if _on_gpu(device, not (deterministic or isinstance(problem, EmpiricalRegression)), len(methods)):
+    of_data = isinstance(problem, EmpiricalRegression) or heldout_of(problem) is not None
+    if _on_gpu(device, not (deterministic or of_data), len(methods)):
         jobs, _, _ = _gpu_job(problem, methods, partition, record)
     else:
         jobs, _, _ = _jobs(
             problem, methods, partition, record, _Asked(deterministic, None, NONE), [None] * len(methods)
         )
     return [result for job in jobs for result in job(going)]
+
+
+def heldout_of(problem: DiagonalProblem | EmpiricalRegression) -> tuple[HeldOut, FloatArray] | None:
+    """Rows held out from the data set of a problem, with the initial error (outputs, d) of each output."""
+    if not isinstance(problem, EmpiricalRegression | LinearRegression) or problem.heldout is None:
+        return None
+    return problem.heldout, problem.errors
 
 
 class _Asked(NamedTuple):
@@ -152,8 +163,8 @@ def _on_gpu(device: str, simple: bool, runs: int) -> bool:
         return False
     if not simple and device == "gpu":
         raise InputError(
-            " = 'gpu' runs neither data sets nor deterministic, snapshots, start or keep; leave these out, or choose "
-            "device='cpu'.",
+            " = 'gpu' runs neither data sets (own moments, held-out rows) nor deterministic, snapshots, start or keep; "
+            "leave these out, or choose device='cpu'.",
             "device",
         )
     return simple and (device == "gpu" or runs >= MANY_RUNS)
@@ -241,7 +252,7 @@ def _jobs(
             from simlab.engines.moments.diagonal import run_diagonal
 
             assert nodes is not None
-            size, run = max(size, nodes.lam.size), partial(run_diagonal, nodes)
+            size, run = max(size, nodes.lam.size), partial(run_diagonal, nodes, heldout=heldout_of(problem))
         steps, options = recorded[method.length], {**asked._asdict(), "start": state}
         jobs.append(partial(_start, run, method, steps, labels, len(names), options))
     return jobs, names, size

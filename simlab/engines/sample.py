@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from simlab.engines.replicas.march import Kept, Ticker, march_all, planned
 from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
-from simlab.errors import check_count, check_entries, unknown_name
+from simlab.errors import InputError, check_count, check_entries, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.problems.draws import Draws, draws_of
@@ -90,7 +90,8 @@ def sample(
     Returns a RiskTrace whose dataset also holds, by ([run,] step, ...): standard_error (component, subspace),
     risk_error (subspace) and total_error, standard errors of the mean of each component, of the risk of a subspace and
     of the risk; risk_quantile (quantile, subspace) and total_quantile (quantile); replicas, how many got so far;
-    diverged, how many of them had left: one whose risk passed 10^6 times the larger of the initial risk and
+    holdout (component) and holdout_error, of the loss on held-out rows where there are any, see `trace.holdout()`;
+    diverged, how many of the replicas had left: one whose risk passed 10^6 times the larger of the initial risk and
     noise_variance / 2 (looked at every 64 steps and at records) counts as infinite from there on. The status is
     "diverged" where more than half of the replicas did. Ctrl-C returns what there is, with status "interrupted".
     Warns where dtype="float32" is asked for and stalls; raises InputError for bad input.
@@ -119,7 +120,7 @@ def sample(
         precisions.append(
             (plan.precision, "as before") if as_before else _precision_of(draws, each, plan, dtype is None)
         )
-    chosen = choose(device)
+    chosen = choose(device) if draws.heldout is None else _without_gpu(device)
     size = draws.eigenvalues.size
     ticker = Ticker("sample", plan.replicas * sum(m.length - begin for m in methods), progress)
     results: list[RunResult] = []
@@ -205,6 +206,13 @@ def _each(words: Sequence[str]) -> str:
     return words[0] if len(set(words)) == 1 else "; ".join(words)
 
 
+def _without_gpu(device: str) -> Literal["cpu"]:
+    """The processor; refused where a GPU was asked for, which keeps no loss on held-out rows."""
+    if device == "gpu" and choose(device) == "gpu":
+        raise InputError(" = 'gpu' does not know held-out rows; choose device='cpu'.", "device")
+    return "cpu"
+
+
 def _watched(coordinates: Sequence[int] | None, dim: int) -> IntArray:
     """0-based indices of the coordinates whose trajectories are kept."""
     wanted = [] if coordinates is None else check_entries("coordinates", coordinates)
@@ -222,6 +230,7 @@ def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
     plan, draws = crew.plan, crew.draws
     facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, crew.device]
     arrays = [part for part in (*draws, steps, labels, crew.watched, crew.keep_at) if isinstance(part, np.ndarray)]
+    arrays += list(draws.heldout or ())
     if crew.start is not None:
         arrays += list(crew.start.arrays.values())
     return fingerprint(facts, arrays, crew.method, crew.begin)
@@ -255,6 +264,8 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
         statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=2))[1]
         statistics["risk_quantile"][1][rows] = order_statistics(whole, levels)
         statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=2), levels)
+    if "heldout" in kept.records:
+        statistics |= _heldout(crew, kept.records["heldout"], got)
     if crew.watched.size:
         statistics["trajectory"] = (("replica", "coordinate"), kept.records["path"])
     reached = np.flatnonzero(got)
@@ -266,6 +277,20 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
     return RunResult(
         steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics, states
     )  # fmt: skip
+
+
+def _heldout(crew: Regression, loss: FloatArray, got: IntArray) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
+    """Mean of the held-out loss by component, and the standard error of its sum; loss (records, replicas, parts)."""
+    _, parts = crew.components(loss[..., None])
+    parts = parts[..., 0]
+    # What no iterate changes goes with the targets, which the first trajectory has.
+    parts[..., 0 if crew.noise_part != 0 or not crew.plan.split else 1] += crew.left
+    mean, error = np.full(parts.shape[::2], np.nan), np.full(parts.shape[0], np.nan)
+    for n in np.unique(got[got > 0]):
+        rows = np.flatnonzero(got == n)
+        mean[rows], _ = mean_and_error(parts[rows, :n])
+        error[rows] = mean_and_error(parts[rows, :n].sum(axis=2))[1]
+    return {"holdout": (("component",), mean), "holdout_error": ((), error)}
 
 
 def _status(kept: Kept) -> Status:

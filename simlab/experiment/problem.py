@@ -28,7 +28,9 @@ __all__ = ["FROM_FILES", "LAZY", "PROBLEMS", "Problem", "build_problem", "check_
 
 Problem = DiagonalProblem | EmpiricalRegression
 
-Reader = Callable[[Path, str | int], tuple[FloatArray, FloatArray]]
+Target = str | int | list[Any]
+"""A column, by its name or number, or several."""
+Reader = Callable[[Path, Target], tuple[FloatArray, FloatArray]]
 
 MOST_MODES = 10**8
 """Modes that are held one by one without a word (0.8 GB for each array); beyond, compress."""
@@ -39,10 +41,12 @@ LAZY = ("exponential", "logarithmic", "power_law")
 
 def measured(
     path: str,
-    target: str | int = "y",
+    target: Target = "y",
     features: str = "X",
     moments: Literal["gaussian", "empirical"] = "gaussian",
     rank_tolerance: float | None = None,
+    holdout: float | str | None = None,
+    holdout_seed: int = 0,
     *,
     folder: Path,
 ) -> Problem:
@@ -50,29 +54,38 @@ def measured(
 
     csv: rows of numbers, under a header or not; npy: one matrix; npz: the matrix `features`. `target` is a column, by
     its number from 0 (negative: from the end) or, in a csv, its name; or, in an npz, the name of the array that holds
-    it.
+    it. A list of columns is as many outputs.  holdout : a share of the rows that is not trained on, or the path of a
+    second file of the same layout.
     """
-    readers: dict[str, Callable[[Path, str | int], tuple[FloatArray, FloatArray]]] = {
-        ".csv": _read_csv,
-        ".npy": _read_npy,
-        ".npz": partial(_read_npz, features=features),
-    }
-    where = folder / check_path("path", path)
+    rows = _read(path, target, features, folder, "path")
+    other = holdout if holdout is None or isinstance(holdout, float | int) else None
+    given: Any = _read(holdout, target, features, folder, "holdout") if isinstance(holdout, str) else other
+    more: dict[str, Any] = {"rank_tolerance": rank_tolerance, "holdout": given, "holdout_seed": holdout_seed}
+    if moments == "empirical":
+        return LinearRegression.from_data(*rows, "empirical", **more)
+    if moments != "gaussian":
+        raise unknown_name("moments", moments, ["gaussian", "empirical"])
+    return LinearRegression.from_data(*rows, "gaussian", **more)
+
+
+def _read(path: str, target: Target, features: str, folder: Path, field: str) -> tuple[FloatArray, FloatArray]:
+    """(X, y) of the file at `path`, or an InputError that calls it `field`."""
+    readers: dict[str, Reader] = {".csv": _read_csv, ".npy": _read_npy, ".npz": partial(_read_npz, features=features)}
+    where = folder / check_path(field, path)
     if where.suffix.lower() not in readers:
-        raise InputError(f" = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.", "path")
+        raise InputError(f" = {brief(path)} ends in none of {', '.join(readers)}; give a file of such a kind.", field)
     try:
         with where.open("rb"):
             pass
-        X, y = readers[where.suffix.lower()](where, target)
+        return readers[where.suffix.lower()](where, target)
+    except InputError as error:
+        if error.field != "path":
+            raise
+        raise InputError(error.said, field) from None
     except OSError as error:
         raise InputError(
-            f" = {str(where)!r} cannot be read ({error.strerror or error}); give a file of data.", "path"
+            f" = {str(where)!r} cannot be read ({error.strerror or error}); give a file of data.", field
         ) from None
-    if moments == "empirical":
-        return LinearRegression.from_data(X, y, "empirical", rank_tolerance)
-    if moments != "gaussian":
-        raise unknown_name("moments", moments, ["gaussian", "empirical"])
-    return LinearRegression.from_data(X, y, "gaussian", rank_tolerance)
 
 
 def spectrum(
@@ -125,25 +138,29 @@ def spectrum(
     return LinearRegression.from_density(values, weights, dim, noise_variance, error, fourth, how, condition)
 
 
-def _read_csv(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
+def _read_csv(path: Path, target: Target) -> tuple[FloatArray, FloatArray]:
     table = read_rows(path)
     if not table.rows:
         raise InputError(f" = {str(path)!r} is empty; give a file with rows of numbers.", "path")
     line, first = table.rows[0]
-    if isinstance(target, str) and target in first:
-        return _split(_numbers(table, table.rows[1:], first), first.index(target))
-    if not all(math.isfinite(table.number(cell)) for cell in first):
-        if isinstance(target, str):
-            raise unknown_name(f"target (columns of {path.name})", target, first)
-        return _split(_numbers(table, table.rows[1:], first), target)
-    if isinstance(target, str):
+    columns: list[Any] = target if isinstance(target, list) else [target]
+    names = [column for column in columns if isinstance(column, str)]
+    headed = any(name in first for name in names) or not all(math.isfinite(table.number(cell)) for cell in first)
+    unknown = [name for name in names if name not in first]
+    if unknown and headed:
+        raise unknown_name(f"target (columns of {path.name})", unknown[0], first)
+    if unknown:
         raise InputError(
-            f" = {brief(target)} is no column of {path.name}, whose line {line} is no header but numbers; give "
+            f" = {brief(unknown[0])} is no column of {path.name}, whose line {line} is no header but numbers; give "
             f"the number of a column, such as -1 for the last.",
             "target",
         )
-    notice(f"{path.name} has no header: its line {line} is taken as a row of numbers.")
-    return _split(_numbers(table, table.rows, [str(j) for j in range(len(first))]), target)
+    if not headed:
+        notice(f"{path.name} has no header: its line {line} is taken as a row of numbers.")
+        return _split(_numbers(table, table.rows, [str(j) for j in range(len(first))]), target)
+    numbered = [first.index(column) if isinstance(column, str) else column for column in columns]
+    matrix = _numbers(table, table.rows[1:], first)
+    return _split(matrix, numbered if isinstance(target, list) else numbered[0])
 
 
 def _numbers(table: Rows, rows: list[tuple[int, list[str]]], header: list[str]) -> FloatArray:
@@ -163,19 +180,20 @@ def _numbers(table: Rows, rows: list[tuple[int, list[str]]], header: list[str]) 
     return matrix
 
 
-def _read_npy(path: Path, target: str | int) -> tuple[FloatArray, FloatArray]:
+def _read_npy(path: Path, target: Target) -> tuple[FloatArray, FloatArray]:
     try:
         matrix = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, MemoryError):
         raise InputError(f" = {str(path)!r} is no array of numbers; give one written by numpy.save.", "path") from None
-    if isinstance(target, str):
+    names = [name for name in (target if isinstance(target, list) else [target]) if isinstance(name, str)]
+    if names:
         raise InputError(
-            f" = {brief(target)} is a name, and an npy file has none; give the number of a column.", "target"
+            f" = {brief(names[0])} is a name, and an npy file has none; give the number of a column.", "target"
         )
     return _split(matrix, target)
 
 
-def _read_npz(path: Path, target: str | int, features: str) -> tuple[FloatArray, FloatArray]:
+def _read_npz(path: Path, target: Target, features: str) -> tuple[FloatArray, FloatArray]:
     import zlib
     from zipfile import BadZipFile
 
@@ -192,15 +210,22 @@ def _read_npz(path: Path, target: str | int, features: str) -> tuple[FloatArray,
         raise InputError(f" = {str(path)!r} is no npz archive; give one written by numpy.savez.", "path") from None
 
 
-def _split(matrix: FloatArray, column: int) -> tuple[FloatArray, FloatArray]:
-    """(all other columns, the column) of a matrix, shapes (n, d) and (n,)."""
-    if matrix.ndim != 2 or matrix.shape[1] < 2:
-        raise InputError(f" holds an array of shape {matrix.shape}; give a matrix of at least two columns.", "path")
+def _split(matrix: FloatArray, target: Any) -> tuple[FloatArray, FloatArray]:
+    """(all other columns, the column) of a matrix, shapes (n, d) and (n,), or (n, outputs) of a list of columns."""
+    columns: list[Any] = target if isinstance(target, list) else [target]
+    if matrix.ndim != 2 or matrix.shape[1] < 1 + len(columns):
+        least = "two columns" if len(columns) == 1 else f"{1 + len(columns)} columns"
+        raise InputError(f" holds an array of shape {matrix.shape}; give a matrix of at least {least}.", "path")
     if matrix.dtype.kind not in "biuf":
         raise InputError(f" holds an array of {matrix.dtype}; give a matrix of real numbers.", "path")
-    if not -matrix.shape[1] <= column < matrix.shape[1]:
-        raise InputError(f" = {column} is no column; give one from 0 to {matrix.shape[1] - 1}.", "target")
-    return np.delete(matrix, int(column), axis=1), matrix[:, int(column)]
+    width = matrix.shape[1]
+    for column in columns:
+        if not isinstance(column, int | float) or column != round(column) or not -width <= column < width:
+            raise InputError(f" = {brief(column)} is no column; give one from 0 to {width - 1}.", "target")
+    at = [int(column) % width for column in columns]
+    if not at or len(set(at)) < len(at):
+        raise InputError(f" = {brief(target)} names no column, or one twice; give each output once.", "target")
+    return np.delete(matrix, at, axis=1), matrix[:, at if isinstance(target, list) else at[0]]
 
 
 PROBLEMS: dict[str, Any] = {**problems.PROBLEMS, "data": measured, "eigenvalues": spectrum}

@@ -11,6 +11,7 @@ from simlab.errors import InputError, unknown_name
 from simlab.problems.empirical import EmpiricalRegression
 from simlab.problems.linear_regression import LinearRegression
 from simlab.problems.noisy_quadratic import NoisyQuadratic
+from simlab.problems.rows import HeldOut
 
 __all__ = ["LAWS", "Draws", "draws_of"]
 
@@ -28,7 +29,7 @@ class Draws(NamedTuple):
     eigenvalues, initial_error : lam and w_0 - w*.  kurtosis : of independent coordinates, or 1 / p of one-hot ones.
     noise : standard deviation of the label noise (0 for rows, whose residuals are their noise).
     gradient_noise : standard deviation of additive noise per coordinate, else empty.
-    rows (n, d), residual (n,) : a data set in the eigenbasis, else empty.
+    rows (n, d), residual (n,) : a data set in the eigenbasis, else empty.  heldout : rows held out from it.
     """
 
     law: str
@@ -39,6 +40,7 @@ class Draws(NamedTuple):
     gradient_noise: FloatArray
     rows: FloatArray
     residual: FloatArray
+    heldout: HeldOut | None = None
 
     @property
     def noiseless(self) -> bool:
@@ -64,8 +66,9 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
         name = "rows" if law is None else law
         if name not in ("rows", "epochs"):
             raise unknown_name("law (of a data set)", name, ["rows", "epochs"])
-        lam, error = problem.eigenvalues, problem.initial_error
-        return Draws(name, lam, error, np.full(lam.size, 3.0), 0.0, _NONE, problem.rows, problem.residual)
+        _check_outputs(problem.outputs)
+        lam, error, data = problem.eigenvalues, problem.initial_error, (problem.rows, problem.residual, problem.heldout)
+        return Draws(name, lam, error, np.full(lam.size, 3.0), 0.0, _NONE, *data)
     if isinstance(problem, NoisyQuadratic):
         if law not in (None, "gaussian"):
             raise unknown_name("law (of additive noise)", str(law), ["gaussian"])
@@ -81,7 +84,18 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
     return _regression(problem, law)
 
 
+def _check_outputs(outputs: int) -> None:
+    """A trajectory is of one output; of several, the risks and not the trajectories add up."""
+    if outputs > 1:
+        raise InputError(
+            f" has {outputs} outputs, whose trajectories are drawn one by one; sample that of each, y[:, j], with the "
+            f"same seed (the rows drawn are then the same) and add the risks, or take simlab.exact.",
+            "problem",
+        )
+
+
 def _regression(problem: LinearRegression, law: str | None) -> Draws:
+    _check_outputs(problem.outputs)
     if problem.compressed:
         raise InputError(" is compressed, and its nodes cannot be drawn; sample the original problem.", "problem")
     if problem.dim > MOST_COORDINATES:
@@ -100,7 +114,7 @@ def _regression(problem: LinearRegression, law: str | None) -> Draws:
     else:
         name = _law_of(given, law)
     sigma = float(np.sqrt(problem.noise_variance))
-    return Draws(name, lam, error, kurtosis, sigma, _NONE, np.zeros((0, lam.size)), _NONE)
+    return Draws(name, lam, error, kurtosis, sigma, _NONE, np.zeros((0, lam.size)), _NONE, problem.heldout)
 
 
 def _law_of(kurtosis: float | FloatArray, law: str | None) -> str:

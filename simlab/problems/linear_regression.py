@@ -40,6 +40,7 @@ from simlab.spectra import (
 if TYPE_CHECKING:
     from simlab.problems.compression import Dynamics
     from simlab.problems.empirical import EmpiricalRegression
+    from simlab.problems.rows import HeldOut
     from simlab.subspaces import Subspaces
 
 __all__ = ["LinearRegression"]
@@ -93,6 +94,7 @@ class LinearRegression(Immutable):
         self._kurtosis = kurt if np.any(kurt != kurt[0]) else float(kurt[0])
         self._coupled, self._origin = True, dict[str, Any]()
         self._family: Family | None = None
+        self._heldout: tuple[HeldOut, FloatArray] | None = None
         self._nodes = _nodes(lam, check_signal(lam, error, count), count)
         self._error: FloatArray | None = frozen(error)
 
@@ -160,6 +162,21 @@ class LinearRegression(Immutable):
     def coupled(self) -> bool:
         """Whether coordinates share samples; False for one-hot data."""
         return self._coupled
+
+    @property
+    def heldout(self) -> HeldOut | None:
+        """Rows held out from the data set that it was made of."""
+        return None if self._heldout is None else self._heldout[0]
+
+    @property
+    def outputs(self) -> int:
+        """Targets of a row of the data set that it was made of."""
+        return int(self._origin.get("outputs", 1))
+
+    @property
+    def errors(self) -> FloatArray:
+        """(outputs, n) : w_0 - w* of each output of the data set, which the loss on its held-out rows needs."""
+        return self.initial_error[None] if self._heldout is None else self._heldout[1]
 
     @property
     def compressed(self) -> bool:
@@ -403,22 +420,37 @@ class LinearRegression(Immutable):
     @classmethod
     def from_data(
         cls,
-        X: npt.ArrayLike,
+        X: Any,
         y: npt.ArrayLike,
         moments: Literal["gaussian"] = ...,
         rank_tolerance: float | None = ...,
+        holdout: Any = ...,
+        holdout_seed: int = ...,
     ) -> LinearRegression: ...
     @overload
     @classmethod
     def from_data(
-        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: Literal["empirical"], rank_tolerance: float | None = ...
+        cls,
+        X: Any,
+        y: npt.ArrayLike,
+        moments: Literal["empirical"],
+        rank_tolerance: float | None = ...,
+        holdout: Any = ...,
+        holdout_seed: int = ...,
     ) -> EmpiricalRegression: ...
     @classmethod
     @door
     def from_data(
-        cls, X: npt.ArrayLike, y: npt.ArrayLike, moments: str = "gaussian", rank_tolerance: float | None = None
+        cls,
+        X: Any,
+        y: npt.ArrayLike,
+        moments: str = "gaussian",
+        rank_tolerance: float | None = None,
+        holdout: Any = None,
+        holdout_seed: int = 0,
     ) -> LinearRegression | EmpiricalRegression:
-        """The regression that SGD from w_0 = 0 meets on real rows X, shape (n, d), with targets y, shape (n,).
+        """The regression that SGD from w_0 = 0 meets on real rows X, shape (n, d), dense or sparse, with targets y,
+        shape (n,), or (n, outputs): the risk is then the sum over outputs, whose gradients share their rows.
 
         Spectrum of (1/n) X^T X, w* by least squares, noise variance = mean squared residual, kurtosis measured per
         eigen-coordinate. Directions are kept as `numpy.linalg.lstsq` keeps them, singular values of X above max(n, d)
@@ -428,19 +460,30 @@ class LinearRegression(Immutable):
         moments="gaussian": independent coordinates with those kurtoses and independent residuals, O(d) a step.
         moments="empirical": all fourth moments of the data and its residuals, exact for sampling with replacement,
         O(n d^2) a step (see `EmpiricalRegression`). Their difference is what the model costs.
+
+        holdout : a share of the rows, such as 0.2, drawn by `holdout_seed`, that is not trained on; or rows of their
+        own, (X, y). `exact` and `sample` then give the loss on them as well (`trace.holdout()`). It is a quadratic form
+        in which every mode meets every other: O(d^2) a step under either moments.
         """
-        from simlab.problems.empirical import EmpiricalRegression, eigen_rows
+        from simlab.problems.empirical import EmpiricalRegression
+        from simlab.problems.rows import described, eigen_rows
 
         if moments == "empirical":
-            return EmpiricalRegression(X, y, rank_tolerance)
+            return EmpiricalRegression(X, y, rank_tolerance, holdout, holdout_seed)
         if moments != "gaussian":
             from simlab.errors import unknown_name
 
             raise unknown_name("moments", moments, ["gaussian", "empirical"])
-        lam, rows, target, residual = eigen_rows(X, y, rank_tolerance)
-        kurtosis = np.maximum(np.mean(rows**4, axis=0) / lam**2, 1.0)
-        made = cls(lam, -target, float(np.mean(residual**2)), kurtosis)
-        return made._by("from_data", rows=rows.shape[0], columns=int(np.shape(X)[1]))
+        data = eigen_rows(X, y, rank_tolerance, holdout, holdout_seed)
+        kurtosis = np.maximum(np.mean(data.rows**4, axis=0) / data.lam**2, 1.0)
+        outputs = data.best.shape[0]
+        error = -data.best[0] if outputs == 1 else np.sqrt(np.sum(data.best**2, axis=0))
+        noise = float(np.mean(data.residual[0] ** 2 if outputs == 1 else np.sum(data.residual**2, axis=0)))
+        made = cls(data.lam, error, noise, kurtosis)
+        if data.heldout is not None:
+            made._heldout = data.heldout, frozen(-data.best)
+        about = described(outputs, data.heldout)
+        return made._by("from_data", rows=data.rows.shape[0], columns=data.columns, **about)
 
 
 def _nodes(lam: FloatArray, signal: FloatArray, count: FloatArray) -> Nodes:

@@ -11,7 +11,9 @@ __all__ = ["Call", "Computed", "Row"]
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a cell. status : "done", "diverged", "interrupted" or "error" (with its message)."""
+    """What became of a cell. status : "done", "diverged", "interrupted" or "error" (with its message).  call : the one
+    that made it, -1 for a cell that is in the store already.
+    """
 
     cell: int
     status: str

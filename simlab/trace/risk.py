@@ -134,6 +134,23 @@ class RiskTrace:
         return self.dataset["final_risk"]
 
     @door
+    def holdout(self) -> xr.DataArray:
+        """The loss on held-out rows by ([run,] step): half the mean squared residual of w, summed over outputs.
+
+        Beside it the training loss is `total() + problem.noise_variance / 2`. Its parts are the variable "holdout" of
+        the dataset: that of the noiseless run ("bias"), and what noise adds to it. Raises InputError where no rows were
+        held out.
+        """
+        if "holdout" not in self.dataset:
+            raise InputError(
+                " keeps no loss on held-out rows; make the problem by LinearRegression.from_data(X, y, holdout=0.2), "
+                "and take simlab.exact or simlab.sample.",
+                "trace",
+            )
+        parts = [name for name in self.risk["component"].values if name in ADDITIVE]
+        return self.dataset["holdout"].sel(component=parts).sum("component", skipna=False)
+
+    @door
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:
         """(sampled - exact) / standard error of this sampled trace, by ([run,] step, component, subspace).
 
@@ -156,10 +173,18 @@ class RiskTrace:
         mean = xr.concat([mean, whole[0].expand_dims(component=names)], "component")
         known = xr.concat([known, whole[1].expand_dims(component=names)], "component")
         error = xr.concat([error, self.dataset["risk_error"].expand_dims(component=names)], "component")
-        mean, known, error = xr.align(mean, known, error, join="inner")
-        random = (error > 1e-6 * np.abs(known)) & np.isfinite(error)
-        z: xr.DataArray = ((mean - known) / error.where(random)).rename("z")
-        return z
+        return _z_scores(mean, known, error)
+
+    @door
+    def holdout_z_scores(self, exact: RiskTrace) -> xr.DataArray:
+        """The same of the loss on held-out rows, by ([run,] step)."""
+        check_kind("exact", exact, RiskTrace, "a trace", "give what simlab.exact returns")
+        if "holdout_error" not in self.dataset:
+            raise InputError(
+                " holds no holdout_error; take z-scores of a trace by simlab.sample on a problem with held-out rows.",
+                "trace",
+            )
+        return _z_scores(self.holdout(), exact.holdout(), self.dataset["holdout_error"])
 
     def with_coordinates(self, coordinates: Mapping[str, Any]) -> RiskTrace:
         """The same trace with further coordinates."""
@@ -245,6 +270,14 @@ class RiskTrace:
             split = ", ".join(f"{c} {value:.6g}" for c, value in zip(parts["component"].values, row, strict=True))
             lines.append(f"  {name}: {state} at step {step}, risk {row.sum():.6g} ({split})")
         return "\n".join(lines)
+
+
+def _z_scores(mean: xr.DataArray, known: xr.DataArray, error: xr.DataArray) -> xr.DataArray:
+    """(mean - known) / error where both are, NaN where nothing was random."""
+    mean, known, error = xr.align(mean, known, error, join="inner")
+    random = (error > 1e-6 * np.abs(known)) & np.isfinite(error)
+    z: xr.DataArray = ((mean - known) / error.where(random)).rename("z")
+    return z
 
 
 def build_trace(

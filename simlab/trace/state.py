@@ -39,11 +39,12 @@ class State:
 
     kind : "moments", of `exact`: second (parts, k (k + 1) / 2, nodes), the upper triangle of the sum over the modes of
     a node of E zz^T, bias before variance; mean (k, nodes), E z over w_0 - w*, where the deterministic part was asked
-    for; signal, eigenvalues, start, stop (nodes,).  "covariance", of `exact` on a data set: P (3, k, k, d, d), mean
-    (k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by the square roots of eigenvalues;
-    ended (replicas,), the step at which each diverged, or -1.
+    for; pairs (k, k, pairs of modes), of held-out rows; signal, eigenvalues, start, stop (nodes,).  "covariance", of
+    `exact` on a data set: P (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "replicas", of `sample`: z (replicas,
+    parts k, d) whitened by the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1.
     clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z are.  readout :
-    o (k,), the iterate evaluated.  method : its expression.  facts : what else a sampler needs: seed, samples drawn,
+    o (k,), the iterate evaluated.  at_rest : (k,), z of weights that rest one away from w*: 1 for what is a place, 0 for
+    what is a velocity.  method : its expression.  facts : what else a sampler needs: seed, samples drawn,
     law, parts.  fresh : there is nothing but an iterate, from which a method starts as from any other.
     """
 
@@ -53,6 +54,7 @@ class State:
     method: str
     coordinates: tuple[str, ...]
     readout: FloatArray
+    at_rest: FloatArray
     arrays: Mapping[str, npt.NDArray[Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
@@ -68,6 +70,18 @@ class State:
         A method that goes on from it starts as from w_0: buffers at rest, averages at the iterate.
         """
         return replace(self._mapped(self.readout[None], FRESH, np.ones(1)), fresh=True)
+
+    def moved(self, old: Any, new: Any) -> State:
+        """The same weights, measured from the optimum of the problem `new` in place of that of `old`, where they are.
+
+        Initial errors of both are those of one w_0, so that w - w* changes by their difference d (fine-tuning: other
+        targets, the same features): E zz^T + E z (d u)^T + d u E z^T + (d u)(d u)^T with u = `at_rest`, which asks for
+        the mean of z (of `exact`: a run with deterministic=True). What noise has added stays what it is. Raises
+        InputError where the mean was not kept, and for problems of other modes.
+        """
+        from simlab.trace.moving import moved
+
+        return moved(self, old, new)
 
     def reseeded(self, seed: int) -> State:
         """The same replicas, which go on with the random words of another seed: a branch with noise of its own."""
@@ -118,7 +132,9 @@ class State:
             arrays["z"] = mapped.reshape(z.shape[0], -1, z.shape[2])
         if "mean" in arrays:
             arrays["mean"] = A @ arrays["mean"]
-        return replace(self, arrays=arrays, coordinates=coordinates, readout=readout)
+        if "pairs" in arrays:
+            arrays["pairs"] = np.einsum("ia,abp,jb->ijp", A, arrays["pairs"], A, optimize=True)
+        return replace(self, arrays=arrays, coordinates=coordinates, readout=readout, at_rest=A @ self.at_rest)
 
     def __repr__(self) -> str:
         size = self.arrays["eigenvalues"].size
@@ -151,7 +167,8 @@ def state_of(
 ) -> State:
     """The state of a run of `method` at the step `at`."""
     clock, readout = partial(_time, method.learning_rate, at), method.readout(at, at + 1)[0]
-    return State(kind, at, clock, method.expression, method.coordinates, readout, arrays, facts or {})
+    names = (method.expression, method.coordinates)
+    return State(kind, at, clock, *names, readout, method.z0, arrays, facts or {})
 
 
 def _time(learning_rate: Schedule, at: int) -> float:

@@ -34,8 +34,8 @@ def with_states(dataset: xr.Dataset, states: States) -> xr.Dataset:
         for name, array in state.arrays.items():
             variables[names[name]] = ([f"{names[name]}_{axis}" for axis in range(array.ndim)], array)
         facts = {"kind": state.kind, "step": state.step, "time": state.time, "method": state.method,
-                 "coordinates": list(state.coordinates), "readout": state.readout.tolist(), "facts": dict(state.facts),
-                 "fresh": state.fresh}  # fmt: skip
+                 "coordinates": list(state.coordinates), "readout": state.readout.tolist(),
+                 "at_rest": state.at_rest.tolist(), "facts": dict(state.facts), "fresh": state.fresh}  # fmt: skip
         listed.append({"run": run, "arrays": names, "state": facts, "digest": _digest(facts, state.arrays)})
     return dataset.assign(variables).assign_attrs({ATTRIBUTE: json.dumps(listed)})
 
@@ -53,7 +53,8 @@ def without_states(dataset: xr.Dataset, source: object) -> tuple[xr.Dataset, Sta
             what = f" holds a state at step {facts['step']} that is not the one that was kept; run it again."
             raise InputError(what, str(source))
         given = {key: value for key, value in facts.items() if key != "time"}
-        given |= {"coordinates": tuple(facts["coordinates"]), "readout": np.array(facts["readout"])}
+        given |= {"coordinates": tuple(facts["coordinates"])}
+        given |= {name: np.array(facts[name]) for name in ("readout", "at_rest")}
         given["clock"] = partial(float, facts["time"])
         states[str(entry["run"]), int(facts["step"])] = State(**given, arrays=arrays)
         taken += names.values()

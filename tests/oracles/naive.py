@@ -29,8 +29,16 @@ def fourth_moments(lam, kurtosis, coupled=True):
     return tensor
 
 
-def risks(lam, error, noise_variance, kurtosis, method, *, coupled=True, additive=None):
+def risks(lam, *given, **more):
     """Per-mode risk (components bias, variance, deterministic) of a simlab method at every step, shape (T + 1, 3, d).
+
+    Arguments as of `second_moments`.
+    """
+    return 0.5 * np.asarray(lam, dtype=float) * np.diagonal(second_moments(lam, *given, **more), axis1=2, axis2=3)
+
+
+def second_moments(lam, error, noise_variance, kurtosis, method, *, coupled=True, additive=None):
+    """E (w - w*)(w - w*)^T (of bias, variance, and the square of the mean) at every step, shape (T + 1, 3, d, d).
 
     `additive`: covariance diagonal of additive gradient noise in place of data noise (the noisy quadratic model).
     """
@@ -41,11 +49,11 @@ def risks(lam, error, noise_variance, kurtosis, method, *, coupled=True, additiv
     eye = np.eye(d)
     start = np.kron(method.z0, error)
     bias, variance, mean = np.outer(start, start), np.zeros((k * d, k * d)), start.copy()
-    out = np.zeros((method.length + 1, 3, d))
+    out = np.zeros((method.length + 1, 3, d, d))
     for t in range(method.length + 1):
         read = np.kron(method.readout(t, t + 1)[0][None], eye)
         for j, second in enumerate((bias, variance, np.outer(mean, mean))):
-            out[t, j] = 0.5 * lam * np.diag(read @ second @ read.T)
+            out[t, j] = read @ second @ read.T
         if t == method.length:
             return out
         M, b, c = (part[0] for part in method.coefficients(t, t + 1))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.engines.moments.heldout import HeldOutLoss, PairsOfModes
 from simlab.errors import InputError
 from simlab.kernels.moments import steps as moments
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.methods.base import Method
+from simlab.problems.rows import HeldOut
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
 from simlab.trace.state import State, at_nodes, state_of
 
@@ -19,6 +21,8 @@ __all__ = ["run_diagonal"]
 CHUNK_WORK = 30_000_000
 MAX_CHUNK = 16_384
 
+NO_STEPS = np.zeros(0, dtype=np.int64)
+
 LARGEST_END = 1 << 23
 """Most numbers of a state that is kept without being asked for (64 MiB)."""
 
@@ -27,9 +31,15 @@ class _State:
     """The moments in motion, in kernel layout."""
 
     def __init__(
-        self, nodes: NodeArrays, method: Method, labels: IntArray, deterministic: bool, start: State | None
+        self,
+        nodes: NodeArrays,
+        method: Method,
+        labels: IntArray,
+        deterministic: bool,
+        start: State | None,
+        pairs: PairsOfModes | None = None,
     ) -> None:
-        self.nodes = nodes
+        self.nodes, self.pairs = nodes, pairs
         self.labels = padded(labels[nodes.order])
         self.work = scratch(method.state_size)
         outer = packed_outer(method.z0)
@@ -54,6 +64,12 @@ class _State:
         out = np.zeros((start.arrays["mean"].shape[0], nodes.lam.size))
         squared = np.divide(old["signal"], old["eigenvalues"] * old["multiplicity"])[source]
         own = nodes.signal[np.argsort(nodes.order)] * nodes.risk_unit / (nodes.eigenvalues * nodes.multiplicity)
+        if np.any((own == 0.0) & (squared > 0.0) & np.any(old["mean"][:, source] != 0.0, axis=0)):
+            raise InputError(
+                " is away from w* in modes where the problem's initial error is 0, in units of which the deterministic "
+                "part is kept; leave that out here.",
+                "start",
+            )
         ratio = np.sqrt(np.divide(squared, own, out=np.zeros(size), where=own > 0.0))
         out[:, :size] = (old["mean"][:, source] * ratio)[:, nodes.order]
         return out
@@ -71,7 +87,26 @@ class _State:
         }
         if self.mean is not None:
             arrays["mean"] = self.mean[:, back]
+        if self.pairs is not None:
+            arrays["pairs"] = self.pairs.kept()
         return state_of("moments", method, at, arrays)
+
+    @property
+    def size(self) -> int:
+        """Numbers held."""
+        return self.U.size + (0 if self.pairs is None else self.pairs.P.size)
+
+    def record_heldout(self, loss: HeldOutLoss, method: Method, at: int, steps: IntArray) -> None:
+        """The held-out loss now, where this step is recorded."""
+        row = int(np.searchsorted(steps, at))
+        if row == steps.size or steps[row] != at:
+            return
+        assert self.pairs is not None
+        assert self.mean is not None
+        o, nodes = method.readout(at, at + 1)[0], self.nodes
+        with np.errstate(over="ignore", invalid="ignore"):  # of a run that diverges
+            per_node = self.risk_per_node(o) * nodes.risk_unit
+            loss.record(row, *self.pairs.moments(o, per_node, self.mean[:, np.argsort(nodes.order)]))
 
     def risk_per_node(self, o: FloatArray) -> FloatArray:
         """1/2 o^T U o of every node in the order of the problem, shape (components, nodes)."""
@@ -106,24 +141,28 @@ def run_diagonal(
     snapshots: IntArray | None = None,
     start: State | None = None,
     keep: IntArray | None = None,
+    heldout: tuple[HeldOut, FloatArray] | None = None,
     tick: Tick | None = None,
 ) -> RunResult:
     """Propagate the second moments of `method` on `nodes` and record risk at `steps` by label, shape of labels
     (nodes,).
 
     start : the state to begin from, at its own step, in the coordinates of `method`.  keep : steps whose state is
-    handed back; that of the end is without `keep`.
+    handed back; that of the end is without `keep`.  heldout : rows held out, with the initial errors (outputs, nodes)
+    of the outputs.
 
     Ends early where twice the risk at the gradient point passes 10^6 x max(initial risk, noise / 2) x 2 or overflows.
     """
-    state = _State(nodes, method, labels, deterministic, start)
+    pairs = None if heldout is None else PairsOfModes(*heldout, nodes, method, start)
+    state = _State(nodes, method, labels, deterministic or pairs is not None, start, pairs)
     components = ("bias", "variance", "deterministic") if deterministic else ("bias", "variance")
+    loss = None if heldout is None else HeldOutLoss(heldout[0], steps, components)
     risk = np.full((steps.size, len(components), label_count), np.nan)
     moment_rows = np.full((steps.size, 2, label_count), np.nan)
     mean_rows = np.full((steps.size, label_count), np.nan)
-    wanted = np.array([], dtype=np.int64) if snapshots is None else snapshots
+    wanted = NO_STEPS if snapshots is None else snapshots
     shots: dict[int, FloatArray] = {}
-    stops = wanted if keep is None else np.union1d(wanted, keep)
+    stops = np.unique(np.concatenate([wanted, NO_STEPS if keep is None else keep, NO_STEPS if loss is None else steps]))
     states: dict[int, State] = {}
     limit = 2.0 * DIVERGENCE_FACTOR * nodes.reference_risk
     limit = limit if limit > 0.0 else np.inf
@@ -132,15 +171,14 @@ def run_diagonal(
     at = 0 if start is None else start.step
     while True:
         if at in wanted:
-            shots[at] = state.risk_per_node(method.readout(at, at + 1)[0])
+            shots[at] = state.risk_per_node(method.readout(at, at + 1)[0])[: len(components)]
         if keep is not None and at in keep:
             states[at] = state.kept(method, at)
+        if loss is not None:
+            state.record_heldout(loss, method, at, steps)
         if at == method.length:
             break
-        end = min(at + chunk, method.length)
-        later = stops[stops > at]
-        if later.size:
-            end = min(end, int(later[0]))
+        end = min(at + chunk, method.length, *stops[np.searchsorted(stops, at, side="right") :][:1].tolist())
         done = _advance(state, method, at, end, steps, moment_rows, mean_rows, limit)
         at += done
         keep_going = tick is None or tick(done * state.nodes.lam.size)
@@ -150,7 +188,9 @@ def run_diagonal(
         if not keep_going and at < method.length:
             status = "interrupted"
             break
-    final = state.risk_by_label(method.readout(at, at + 1)[0], label_count)
+    final = state.risk_by_label(method.readout(at, at + 1)[0], label_count)[: len(components)]
+    if loss is not None:
+        state.record_heldout(loss, method, at, steps)
     if status == "diverged":
         final[np.isnan(final)] = np.inf  # inf - inf: beyond the range of a float
     risk[:, :2] = moment_rows
@@ -159,9 +199,10 @@ def run_diagonal(
     risk[steps == at] = final
     for part in (risk, final, *shots.values()):
         sums_of_squares(part, nodes.risk_unit)
-    if keep is None and status != "diverged" and state.U.size <= LARGEST_END:
+    if keep is None and status != "diverged" and state.size <= LARGEST_END:
         states[at] = state.kept(method, at)
-    return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots, states=states)
+    held = {} if loss is None else loss.statistics()
+    return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots, held, states)
 
 
 def _advance(
@@ -186,6 +227,8 @@ def _advance(
     if state.mean is not None:
         head = (at, M[:done], b[:done], c[:done], o)
         moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, marks[:done], state.labels, mean_rows)
+    if state.pairs is not None:
+        state.pairs.advance(at, at + done)
     return done
 
 

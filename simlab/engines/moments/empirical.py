@@ -8,6 +8,9 @@ started at w* (variance), the matrices E hh^T, E vv^T and E hv^T obey
 
 plus (1/(B n)) sum_r e_r^2 x_r x_r^T in the variance and, because residuals and features of a data set are dependent,
 -(1/(B n)) sum_r (x_r^T E y) e_r x_r x_r^T in the cross covariance of bias and variance.
+
+Of several outputs, whose gradients share their rows, these are sums over outputs, and so is each term; the mean alone
+is kept of each.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.engines.moments.heldout import HeldOutLoss
 from simlab.errors import InputError
 from simlab.kernels.moments.fourth_moments import contract
 from simlab.methods.base import Method
 from simlab.problems.empirical import EmpiricalRegression
+from simlab.problems.rows import HeldOut
 from simlab.spectra import unit_of
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 from simlab.trace.state import State, state_of
@@ -34,7 +39,8 @@ PARTS = ("bias", "variance", "cross")
 
 
 class _Moments:
-    """P (3, k, k, d, d): E hh^T, E vv^T, E hv^T; mean (k, d): E h. All in the eigenbasis of H.
+    """P (3, k, k, d, d): E hh^T, E vv^T, E hv^T, summed over outputs; mean (outputs, k, d): E h. All in the eigenbasis
+    of H.
 
     Rows and residuals are in units of the square root of `unit`, eigenvalues in units of `unit` (a power of four, and 1
     at ordinary scales), so that fourth powers of rows stay within float64; a step takes b * unit.
@@ -46,22 +52,22 @@ class _Moments:
         self.half_lam = 0.5 * problem.eigenvalues
         self.lam = problem.eigenvalues / self.unit
         self.rows = problem.rows / root
-        self.residual = problem.residual / root
+        self.residuals = problem.residuals / root
         d, k = problem.dim, method.state_size
         if start is None:
-            self.mean = method.z0[:, None] * problem.initial_error[None]
+            self.mean = method.z0[:, None] * problem.errors[:, None]
             self.P = np.zeros((3, k, k, d, d))
-            self.P[0] = np.einsum("ad,be->abde", self.mean, self.mean)
+            self.P[0] = np.einsum("oad,obe->abde", self.mean, self.mean)
         else:
             _check_same(start, problem)
             self.mean, self.P = start.arrays["mean"].copy(), start.arrays["P"].copy()
         n = self.rows.shape[0]
-        self.label_noise = (self.rows * self.residual[:, None] ** 2).T @ self.rows / n
+        self.label_noise = (self.rows * np.sum(self.residuals**2, axis=0)[:, None]).T @ self.rows / n
 
     def _fourth(self, V: FloatArray, mean_y: FloatArray) -> FloatArray:
-        """F(V) of the three parts, with the cross source taken into the third; (3, d, d)."""
+        """F(V) of the three parts, with the cross source taken into the third; (3, d, d). mean_y (outputs, d)."""
         shift = np.zeros((3, self.rows.shape[0]))
-        shift[2] = -(self.rows @ mean_y) * self.residual
+        shift[2] = -np.sum((mean_y @ self.rows.T) * self.residuals, axis=0)
         out = np.empty_like(V)
         contract(self.rows, np.ascontiguousarray(V), shift, out)
         return out
@@ -84,7 +90,7 @@ class _Moments:
         P -= right[:, None] * (b[:, None, None, None] * self.lam[:, None])
         P += np.multiply.outer(np.outer(b, b), kick).transpose(2, 0, 1, 3, 4)
         self.P = P
-        self.mean = M @ self.mean - np.outer(b, self.lam * mean_y)
+        self.mean = M @ self.mean - b[:, None] * (self.lam * mean_y)[:, None]
 
     def risk_per_mode(self, o: FloatArray) -> FloatArray:
         """Bias, variance and cross of every mode, shape (3, d)."""
@@ -92,6 +98,12 @@ class _Moments:
         weight = np.array([1.0, 1.0, 2.0])
         out: FloatArray = weight[:, None] * self.half_lam[None] * diagonal
         return out
+
+    def heldout(self, rows: HeldOut, o: FloatArray) -> tuple[FloatArray, float, float]:
+        """(tr A P of the three parts, g . E delta, tr A of the mean's square) for the iterate o . z."""
+        A, mean = rows.curvature, np.einsum("a,oad->od", o, self.mean)
+        second = np.einsum("a,b,pabde,de->p", o, o, self.P, A, optimize=True)
+        return second, float(np.sum(rows.slope * mean)), float(np.einsum("od,de,oe->", mean, A, mean, optimize=True))
 
 
 def _check_same(start: State, problem: EmpiricalRegression) -> None:
@@ -126,6 +138,7 @@ def run_empirical(
     else:
         initial = float(moments.half_lam @ problem.initial_error**2)
     limit = DIVERGENCE_FACTOR * max(initial, 0.5 * problem.noise_variance)
+    loss = None if problem.heldout is None else HeldOutLoss(problem.heldout, steps, components)
     shots: dict[int, FloatArray] = {}
     final = np.zeros((len(components), label_count))
 
@@ -135,7 +148,8 @@ def run_empirical(
         modes = moments.risk_per_mode(o)
         sums_of_squares(modes[:2])
         if deterministic:
-            modes = np.concatenate([modes, moments.half_lam[None] * (o @ moments.mean)[None] ** 2])
+            mean = np.sum(np.einsum("a,oad->od", o, moments.mean) ** 2, axis=0)
+            modes = np.concatenate([modes, (moments.half_lam * mean)[None]])
         if at in wanted:
             shots[at] = modes
         final[:] = 0.0
@@ -143,6 +157,8 @@ def run_empirical(
             np.add.at(row, labels, values)
         if at in recorded:
             risk[recorded[at]] = final
+            if loss is not None:
+                loss.record(recorded[at], *moments.heldout(loss.rows, o))
         if keep is not None and at in keep:
             states[at] = kept(at)
         return modes
@@ -169,4 +185,7 @@ def run_empirical(
                 status = "interrupted"
     if keep is None and status != "diverged" and moments.P.size <= LARGEST_END:
         states[at] = kept(at)
-    return RunResult(steps, risk, components, status, at, final.copy(), method.learning_rate, shots, states=states)
+    held = {} if loss is None else loss.statistics()
+    return RunResult(
+        steps, risk, components, status, at, final.copy(), method.learning_rate, shots, held, states
+    )  # fmt: skip

@@ -54,7 +54,8 @@ class Regression(Crew):
     """Replicas of a method on a regression: the arrays of its draws as the kernels take them.
 
     A state is (replicas, parts * k, D). Records: risk (records, replicas, parts, labels), with the cross part where two
-    are run, and path (records, replicas, coordinates) of w - w*.
+    are run, path (records, replicas, coordinates) of w - w*, and, where rows were held out, heldout (records, replicas,
+    parts), the loss on them but for `left`, which no iterate changes.
     """
 
     pieces, leave = 4, False
@@ -93,6 +94,11 @@ class Regression(Crew):
         self.last_of = np.append(edges, lam.size).astype(np.int64)
         self.label, self.label_count = labels[self.first], int(labels.max()) + 1
         self.watched, self.scale = watched, 1.0 / np.sqrt(lam[watched])
+        self.unseen, self.target, self.left = np.zeros((0, 0)), np.zeros(0), 0.0
+        if draws.heldout is not None:
+            along, self.target, self.left = draws.heldout.squares()
+            self.unseen = np.zeros((self.target.size, self.dim))
+            self.unseen[:, : lam.size] = along / np.sqrt(lam)
         initial = 0.5 * float(lam @ error**2)
         additive = 0.5 * float(draws.gradient_noise @ draws.gradient_noise) / float(lam.sum())
         noise = 0.5 * (draws.noise**2 + (float(np.mean(draws.residual**2)) if draws.residual.size else 0.0))
@@ -173,8 +179,9 @@ class Regression(Crew):
 
     def records(self, count: int) -> dict[str, tuple[int, ...]]:
         """Risk by part and label, and the coordinates watched."""
-        here = (count, self.plan.replicas)
-        return {"risk": (*here, 3 if self.parts == 2 else 1, self.label_count), "path": (*here, self.watched.size)}
+        here, parts = (count, self.plan.replicas), 3 if self.parts == 2 else 1
+        held = {"heldout": (*here, parts)} if self.target.size else {}
+        return {"risk": (*here, parts, self.label_count), "path": (*here, self.watched.size), **held}
 
     def chunk(self, at: int, stop: int, z: Any, steps: IntArray) -> tuple[int, tuple[Any, ...]]:
         """A chunk of about CHUNK_WORK for every thread; its batch sizes, and the samples drawn before it."""
@@ -190,16 +197,19 @@ class Regression(Crew):
 
     def watch(self, marks: IntArray, records: int, ended: IntArray) -> trajectories.Recorder:
         """What the kernel is told to keep of a chunk."""
-        shapes = self.records(records)
-        risk, path = (np.full((records, ended.size, *shapes[name][2:]), np.nan) for name in ("risk", "path"))
+        of = {name: np.full((records, ended.size, *s[2:]), np.nan) for name, s in self.records(records).items()}
+        held = (self.unseen, self.target, of.get("heldout", np.zeros((0, 0, 0))))
+        spots = (marks, self.first, self.last_of, self.label)
         return trajectories.Recorder(
-            marks, self.first, self.last_of, self.label, risk, self.watched, self.scale, path, self.limit, ended
-        )
+            *spots, of["risk"], self.watched, self.scale, of["path"], self.limit, ended, *held
+        )  # fmt: skip
 
     def keep(self, kept: Kept, watch: trajectories.Recorder, steps: IntArray, rows: slice, replicas: slice) -> None:
         """Enter what was kept of a chunk."""
         kept.records["risk"][rows, replicas] = watch.risk
         kept.records["path"][rows, replicas] = watch.path
+        if self.target.size:
+            kept.records["heldout"][rows, replicas] = watch.heldout
 
     def components(self, risk: FloatArray) -> tuple[tuple[str, ...], FloatArray]:
         """Names of the components of the risk, and the risk with zeros where a part was not run."""

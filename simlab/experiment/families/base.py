@@ -76,7 +76,8 @@ class Interrupted(Exception):
 class Schema:
     """The labels of what is kept of a cell. steps : of each length of run, as many rows as the longest has records.
 
-    components, subspaces : empty where the family of the sweep has none.  quantiles : of a sampled sweep.
+    components, subspaces : empty where the family of the sweep has none.  quantiles : of a sampled sweep.  heldout :
+    whether there are rows whose loss is kept as well.
     """
 
     components: tuple[str, ...]
@@ -84,6 +85,7 @@ class Schema:
     steps: Mapping[int, IntArray]
     sampled: bool
     quantiles: tuple[float, ...] = ()
+    heldout: bool = False
 
     @property
     def records(self) -> int:
@@ -194,6 +196,10 @@ class Family(ABC):
     def components(self, setting: Setting, source: Any) -> tuple[str, ...]:
         """Labels of the dimension "component"; none where the parts are variables of their own."""
         return ()
+
+    def heldout(self, source: Any) -> bool:
+        """Whether rows are held out from a problem."""
+        return False
 
     @abstractmethod
     def work(self, setting: Setting, source: Any, table: Table, method: Method) -> float:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from simlab.arrays import FloatArray
 from simlab.engines.registry import ENGINES, Engine
 from simlab.errors import InputError, check_number, check_path
 from simlab.experiment.engine import Setting
@@ -27,6 +26,7 @@ from simlab.experiment.families.base import (
     sampling,
     statuses,
 )
+from simlab.experiment.families.final import final_table, z_table
 from simlab.experiment.problem import (
     FROM_FILES,
     PROBLEMS,
@@ -53,8 +53,6 @@ __all__ = ["Risks"]
 
 NODES = 300
 """Of a compressed problem, roughly."""
-COLUMN = 13
-"""Characters of a number in a table."""
 
 
 @family
@@ -74,16 +72,13 @@ class Risks(Family):
         return build_problem(table, folder)
 
     def located(self, table: Table, folder: Path) -> Table:
-        """The path of measured data, or of a spectrum."""
-        if table["kind"] not in FROM_FILES or not isinstance(table.get("path"), str):
-            return table
-        return {**table, "path": str((folder / check_path("problem.path", table["path"])).resolve())}
+        """The path of measured data, or of a spectrum, and of rows held out."""
+        return {**table, **{key: str((folder / path).resolve()) for key, path in _files_of(table).items()}}
 
     def facts(self, table: Table) -> dict[str, str]:
-        """The digest of measured data, or of a spectrum."""
-        if table["kind"] not in FROM_FILES or "path" not in table:
-            return {}
-        return {"data_sha256": hashlib.sha256(Path(table["path"]).read_bytes()).hexdigest()}
+        """The digests of measured data, or of a spectrum, and of rows held out."""
+        names = {"path": "data_sha256", "holdout": "holdout_sha256"}
+        return {names[key]: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in _files_of(table).items()}
 
     def bare(self, table: Table) -> Table:
         """Without compression."""
@@ -176,45 +171,11 @@ class Risks(Family):
 
     def final_table(self, trace: RiskTrace) -> str:
         """Bias, variance and risk by subspace where each run ended, with totals and the status, a block for each."""
-        from simlab.trace import ADDITIVE
-
-        dataset = trace.dataset if "run" in trace.dataset.dims else trace.dataset.expand_dims("run")
-        final = dataset["final_risk"].transpose("run", "subspace", "component")
-        components = [str(name) for name in final["component"].values]
-        adds = [name in ADDITIVE for name in components]
-        names = [str(name) for name in final["subspace"].values]
-        margin = max(len(name) for name in [*names, "subspace"])
-        several = "run" in trace.dataset.dims
-        labels = [str(run) for run in dataset["run"].values] if several else [trace.dataset.attrs["method"]]
-        ends = np.broadcast_to(dataset["ended_at"].values, len(labels))
-        states = np.broadcast_to(dataset["status"].values, len(labels))
-        errors = _final_errors(dataset)
-        heads = [*components, "risk", *(["+-"] if errors is not None else [])]
-        blocks = []
-        for j, (label, state, end, values) in enumerate(zip(labels, states, ends, final.values, strict=True)):
-            lines = [f"{label}: {_status(str(state), int(end))}", _row("subspace", heads, margin)]
-            for i, (name, row) in enumerate(zip([*names, "total"], [*values, values.sum(axis=0)], strict=True)):
-                cells = [f"{value:.5e}" for value in [*row, row[adds].sum()]]
-                cells += [] if errors is None else [f"{errors[j, i]:.1e}"]
-                lines.append(_row(name, cells, margin))
-            blocks.append("\n".join(lines))
-        return "\n\n".join(blocks)
+        return final_table(trace)
 
     def z_table(self, sampled: RiskTrace, exact: RiskTrace) -> str:
         """The largest |z| of sampled against exact risk by component and subspace, over all steps and runs."""
-        z = abs(sampled.z_scores(exact))
-        worst = z.max([dim for dim in z.dims if dim not in ("component", "subspace")])
-        worst = worst.transpose("subspace", "component")
-        components = [str(name) for name in worst["component"].values]
-        names = [str(name) for name in worst["subspace"].values]
-        margin = max(len(name) for name in [*names, "subspace"])
-        lines = [
-            f"sampled against exact: largest |z| of {int(z.count())} comparisons",
-            _row("subspace", components, margin),
-        ]
-        for name, row in zip([*names, "all"], [*worst.values, np.nanmax(worst.values, axis=0)], strict=True):
-            lines.append(_row(name, ["-" if np.isnan(value) else f"{value:.2f}" for value in row], margin))
-        return "\n".join(lines)
+        return z_table(sampled, exact)
 
     # -- cells of a sweep
 
@@ -224,6 +185,10 @@ class Risks(Family):
             return ("bias", "variance", "cross") if setting.options["split"] else ("total",)
         parts = ("bias", "variance", "cross") if isinstance(source, EmpiricalRegression) else ("bias", "variance")
         return (*parts, "deterministic") if setting.extras["deterministic"] else parts
+
+    def heldout(self, source: Any) -> bool:
+        """Whether rows are held out from a data set."""
+        return getattr(source, "heldout", None) is not None
 
     def work(self, setting: Setting, source: Any, table: Table, method: Method) -> float:
         """Modes times steps, by the square of the state or the replicas."""
@@ -244,6 +209,10 @@ class Risks(Family):
             out["risk_error"] = ((step, "subspace"), (n, parts[1]), "float64")
             out["total_error"] = ((step,), (n,), "float64")
             out["total_quantile"] = ((step, "quantile"), (n, len(schema.quantiles)), "float64")
+        if schema.heldout:
+            out["holdout"] = ((step, "component"), (n, parts[0]), "float64")
+            if schema.sampled:
+                out["holdout_error"] = ((step,), (n,), "float64")
         return out
 
     def units(self, name: str) -> str:
@@ -262,7 +231,9 @@ class Risks(Family):
             problem, list(methods), record=setting.record, partition=setting.partition,
             deterministic=setting.extras["deterministic"], device=device, tick=tick,
         )  # fmt: skip
+        held = {"holdout": np.stack([r.statistics["holdout"][1] for r in results])} if self.heldout(problem) else {}
         return {
+            **held,
             "status": statuses([result.status for result in results]),
             "risk": np.stack([result.risk for result in results]),
             "final_risk": np.stack([result.final for result in results]),
@@ -330,6 +301,14 @@ class Risks(Family):
         }
 
 
+def _files_of(table: Table) -> dict[str, Path]:
+    """The keys of a table [problem] that name files, and these."""
+    if table["kind"] not in FROM_FILES:
+        return {}
+    given = {key: table[key] for key in ("path", "holdout") if isinstance(table.get(key), str)}
+    return {key: check_path(f"problem.{key}", value) for key, value in given.items()}
+
+
 def _labelled(runs: Runs, setting: Setting) -> Any:
     """One run gives a trace without a "run" axis, entries of [compare] one with their labels."""
     return next(iter(runs.values())) if setting.single else runs
@@ -352,32 +331,7 @@ def _sampled(problem: Any, methods: Sequence[Method], setting: Setting, device: 
         "final_risk": ("component", "subspace"),
         "ended_at": (),
     }
+    if "holdout" in data:
+        order |= {"holdout": ("step", "component"), "holdout_error": ("step",)}
     out = {name: data[name].transpose("run", *dims).values for name, dims in order.items()}
     return {**out, "status": statuses(data["status"].values)}
-
-
-def _final_errors(dataset: xr.Dataset) -> FloatArray | None:
-    """Errors of the risk where each run ended, (runs, subspaces + 1), the total last: standard ones of a sampled trace,
-    sums of those that the long engine estimates.
-    """
-    if "risk_error" not in dataset:
-        return None
-    error = dataset["risk_error"]
-    of_modes = error.sum("component", skipna=False) if "component" in error.dims else error
-    total = of_modes.sum("subspace", skipna=False) if "component" in error.dims else dataset["total_error"]
-    parts = of_modes.transpose("run", "step", "subspace").values
-    whole = total.transpose("run", "step").values
-    ends = np.broadcast_to(dataset["ended_at"].values, parts.shape[0])
-    at = np.searchsorted(dataset["step"].values, ends)
-    runs = np.arange(at.size)
-    return np.concatenate([parts[runs, at], whole[runs, at][:, None]], axis=1)
-
-
-def _status(state: str, step: int) -> str:
-    if state == "diverged":
-        return f"diverged at step {step} (the risk passed 1e6 times its start, or overflowed; its values there)"
-    return f"{state} at step {step}"
-
-
-def _row(name: str, cells: list[str], margin: int) -> str:
-    return f"  {name:<{margin}}" + "".join(f"{cell:>{COLUMN}}" for cell in cells)

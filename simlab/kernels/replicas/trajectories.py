@@ -59,6 +59,8 @@ class Recorder(NamedTuple):
     watched (w,) int64, scale (w,) : coordinates whose trajectories are kept, and 1 / sqrt(lam) there.
     path (records, replicas, w) float64.  limit : risk at which a trajectory has diverged.
     ended (replicas,) int64 : the step at which it did, or -1.
+    unseen (rows, D), target (rows,) : 1/2 sum_rows (unseen_row . zeta - target_row)^2 is the loss on rows held out, in
+    heldout (records, replicas, parts (2: and cross)); of no rows, where there is nothing held out.
     """
 
     slots: npt.NDArray[np.int64]
@@ -71,6 +73,9 @@ class Recorder(NamedTuple):
     path: npt.NDArray[np.float64]
     limit: float
     ended: npt.NDArray[np.int64]
+    unseen: npt.NDArray[np.float64] = np.zeros((0, 0))
+    target: npt.NDArray[np.float64] = np.zeros(0)
+    heldout: npt.NDArray[np.float64] = np.zeros((0, 0, 0))
 
 
 # -- records and divergence --------------------------------------------------------------------------------------------
@@ -88,6 +93,19 @@ def _inner(z, r, a, u, b, v, first, last):
                 for l in range(np.uint64(first), np.uint64(last)):
                     part += np.float64(z[r, a + np.uint64(i), l]) * np.float64(z[r, b + np.uint64(j), l])
                 total += w * part
+    return total
+
+
+@hot(fastmath=FAST)
+def _along(z, r, a, o, rows, row):
+    """rows_row . (o . zeta_a), in double precision."""
+    total = 0.0
+    for i in range(o.size):
+        if o[i] != 0.0:
+            part = 0.0
+            for l in range(np.uint64(rows.shape[1])):
+                part += rows[row, l] * np.float64(z[r, a + np.uint64(i), l])
+            total += o[i] * part
     return total
 
 
@@ -109,6 +127,15 @@ def _record(z, r, parts, o, slot, keep):
             for i in range(o.size):
                 value += o[i] * z[r, part * o.size + i, keep.watched[w]]
         keep.path[slot, r, w] = value * keep.scale[w]
+    if keep.target.size:
+        keep.heldout[slot, r, :] = 0.0
+    for row in range(keep.target.size):
+        off = _along(z, r, zero, o, keep.unseen, row) - keep.target[row]
+        keep.heldout[slot, r, 0] += 0.5 * off * off
+        if parts == 2:
+            noise = _along(z, r, k, o, keep.unseen, row)
+            keep.heldout[slot, r, 1] += 0.5 * noise * noise
+            keep.heldout[slot, r, 2] += off * noise
 
 
 @hot
@@ -131,6 +158,8 @@ def _end(r, step, at, keep):
         if slot >= 0 and (i > at or not np.all(np.isfinite(keep.risk[slot, r]))):
             keep.risk[slot, r, :, :] = np.inf
             keep.path[slot, r, :] = np.nan
+            if keep.target.size:
+                keep.heldout[slot, r, :] = np.inf
 
 
 # -- a replica through a chunk of steps --------------------------------------------------------------------------------

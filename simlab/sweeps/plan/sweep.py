@@ -181,11 +181,13 @@ class Sweep:
         kinds: dict[int, tuple[int, float]] = {}
         names: dict[tuple[Key, float], list[str]] = {}
         components: dict[tuple[Key, Key], tuple[str, ...]] = {}
+        heldout: set[bool] = set()
         representatives, longest = Representatives(), 0.0
         for cell in self.cells(range(self.grid.size)):
             length = cell.method.length
             if (cell.problem, cell.engine) not in components:
                 components[cell.problem, cell.engine] = self._named(cell, self._components)
+                heldout.add(self.family.heldout(self.builder.source(cell.tree, cell.problem)))
             if length not in steps:
                 with within("record.steps", (), alias="record"):
                     steps[length] = self._named(cell, lambda c: record_steps(self.record, c.method.length))
@@ -204,8 +206,11 @@ class Sweep:
         several = set(components.values())
         if len(several) > 1:
             raise InputError("problem.kind mixes a data set's own moments with other problems; sweep them apart.")
+        if len(heldout) > 1:
+            raise InputError("problem.holdout is given in some cells and not in others; give it in all of them.")
         subspaces, levels = _common(list(names.values())), tuple(self._setting.options.get("quantiles", ()))
-        schema = Schema(several.pop(), subspaces, dict(sorted(steps.items())), self.engine == "sample", levels)
+        sampled = self.engine == "sample"
+        schema = Schema(several.pop(), subspaces, dict(sorted(steps.items())), sampled, levels, heldout.pop())
         return Checked(schema, representatives, kinds, longest)
 
     def _named(self, cell: Cell, make: Callable[[Cell], T]) -> T:
@@ -284,13 +289,13 @@ def _common(names: list[list[str]]) -> tuple[str, ...]:
 
 
 def _named_paths(node: Any) -> Iterator[str]:
-    """All strings, and strings of lists, under a key "path" or that ends so."""
+    """All strings, and strings of lists, under a key "path" or "holdout" or that ends so."""
     if isinstance(node, list):
         for item in node:
             yield from _named_paths(item)
     elif isinstance(node, dict):
         for key, value in node.items():
-            if key.rpartition(".")[2] == "path":
+            if key.rpartition(".")[2] in ("path", "holdout"):
                 yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str))
             else:
                 yield from _named_paths(value)

@@ -16,8 +16,8 @@ from simlab.sweeps.plan.sweep import Sweep
 from simlab.sweeps.store.ledger import Ledger
 
 __all__ = [
-    "FORMAT", "IDENTITY", "LEDGER", "LOCK", "METADATA", "attributes_of", "identity", "refuse_format", "refuse_others",
-    "usable",
+    "FORMAT", "IDENTITY", "LEDGER", "LOCK", "METADATA", "attributes_of", "identity", "minor_of", "refuse_format",
+    "refuse_others", "usable",
 ]  # fmt: skip
 
 FORMAT = 2
@@ -38,13 +38,13 @@ def attributes_of(content: bytes | None) -> dict[str, Any] | None:
 
 def identity(document: Mapping[str, Any], version: str) -> str:
     """A digest of what a sweep was asked for, and of the minor version that computes it."""
-    facts = json.dumps([document, _minor(version)], sort_keys=True)
+    facts = json.dumps([document, minor_of(version)], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-def _minor(version: str) -> list[str]:
-    """Numbers may differ between minor versions; within one they do not."""
-    return version.split(".")[:2]
+def minor_of(version: str | None = None) -> list[str]:
+    """Of a version, or of this one: numbers may differ between minor versions; within one they do not."""
+    return (__version__ if version is None else version).split(".")[:2]
 
 
 def usable(target: Path) -> bool:
@@ -68,11 +68,11 @@ def refuse_others(target: Path, sweep: Sweep) -> None:
     if attributes is not None:
         with understood(target / METADATA, "choose another place with -o"):
             asked = json.loads(attributes["sweep"])
-        difference = _first_difference(asked, sweep.document)
+        difference = _first_difference(_axes_last(asked), _axes_last(sweep.document))
         if difference:
             raise InputError(f"{target} holds another sweep: {difference}; choose another place with -o.")
         version = str(attributes["simlab_version"])
-        if _minor(version) != _minor(__version__):
+        if minor_of(version) != minor_of():
             raise InputError(
                 f"{target} was written by simlab {version}, this is {__version__}; choose another place with -o, or "
                 f"use that version."
@@ -96,6 +96,12 @@ def refuse_format(target: Path, attributes: Mapping[str, Any]) -> None:
             f"{target} has format {attributes['simlab_format']}, this simlab reads {FORMAT}; use the version that "
             f"wrote it ({attributes['simlab_version']})."
         )
+
+
+def _axes_last(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Values may be added to the axes, and what else differs is why they are not."""
+    rest = {key: value for key, value in document.items() if key != "axes"}
+    return {**rest, "axes": document["axes"]}
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> str:

@@ -111,12 +111,15 @@ class Ledger:
             raise
 
     def keep(self, block: int, data: str, rows: Sequence[Row], calls: Sequence[Call]) -> None:
-        """Enter a finished block, in one transaction; `row.call` counts within `calls`."""
+        """Enter a finished block, in one transaction; `row.call` counts within `calls`, and rows without one are there
+        already.
+        """
         with self._transaction() as execute:
             first = execute("SELECT coalesce(max(call), -1) + 1 FROM calls").fetchone()[0]
             for j, call in enumerate(calls):
                 execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", (first + j, *asdict(call).values()))
-            numbered = [(r.cell, r.status, r.message, r.fingerprint, r.seconds, first + r.call) for r in rows]
+            entered = [r for r in rows if r.call >= 0]
+            numbered = [(r.cell, r.status, r.message, r.fingerprint, r.seconds, first + r.call) for r in entered]
             self._connection.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", numbered)
             if data:
                 execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (block, data, digest_of(block, rows)))
@@ -143,6 +146,16 @@ class Ledger:
         with self._transaction() as execute:
             execute("DELETE FROM blocks")
             for block, data, rows in entries:
+                execute("INSERT INTO blocks VALUES (?, ?, ?)", (block, data, digest_of(block, rows)))
+
+    def adopt(self, calls: Iterable[Mapping[str, Any]], entries: Iterable[tuple[int, str, Sequence[Row]]]) -> None:
+        """Take over calls, under their numbers, and blocks with the cells of them that are there."""
+        with self._transaction() as execute:
+            for call in calls:
+                execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", tuple(call.values()))
+            for block, data, rows in entries:
+                numbered = [(r.cell, r.status, r.message, r.fingerprint, r.seconds, r.call) for r in rows]
+                self._connection.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?)", numbered)
                 execute("INSERT INTO blocks VALUES (?, ?, ?)", (block, data, digest_of(block, rows)))
 
     def vacuum(self) -> None:

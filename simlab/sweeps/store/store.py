@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ import xarray as xr
 import zarr
 
 from simlab.errors import InputError
-from simlab.experiment.families.base import STATUS
+from simlab.experiment.families.base import STATUS, Array
 from simlab.locks import Taken, hold
 from simlab.reading import ABSENT, Folder, check_component, digest_of_bytes, refuse_links, understood
 from simlab.replacing import settle
@@ -197,16 +198,34 @@ class Store:
     def verified(self, sweep: Sweep | None = None) -> tuple[set[int], set[int]]:
         """(blocks whose data and ledger entries agree with their digests, blocks of the ledger that do not).
 
-        With `sweep` they have to be those of its cells as well.
+        With `sweep` they have to be those of its cells as well. Of a block that a smaller sweep has left, some cells
+        may be missing: see `finished`.
         """
         good: set[int] = set()
         entered = {block: digests for block, digests in self.ledger.blocks().items() if 0 <= block < len(self.blocks)}
         for block, (data, digest) in entered.items():
-            rows = self.ledger.of(self.blocks.cells(block).tolist())
+            rows = self.finished(block)
             ours = sweep is None or all(row.fingerprint == sweep.fingerprint(row.cell) for row in rows)
             if ours and self.digest(block) == data and digest_of(block, rows) == digest:
                 good.add(block)
         return good, entered.keys() - good
+
+    def finished(self, block: int) -> list[Row]:
+        """The rows of the cells of a block that came to an end, in order."""
+        return [row for row in self.ledger.of(self.blocks.cells(block).tolist()) if row.status != "interrupted"]
+
+    def held(self, block: int) -> Computed:
+        """What there is of a block that is not whole."""
+        rows = [replace(row, call=-1) for row in self.finished(block)]
+        cells, region = self.blocks.cells(block), self.blocks.region(block)
+        at = np.searchsorted(cells, [row.cell for row in rows])
+        arrays = {name: self.flat(name, region)[at] for name in self.variables}
+        return Computed([row.cell for row in rows], arrays, rows, [])
+
+    def flat(self, name: str, region: tuple[slice, ...]) -> Array:
+        """A variable of the cells of a region, (cells, ...)."""
+        values = np.asarray(self.array(name)[region])
+        return values.reshape(-1, *values.shape[len(region) :])
 
     # -- reading
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 
@@ -16,6 +16,7 @@ from simlab.errors import InputError
 from simlab.progress import Progress, ProgressBar
 from simlab.sweeps.plan.sweep import Sweep
 from simlab.sweeps.records import Call, Computed, Row
+from simlab.sweeps.store.extend import extend
 from simlab.sweeps.store.store import Store
 from simlab.sweeps.work.compute import ATTEMPTS, failed, interrupted
 from simlab.sweeps.work.estimate import estimate
@@ -52,6 +53,9 @@ def run_sweep(
 ) -> Report:
     """Compute what the store at `path` does not hold yet.
 
+    A store of the same sweep with fewer values on its axes (seeds, lengths, rates) is made larger, and keeps the bits
+    of what it has.
+
     threads : cells computed at a time on this machine.  cluster : "tcp://HOST:PORT" of a Dask scheduler, or "local:N"
     for N worker processes.  progress : as for `simlab.exact`, of cells.  announce : told what is about to be done.
 
@@ -62,6 +66,8 @@ def run_sweep(
     sweep.validate()
     pool = _pool(sweep, workers, cluster, announce)
     try:
+        if extend(path, sweep):
+            announce(f"{path} takes more values: what it holds stays")
         with Store.writing(path, sweep) as store:
             good, bad = store.verified(sweep)
             struck = ((block, store.blocks.cells(block).tolist()) for block in sorted(bad))
@@ -69,15 +75,31 @@ def run_sweep(
                 store.ledger.forget(struck, len(store.blocks), sweep.grid.size)
             except OSError as error:
                 raise _full(store, error, 0) from None
-            blocks = [block for block in range(len(store.blocks)) if block not in good]
+            tasks, parts = _missing(store, good)
             damaged = sum(store.blocks.cells(block).size for block in bad)
-            reused = sweep.grid.size - sum(store.blocks.cells(block).size for block in blocks)
+            reused = sweep.grid.size - sum(len(task.cells) for task in tasks)
             announce(f"{sweep.grid.size} cells, {reused} of them in {path} already; {_cost(sweep, reused, workers)}")
-            left = _work(sweep, store, pool, blocks, progress)
+            left = _work(sweep, store, pool, tasks, parts, progress)
             done = sweep.grid.size - reused - left
             return Report(done, reused, left, store.ledger.counts(), int(damaged))
     finally:
         pool.stop()
+
+
+def _missing(store: Store, good: Collection[int]) -> tuple[list[Task], dict[int, list[Computed]]]:
+    """What is to be computed of each block, and what there is of those of which a smaller sweep has left a part."""
+    tasks: list[Task] = []
+    parts: dict[int, list[Computed]] = {}
+    for block in range(len(store.blocks)):
+        cells = store.blocks.cells(block).tolist()
+        if block in good:
+            known = {row.cell for row in store.finished(block)}
+            cells = [cell for cell in cells if cell not in known]
+            if cells:
+                parts[block] = [store.held(block)]
+        if cells:
+            tasks.append(Task(block, tuple(cells)))
+    return tasks, parts
 
 
 def _cost(sweep: Sweep, reused: int, workers: int) -> str:
@@ -93,11 +115,17 @@ def _pool(sweep: Sweep, workers: int, cluster: str | None, announce: Callable[[s
     return ClusterPool(sweep, cluster, announce)
 
 
-def _work(sweep: Sweep, store: Store, pool: Pool, blocks: Iterable[int], progress: Progress | bool | None) -> int:
-    """Compute and keep these blocks; the number of cells that were not finished."""
-    waiting = deque(Task(block, tuple(store.blocks.cells(block).tolist())) for block in blocks)
+def _work(
+    sweep: Sweep,
+    store: Store,
+    pool: Pool,
+    tasks: Iterable[Task],
+    parts: dict[int, list[Computed]],
+    progress: Progress | bool | None,
+) -> int:
+    """Compute and keep what these tasks are of, beside the `parts` that there are; how many cells were not finished."""
+    waiting = deque(tasks)
     suspects: deque[Task] = deque()
-    parts: dict[int, list[Computed]] = {}
     under_way: set[Task] = set()
     total = sum(len(task.cells) for task in waiting)
     done = 0
@@ -146,7 +174,7 @@ def _kept(store: Store, parts: dict[int, list[Computed]], block: int, outcome: C
         parts[block] = held
         return 0
     store.put(block, _joined(held))
-    return int(wanted.size)
+    return sum(1 for part in held for row in part.rows if row.call >= 0)
 
 
 def _joined(parts: list[Computed]) -> Computed:
@@ -156,7 +184,7 @@ def _joined(parts: list[Computed]) -> Computed:
     rows: list[Row] = []
     calls: list[Call] = []
     for part in parts:
-        rows += [replace(row, call=row.call + len(calls)) for row in part.rows]
+        rows += [replace(row, call=row.call + len(calls)) if row.call >= 0 else row for row in part.rows]
         calls += part.calls
     cells = [cell for part in parts for cell in part.cells]
     order = np.argsort(cells)
