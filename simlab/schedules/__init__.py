@@ -28,13 +28,14 @@ from simlab.schedules.decays import (
     polynomial,
     rex,
 )
+from simlab.schedules.eigenvalues import eigencurve
 from simlab.schedules.export import to_csv, to_json, to_optax, to_torch, to_transformers
 from simlab.schedules.logs import from_csv, from_log
+from simlab.schedules.optimal import spectral
 from simlab.schedules.phases import infinite, power_scheduler, trapezoid, wsd, wsd_s, wsdc
 from simlab.schedules.registry import make, named
 from simlab.schedules.sampling import sampled
 from simlab.schedules.serial import from_dict, from_json
-from simlab.schedules.spectral import eigencurve
 from simlab.schedules.staircases import multi_step, step, step_decay, tail_geometric, tail_polynomial
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "rex",
     "sampled",
     "sgdr",
+    "spectral",
     "step",
     "step_decay",
     "tail_geometric",
