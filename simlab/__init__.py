@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.errors import InputError as InputError
     from simlab.experiment import Experiment as Experiment
     from simlab.optimal.optimize import optimize as optimize
+    from simlab.optimal.tune import tune as tune
     from simlab.problems import EmpiricalRegression as EmpiricalRegression
     from simlab.problems import LinearRegression as LinearRegression
     from simlab.problems import NoisyQuadratic as NoisyQuadratic
@@ -44,6 +45,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "errors": ("InputError",),
     "experiment": ("Experiment",),
     "optimal.optimize": ("optimize",),
+    "optimal.tune": ("tune",),
     "problems": ("EmpiricalRegression", "LinearRegression", "NoisyQuadratic", "RandomFeatures"),
     "sweeps": ("sweep",),
     "trace": ("RiskTrace",),

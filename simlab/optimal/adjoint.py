@@ -13,10 +13,15 @@ from simlab.arrays import FloatArray
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
 
-__all__ = ["Objective", "Sweep"]
+__all__ = ["Objective", "Sweep", "inner"]
 
 STRETCH = 64
 """Shortest stretch between costates that are kept: what lies in the cache beside the nodes."""
+
+
+def inner(first: FloatArray, *others: FloatArray) -> float:
+    """sum_t of the products, without BLAS: its threads cost more than they bring where processors are busy."""
+    return float(np.einsum(",".join("t" * (1 + len(others))) + "->", first, *others))
 
 
 class Sweep(NamedTuple):
@@ -91,7 +96,7 @@ class Objective:
     def _weighted(self, risks: FloatArray) -> float:
         if not np.isfinite(risks[-1]):  # from a divergence on, none is
             return math.inf
-        return float(self.weights @ risks)
+        return inner(self.weights, risks)
 
     @property
     def _arguments(self) -> tuple[Any, ...]:

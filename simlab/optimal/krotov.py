@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.optimal.adjoint import Objective, Sweep
+from simlab.optimal.adjoint import Objective, Sweep, inner
 
 __all__ = ["Certificate", "Found", "certify", "free_rates"]
 
@@ -54,7 +54,7 @@ def moved(before: FloatArray, sweep: Sweep) -> float:
     """sqrt(2 sum_t H_t (new - old)^2 / J): the gradient of the certificate, as the sweep itself sees it."""
     if not math.isfinite(sweep.value) or sweep.value <= 0.0:
         return math.inf if sweep.value else 0.0
-    return math.sqrt(2.0 * float(sweep.H @ (sweep.lr - before) ** 2) / sweep.value)
+    return math.sqrt(2.0 * inner(sweep.H, (sweep.lr - before) ** 2) / sweep.value)
 
 
 def certify(objective: Objective, lr: FloatArray, share: FloatArray) -> Certificate:
@@ -64,7 +64,7 @@ def certify(objective: Objective, lr: FloatArray, share: FloatArray) -> Certific
         return Certificate(math.inf, math.inf, math.inf) if at.value else Certificate(0.0, 0.0, 0.0)
     best = np.minimum(np.divide(at.A, at.H, out=lr.copy(), where=at.H > 0.0), objective.cap)
     weight = at.H * lr**2
-    squared = 2.0 * float(at.H @ (best - lr) ** 2) / at.value
+    squared = 2.0 * inner(at.H, (best - lr) ** 2) / at.value
     matters = weight > SEEN * weight.sum()
     single = float(np.abs(best[matters] / lr[matters] - 1.0).max(initial=0.0))
     return Certificate(math.sqrt(squared), 0.5 * squared, single)
@@ -83,6 +83,10 @@ class _Mixer:
         self.steps: list[FloatArray] = []  # differences of g = x + f
         self.gram = np.zeros((0, 0))
 
+    def _products(self, f: FloatArray) -> FloatArray:
+        weighted = f * self.metric
+        return np.array([inner(weighted, other) for other in self.falls])
+
     def mixed(self, x: FloatArray, f: FloatArray) -> FloatArray | None:
         """What to add to g(x), or None where there is nothing to mix yet."""
         previous, self.last = self.last, (x, f)
@@ -91,7 +95,7 @@ class _Mixer:
         fall = f - previous[1]
         self.falls.append(fall)
         self.steps.append(x - previous[0] + fall)
-        row = np.array([(fall * self.metric) @ other for other in self.falls])
+        row = self._products(fall)
         size = row.size
         gram = np.empty((size, size))
         gram[:-1, :-1], gram[-1], gram[:, -1] = self.gram, row, row
@@ -99,7 +103,7 @@ class _Mixer:
         if size > DEPTH:
             del self.falls[0], self.steps[0]
             self.gram = gram[1:, 1:]
-        right = np.array([(f * self.metric) @ other for other in self.falls])
+        right = self._products(f)
         damped = self.gram + np.diag(1e-10 * np.diag(self.gram))
         try:
             share = np.linalg.solve(damped, right)

@@ -64,28 +64,26 @@ class Recursion:
         U, arrays = self._start(method), (M, b * unit, c, share)
         every, kept, s = self._forward(arrays, U, method.length)
         value = self._risk(U, o)
-        out = Gradient(value, np.zeros(M.shape), np.zeros(b.shape), np.zeros(b.shape), np.zeros(b.shape[0]), np.zeros(o.size))
+        shapes = M.shape, b.shape, b.shape, b.shape[:1], o.shape
+        out = Gradient(value, *(np.zeros(shape) for shape in shapes))
         if math.isfinite(value):
             N, scale = self.nodes.lam.size, self.nodes.risk_unit
             L = np.repeat(0.5 * np.outer(o, o)[:, :, None], N, axis=2)
             backward(*arrays, *self._shared, L, every, kept, s, out.M, out.b, out.c, out.share)
             out.o[:] = U.sum(axis=2) @ o
-            for part, factor in ((out.M, scale), (out.b, scale * unit), (out.c, scale), (out.share, scale), (out.o, scale)):
-                part *= factor
+            out.b[:] *= unit
+            for part in out[1:]:
+                part *= scale
         return out
 
     def _of_sgd(self, lr: FloatArray, share: FloatArray) -> Gradient:
         at, scale = self._sgd(lr).gradient(lr, share), self.nodes.risk_unit
-        T, nothing = lr.size, np.zeros(1)
-        by_lr, by_share = 2.0 * (lr * at.H - at.A), lr**2 * at.C
-        return Gradient(
-            at.value * scale,
-            np.zeros((T, 1, 1)),
-            (by_lr * scale * self.nodes.unit)[:, None],
-            np.zeros((T, 1)),
-            by_share * scale,
-            nothing,
-        )
+        shapes = (lr.size, 1, 1), (lr.size, 1), (lr.size, 1), (lr.size,), (1,)
+        out = Gradient(at.value * scale, *(np.zeros(shape) for shape in shapes))
+        if math.isfinite(at.value):
+            out.b[:, 0] = 2.0 * (lr * at.H - at.A) * (scale * self.nodes.unit)
+            out.share[:] = lr**2 * at.C * scale
+        return out
 
     def _sgd(self, lr: FloatArray) -> Objective:
         weights = np.zeros(lr.size + 1)
@@ -93,7 +91,8 @@ class Recursion:
         return Objective(self.nodes, self.nodes.signal, weights, np.full(lr.size, np.inf))
 
     def _start(self, method: Method) -> FloatArray:
-        return np.outer(method.z0, method.z0)[:, :, None] * self.nodes.signal
+        U: FloatArray = np.outer(method.z0, method.z0)[:, :, None] * self.nodes.signal
+        return U
 
     def _forward(self, arrays: tuple[FloatArray, ...], U: FloatArray, T: int) -> tuple[int, FloatArray, FloatArray]:
         """U to the end; the length of a stretch, U at its beginnings, and the couplings."""
