@@ -23,17 +23,14 @@ DEPTH = 10
 FURTHEST = 1.0
 """How far a mixed log rate may lie from the plain sweep."""
 
-SEEN = 1e-12
-"""A step whose rate weighs less than this, of the trace of the Hessian, says nothing of the largest improvement."""
-
 
 class Certificate(NamedTuple):
     """How far from the optimum a schedule may be.
 
     gradient : sqrt(sum_t (dlogJ/dlog lr_t)^2 / h_t), h_t the exact diagonal of the Hessian of log J in log lr, without
         the steps that a cap holds.  gain : gradient^2 / 2, the share of J that changes of single steps could still
-        bring.  single : the largest |best / lr - 1| of a single step with all others held, whatever the size of the
-        change.
+        bring.  single : the largest share that one step alone
+        could bring, by a change of whatever size.
     """
 
     gradient: float
@@ -63,11 +60,9 @@ def certify(objective: Objective, lr: FloatArray, share: FloatArray) -> Certific
     if not math.isfinite(at.value) or at.value <= 0.0:
         return Certificate(math.inf, math.inf, math.inf) if at.value else Certificate(0.0, 0.0, 0.0)
     best = np.minimum(np.divide(at.A, at.H, out=lr.copy(), where=at.H > 0.0), objective.cap)
-    weight = at.H * lr**2
-    squared = 2.0 * inner(at.H, (best - lr) ** 2) / at.value
-    matters = weight > SEEN * weight.sum()
-    single = float(np.abs(best[matters] / lr[matters] - 1.0).max(initial=0.0))
-    return Certificate(math.sqrt(squared), 0.5 * squared, single)
+    falls = at.H * (best - lr) ** 2 / at.value
+    gain = float(falls.sum())
+    return Certificate(math.sqrt(2.0 * gain), gain, float(falls.max()))
 
 
 class _Mixer:
