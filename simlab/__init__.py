@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.engines.stability import stability as stability
     from simlab.errors import InputError as InputError
     from simlab.experiment import Experiment as Experiment
+    from simlab.optimal.optimize import optimize as optimize
+    from simlab.optimal.tune import tune as tune
     from simlab.problems import EmpiricalRegression as EmpiricalRegression
     from simlab.problems import LinearRegression as LinearRegression
     from simlab.problems import NoisyQuadratic as NoisyQuadratic
@@ -42,6 +44,8 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "": ("methods", "plot", "river", "schedules", "subspaces"),  # modules of this package
     "errors": ("InputError",),
     "experiment": ("Experiment",),
+    "optimal.optimize": ("optimize",),
+    "optimal.tune": ("tune",),
     "problems": ("EmpiricalRegression", "LinearRegression", "NoisyQuadratic", "RandomFeatures"),
     "sweeps": ("sweep",),
     "trace": ("RiskTrace",),

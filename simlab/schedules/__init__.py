@@ -40,15 +40,16 @@ from simlab.schedules.decays import (
     sigmoid,
     uba,
 )
+from simlab.schedules.eigenvalues import eigencurve
 from simlab.schedules.export import to_csv, to_json, to_optax, to_torch, to_transformers
 from simlab.schedules.foreign import as_schedule, from_function, from_scheduler
 from simlab.schedules.implicit import scale_invariant
 from simlab.schedules.logs import from_csv, from_log
+from simlab.schedules.optimal import spectral
 from simlab.schedules.phases import infinite, power_scheduler, trapezoid, wsd, wsd_s, wsdc
 from simlab.schedules.registry import make, named
 from simlab.schedules.sampling import sampled
 from simlab.schedules.serial import from_dict, from_json
-from simlab.schedules.spectral import eigencurve
 from simlab.schedules.staircases import multi_step, step, step_decay, tail_geometric, tail_polynomial
 
 __all__ = [
@@ -90,6 +91,7 @@ __all__ = [
     "sgdr",
     "sigmoid",
     "sine",
+    "spectral",
     "step",
     "step_decay",
     "tail_geometric",

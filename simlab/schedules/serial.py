@@ -13,6 +13,7 @@ from simlab.errors import InputError, brief, check_number, unknown_name
 from simlab.schedules.arguments import spelling
 from simlab.schedules.base import DEEPEST, Schedule
 from simlab.schedules.combinators import from_array, join
+from simlab.schedules.optimal import from_knots
 from simlab.schedules.registry import FAMILIES, make
 
 __all__ = ["from_dict", "from_json"]
@@ -27,6 +28,7 @@ COMBINATORS: dict[str, tuple[tuple[str, ...], Callable[..., Schedule]]] = {
     "repeat": (("schedule", "times"), Schedule.repeat),
     "clip": (("schedule", "low", "high"), Schedule.clip),
     "warmed": (("schedule", "warmup", "start"), Schedule.warmed),
+    "spectral": (("steps", "form", "knots"), from_knots),
 }
 """Kind -> its parameters in order, and how to build it of them; those in NESTED are schedules."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import simlab.schedules as sl
+from simlab import LinearRegression
 from simlab.schedules import Schedule
 
 T = 60
@@ -66,6 +67,7 @@ SOURCES: list[Schedule] = [
     sl.triangular2(T, 0.1, half_cycle=4),
     sl.exp_range(T, 0.1, half_cycle=7, gamma=0.97),
     sl.eigencurve(T, eigenvalues=np.arange(1, 60) ** -1.5),
+    sl.spectral(LinearRegression([1.0, 0.5, 0.25], 1.0, 0.1), T, form="short", level="formula"),
     sl.sampled(T, 0.1, "cosine", rate=7),
     sl.sampled(T, 0.1, "rex", rate="30-60-90", warmup=4),
     sl.from_array(np.random.default_rng(0).uniform(0.0, 1.0, T)),

@@ -1,0 +1,1 @@
+"""Kernels of the optimal schedule: costates backwards, and sweeps that set each rate to its best."""

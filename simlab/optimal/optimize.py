@@ -1,0 +1,251 @@
+"""The door `optimize`: the certified optimal schedule of a problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.arrays import FloatArray
+from simlab.doors import door
+from simlab.engines.arguments import check_problem
+from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
+from simlab.methods.base import Method, batch_of
+from simlab.methods.gradient import heavy_ball, sgd
+from simlab.optimal.adjoint import Objective
+from simlab.optimal.batches import with_batches
+from simlab.optimal.krotov import Certificate, Found, free_rates
+from simlab.optimal.momentum import Pair, free_pairs
+from simlab.problems.base import DiagonalProblem, Modes
+from simlab.schedules import Schedule, constant, from_array
+from simlab.schedules.law import Law, spectrum_of
+from simlab.schedules.optimal import few_modes, rates_of
+from simlab.trace.state import State, at_nodes
+
+if TYPE_CHECKING:
+    from simlab.kernels.moments.layout import NodeArrays
+
+__all__ = ["Optimum", "optimize"]
+
+PROBLEMS = "a LinearRegression, NoisyQuadratic or RandomFeatures"
+
+SWEEPS = {"sgd": 200, "heavy_ball": 2000}
+"""Methods whose rates can be free, and most sweeps by default."""
+
+MOST_STEPS = 10**7
+"""Longest run with a free rate at every step: its arrays, and some 20 of them, are to fit into memory."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Optimum:
+    """What `optimize` answers.
+
+    schedule : learning rates (T,).  momentum : of heavy ball, a schedule, else None.  batch : samples per step, a
+    number or a schedule.  risk : the (weighted) risk.  certificate : how far from the optimum it may be (see
+    `Certificate`).  converged : whether the gradient of the certificate is at most what was asked for.  history :
+    (sweeps, 2), the risk after each sweep and how far it moved.  flat : the share of steps at which another momentum,
+    0.1 away, would change nothing that counts (1e-8): there it means little.
+    """
+
+    schedule: Schedule
+    momentum: Schedule | None
+    batch: Schedule | float
+    risk: float
+    certificate: Certificate
+    converged: bool
+    history: FloatArray
+    flat: float = 0.0
+
+    @property
+    def method(self) -> Method:
+        """SGD, or heavy ball, with these rates and batches, for any engine."""
+        if self.momentum is None:
+            return sgd(self.schedule, batch=self.batch)
+        return heavy_ball(self.schedule, self.momentum, batch=self.batch)
+
+    def __repr__(self) -> str:
+        c, sweeps = self.certificate, len(self.history)
+        state = "converged" if self.converged else "not converged"
+        local = (
+            "" if self.momentum is None else f"; a local optimum, momentum ill-determined at {self.flat:.0%} of steps"
+        )
+        return (
+            f"Optimum: {state} after {sweeps} sweeps, risk {self.risk:.12g}, peak {self.schedule.peak():.6g}; "
+            f"single steps could still bring {c.gain:.1e} of it, any one of them {c.single:.1e}{local}"
+        )
+
+
+@door
+def optimize(
+    problem: DiagonalProblem,
+    steps: int,
+    *,
+    method: Literal["sgd", "heavy_ball"] = "sgd",
+    batch: int | float | Schedule = 1,
+    samples: int | None = None,
+    cap: float | Literal["critical"] | None = "critical",
+    weights: Mapping[int, float] | npt.ArrayLike | None = None,
+    start: State | None = None,
+    tolerance: float = 1e-6,
+    sweeps: int | None = None,
+) -> Optimum:
+    """The learning rates, one for each step, with the least exact risk of the last iterate, and a certificate.
+
+    Krotov's sweep (see `simlab.optimal.krotov`): no step size, never a worse schedule, and caps are met exactly. The
+    risk is that of `simlab.exact`, the gradient its adjoint. At batch 1 every start has led to one optimum (convexity
+    is proved for Gaussian data without coupling and noise only); at large batches there are many local ones, and this
+    is one of them.
+
+    Parameters
+    ----------
+    problem : LinearRegression, NoisyQuadratic or RandomFeatures; a regression of more than 256 modes is compressed.
+    steps : T, to 10^7.
+    method : "sgd"; or "heavy_ball", rates and momenta together. There are local optima: the best of three starts is
+        followed, and it seldom converges.
+    batch : samples per step: a whole number, inf, or a schedule of T such.
+    samples : a budget in place of `batch` (SGD): rates and batch sizes are chosen together, whole numbers of that sum.
+    cap : the largest rate: "critical" for the one at which all noise comes back (at the smallest batch; at the mean one
+        under a budget of samples), which at batch 1 costs less than 0.02 % and forbids a first step that lets the risk
+        rise a thousandfold; a number; or None.
+    weights : of the risks on the way, {step: weight} or (T + 1,), scaled to the sum one; by default the last iterate
+        alone. {1000: 1, 10_000: 1} is a run that is to be good at two horizons.
+    start : a state that `exact` kept: the best rest of a run. SGD takes the iterate of whatever method it is of.
+    tolerance : of the certificate's gradient; tolerance^2 / 2 is the share of the risk that is then left.
+    sweeps : most sweeps (200; 2000 of heavy ball). A search that has not converged says so; it has the best schedule
+        seen.
+
+    Raises InputError for bad input.
+    """
+    check_problem(problem, DiagonalProblem, PROBLEMS)
+    T = check_count("steps", steps, high=MOST_STEPS)
+    tolerance = check_number("tolerance", tolerance, low=1e-12, high=0.1)
+    if method not in SWEEPS:
+        raise unknown_name("method", method, SWEEPS)
+    most = SWEEPS[method] if sweeps is None else check_count("sweeps", sweeps)
+    if start is not None and not isinstance(start, State):
+        raise InputError(f" = {brief(start)} is not a state; give trace.state, or trace.state_at(step).", "start")
+    objective, law = _objective(problem, T, *_batches(batch, samples, T), cap, weights, start)
+    if method == "heavy_ball":
+        if samples is not None:
+            raise InputError(f" = {brief(samples)} is for SGD alone; give a batch.", "samples")
+        return _with_momentum(objective, law, batch, start, tolerance, most)
+    if start is not None:
+        objective = replace(objective, begin=_begin(start.weights(), sgd(constant(T, 1.0)), objective.nodes)[0])
+    lr = _first_guess(objective, law)
+    size: Schedule | float
+    if samples is None:
+        size, share = batch_of(batch, T), 1.0 / _sizes(batch, T)
+    else:
+        lr, sizes = with_batches(objective, lr, samples, tolerance, most)
+        size, share = from_array(sizes), 1.0 / sizes
+    return _optimum(objective.nodes, free_rates(objective, lr, share, tolerance, most), None, size, tolerance)
+
+
+def _with_momentum(
+    objective: Objective, law: Law, batch: Any, start: State | None, tolerance: float, sweeps: int
+) -> Optimum:
+    T, nodes = objective.steps, objective.nodes
+    begin = _begin(start, heavy_ball(constant(T, 1.0)), nodes)
+    lr = _first_guess(replace(objective, begin=begin[0]), law)
+    found = free_pairs(objective, begin, lr, 1.0 / _sizes(batch, T), tolerance, sweeps)
+    made = _optimum(nodes, found, found.momentum, batch_of(batch, T), tolerance)
+    return replace(made, flat=found.flat)
+
+
+def _optimum(
+    nodes: NodeArrays, found: Found | Pair, momentum: FloatArray | None, size: Schedule | float, tolerance: float
+) -> Optimum:
+    return Optimum(
+        from_array(found.lr / nodes.unit),
+        None if momentum is None else from_array(momentum),
+        size,
+        found.value * nodes.risk_unit,
+        found.certificate,
+        found.certificate.gradient <= tolerance,
+        found.history * np.array([nodes.risk_unit, 1.0]),
+    )
+
+
+def _batches(batch: Any, samples: Any, T: int) -> tuple[float, float]:
+    """1/B of the smallest batch, for the cap, and the mean of 1/B, for the first guess."""
+    if samples is None:
+        values = _sizes(batch, T)
+        return 1.0 / float(values.min()), float((1.0 / values).mean())
+    if not (isinstance(batch, int) and batch == 1):
+        raise InputError(f" = {brief(batch)} is given beside samples, which says what they are; omit it.", "batch")
+    budget = check_count("samples", samples)
+    if budget < T:
+        raise InputError(f" = {budget} are fewer than the {T} steps; give at least one for each.", "samples")
+    return T / budget, T / budget
+
+
+def _sizes(batch: Any, T: int) -> FloatArray:
+    """Batch sizes (T,)."""
+    size = batch_of(batch, T)
+    return size.values() if isinstance(size, Schedule) else np.full(T, size)
+
+
+def _objective(
+    problem: DiagonalProblem, T: int, most: float, share: float, cap: Any, weights: Any, start: Any
+) -> tuple[Objective, Law]:
+    """The objective and the law of its problem, at the mean 1/B = `share`; the critical rate at the largest, `most`."""
+    from simlab.kernels.moments.layout import NodeArrays
+
+    modes: Modes = problem.modes() if start is not None else few_modes(problem)
+    nodes, spectrum = NodeArrays(modes), spectrum_of(modes)
+    limit = math.inf
+    if cap == "critical":
+        limit = Law(spectrum, T, most).critical
+    elif cap is not None:
+        given = "give 'critical', a rate, or None"
+        limit = check_number("cap", cap, low=0.0, open_low=True, remedy=given) * modes.unit
+    objective = Objective(nodes, nodes.signal, check_weights(weights, T), np.full(T, limit))
+    return objective, Law(spectrum, T, share, limit)
+
+
+def _begin(start: State | None, method: Method, nodes: NodeArrays) -> FloatArray:
+    """The moments of a state in the coordinates of a method, (entries, N): bias and variance together."""
+    entries = method.state_size * (method.state_size + 1) // 2
+    u = np.zeros((entries, nodes.lam.size))
+    if start is None:
+        u[0] = nodes.signal
+        return u
+    second, _ = at_nodes(start.require("moments", "optimize").of(method), nodes)
+    u[:, : nodes.size] = second.sum(axis=0)[:, nodes.order] / nodes.risk_unit
+    return u
+
+
+def check_weights(weights: Any, T: int) -> FloatArray:
+    """Weights of the risks of the iterates 0 .. T, (T + 1,), non-negative and of sum one, or an InputError."""
+    if weights is None:
+        w = np.zeros(T + 1)
+        w[T] = 1.0
+        return w
+    if isinstance(weights, Mapping):
+        w = np.zeros(T + 1)
+        for step, weight in weights.items():
+            at = check_count("weights: a step", step, low=0, high=T)
+            w[at] = check_number(f"weights[{at}]", weight, low=0.0)
+    else:
+        check_entries("weights", weights)
+        w = check_array("weights", weights, low=0.0)
+        if w.size != T + 1:
+            raise InputError(f" has {w.size} entries where the {T + 1} iterates 0 .. T have one each.", "weights")
+    if not w[1:].sum() > 0.0:
+        raise InputError(" sum to zero over the iterates after the first; give one of them a weight.", "weights")
+    scaled: FloatArray = w / w.sum()
+    return scaled
+
+
+def _first_guess(objective: Objective, law: Law) -> FloatArray:
+    """Rates of the law, as many times halved as it takes for a finite risk."""
+    T = objective.steps
+    lr = np.minimum(rates_of(law.foretold(), np.arange(T), T), objective.cap)
+    share = np.full(T, law.share)
+    while not math.isfinite(objective.value(lr, share)):
+        lr = 0.5 * lr
+    return lr
