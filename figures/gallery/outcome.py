@@ -10,7 +10,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Literal
 
-from simlab.figures import papers
+from simlab.figures import papers, results
 from simlab.figures.reproduction import Claim, Reproduction, Scale, Verdict
 
 from simlab.errors import unknown_name
@@ -21,8 +21,9 @@ ORDER: tuple[Verdict, ...] = ("reproduced", "chosen", "substituted", "not reprod
 PAPERS = (
     "li2024", "zou2023", "li2025", "wen2024", "schaipp2025", "haegele2024", "zhang2019", "bergsma2025", "defazio2023",
     "pan2021", "tian2025", "dremov2025", "wu2022", "kidambi2018", "jain2018", "chen2021",
+    "results",
 )  # fmt: skip
-"""The order in which they are shown: first those whose model is the one of this project."""
+"""The order in which they are shown: first those whose model is the one of this project, last its own results."""
 State = Literal["made", "drawn", "kept", "failed", "skipped"]
 
 
@@ -64,7 +65,7 @@ def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
     names = (
         modules
         if modules is not None
-        else [f"{papers.__name__}.{found.name}" for found in iter_modules(papers.__path__)]
+        else [f"{room.__name__}.{found.name}" for room in (papers, results) for found in iter_modules(room.__path__)]
     )
     listed = [Entry(figure, name) for name in names for figure in getattr(import_module(name), "FIGURES", [])]
     rank = {paper: place for place, paper in enumerate(PAPERS)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.stationary import critical_lr
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.chen2021 import CHOSEN, FITTED, FLOOR, NOISES, PAPER, SUBSTITUTED, Maker, race, turning
-from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.papers.columns import first
+from simlab.figures.columns import first
 from simlab.figures.reproduction import Claim, Data, Table, column
 
 from simlab.arrays import FloatArray

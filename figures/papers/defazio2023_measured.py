@@ -6,8 +6,8 @@ import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
+from simlab.figures.columns import first, stack
 from simlab.figures.measurements import measured
-from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.defazio2023 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.defazio2023 import defazio_refined_lr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures.papers.columns import stack
+from simlab.figures.columns import stack
 from simlab.figures.papers.cooldowns import (
     ALPHAS,
     BEST,

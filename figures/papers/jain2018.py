@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.jain2018 import jain_batch_threshold, jain_final_iterate_upper, jain_lr_max, jain_tail_average_upper
 

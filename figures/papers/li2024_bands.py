@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.li2024 import CHOSEN, COLOURS, METHODS, PAPER, RATE, averaged, problem, radii, rule
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.li2024 import asgd_cutoffs, asgd_noise_amplification

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.li2024 import CHOSEN, METHODS, PAPER, RATE, averaged, problem, radii, rule
 from simlab.figures.papers.li2024_bands import cutoffs_of
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column

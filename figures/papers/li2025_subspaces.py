@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.li2025 import CHOSEN, DECAYS, LABELS, LARGE, PAPER, SIZES, label_of, problem_of
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.li2025 import ema_cutoff_lower, ema_cutoff_upper, ema_mean_bias_upper

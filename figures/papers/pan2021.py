@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from simlab.figures.columns import first, stack
 from simlab.figures.measurements import measured
-from simlab.figures.papers.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.pan2022 import spectrum_bins
 

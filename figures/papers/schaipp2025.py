@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.schaipp2025 import schaipp_last_iterate, schaipp_optimal_base_lr
 from simlab.theory.sharper_last_iterate import worst_case_last_iterate

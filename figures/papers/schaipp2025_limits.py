@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.schaipp2025 import PAPER, SCHEDULES, best, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 from simlab.theory.schaipp2025 import schaipp_last_iterate, schaipp_wsd, wsd_limit

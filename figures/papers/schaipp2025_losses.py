@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import spearmanr
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.schaipp2025 import PAPER, best, drop, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.schaipp2025 import schaipp_last_iterate

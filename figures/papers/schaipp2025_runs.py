@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
+from simlab.figures.columns import first, stack
 from simlab.figures.measurements import measured
-from simlab.figures.papers.columns import first, stack
 from simlab.figures.papers.schaipp2025 import PAPER, best, profile
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.schaipp2025 import schaipp_last_iterate

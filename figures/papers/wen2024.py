@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
-from simlab.figures.papers.columns import stack
+from simlab.figures.columns import stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.wen2024 import river_hills_stationary, river_progress
 

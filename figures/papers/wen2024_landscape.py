@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.wen2024 import PAPER
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.wen2024 import river_hills_stationary

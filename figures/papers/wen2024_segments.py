@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.wen2024 import CHOSEN, FALL, FALLS, PAPER, SUBSTITUTED, valley
 from simlab.figures.papers.wen2024_wsds import BUDGETS, DECAYS, SETTING, wsd_s
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column

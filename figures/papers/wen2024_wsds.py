@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.wen2024 import CAP, CHOSEN, FALL, PAPER, SUBSTITUTED, VALLEY, valley
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.papers.columns import stack
+from simlab.figures.columns import stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 
 import simlab as sl

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from simlab.figures.papers.columns import first, stack
+from simlab.figures.columns import first, stack
 from simlab.figures.papers.zhang2019 import PAPER, READING, TARGET, first_below, model, runs, tuned
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, Table, column
 

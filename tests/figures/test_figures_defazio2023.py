@@ -43,10 +43,10 @@ def test_regression_comes_out_as_it_does(quick):
     assert defazio2023.ratios(quick[COMPUTED[1]], "warmup")[3.0] == pytest.approx(1.03, abs=0.01)
 
 
-def test_a_peak_at_an_end_of_the_grid_is_said(quick):
-    tuned = {name: np.array(values) for name, values in quick[COMPUTED[1]]["tuned"].items()}
-    tuned["peak"][0] = defazio2023.PEAKS[0]
-    assert not FIGURES[COMPUTED[1]].claims({**quick[COMPUTED[1]], "tuned": tuned})[-1].holds
+def test_the_best_peaks_lie_within_the_grid(quick):
+    peak = np.asarray(quick[COMPUTED[1]]["tuned"]["peak"])
+    assert defazio2023.PEAKS[0] < peak.min()
+    assert peak.max() < defazio2023.PEAKS[-1]
 
 
 def test_measured_norms(shared_data, monkeypatch):

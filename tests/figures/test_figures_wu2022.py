@@ -23,7 +23,7 @@ def test_tiny_computes_draws_and_judges():
     for figure in wu.FIGURES:
         data = figure.compute("tiny")
         assert figure.draw(data).axes
-        assert len(figure.claims(data)) == 3
+        assert figure.claims(data)
 
 
 def test_ratios_lie_within_those_of_other_problems(decay):
@@ -34,8 +34,9 @@ def test_ratios_lie_within_those_of_other_problems(decay):
         ratio = geometric / column(risk, "risk", schedule=f"polynomial, a = {power:g}")
         assert ratio.min() >= 0.517
         assert ratio.max() <= 1.341
-    verdicts = [claim.verdict for claim in wu.claims(decay)]
-    assert verdicts == ["chosen", "holds", "does not hold"]
+    (claim,) = wu.claims(decay)
+    assert claim.verdict == "does not hold"
+    assert claim.turns.endswith("by at most 5%; divided by 1 + SNR ln n the ratio is at most 0.15 at every n")
 
 
 def test_corrected_bound_holds_and_printed_is_violated(bound):
@@ -74,10 +75,10 @@ def test_corrected_shape_is_that_of_the_theorem():
 
 
 def test_a_wrong_table_flips_the_claims(bound, decay):
-    """Negative control: a risk above the bound, a ratio above the constant."""
+    """Negative control: a risk above the bound, geometric decay that is always better."""
     worse = {**bound, "bound": {**bound["bound"], "risk": 2.0 * np.asarray(bound["bound"]["upper"])}}
     assert wu.claims_bound(worse)[0].verdict == "not reproduced"
     risk = dict(decay["risk"])
     geometric = np.asarray(risk["schedule"]) == "geometric"
-    risk["risk"] = np.where(geometric, 3.0, 1.0) * np.asarray(risk["risk"])
-    assert wu.claims({**decay, "risk": risk})[1].verdict == "does not hold"
+    risk["risk"] = np.where(geometric, 0.5, 1.0) * np.asarray(risk["risk"])
+    assert wu.claims({**decay, "risk": risk})[0].verdict == "holds"
