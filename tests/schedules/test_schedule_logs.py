@@ -185,7 +185,7 @@ def test_what_from_csv_reads_is_the_same(log):
             {},
             "has 2 columns of steps that are not the same; choose one by step: _step, trainer/global_step",
         ),
-        (ULTRALYTICS, {"step": "epoch"}, "2 columns of learning rates that are not the same; choose .*: lr/pg0, lr/pg1"),
+        (ULTRALYTICS, {"step": "epoch"}, "2 columns of learning rates that are not .*; choose .*: lr/pg0, lr/pg1"),
         ("iteration 5/ 9 | lm loss: 3.0 |\n", {}, "no column of learning rates that is known by its name"),
         (KERAS, {}, "has no column of steps that is known by its name; name it by step: epoch, accuracy"),
         (KERAS, {"step": "epochs"}, "has no column 'epochs'; its columns are epoch, accuracy, learning_rate, loss"),
