@@ -72,13 +72,15 @@ def export_schedule(
     if style not in {**files, **sources}:
         raise unknown_name("--format", style, [*files, *sources])
     schedule = _schedule(kind, steps, assign or [])
+    data, written = output.with_suffix(".npz"), str(output)
     with fresh_file(output, force) as partial:
         if style in files:
             files[style](schedule, partial)
         else:
-            text = sources[style](schedule, output.with_suffix(".npz"), overwrite=force)
+            text = sources[style](schedule, data, overwrite=force)
             partial.write_text(text, encoding="utf-8")
-    typer.echo(f"{output}: {schedule!r}")
+            written += f" and {data}, which belongs beside it" if f"with_name({data.name!r})" in text else ""
+    typer.echo(f"{written}: {schedule!r}")
 
 
 # -- helpers

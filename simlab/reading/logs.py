@@ -1,10 +1,7 @@
-"""The log that a trainer wrote, as columns: csv of any program, JSON lines (after a prefix too, as fairseq's), the
-trainer_state.json of transformers, the lines of Megatron.
-"""
+"""The log that a trainer wrote, as columns: csv of any program, and what `lines` reads, JSON and printed lines."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -19,6 +16,7 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.delimited import Rows, read_rows, text_of
 from simlab.errors import InputError, brief
+from simlab.reading.lines import rows_of_text
 
 __all__ = ["Log", "column_of", "columns_like", "read_log", "rows_of_updates"]
 
@@ -30,10 +28,6 @@ RATES = re.compile(r"(^|.*[/_. -])(lr|learning[_ -]?rate)(s)?([-_/. ].*|\d+)?", 
 LOSSES = re.compile(r".*loss.*", re.IGNORECASE)
 BESIDE = ("__min", "__max", "momentum", "weight_decay")
 """How columns end that stand beside another: the bounds of wandb, what Lightning logs of a group beside its rate."""
-
-MEGATRON = re.compile(r"\biteration\s+(\d+)\s*/\s*\d+\s*\|(.*)")
-PREFIXED = re.compile(r"^[^{]*[\]|-]\s*(\{.*\})\s*$")
-"""A time and a name before an object, parted from it by a bar, a dash or a bracket."""
 
 MODES = ("mode", "split", "phase")
 OTHER_MODES = ("val", "valid", "validation", "eval", "evaluation", "test")
@@ -63,11 +57,9 @@ class Log:
 def read_log(path: str | PathLike[str]) -> Log:
     """The log at `path`; InputError for what cannot be read, with the line."""
     text = text_of(path)
-    found = _rows_of_lines(text)
-    if found:
+    found = rows_of_text(Path(path), text)
+    if found is not None:
         return _from_objects(Path(path), found)
-    if text.lstrip()[:1] in ("{", "["):
-        return _from_objects(Path(path), _objects(Path(path), text))
     table = read_rows(path)
     if not table.rows:
         raise InputError(f"{path} is empty; give a log with a header and rows.")
@@ -78,53 +70,6 @@ def read_log(path: str | PathLike[str]) -> Log:
         raise InputError(f"{path} has two columns called {brief(twice)}; rename one of them.")
     columns: dict[str, list[Any]] = {name: [row[i] for _, row in numbered] for i, name in enumerate(header)}
     return Log(Path(path), [line for line, _ in numbered], columns, table)
-
-
-def _rows_of_lines(text: str) -> list[tuple[int, dict[str, Any]]]:
-    """(line, cells) of the lines of a printed log that hold any: "iteration 10/ 100 | learning rate: 1E-4 | ..", or
-    an object after a prefix.
-    """
-    found: list[tuple[int, dict[str, Any]]] = []
-    if text.lstrip()[:1] == "{" or not ("{" in text or "iteration" in text):
-        return found
-    for line, words in enumerate(text.splitlines(), 1):
-        if match := MEGATRON.search(words):
-            parts = (part.rpartition(":") for part in match[2].split("|"))
-            found.append(
-                (line, {"iteration": int(match[1]), **{name.strip(): value.strip() for name, _, value in parts}})
-            )
-        elif match := PREFIXED.match(words):
-            try:
-                found.append((line, json.loads(match[1])))
-            except ValueError:
-                continue
-    return found
-
-
-def _objects(path: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
-    """(line, object) of JSON lines; of one JSON document its list, or its "log_history", numbered from 1."""
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
-        whole = None
-    if whole is None or (isinstance(whole, dict) and "log_history" not in whole):
-        found = []
-        for line, words in enumerate(text.splitlines(), 1):
-            if not words.strip():
-                continue
-            try:
-                entry = json.loads(words)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path} line {line} is no JSON ({error.msg}); give an object on each line.") from None
-            found.append((line, entry))
-    else:
-        listed = whole["log_history"] if isinstance(whole, dict) else whole
-        found = list(enumerate(listed if isinstance(listed, list) else [], 1))
-    bad = next((line for line, entry in found if not isinstance(entry, dict)), None)
-    if bad is not None or not found:
-        where = f" entry {bad}" if bad is not None else ""
-        raise InputError(f"{path}{where} holds no rows; give objects with a step and a learning rate each.")
-    return found
 
 
 def _from_objects(path: Path, objects: Sequence[tuple[int, dict[str, Any]]]) -> Log:

@@ -9,44 +9,23 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from base64 import b85encode
 from dataclasses import dataclass
-from zlib import compress
 
 import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError
 from simlab.schedules import nodes
+from simlab.schedules.rows import JAX, MATH, Dialect, Rows
 from simlab.schedules.shapes import SHAPES
 
 __all__ = ["JaxSource", "MathSource", "Source"]
-
-LITERAL = 2_000
-"""Longest row of values that is spelled out in a generated module; longer ones are packed into text."""
-
-EMBEDDED = 1_000_000
-"""Most values that a generated module packs; more are for a file beside it."""
 
 PARTS = 1_000
 """Most joined pieces with a branch each; of more of them the values are tabulated."""
 
 TABULATED = 10**7
 """Longest such join."""
-
-UNPACK = {
-    "math": '''def _row(kind, text):
-    """The numbers packed into a text: little-endian, compressed, in base 85."""
-    values = array(kind, decompress(b85decode(text)))
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values
-''',
-    "jnp": '''def _row(kind, text):
-    """The numbers packed into a text: little-endian, compressed, in base 85."""
-    return np.frombuffer(decompress(b85decode(text)), {"d": "<f8", "q": "<i8"}[kind])
-''',
-}
 
 SUM, PRODUCT, UNARY, ATOM = 1, 2, 3, 5
 
@@ -138,15 +117,14 @@ class Source(ABC):
     """Collects the definitions that an expression needs; `module` has sin, sqrt, exp and expm1."""
 
     module: str
+    dialect: Dialect
 
     def __init__(self, data: str | None = None) -> None:
         """`data`: the name of a file beside the module, for the values that are too many for it."""
         self.definitions: list[str] = []
-        self.apart: dict[str, npt.NDArray[np.generic]] = {}
-        self._data = data
+        self.rows = Rows(self.definitions, self.dialect, data)
         self._names: dict[int, str] = {}
         self._kept: list[nodes.Plan] = []
-        self._rows = self._embedded = 0
 
     def expression(self, plan: nodes.Plan, variable: str = "t", shift: int = 0) -> Symbol:
         """Source of the value of `plan` at step variable + shift; definitions it needs are appended."""
@@ -209,8 +187,8 @@ class Source(ABC):
             case nodes.Array():
                 return self._values(plan.values)
             case nodes.Interpolation():
-                x = self._constant(plan.knots)
-                return self._straight(x, self._constant(plan.values))
+                x = self.rows.add(plan.knots)
+                return self._straight(x, self.rows.add(plan.values))
         return [f"return {self.expression(plan).text}"]
 
     def _tabulated(self, plan: nodes.Plan) -> list[str]:
@@ -228,49 +206,12 @@ class Source(ABC):
         if starts.size == 1:
             return [f"return {symbol(float(values[0])).text}"]
         if 2 * starts.size > length:  # nearly every step has its own
-            return self._index(self._constant(np.repeat(values, np.diff(starts, append=length))))
-        return self._lookup(self._constant(starts), self._constant(values))
-
-    def _constant(self, array: npt.NDArray[np.generic]) -> str:
-        """The name of a module constant holding the array: spelled out, packed, or read from a file."""
-        self._rows += 1
-        name = f"_ROW{self._rows}"
-        if array.size <= LITERAL:
-            self.definitions.append(f"{name} = {self._sequence(_rows([repr(item) for item in array.tolist()], 6))}\n")
-        elif self._embedded + array.size <= EMBEDDED:
-            self._embedded += array.size
-            self._need(UNPACK[self.module])
-            kind, little = ("d", "<f8") if array.dtype.kind == "f" else ("q", "<i8")
-            text = b85encode(compress(array.astype(little).tobytes(), 9)).decode()
-            lines = "".join(f'    "{text[i : i + 110]}"\n' for i in range(0, len(text), 110))
-            self.definitions.append(f'{name} = _row("{kind}", (\n{lines}))\n')
-        else:
-            self._from_file(name, array)
-        return name
-
-    def _from_file(self, name: str, array: npt.NDArray[np.generic]) -> None:
-        if self._data is None:
-            message = f"the schedule holds over {EMBEDDED:,} separate values, too many for a source file"
-            raise InputError(f'{message}; give data = "rates.npz", a file to stand beside it.')
-        self._need(f"with np.load(Path(__file__).with_name({self._data!r})) as _file:\n    _DATA = dict(_file)\n")
-        self.apart[name] = array
-        self.definitions.append(f"{name} = {self._loaded(name)}\n")
-
-    def _need(self, definition: str) -> None:
-        if definition not in self.definitions:
-            self.definitions.append(definition)
-
-    @abstractmethod
-    def _loaded(self, name: str) -> str:
-        """What reads the array called `name` from the file."""
+            return self._index(self.rows.add(np.repeat(values, np.diff(starts, append=length))))
+        return self._lookup(self.rows.add(starts), self.rows.add(values))
 
     @abstractmethod
     def _index(self, y: str) -> list[str]:
         """Statements that return y[t]."""
-
-    @abstractmethod
-    def _sequence(self, rows: str) -> str:
-        """A literal sequence of numbers."""
 
     @abstractmethod
     def _clip(self, value: Symbol, plan: nodes.Clip) -> Symbol:
@@ -289,24 +230,10 @@ class Source(ABC):
         """Statements that return the linear interpolation of (x, y) at t."""
 
 
-def _rows(items: list[str], count: int) -> str:
-    """Items between commas, `count` in a line where one line does not hold them."""
-    row = ", ".join(items)
-    if len(row) <= 90:
-        return row
-    return "\n" + "".join(f"    {', '.join(items[i : i + count])},\n" for i in range(0, len(items), count))
-
-
 class MathSource(Source):
     """Plain Python on one int: float64, branches by if."""
 
-    module = "math"
-
-    def _sequence(self, rows: str) -> str:
-        return f"({rows})"
-
-    def _loaded(self, name: str) -> str:
-        return f"memoryview(_DATA[{name!r}])"  # whose items are Python's own numbers
+    module, dialect = "math", MATH
 
     def _index(self, y: str) -> list[str]:
         return [f"return {y}[t]"]
@@ -341,13 +268,7 @@ class JaxSource(Source):
     The step is clipped into each branch, so that none leaves the domain of its formula.
     """
 
-    module = "jnp"
-
-    def _sequence(self, rows: str) -> str:
-        return f"np.array([{rows}])"
-
-    def _loaded(self, name: str) -> str:
-        return f"_DATA[{name!r}]"
+    module, dialect = "jnp", JAX
 
     def _index(self, y: str) -> list[str]:
         return [f"return jnp.asarray({y}, jnp.result_type(float))[t]"]

@@ -1,4 +1,7 @@
-"""Schedules that rise and fall: warm restarts, triangular cycles, waves, one cycle, and the rise of a range test."""
+"""Schedules that rise and fall: warm restarts, triangular cycles, waves, one cycle, and the rise of a range test.
+
+`floor` is the lowest value as a fraction of the peak, `floor_value` the same as a learning rate, in place of it.
+"""
 
 from __future__ import annotations
 

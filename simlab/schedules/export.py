@@ -209,9 +209,9 @@ def _imports(source: Source, *always: str) -> str:
 
 def _write_apart(source: Source, data: str | PathLike[str] | None, overwrite: bool) -> None:
     """Write the values that the module reads from its file, if there are such."""
-    if source.apart and data is not None:
+    if source.rows.apart and data is not None:
         with _created(data, overwrite) as new, new.open("wb") as file:
-            np.savez_compressed(file, **source.apart)  # type: ignore[arg-type]
+            np.savez_compressed(file, **source.rows.apart)  # type: ignore[arg-type]
 
 
 def _assemble(parts: list[str]) -> str:

@@ -50,7 +50,8 @@ def from_log(
     peak: float | None = None,
     restarts: Literal["later"] | None = None,
 ) -> Logged:
-    """The schedule of a log, and its losses: csv of any trainer, JSON lines, or the trainer_state.json of transformers.
+    """The schedule of a log, and its losses: csv of any trainer, JSON lines, the trainer_state.json of transformers, or
+    lines that print a step and a rate (Megatron, fairseq, torchtune, ..).
 
     Columns are found by their names (step, global_step, iteration, ..; lr, learning_rate, lr-AdamW, optim/..; those of
     TensorBoard); which, is a question where it is not plain. Everything else is as in `from_csv`: rows without a rate

@@ -2,7 +2,7 @@
 
 Lengths of phases are steps (int) or fractions of the whole run (float in [0, 1], rounded to nearest);
 together they may not be longer than the run. `floor` is the value approached at the end of a decline as a
-fraction of the peak.
+fraction of the peak, `floor_value` the same as a learning rate, in place of it.
 """
 
 from __future__ import annotations

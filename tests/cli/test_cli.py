@@ -351,6 +351,19 @@ def test_a_schedule_is_exported(here, style):
     simlab("schedule", "export", "e.toml", "--format", style, "-o", "out.txt", "--force")
 
 
+def test_what_is_too_long_for_a_module_is_exported_beside_it(here, monkeypatch):
+    monkeypatch.setattr("simlab.schedules.rows.EMBEDDED", 2_000)
+    values = np.random.default_rng(0).uniform(0.1, 1.0, 3_000)
+    sl.schedules.to_csv(sl.schedules.from_array(values), "long.csv")
+    words = ("schedule", "export", "csv", "-p", "path=long.csv", "--format", "optax", "-o")
+    assert "long.py and long.npz, which belongs beside it: from_array(<3000" in simlab(*words, "long.py")
+    with np.load("long.npz") as data:
+        np.testing.assert_array_equal(data["_ROW1"], values)
+    Path("long.py").unlink()
+    assert "long.npz exists" in refused(*words, "long.py")
+    assert not Path("long.py").exists()
+
+
 # -- doctor, demo, help
 
 

@@ -105,6 +105,30 @@ def test_the_report_holds_at_every_step(seed):
     assert relative_error(answer) <= 1e-6
 
 
+@pytest.mark.parametrize(
+    "lr",
+    [
+        S.torch_one_cycle(20_000, 0.3, pct_start=0.1234, three_phase=True),
+        S.range_test(20_000, 0.3),
+        S.sine(20_000, 0.3, half_cycle=1_111, factor=0.7, gamma=0.9999),
+        S.sigmoid(20_000, 0.3, steepness=200.0, warmup=0.01),
+        S.uba(20_000, 0.3, phi=0.01),
+        S.inverse_time(20_000, 0.3, decay=0.1, power=0.6),
+        S.scale_invariant(20_000, 0.3, gradient_norm=0.1, weight_decay=1e-3),
+        S.scale_invariant(20_000, 0.03, gradient_norm=0.3, weight_decay=0.1),
+        S.cosine(20_000, 0.3, warmup=0.1).warmed(0.1, 0.05),
+    ],
+    ids=lambda lr: lr.kind,
+)
+def test_the_report_holds_under_profiles_that_are_steep_somewhere(lr):
+    problem = sl.LinearRegression.power_law(60, 1.5, 1.3, 0.1)
+    for method in (M.sgd(lr), M.schedule_free(lr, 0.9, weight_lr_power=1.0), M.ema(M.sgd(lr), 0.99)):
+        case = Case(problem, method)
+        answer, exact = both(case, np.arange(0, 20_001, 100))
+        assert exact.ended_at == 20_000
+        assert excess(answer, exact, method) < 1.0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_the_report_holds_in_a_thousand_fresh_runs(block):

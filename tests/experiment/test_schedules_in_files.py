@@ -35,6 +35,15 @@ def experiment(schedule, method=None, folder=None, **more):
         ({"kind": "clip", "schedule": LINEAR, "low": 0.01, "high": 0.05}, linear.clip(0.01, 0.05)),
         ({"kind": "warmed", "schedule": LINEAR, "warmup": 20}, linear.warmed(20)),
         ({"kind": "warmed", "schedule": LINEAR, "warmup": 0.25}, linear.warmed(0.25)),
+        ({"kind": "warmed", "schedule": LINEAR, "warmup": 9, "start": 0.01}, linear.warmed(9, 0.01)),
+        ({**COSINE, "floor_value": 0.02}, S.cosine(300, 0.2, floor_value=0.02)),
+        ({"kind": "wsd", "steps": 30, "peak": 0.1, "shape": "uba", "phi": 3}, S.wsd(30, 0.1, shape="uba", phi=3)),
+        (  # a run that is made longer half way
+            {"kind": "join", "parts": [
+                {"kind": "slice", "stop": 100, "schedule": LINEAR},
+                {"kind": "slice", "start": 100, "schedule": {**LINEAR, "steps": 500}}]},
+            S.join(linear[:100], S.linear(500, 0.1)[100:]),
+        ),
         (
             {"kind": "warmed", "warmup": 5, "schedule": {"kind": "clip", "high": 0.2, "schedule": {
                 "kind": "sum", "first": {"kind": "join", "parts": [LINEAR, LINEAR]},
@@ -60,6 +69,9 @@ def test_in_the_place_of_a_hyper_parameter():
     known = S.linear(300, 0.9).clip(0.2)
     assert made.schedule("momentum") == made.schedule("decay") == known
     assert made.batch.values()[[0, 199, 200]].tolist() == [1.0, 1.0, 4.0]
+    stairs = {"kind": "step", "peak": 8, "drops": [20], "factor": 2.0}
+    (made,) = experiment(LINEAR, {"kind": "sgd", "batch": stairs}).runs.values()
+    assert made.batch.values()[[0, 19, 20, 299]].tolist() == [8.0, 8.0, 16.0, 16.0]
 
 
 @pytest.fixture
@@ -131,6 +143,21 @@ def test_sweeps_over_what_stands_within(tmp_path):
 
     report = run_sweep(sweep_of(tables, axes), tmp_path / "s", progress=False)
     assert report.computed == 4
+    tables["schedule"] = {"kind": "join", "parts": [LINEAR, COSINE]}
+    assert (
+        run_sweep(sweep_of(tables, {"schedule.parts[0].peak": [0.1, 0.2]}), tmp_path / "t", progress=False).computed
+        == 2
+    )
+
+
+def test_sweeps_over_the_peak_of_a_logged_schedule(logs, tmp_path):
+    from simlab.sweeps import run_sweep
+
+    csv = {"kind": "csv", "path": str(logs / "logs/run.csv"), "lr_column": "train/lr", "step_column": "Step"}
+    for number, table in enumerate((csv, {"kind": "log", "path": csv["path"]})):
+        tables = {"problem": PROBLEM, "schedule": {**table, "peak": 0.3}, "method": {"kind": "sgd"}}
+        sweep = sweep_of(tables, {"schedule.peak": [0.1, 0.2, 0.3]})
+        assert run_sweep(sweep, tmp_path / f"store-{number}", progress=False).computed == 3
 
 
 @pytest.mark.parametrize(
@@ -154,6 +181,9 @@ def test_sweeps_over_what_stands_within(tmp_path):
             "have 300 and 10 steps",
         ),
         ({"kind": "slice", "schedule": LINEAR, "start": 400}, "schedule.start = 400 is out of range"),
+        ({**COSINE, "floor_value": 0.3}, r"schedule.floor_value = 0.3 is outside \[0, 0.2\]"),
+        ({"kind": "cosine", "steps": 9, "lr": 0.1}, r"parameter of schedule \(cosine\): 'lr' is called 'peak' here"),
+        ({"kind": "warmed", "schedule": LINEAR, "warmup": 9, "start": -1}, "start = -1 is outside"),
         ({"kind": "log", "path": "absent.csv"}, "absent.csv' cannot be read"),
         ({"kind": "json", "path": "absent.json"}, "absent.json' cannot be read"),
     ],

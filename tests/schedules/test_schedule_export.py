@@ -15,7 +15,7 @@ import pytest
 
 import simlab.schedules as sl
 from simlab.errors import InputError
-from simlab.schedules import Schedule, codegen
+from simlab.schedules import Schedule, rows
 from tests.oracles.schedule_zoo import BASE, IDS, SOURCES
 
 
@@ -141,7 +141,7 @@ def test_long_arrays_are_packed_into_the_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["every step its own", "knots"])
 def test_still_longer_ones_stand_beside_it(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codegen, "EMBEDDED", 20_000)
+    monkeypatch.setattr(rows, "EMBEDDED", 20_000)
     source = LONG[name]
     for export in (sl.to_torch, sl.to_transformers, sl.to_optax):
         with pytest.raises(InputError, match=r"over 20,000 separate values.*give data = .rates.npz."):

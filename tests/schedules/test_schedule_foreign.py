@@ -94,6 +94,28 @@ def test_what_has_no_length_is_taken_with_steps(given, values):
             methods.sgd(given)
 
 
+def test_a_long_run_is_asked_for_at_once_where_that_says_the_same():
+    asked = []
+
+    def counted(step):
+        asked.append(step)
+        return 0.1 / (1.0 + step)
+
+    np.testing.assert_array_equal(schedules.from_function(counted, 10_000).values(), 0.1 / (1.0 + np.arange(10_000)))
+    assert len(asked) <= 65
+    for function in (
+        lambda step: 0.1 if step < 5_000 else 0.05,  # refuses an array
+        lambda step: 0.1,  # one number for all
+        lambda step: float(np.float64(step) ** 2) * 1e-9,
+        lambda step: (step**5 % 7) * 0.1,  # of an array that wraps
+        lambda step: np.sort(-np.asarray(step))[::-1] * -1e-5 if np.ndim(step) else 1e-9,  # another answer
+    ):
+        expected = [float(function(step)) for step in range(10_000)]
+        np.testing.assert_array_equal(schedules.from_function(function, 10_000).values(), expected)
+    with pytest.raises(sl.InputError, match=r"values\[0\] = .*nan"):
+        schedules.from_function(lambda step: step * np.nan, 10_000)
+
+
 def test_other_parameters_take_them_too():
     ramp = [0.5, 0.6, 0.7, 0.8]
     base = methods.heavy_ball(0.1, ramp, lambda step: 2**step, steps=4)

@@ -120,6 +120,14 @@ TRAINER_STATE = json.dumps(
         (FAIRSEQ, "log.jsonl", {}, {100: 1.25e-5, 150: 1.875e-5}, {"loss": [100, 200, 300]}),
         (FAIRSEQ_PRINTED, "train.log", {}, {100: 1.25e-5, 150: 1.875e-5}, {"loss": [100, 200, 300]}),
         (MEGATRON, "megatron.out", {}, {10: 4.734e-6, 15: 7.101e-6, 20: 9.468e-6}, {"lm loss": [10, 20]}),
+        ("Step 7 | loss:1.2 lr:2e-05 tok/s:100 \nStep 8 | loss:1.1 lr:1e-05\n", "torchtune.txt", {}, {7: 2e-5, 8: 1e-5},
+         {"loss": [7, 8]}),
+        ("hello\niter 0: loss 10.9, time 9ms, lr 1e-3\niter 10: loss 9.5, time 9ms, lr 5e-4\n", "out.log", {},
+         {0: 1e-3, 10: 5e-4}, {"loss": [0, 10]}),
+        ("{'loss': 2.1, 'learning_rate': 5e-05, 'epoch': 0.5}\n{'loss': 1.9, 'learning_rate': 3e-05, 'epoch': 1.0}\n",
+         "stdout.txt", {"step": "epoch", "every": 0.01}, {50: 5e-5, 75: 4e-5, 100: 3e-5}, {"loss": [50, 100]}),
+        (json.dumps({"step": [0, 2], "lr": [0.3, 0.1], "loss": [3.0, 2.0]}), "columns.json", {}, {0: 0.3, 1: 0.2},
+         {"loss": [0, 2]}),
         (DEEPSPEED, "Train_Samples_lr.csv", {"every": 64, "first_step": 1}, {0: 1e-5, 1: 2e-5, 2: 3e-5}, {}),
         (
             LIGHTNING_GROUPS, "metrics.csv", {"lr": "lr-AdamW/pg1"}, {0: 1e-5, 1: 2e-5, 2: 3e-5},
@@ -141,8 +149,8 @@ TRAINER_STATE = json.dumps(
     ],
     ids=[
         "lightning", "tensorboard", "excel", "wandb", "olmo", "tokens", "fairseq", "fairseq-printed", "megatron",
-        "deepspeed", "lightning-groups", "mmcv", "mmengine", "detectron", "ultralytics", "timm", "keras", "mosaic",
-        "transformers",
+        "torchtune", "printed", "printed-dicts", "columns", "deepspeed", "lightning-groups", "mmcv", "mmengine",
+        "detectron", "ultralytics", "timm", "keras", "mosaic", "transformers",
     ],
 )  # fmt: skip
 def test_layouts(log, content, name, options, knots, losses):
@@ -185,8 +193,11 @@ def test_what_from_csv_reads_is_the_same(log):
             {},
             "has 2 columns of steps that are not the same; choose one by step: _step, trainer/global_step",
         ),
-        (ULTRALYTICS, {"step": "epoch"}, "2 columns of learning rates that are not the same; choose .*: lr/pg0, lr/pg1"),
+        (ULTRALYTICS, {"step": "epoch"}, "2 columns of learning rates that are not .*; choose .*: lr/pg0, lr/pg1"),
         ("iteration 5/ 9 | lm loss: 3.0 |\n", {}, "no column of learning rates that is known by its name"),
+        ("{'step': 0, 'lr': open('x')}\n", {}, "line 1 is no JSON"),
+        ('{"step": 0, "lr": ' + "[" * 99_999, {}, "line 1 is no JSON"),
+        ('{"step": 0, "lr": ' + "9" * 9_999 + "}", {}, "line 1 is no JSON"),
         (KERAS, {}, "has no column of steps that is known by its name; name it by step: epoch, accuracy"),
         (KERAS, {"step": "epochs"}, "has no column 'epochs'; its columns are epoch, accuracy, learning_rate, loss"),
         ("step,loss\n0,1\n", {}, "has no column of learning rates that is known by its name; name it by lr"),
