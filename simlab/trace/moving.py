@@ -30,14 +30,10 @@ def moved(state: State, old: Any, new: Any) -> State:
             "state",
         )
     if state.kind == "covariance":
-        arrays |= _covariance(state, *_of_data(state, old, new))
-    elif state.kind == "replicas":
-        arrays["z"] = _replicas(
-            state, *(_errors(problem, state, name) for problem, name in ((old, "old"), (new, "new")))
-        )
-    else:
-        arrays |= _moments(state, *(_errors(problem, state, name) for problem, name in ((old, "old"), (new, "new"))))
-    return replace(state, arrays=arrays)
+        return replace(state, arrays={**arrays, **_covariance(state, *_of_data(state, old, new))})
+    errors = _errors(old, state, "old"), _errors(new, state, "new")
+    moving = _replicas if state.kind == "replicas" else _moments
+    return replace(state, arrays={**arrays, **moving(state, *errors)})
 
 
 def _errors(problem: Any, state: State, name: str) -> FloatArray:
@@ -61,7 +57,7 @@ def _errors(problem: Any, state: State, name: str) -> FloatArray:
     return found
 
 
-def _moments(state: State, old: FloatArray, new: FloatArray) -> dict[str, FloatArray]:
+def _moments(state: State, old: FloatArray, new: FloatArray) -> dict[str, Any]:
     arrays, k = state.arrays, state.at_rest.size
     if "mean" not in arrays:
         raise InputError(" keeps no mean, which a move of w* needs; make it by a run with deterministic=True.", "state")
@@ -79,17 +75,17 @@ def _moments(state: State, old: FloatArray, new: FloatArray) -> dict[str, FloatA
     return {"second": second, "mean": there / unit, "signal": arrays["eigenvalues"] * count * unit**2}
 
 
-def _replicas(state: State, old: FloatArray, new: FloatArray) -> Any:
+def _replicas(state: State, old: FloatArray, new: FloatArray) -> dict[str, Any]:
     """The noiseless trajectory, or the only one, of every replica."""
     z, k = state.arrays["z"].copy(), state.at_rest.size
     z[:, :k] += np.outer(state.at_rest, np.sqrt(state.arrays["eigenvalues"]) * (new - old)).astype(z.dtype)
-    return z
+    return {"z": z}
 
 
 def _of_data(state: State, old: Any, new: Any) -> tuple[FloatArray, FloatArray]:
     """Initial errors (outputs, d) of both data sets, which have the same features."""
     for problem, name in ((old, "old"), (new, "new")):
-        if not np.array_equal(getattr(problem, "eigenvalues", None), state.arrays["eigenvalues"]):
+        if not np.array_equal(getattr(problem, "eigenvalues", np.zeros(0)), state.arrays["eigenvalues"]):
             raise InputError(" is of other features than the state; give the same X with other targets.", name)
     if old.errors.shape != new.errors.shape:
         raise InputError(f" has {new.outputs} outputs and the state {old.outputs}; give as many.", "new")
