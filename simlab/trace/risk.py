@@ -13,20 +13,20 @@ import xarray as xr
 from simlab._version import __version__
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, check_count, check_kind, check_path, unknown_name
+from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.reading import opened, understood
 from simlab.replacing import replacing, settle
 from simlab.trace.recording import RunResult, hyper_parameters
 from simlab.trace.state import State
-from simlab.trace.stored import States, with_states, without_states
+from simlab.trace.stored import States, pick, with_states, without_states
 from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RiskTrace", "build_trace"]
+__all__ = ["RiskTrace", "build_trace", "saved"]
 
 
 FORMAT = 1
@@ -68,25 +68,8 @@ class RiskTrace:
 
         Raises InputError where none was kept there.
         """
-        runs = list(dict.fromkeys(name for name, _ in self._states))
-        if not runs:
-            gone = " (a run that diverged keeps none beyond)" if "diverged" in np.atleast_1d(self.status.values) else ""
-            raise InputError(
-                f" has kept no state{gone}; run it again with keep=[...], the steps to go on from.", "trace"
-            )
-        if run is None and len(runs) > 1:
-            raise InputError(f" is missing, and there are {len(runs)} runs; give one of {', '.join(runs[:5])}.", "run")
-        name = runs[0] if run is None else run
-        if name not in runs:
-            raise unknown_name("run", name, runs)
-        steps = sorted(at for label, at in self._states if label == name)
-        at = steps[-1] if step is None else check_count("step", step, low=0)
-        if at not in steps:
-            listed = ", ".join(f"{each:,}" for each in steps[:5])
-            raise InputError(
-                f" = {at} is none whose state was kept (those are {listed}); run it again with keep=[{at}].", "step"
-            )
-        return self._states[name, at]
+        gone = " (a run that diverged keeps none beyond)" if "diverged" in np.atleast_1d(self.status.values) else ""
+        return pick(self._states, step, run, gone)
 
     @door
     def branch(self, step: int, method: Any, *, run: str | None = None, **options: Any) -> RiskTrace:
@@ -231,14 +214,7 @@ class RiskTrace:
     def load(cls, path: str | Path) -> RiskTrace:
         """A trace that `save` wrote; opening one runs no code."""
         source = check_path("path", path)
-        settle(source)
-        if not source.exists():
-            raise InputError(" does not exist; give the path of a saved trace.", source)
-        with understood(source, "give a path written by trace.save", "a trace"):
-            try:
-                dataset, states = without_states(_loaded(source), source)
-            except ImportError:
-                raise InputError(" needs h5netcdf and h5py to be read; install them.", source) from None
+        dataset, states = saved(source)
         if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
             raise InputError(
                 f" has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version "
@@ -337,6 +313,18 @@ def build_trace(
         **provenance,
     }
     return RiskTrace(xr.Dataset(variables, coordinates, attributes), states, problem)
+
+
+def saved(source: Path) -> tuple[xr.Dataset, States]:
+    """The dataset of a trace on disk and its states, verified, or an InputError; opening one runs no code."""
+    settle(source)
+    if not source.exists():
+        raise InputError(" does not exist; give the path of a saved trace.", source)
+    with understood(source, "give a path written by trace.save", "a trace"):
+        try:
+            return without_states(_loaded(source), source)
+        except ImportError:
+            raise InputError(" needs h5netcdf and h5py to be read; install them.", source) from None
 
 
 def _loaded(source: Path) -> xr.Dataset:

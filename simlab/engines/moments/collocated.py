@@ -53,7 +53,8 @@ class Dynamics:
     def __init__(self, method: Method) -> None:
         self.method, self.length = method, method.length
         self.plain = np.array_equal(method.basis, np.eye(method.state_size))
-        self.forth, self.back = method.basis, np.linalg.inv(method.basis)
+        self.forth = method.basis
+        self.back: FloatArray = np.linalg.inv(method.basis).astype(np.float64)
         self.start = self.forth @ method.z0
 
     def at(self, t: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
