@@ -31,6 +31,7 @@ __all__ = ["RiskTrace", "build_trace", "saved"]
 
 FORMAT = 1
 UNITS = "excess risk, 1/2 E (w - w*)^T H (w - w*)"
+LOSS = "half the mean squared residual of w"
 Problem = DiagonalProblem | EmpiricalRegression
 ADDITIVE = ("bias", "variance", "cross", "total")
 """Components that add up to the risk; "deterministic" is a part of the bias."""
@@ -120,9 +121,8 @@ class RiskTrace:
     def holdout(self) -> xr.DataArray:
         """The loss on held-out rows by ([run,] step): half the mean squared residual of w, summed over outputs.
 
-        Beside it the training loss is `total() + problem.noise_variance / 2`. Its parts are the variable "holdout" of
-        the dataset: that of the noiseless run ("bias"), and what noise adds to it. Raises InputError where no rows were
-        held out.
+        Its parts are the variable "holdout" of the dataset: that of the noiseless run ("bias"), and what noise adds to
+        it. Beside it stands `training_loss()`. Raises InputError where no rows were held out.
         """
         if "holdout" not in self.dataset:
             raise InputError(
@@ -131,7 +131,19 @@ class RiskTrace:
                 "trace",
             )
         parts = [name for name in self.risk["component"].values if name in ADDITIVE]
-        return self.dataset["holdout"].sel(component=parts).sum("component", skipna=False)
+        loss = self.dataset["holdout"].sel(component=parts).sum("component", skipna=False)
+        return loss.assign_attrs(long_name="held-out loss", units=LOSS)
+
+    def training_loss(self) -> xr.DataArray:
+        """Half the mean squared residual of w on the rows trained on, by ([run,] step): risk + noise_variance / 2.
+
+        Raises InputError for a problem without label noise, as a noisy quadratic is.
+        """
+        noise = json.loads(self.dataset.attrs.get("problem", "{}")).get("noise_variance")
+        if noise is None:
+            raise InputError(" is of a problem without labels, whose risk is its loss; take total().", "trace")
+        loss = self.total() + 0.5 * float(noise)
+        return loss.rename("training_loss").assign_attrs(long_name="training loss", units=LOSS)
 
     @door
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:

@@ -244,6 +244,7 @@ def _doors() -> dict[str, Door]:
         "river.noise.with_loss": Door(river.noise.with_loss, {"scale": 1.0, "floor": 0.0, "of": None}),
         "plot.new_figure": Door(plot.new_figure, {"width": 3.0, "height": 2.0}, slow=True),
         "plot.risk": Door(plot.risk, {"trace": trace, "x": None, "sampled": None}, slow=True),
+        "plot.losses": Door(plot.losses, {"trace": trace, "x": "log"}, slow=True),
         "plot.save": Door(
             plot.save, {"figure": plot.new_figure(1.0, 1.0), "path": "figure without a suffix"}, slow=True
         ),
