@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.landscapes.valleys import narrowing as narrowing
     from simlab.landscapes.valleys import straight_landscape as straight_landscape
     from simlab.landscapes.valleys import widening as widening
+    from simlab.trace.stored import state_at as state_at
 
 _NAMES = {
     "bigram": ("Bigram", "bigram"),
@@ -47,6 +48,7 @@ _NAMES = {
     "valleys": ("curved", "embedded", "hyperbolic", "narrowing", "straight_landscape", "widening"),
 }
 _HOME = {name: f"simlab.landscapes.{module}" for module, names in _NAMES.items() for name in names}
+_HOME["state_at"] = "simlab.trace.stored"
 _MODULES = {"find": "simlab.landscapes.river.find", "noise": "simlab.landscapes.noise"}
 
 __all__ = sorted([*_HOME, *_MODULES])

@@ -26,7 +26,9 @@ from simlab.kernels.random.philox import LANES
 from simlab.landscapes import noise as noises
 from simlab.landscapes.landscape import Landscape, Split
 from simlab.methods.base import Method
-from simlab.trace.recording import Record, Status, hyper_parameters, record_steps
+from simlab.trace.recording import Record, Status, hyper_parameters, record_steps, steps_asked
+from simlab.trace.state import State, continued
+from simlab.trace.stored import with_states
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,6 +65,8 @@ def descend(
     block: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
     every: int | None = None,
+    start: State | None = None,
+    keep: Sequence[int] | None = None,
     progress: Progress | bool | None = None,
     warn: bool = True,
 ) -> xr.Dataset:
@@ -90,6 +94,8 @@ def descend(
         not; "auto" leaves what cannot run there to the processor.
     dtype : "float64"; single precision would lose the small steps of long runs along a river.
     block : replicas held in memory at a time (default: what fits), rounded up to a multiple of 64.
+    start, keep : as for `simlab.sample`; `river.state_at(trace, step)` is a state kept. Its replicas go on from their
+        places with the words of their seed; the landscape may be another of as many coordinates.
 
     Returns an xarray.Dataset by ([run,] step), named as that of `simlab.exact_valley`: means over replicas of the loss,
     `total`; river_loss; hill_loss = total - river_loss; and river, the coordinate along it (the last three only where a
@@ -102,6 +108,9 @@ def descend(
     raises InputError for bad input.
     """
     methods, runs = named_methods(method, "descend")
+    whole = [continued(start, each, "landscape", "descend") for each in methods]
+    methods, states = [each for each, _ in whole], [state for _, state in whole]
+    begin = 0 if start is None else start.step
     if not isinstance(landscape, Landscape):
         raise InputError(
             f" = {brief(landscape)} is no landscape; make one with simlab.river.curved() or custom.", "landscape"
@@ -116,25 +125,43 @@ def descend(
         )
     if str(dtype) not in ("float64", "<class 'numpy.float64'>"):
         raise unknown_name("dtype", dtype, ["float64"])
+    if start is not None:
+        replicas, seed = start.arrays["ended"].size, int(start.facts["seed"])
+        if start.arrays["z"].shape[2] != landscape.dim:
+            raise InputError(
+                f" has {start.arrays['z'].shape[2]} coordinates, the landscape {landscape.dim}; give one of as many.",
+                "start",
+            )
     plan = planned(Plan, replicas=replicas, seed=seed, threads=threads, block=block, every=every)
     levels = quantile_levels(quantiles)
     for each in methods:
         check_counters(each)
+    kept_at = steps_asked("keep", keep, methods, [begin])
     noisy = given.on(landscape)
     if warn:
         _warn_of_large_steps(landscape, methods)
     chosen = _device(device, landscape, noisy)
     splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
-    ticker = Ticker("descend", plan.replicas * sum(m.length for m in methods), progress)
+    ticker = Ticker("descend", plan.replicas * sum(m.length - begin for m in methods), progress)
 
     def crews() -> Iterator[tuple[Descent, IntArray, Callable[[], str]]]:
-        for each in methods:
-            steps = record_steps(record, each.length)
-            crew = Descent(landscape, each, noisy, splitter, plan, bool(paths), chosen)
+        for each, state in zip(methods, states, strict=True):
+            steps = record_steps(record, each.length, begin)
+            crew = Descent(landscape, each, noisy, splitter, plan, bool(paths), chosen, state, kept_at)
             yield crew, steps, partial(_fingerprint, crew, steps, given, river)
 
-    parts = [_summary(crew, kept, steps, levels) for crew, steps, kept in march_all(crews(), checkpoint, ticker)]
-    return _joined(parts, None if runs is None else runs[: len(parts)], landscape, methods, given, plan, chosen, levels)
+    parts: list[Variables] = []
+    held: dict[tuple[str, int], State] = {}
+    for crew, steps, kept in march_all(crews(), checkpoint, ticker):
+        name = "" if runs is None else runs[len(parts)]
+        parts.append(_summary(crew, kept, steps, levels))
+        if not kept.interrupted:
+            held |= {(name, at): crew.kept_state(*state, at) for at, state in kept.states.items()}
+    names = None if runs is None else runs[: len(parts)]
+    trace = _joined(parts, names, landscape, methods, given, plan, chosen, levels)
+    if start is not None:
+        trace.attrs["started_from"] = f"step {start.step} of {start.method}"
+    return with_states(trace, held)
 
 
 def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> None:
@@ -171,8 +198,11 @@ def _fingerprint(crew: Descent, steps: IntArray, noise: noises.Noise, river: Any
     facts += [crew.device, landscape.cuda]
     codes = [_code_of(function) for function in (landscape.loss, landscape.gradient, crew.noisy.shape)]
     arrays = (landscape.params, landscape.start, landscape.rotation, landscape.hills, steps)
-    numbers = [value for value in (*arrays, *crew.noisy) if not callable(value)]
-    return fingerprint([*facts, None if river is None else repr(river)], [*codes, *numbers], crew.method)
+    numbers = [value for value in (*arrays, *crew.noisy, crew.keep_at) if not callable(value)]
+    if crew.start is not None:
+        numbers += list(crew.start.arrays.values())
+    facts += [None if river is None else repr(river)]
+    return fingerprint(facts, [*codes, *numbers], crew.method, crew.begin)
 
 
 def _code_of(function: Any) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, LinearRegression
 from simlab.subspaces import Subspaces, from_spec, head_tail, whole
 from simlab.trace import RiskTrace, build_trace
-from simlab.trace.recording import Record, RunResult, Tick, record_steps, sums_of_squares
+from simlab.trace.recording import Record, RunResult, Tick, record_steps, steps_asked, sums_of_squares
+from simlab.trace.state import State, continued
 
 __all__ = ["long"]
 
@@ -37,9 +38,6 @@ PROBLEMS = "a LinearRegression, NoisyQuadratic or RandomFeatures"
 
 PASSES = 4
 """Attempts at a run, with ever smaller local errors, before what was reached is reported."""
-
-ROUNDING = 2e-14
-"""What rounding may cost a panel or a cycle, relative; 50 of them before the first."""
 
 MOST_MODES = 400
 """A spectrum of more modes is compressed, which costs a hundredth of the tolerance."""
@@ -49,6 +47,8 @@ BUDGET = 60.0
 
 STEP = 4e-9
 """Seconds, some, that a step takes for each node and entry of its packed moments."""
+
+NO_STEPS = np.zeros(0, dtype=np.int64)
 
 LOOK = 256
 """Pieces of a schedule that are looked at to see how long they are."""
@@ -63,6 +63,8 @@ def long(
     record: Record = None,
     subspaces: Subspaces | str | Mapping[str, Iterable[int]] | None = None,
     budget: float = BUDGET,
+    start: State | None = None,
+    keep: Sequence[int] | None = None,
     threads: int | None = None,
     progress: Progress | bool | None = None,
 ) -> RiskTrace:
@@ -90,6 +92,10 @@ def long(
         (rates stored one by one, momentum that rings for 10^9 steps): where schedules say so, InputError comes before;
         a run that passes it all the same ends there, with the status "interrupted".
 
+    start, keep : as for `exact`. A state carries what it may be off by into the run that goes on from it; one of
+        `exact` is taken for exact. Of a regression of more than 400 modes a state is on the nodes of its compression:
+        give the tolerance and the subspaces that it was made with.
+
     Returns a RiskTrace. Statuses are those of `exact` and "inaccurate"; of the step at which a run ended early no error
     is told (NaN). Raises InputError for bad input.
     """
@@ -99,22 +105,60 @@ def long(
     tolerance = check_number("tolerance", tolerance, low=1e-9, high=0.1)
     budget = check_number("budget", budget, low=0.0, open_low=True)
     partition = from_spec(subspaces)
+    whole_runs = [continued(start, each, "moments", "long") for each in methods]
+    methods, states = [each for each, _ in whole_runs], [state for _, state in whole_runs]
+    begin = 0 if start is None else start.step
+    kept = NO_STEPS if keep is None and labels is not None else steps_asked("keep", keep, methods, [begin])
     many = isinstance(problem, LinearRegression) and problem.divisible and problem.node_count > MOST_MODES
     lost = tolerance / 100.0 if many else 0.0
     # Methods share their nodes, unless the subspaces are of one method each.
-    groups = [[each] for each in methods] if many and partition.depends_on_schedule else [methods]
+    runs = list(zip(methods, states, strict=True))
+    groups = [[each] for each in runs] if many and partition.depends_on_schedule else [runs]
     jobs: list[Job] = []
     names: list[str] = []
     for group in groups:
-        solved = _compressed(problem, lost, partition, group[0]) if many else problem
-        for each, nodes, names, node_labels in labelled(solved, group, partition):
+        solved = _compressed(problem, lost, partition, group[0][0]) if many else problem
+        each = labelled(solved, [method for method, _ in group], partition)
+        for (own, nodes, names, node_labels), (_, state) in zip(each, group, strict=True):
             assert nodes is not None
-            _refuse_stepping(nodes, each, budget)
-            steps = record_steps(record, each.length)
-            jobs.append(partial(_run, nodes, each, steps, node_labels, len(names), tolerance, lost, budget))
-    results = run_all(jobs, sum(m.length for m in methods), worker_count(threads), progress, "long", "steps")
+            if many and state is not None:
+                _refuse_other_nodes(nodes, state)
+            _refuse_stepping(nodes, own, begin, budget)
+            steps = record_steps(record, own.length, begin)
+            course = Course(steps, node_labels, len(names), state, kept)
+            jobs.append(partial(_run, nodes, own, course, tolerance, lost, budget))
+    work = sum(m.length - begin for m in methods)
+    results = run_all(jobs, work, worker_count(threads), progress, "long", "steps")
     provenance = {"engine": "long", "subspaces": partition.expression, "tolerance": tolerance}
+    if start is not None:
+        provenance |= {"started_from": f"step {start.step} of {start.method}"}
     return build_trace(results, methods, names, problem, run_labels=labels, provenance=provenance)
+
+
+class Course(NamedTuple):
+    """What a run is to go through: its records, the subspace of every node and how many there are, the state that it
+    begins from, and the steps whose state it keeps (None: that of the end).
+    """
+
+    steps: IntArray
+    labels: IntArray
+    label_count: int
+    start: State | None = None
+    keep: IntArray | None = NO_STEPS
+
+    @property
+    def begin(self) -> int:
+        """The step that it begins at."""
+        return 0 if self.start is None else self.start.step
+
+
+def _refuse_other_nodes(nodes: NodeArrays, state: State) -> None:
+    if not np.array_equal(state.arrays["eigenvalues"], nodes.eigenvalues):
+        raise InputError(
+            f" is on other nodes than a regression of more than {MOST_MODES} modes is compressed to here; go on with "
+            f"the problem, the tolerance and the subspaces that the state was made with.",
+            "start",
+        )
 
 
 def _compressed(problem: Any, tolerance: float, partition: Subspaces, method: Method) -> LinearRegression:
@@ -131,16 +175,16 @@ def _compressed(problem: Any, tolerance: float, partition: Subspaces, method: Me
     return few
 
 
-def _refuse_stepping(nodes: NodeArrays, method: Method, budget: float) -> None:
+def _refuse_stepping(nodes: NodeArrays, method: Method, begin: int, budget: float) -> None:
     """Refuse a run whose schedules go on in another way so often that most of its steps have to be taken exactly."""
-    t = pieces = 0
+    t, pieces = begin, 0
     while t < method.length and pieces < LOOK:
         t, pieces = method.next_kink(t), pieces + 1
-    stretch = method.stretch(0) if method.state_size == 1 else None
+    stretch = method.stretch(begin) if method.state_size == 1 else None
     if t == method.length or stretch is not None:
         return
-    each = t / pieces
-    steps = min(1.0, SHORTEST / each) * method.length
+    each = (t - begin) / pieces
+    steps = min(1.0, SHORTEST / each) * (method.length - begin)
     entries = method.state_size * (method.state_size + 1) // 2
     seconds = steps * STEP * nodes.lam.size * entries
     if seconds > budget:
@@ -152,20 +196,12 @@ def _refuse_stepping(nodes: NodeArrays, method: Method, budget: float) -> None:
 
 
 def _run(
-    nodes: NodeArrays,
-    method: Method,
-    steps: IntArray,
-    labels: IntArray,
-    label_count: int,
-    tolerance: float,
-    lost: float,
-    budget: float,
-    tick: Tick,
+    nodes: NodeArrays, method: Method, course: Course, tolerance: float, lost: float, budget: float, tick: Tick
 ) -> list[RunResult]:
     """Passes with ever smaller local errors until the reported one meets the tolerance, or what was reached."""
     local = (tolerance - lost) / 4.0
     for _ in range(PASSES):
-        answer = march(nodes, method, steps, labels, label_count, local=local, budget=budget, tick=tick)
+        answer = march(nodes, method, course, local=local, budget=budget, tick=tick)
         answer.error += lost * np.abs(answer.risk)
         reported = relative_error(answer)
         if reported <= tolerance or answer.status == "interrupted":
@@ -180,16 +216,14 @@ def _run(
     dims = ("component", "subspace")
     error: dict[str, tuple[tuple[str, ...], FloatArray]] = {"risk_error": (dims, answer.error)}
     parts = ("bias", "variance")
-    rate = method.learning_rate
-    return [RunResult(steps, answer.risk, parts, answer.status, answer.ended_at, answer.final, rate, {}, error)]
+    how = (answer.status, answer.ended_at, answer.final, method.learning_rate)
+    return [RunResult(course.steps, answer.risk, parts, *how, {}, error, answer.states)]
 
 
 def march(
     nodes: NodeArrays,
     method: Method,
-    steps: IntArray,
-    labels: IntArray,
-    label_count: int,
+    course: Course,
     *,
     local: float,
     shortest: int = SHORTEST,
@@ -197,17 +231,22 @@ def march(
     tick: Tick | None = None,
 ) -> Answer:
     """One pass over all steps of `method`, with panels of relative error at most `local`."""
-    run = March(nodes, method, labels, label_count, steps)
+    steps, keep = course.steps, NO_STEPS if course.keep is None else course.keep
+    run = March(nodes, method, course.labels, course.label_count, steps, course.start)
     # From the second piece on: the first may compile the kernels.
-    answer, began, t, tried = run.answer, np.inf, 0, 0
+    answer, began, t = run.answer, np.inf, course.begin
+    tried = t
     while t < method.length and answer.status == "done":
-        cycles = cycles_from(run, t, local, shortest) if t >= tried else None
+        if t in keep:
+            answer.states[t] = run.kept(t)
+        stop = int(min([method.length, *keep[np.searchsorted(keep, t, side="right") :][:1]]))
+        cycles = cycles_from(run, t, stop, local, shortest) if t >= tried else None
         if cycles is not None:
             tried = t + cycles.count * cycles.period
             if cycles.go():
                 t = tried
                 continue
-        for length, _ in run.pieces(t, method.next_kink(t), local, shortest):
+        for length, _ in run.pieces(t, min(method.next_kink(t), stop), local, shortest):
             t += length
             if length == 0:
                 answer.status = "diverged"
@@ -216,9 +255,10 @@ def march(
                 break
             began = min(began, time.perf_counter())
     answer.ended_at = t
+    if answer.status != "diverged" and (course.keep is None or t in keep):
+        answer.states[t] = run.kept(t)
     answer.final, answer.final_error = run.now(t)
     at = np.flatnonzero(steps == t)
     answer.risk[at], answer.error[at] = answer.final, answer.final_error
-    lost = ROUNDING * (50 + answer.panels + answer.cycles) + 1e-16 * (answer.exact_steps + answer.repeated)
-    answer.error += lost * np.abs(answer.risk)
+    answer.error += run.rounding * np.abs(answer.risk)
     return answer

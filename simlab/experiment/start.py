@@ -6,8 +6,9 @@ from pathlib import Path
 
 from simlab.errors import check_count, check_path
 from simlab.experiment.tables import Table, check_keys, within
-from simlab.trace import RiskTrace
+from simlab.trace.risk import saved
 from simlab.trace.state import State
+from simlab.trace.stored import pick
 
 __all__ = ["read_start", "started"]
 
@@ -26,4 +27,5 @@ def read_start(table: Table) -> State | None:
         return None
     with within("start", KEYS):
         step = None if table.get("step") is None else check_count("step", table["step"], low=0)
-        return RiskTrace.load(table["trace"]).state_at(step, table.get("run"))
+        _, states = saved(Path(table["trace"]))
+        return pick(states, step, table.get("run"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-__all__ = ["PALETTE", "WIDTH", "new_figure", "risk", "save", "schedules", "shades", "style", "use_style"]
+__all__ = ["PALETTE", "WIDTH", "losses", "new_figure", "risk", "save", "schedules", "shades", "style", "use_style"]
 
 
 WIDTH = 6.75
@@ -127,6 +127,40 @@ def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None, sampled: R
         raise unknown_name("x", x, ["log", "linear"])
     with style():
         return _several(trace, x, sampled) if "run" in trace.risk.dims else _one(trace, x, sampled)
+
+
+@door
+def losses(trace: RiskTrace, x: Literal["log", "linear"] = "log") -> Figure:
+    """The loss on rows held out (solid) and on those trained on (dashed), over the steps, of every run.
+
+    A sampled trace has a band of two standard errors. Raises InputError for a trace without held-out rows.
+    """
+    check_kind("trace", trace, RiskTrace, "a trace", "give what simlab.exact or simlab.sample returns")
+    if x not in ("log", "linear"):
+        raise unknown_name("x", x, ["log", "linear"])
+    seen, unseen = (
+        each if "run" in each.dims else each.expand_dims("run") for each in (trace.training_loss(), trace.holdout())
+    )
+    names = [str(run) for run in trace.risk["run"].values] if "run" in trace.risk.dims else ["held out"]
+    with style():
+        figure = new_figure(0.6 * WIDTH, 3.0)
+        axes = figure.subplots()
+        steps, shown = _steps(trace, x)
+        for j, name in enumerate(names):
+            colour = PALETTE[j % len(PALETTE)]
+            mean = unseen.transpose("run", "step").values[j]
+            axes.plot(steps[shown], mean[shown], color=colour, label=literal(name, 34))
+            axes.plot(steps[shown], seen.transpose("run", "step").values[j, shown], color=colour, linestyle="--")
+            if "holdout_error" in trace.dataset:
+                error = np.atleast_2d(trace.dataset["holdout_error"].values)[j]
+                _band(axes, steps[shown], mean[shown], error[shown], colour)
+        axes.plot([], [], color="0.4", linestyle="--", label="trained on")
+        _risk_scale(axes, np.concatenate([seen.values[:, shown].ravel(), unseen.values[:, shown].ravel()]))
+        _step_axis(axes, x)
+        axes.set_xlabel("step")
+        axes.set_ylabel("half mean squared residual")
+        axes.legend()
+    return figure
 
 
 def _steps(trace: RiskTrace, x: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]:

@@ -2,74 +2,61 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.errors import InputError
 
-if TYPE_CHECKING:
-    from simlab.trace.state import State
-
 __all__ = ["moved"]
 
+Arrays = Mapping[str, Any]
 
-def moved(state: State, old: Any, new: Any) -> State:
-    """`State.moved`."""
-    arrays = dict(state.arrays)
+
+def moved(kind: str, arrays: Arrays, at_rest: FloatArray, old: Any, new: Any) -> dict[str, Any]:
+    """The arrays of a state of this kind, measured from w* of `new` in place of that of `old`: see `State.moved`."""
     if "pairs" in arrays:
         raise InputError(
             " keeps moments between modes of one w*, for held-out rows; move one of a problem without.", "state"
         )
-    if any(re.fullmatch(r"z\d+ of \d+", name) for name in state.coordinates):
-        raise InputError(
-            " is of methods.generic, whose arrays do not say which coordinates are places; move one of a named method.",
-            "state",
-        )
-    if state.kind == "covariance":
-        arrays |= _covariance(state, *_of_data(state, old, new))
-    elif state.kind == "replicas":
-        arrays["z"] = _replicas(
-            state, *(_errors(problem, state, name) for problem, name in ((old, "old"), (new, "new")))
-        )
-    else:
-        arrays |= _moments(state, *(_errors(problem, state, name) for problem, name in ((old, "old"), (new, "new"))))
-    return replace(state, arrays=arrays)
+    if kind == "covariance":
+        return {**arrays, **_covariance(arrays, at_rest, *_of_data(arrays, old, new))}
+    errors = _errors(old, arrays, "old"), _errors(new, arrays, "new")
+    return {**arrays, **(_replicas if kind == "replicas" else _moments)(arrays, at_rest, *errors)}
 
 
-def _errors(problem: Any, state: State, name: str) -> FloatArray:
+def _errors(problem: Any, arrays: Arrays, name: str) -> FloatArray:
     """The initial error of a problem at the nodes of a state, (nodes,), with its sign; or an InputError."""
     error = getattr(problem, "initial_error", None)
     if error is None:
         raise InputError(" is no problem with an initial error; give a LinearRegression or NoisyQuadratic.", name)
     if getattr(problem, "compressed", False):
         raise InputError(" is compressed, and its nodes do not say where each mode is; give the original.", name)
-    size = state.arrays["eigenvalues"].size
-    if state.kind == "replicas" and not hasattr(problem, "modes"):
+    size = arrays["eigenvalues"].size
+    if not hasattr(problem, "modes"):
         first, dim = np.arange(error.size), error.size
     else:
         modes = problem.modes()
-        start = state.arrays["start"] if "start" in state.arrays else np.arange(size)
+        start = arrays["start"] if "start" in arrays else np.arange(size)
         first, dim = np.searchsorted(modes.start, start, side="right") - 1, int(modes.stop.max())
-    of_state = int(state.arrays["stop"].max()) if "stop" in state.arrays else size
+    of_state = int(arrays["stop"].max()) if "stop" in arrays else size
     if dim != of_state:
         raise InputError(f" has {dim} modes and the state {of_state}; give a problem of as many.", name)
     found: FloatArray = error[first]
     return found
 
 
-def _moments(state: State, old: FloatArray, new: FloatArray) -> dict[str, FloatArray]:
-    arrays, k = state.arrays, state.at_rest.size
+def _moments(arrays: Arrays, at_rest: FloatArray, old: FloatArray, new: FloatArray) -> dict[str, Any]:
+    k = at_rest.size
     if "mean" not in arrays:
         raise InputError(" keeps no mean, which a move of w* needs; make it by a run with deterministic=True.", "state")
     count = arrays["multiplicity"]
     size = np.sqrt(arrays["signal"] / (arrays["eigenvalues"] * count))
     if not np.allclose(size, np.abs(old), rtol=1e-6, atol=0.0):
         raise InputError(" is not the problem that the state is of; give the one whose w* it is measured from.", "old")
-    mean, shift = arrays["mean"] * old, np.outer(state.at_rest, new - old)
+    mean, shift = arrays["mean"] * old, np.outer(at_rest, new - old)
     rows, columns = np.triu_indices(k)
     second = arrays["second"].copy()
     second[0] += count * (mean[rows] * shift[columns] + shift[rows] * mean[columns] + shift[rows] * shift[columns])
@@ -79,26 +66,26 @@ def _moments(state: State, old: FloatArray, new: FloatArray) -> dict[str, FloatA
     return {"second": second, "mean": there / unit, "signal": arrays["eigenvalues"] * count * unit**2}
 
 
-def _replicas(state: State, old: FloatArray, new: FloatArray) -> Any:
+def _replicas(arrays: Arrays, at_rest: FloatArray, old: FloatArray, new: FloatArray) -> dict[str, Any]:
     """The noiseless trajectory, or the only one, of every replica."""
-    z, k = state.arrays["z"].copy(), state.at_rest.size
-    z[:, :k] += np.outer(state.at_rest, np.sqrt(state.arrays["eigenvalues"]) * (new - old)).astype(z.dtype)
-    return z
+    z, k = arrays["z"].copy(), at_rest.size
+    z[:, :k] += np.outer(at_rest, np.sqrt(arrays["eigenvalues"]) * (new - old)).astype(z.dtype)
+    return {"z": z}
 
 
-def _of_data(state: State, old: Any, new: Any) -> tuple[FloatArray, FloatArray]:
+def _of_data(arrays: Arrays, old: Any, new: Any) -> tuple[FloatArray, FloatArray]:
     """Initial errors (outputs, d) of both data sets, which have the same features."""
     for problem, name in ((old, "old"), (new, "new")):
-        if not np.array_equal(getattr(problem, "eigenvalues", None), state.arrays["eigenvalues"]):
+        if not np.array_equal(getattr(problem, "eigenvalues", np.zeros(0)), arrays["eigenvalues"]):
             raise InputError(" is of other features than the state; give the same X with other targets.", name)
     if old.errors.shape != new.errors.shape:
         raise InputError(f" has {new.outputs} outputs and the state {old.outputs}; give as many.", "new")
     return old.errors, new.errors
 
 
-def _covariance(state: State, old: FloatArray, new: FloatArray) -> dict[str, FloatArray]:
-    mean, shift = state.arrays["mean"], state.at_rest[:, None] * (new - old)[:, None]
-    P = state.arrays["P"].copy()
+def _covariance(arrays: Arrays, at_rest: FloatArray, old: FloatArray, new: FloatArray) -> dict[str, FloatArray]:
+    mean, shift = arrays["mean"], at_rest[:, None] * (new - old)[:, None]
+    P = arrays["P"].copy()
     cross = np.einsum("oad,obe->abde", mean, shift)
     P[0] += cross + cross.transpose(1, 0, 3, 2) + np.einsum("oad,obe->abde", shift, shift)
     return {"P": P, "mean": mean + shift}

@@ -13,24 +13,25 @@ import xarray as xr
 from simlab._version import __version__
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, check_count, check_kind, check_path, unknown_name
+from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression
 from simlab.reading import opened, understood
 from simlab.replacing import replacing, settle
 from simlab.trace.recording import RunResult, hyper_parameters
 from simlab.trace.state import State
-from simlab.trace.stored import States, with_states, without_states
+from simlab.trace.stored import States, pick, with_states, without_states
 from simlab.trace.text import with_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RiskTrace", "build_trace"]
+__all__ = ["RiskTrace", "build_trace", "saved"]
 
 
 FORMAT = 1
 UNITS = "excess risk, 1/2 E (w - w*)^T H (w - w*)"
+LOSS = "half the mean squared residual of w"
 Problem = DiagonalProblem | EmpiricalRegression
 ADDITIVE = ("bias", "variance", "cross", "total")
 """Components that add up to the risk; "deterministic" is a part of the bias."""
@@ -68,25 +69,8 @@ class RiskTrace:
 
         Raises InputError where none was kept there.
         """
-        runs = list(dict.fromkeys(name for name, _ in self._states))
-        if not runs:
-            gone = " (a run that diverged keeps none beyond)" if "diverged" in np.atleast_1d(self.status.values) else ""
-            raise InputError(
-                f" has kept no state{gone}; run it again with keep=[...], the steps to go on from.", "trace"
-            )
-        if run is None and len(runs) > 1:
-            raise InputError(f" is missing, and there are {len(runs)} runs; give one of {', '.join(runs[:5])}.", "run")
-        name = runs[0] if run is None else run
-        if name not in runs:
-            raise unknown_name("run", name, runs)
-        steps = sorted(at for label, at in self._states if label == name)
-        at = steps[-1] if step is None else check_count("step", step, low=0)
-        if at not in steps:
-            listed = ", ".join(f"{each:,}" for each in steps[:5])
-            raise InputError(
-                f" = {at} is none whose state was kept (those are {listed}); run it again with keep=[{at}].", "step"
-            )
-        return self._states[name, at]
+        gone = " (a run that diverged keeps none beyond)" if "diverged" in np.atleast_1d(self.status.values) else ""
+        return pick(self._states, step, run, gone)
 
     @door
     def branch(self, step: int, method: Any, *, run: str | None = None, **options: Any) -> RiskTrace:
@@ -137,9 +121,8 @@ class RiskTrace:
     def holdout(self) -> xr.DataArray:
         """The loss on held-out rows by ([run,] step): half the mean squared residual of w, summed over outputs.
 
-        Beside it the training loss is `total() + problem.noise_variance / 2`. Its parts are the variable "holdout" of
-        the dataset: that of the noiseless run ("bias"), and what noise adds to it. Raises InputError where no rows were
-        held out.
+        Its parts are the variable "holdout" of the dataset: that of the noiseless run ("bias"), and what noise adds to
+        it. Beside it stands `training_loss()`. Raises InputError where no rows were held out.
         """
         if "holdout" not in self.dataset:
             raise InputError(
@@ -148,7 +131,19 @@ class RiskTrace:
                 "trace",
             )
         parts = [name for name in self.risk["component"].values if name in ADDITIVE]
-        return self.dataset["holdout"].sel(component=parts).sum("component", skipna=False)
+        loss = self.dataset["holdout"].sel(component=parts).sum("component", skipna=False)
+        return loss.assign_attrs(long_name="held-out loss", units=LOSS)
+
+    def training_loss(self) -> xr.DataArray:
+        """Half the mean squared residual of w on the rows trained on, by ([run,] step): risk + noise_variance / 2.
+
+        Raises InputError for a problem without label noise, as a noisy quadratic is.
+        """
+        noise = json.loads(self.dataset.attrs.get("problem", "{}")).get("noise_variance")
+        if noise is None:
+            raise InputError(" is of a problem without labels, whose risk is its loss; take total().", "trace")
+        loss = self.total() + 0.5 * float(noise)
+        return loss.rename("training_loss").assign_attrs(long_name="training loss", units=LOSS)
 
     @door
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:
@@ -231,14 +226,7 @@ class RiskTrace:
     def load(cls, path: str | Path) -> RiskTrace:
         """A trace that `save` wrote; opening one runs no code."""
         source = check_path("path", path)
-        settle(source)
-        if not source.exists():
-            raise InputError(" does not exist; give the path of a saved trace.", source)
-        with understood(source, "give a path written by trace.save", "a trace"):
-            try:
-                dataset, states = without_states(_loaded(source), source)
-            except ImportError:
-                raise InputError(" needs h5netcdf and h5py to be read; install them.", source) from None
+        dataset, states = saved(source)
         if dataset.attrs.get("simlab_format", FORMAT) != FORMAT:
             raise InputError(
                 f" has format {dataset.attrs['simlab_format']}, this simlab reads {FORMAT}; use the version "
@@ -337,6 +325,18 @@ def build_trace(
         **provenance,
     }
     return RiskTrace(xr.Dataset(variables, coordinates, attributes), states, problem)
+
+
+def saved(source: Path) -> tuple[xr.Dataset, States]:
+    """The dataset of a trace on disk and its states, verified, or an InputError; opening one runs no code."""
+    settle(source)
+    if not source.exists():
+        raise InputError(" does not exist; give the path of a saved trace.", source)
+    with understood(source, "give a path written by trace.save", "a trace"):
+        try:
+            return without_states(_loaded(source), source)
+        except ImportError:
+            raise InputError(" needs h5netcdf and h5py to be read; install them.", source) from None
 
 
 def _loaded(source: Path) -> xr.Dataset:

@@ -7,6 +7,7 @@ which another method finds its own: z' = A z, and so E z'z'^T = A E zz^T A^T.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -21,14 +22,16 @@ from simlab.methods.base import Method
 from simlab.methods.shifted import Shifted
 from simlab.schedules import Schedule
 from simlab.schedules.sums import totals_at
+from simlab.trace.moving import moved
 
-__all__ = ["Kind", "State", "at_nodes", "continued", "packed", "state_of", "unpacked"]
+__all__ = ["Kind", "State", "at_nodes", "conjugated", "continued", "packed", "state_of", "unpacked"]
 
-Kind = Literal["moments", "covariance", "replicas"]
+Kind = Literal["moments", "covariance", "replicas", "landscape"]
 ENGINE: dict[Kind, str] = {
-    "moments": "simlab.exact",
+    "moments": "simlab.exact or simlab.long",
     "covariance": "simlab.exact on a data set",
     "replicas": "simlab.sample",
+    "landscape": "simlab.descend",
 }
 FRESH = ("iterate",)
 
@@ -37,15 +40,17 @@ FRESH = ("iterate",)
 class State:
     """Where a run stands after `step` steps.
 
-    kind : "moments", of `exact`: second (parts, k (k + 1) / 2, nodes), the upper triangle of the sum over the modes of
-    a node of E zz^T, bias before variance; mean (k, nodes), E z over w_0 - w*, where the deterministic part was asked
-    for; pairs (k, k, pairs of modes), of held-out rows; signal, eigenvalues, start, stop (nodes,).  "covariance", of
-    `exact` on a data set: P (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "replicas", of `sample`: z (replicas,
-    parts k, d) whitened by the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1.
+    kind : "moments", of `exact` and `long`: second (parts, k (k + 1) / 2, nodes), the upper triangle of the sum over
+    the modes of a node of E zz^T, bias before variance; mean (k, nodes), E z over w_0 - w*, where the deterministic
+    part was asked for; pairs (k, k, pairs of modes), of held-out rows; uncertain, of the shape of second, what `long`
+    may be off by; signal, eigenvalues, multiplicity, start, stop (nodes,).  "covariance", of `exact` on a data set: P
+    (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by
+    the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1.  "landscape", of
+    `descend`: z (replicas, k, dim), places as they are; ended.
     clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z are.  readout :
-    o (k,), the iterate evaluated.  at_rest : (k,), z of weights that rest one away from w*: 1 for what is a place, 0 for
-    what is a velocity.  method : its expression.  facts : what else a sampler needs: seed, samples drawn,
-    law, parts.  fresh : there is nothing but an iterate, from which a method starts as from any other.
+    o (k,), the iterate evaluated.  at_rest : (k,), z of weights that rest one away from w*: 1 for what is a place, 0
+    for what is a velocity.  method : its expression.  facts : what else a sampler needs: seed, samples drawn, law,
+    parts.  fresh : there is nothing but an iterate, from which a method starts as from any other.
     """
 
     kind: Kind
@@ -79,13 +84,21 @@ class State:
         the mean of z (of `exact`: a run with deterministic=True). What noise has added stays what it is. Raises
         InputError where the mean was not kept, and for problems of other modes.
         """
-        from simlab.trace.moving import moved
-
-        return moved(self, old, new)
+        if self.kind == "landscape":
+            raise InputError(
+                " is on a landscape, whose places need no w*; start on another landscape as it is.", "state"
+            )
+        if any(re.fullmatch(r"z\d+ of \d+", name) for name in self.coordinates):
+            raise InputError(
+                " is of methods.generic, whose arrays do not say which coordinates are places; move one of a named "
+                "method.",
+                "state",
+            )
+        return replace(self, arrays=moved(self.kind, self.arrays, self.at_rest, old, new))
 
     def reseeded(self, seed: int) -> State:
         """The same replicas, which go on with the random words of another seed: a branch with noise of its own."""
-        self.require("replicas", "sample")
+        self.require("landscape" if self.kind == "landscape" else "replicas", "sample")
         return replace(self, facts={**self.facts, "seed": check_count("seed", seed, low=0, high=2**64 - 1)})
 
     def of(self, method: Method) -> State:
@@ -121,8 +134,8 @@ class State:
         arrays = dict(self.arrays)
         k = A.shape[1]
         if self.kind == "moments":
-            whole = np.einsum("ia,pabn,jb->pijn", A, unpacked(arrays["second"], k), A, optimize=True)
-            arrays["second"] = packed(whole)
+            for name in arrays.keys() & {"second", "uncertain"}:
+                arrays[name] = conjugated(arrays[name], A)
         elif self.kind == "covariance":
             arrays["P"] = np.einsum("ia,pabde,jb->pijde", A, arrays["P"], A, optimize=True)
         else:
@@ -137,8 +150,8 @@ class State:
         return replace(self, arrays=arrays, coordinates=coordinates, readout=readout, at_rest=A @ self.at_rest)
 
     def __repr__(self) -> str:
-        size = self.arrays["eigenvalues"].size
-        return f"State at step {self.step} of {self.method}: {', '.join(self.coordinates)} on {size} modes"
+        on = f"{self.arrays['eigenvalues'].size} modes" if "eigenvalues" in self.arrays else "a landscape"
+        return f"State at step {self.step} of {self.method}: {', '.join(self.coordinates)} on {on}"
 
 
 def _takeover(state: State, method: Method) -> FloatArray:
@@ -195,14 +208,14 @@ class Nodes(Protocol):
     stop: IntArray
 
 
-def at_nodes(state: State, nodes: Nodes) -> tuple[FloatArray, IntArray]:
-    """Moments (parts, entries, nodes) of a state at these nodes, and from which node of its own each comes.
+def at_nodes(state: State, nodes: Nodes, name: str = "second") -> tuple[FloatArray, IntArray]:
+    """Moments `name` (parts, entries, nodes) of a state at these nodes, and from which node of its own each comes.
 
     Nodes of equal modes may be cut otherwise than the state was; the eigenvalues may be others, for w - w* stays what
     it is. Raises InputError where the nodes do not cover the same modes, and for other nodes of a compressed problem.
     """
     old, lam, start, stop = state.arrays, nodes.eigenvalues, nodes.start, nodes.stop
-    second = old["second"]
+    second = old[name]
     alike = np.array_equal(old["start"], start) and np.array_equal(old["stop"], stop)
     theirs, ours = int(old["stop"].max()), int(stop.max())
     if theirs != ours:
@@ -237,6 +250,11 @@ def unpacked(second: FloatArray, k: int) -> FloatArray:
     out = np.empty((second.shape[0], k, k, second.shape[2]))
     out[:, rows, columns] = out[:, columns, rows] = second
     return out
+
+
+def conjugated(second: FloatArray, A: FloatArray) -> FloatArray:
+    """A P A^T of packed moments P (parts, k (k + 1) / 2, nodes), A (k', k)."""
+    return packed(np.einsum("ia,pabn,jb->pijn", A, unpacked(second, A.shape[1]), A, optimize=True))
 
 
 def packed(whole: FloatArray) -> FloatArray:

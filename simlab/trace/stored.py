@@ -12,15 +12,49 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from simlab.errors import InputError
+from simlab.doors import door
+from simlab.errors import InputError, check_count, check_kind, unknown_name
 from simlab.trace.state import State
 
-__all__ = ["States", "with_states", "without_states"]
+__all__ = ["States", "pick", "state_at", "with_states", "without_states"]
 
 States = Mapping[tuple[str, int], State]
 """(run, step) -> state; the run is "" where there is but one."""
 
 ATTRIBUTE = "simlab_states"
+
+
+def pick(states: States, step: int | None, run: str | None, gone: str = "") -> State:
+    """The state kept at `step` (default: the last one kept) of `run` among several, or an InputError.
+
+    gone : why there may be none.
+    """
+    runs = list(dict.fromkeys(name for name, _ in states))
+    if not runs:
+        raise InputError(f" has kept no state{gone}; run it again with keep=[...], the steps to go on from.", "trace")
+    if run is None and len(runs) > 1:
+        raise InputError(f" is missing, and there are {len(runs)} runs; give one of {', '.join(runs[:5])}.", "run")
+    name = runs[0] if run is None else run
+    if name not in runs:
+        raise unknown_name("run", name, runs)
+    steps = sorted(at for label, at in states if label == name)
+    at = steps[-1] if step is None else check_count("step", step, low=0)
+    if at not in steps:
+        listed = ", ".join(f"{each:,}" for each in steps[:5])
+        raise InputError(
+            f" = {at} is none whose state was kept (those are {listed}); run it again with keep=[{at}].", "step"
+        )
+    return states[name, at]
+
+
+@door
+def state_at(trace: xr.Dataset, step: int | None = None, run: str | None = None) -> State:
+    """The state that `simlab.descend` kept at `step` (default: the last one kept), from which `start=` goes on.
+
+    trace : what it returned, or that read from a file.  run : of several. Raises InputError where none was kept there.
+    """
+    check_kind("trace", trace, xr.Dataset, "a dataset", "give what simlab.descend returns")
+    return pick(without_states(trace, "trace")[1], step, run)
 
 
 def with_states(dataset: xr.Dataset, states: States) -> xr.Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simlab as sl
-from simlab.engines.long import march
+from simlab.engines.long import Course, march
 from simlab.engines.moments.collocated import Answer, March, relative_error
 from simlab.engines.moments.diagonal import run_diagonal
 from simlab.errors import InputError
@@ -79,7 +79,7 @@ def a_case(seed: int, steps: int) -> Case:
 def both(case: Case, record: np.ndarray, local: float = 2.5e-7, shortest: int = 32) -> tuple[Answer, RunResult]:
     nodes = NodeArrays(case.problem.modes())
     labels = np.minimum(np.arange(nodes.size) * LABELS // nodes.size, LABELS - 1)
-    answer = march(nodes, case.method, record, labels, LABELS, local=local, shortest=shortest)
+    answer = march(nodes, case.method, Course(record, labels, LABELS), local=local, shortest=shortest)
     return answer, run_diagonal(nodes, case.method, record, labels, LABELS)
 
 
@@ -249,7 +249,7 @@ def test_divergence_at_the_end_of_a_chunk_is_found_there():
     nodes = NodeArrays(problem.modes())
     method, labels = M.sgd(S.constant(9_000, 1.5 * critical)), np.zeros(nodes.size, dtype=np.int64)
     for shortest in (end - 1, end, end + 1):
-        answer = march(nodes, method, np.array([0, 9_000]), labels, 1, local=1e-7, shortest=max(shortest, 1))
+        answer = march(nodes, method, Course(np.array([0, 9_000]), labels, 1), local=1e-7, shortest=max(shortest, 1))
         assert (answer.status, answer.ended_at) == ("diverged", end)
 
 

@@ -285,7 +285,7 @@ def state():
         (sl.exact, SHORT, sgd(5), {"keep": [3]}, "keep = 3 is out of range"),
         (sl.exact, SHORT, sgd(5), {"deterministic": True}, "start keeps no deterministic part"),
         (sl.exact, PROBLEMS["data"], sgd(5), {}, "goes on from those of simlab.exact on a data set"),
-        (sl.sample, SHORT, sgd(5), {}, "is a state of simlab.exact, and simlab.sample goes on"),
+        (sl.sample, SHORT, sgd(5), {}, "is a state of simlab.exact or simlab.long, and simlab.sample goes on"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(state, door, problem, method, more, said):

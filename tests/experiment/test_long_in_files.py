@@ -50,7 +50,7 @@ engine = "long"
     [
         ({"engine": {"kind": "long", "replicas": 3}}, "'replicas'"),
         ({"engine": {"kind": "long", "tolerance": 0.5}}, "engine.tolerance = 0.5 is outside"),
-        ({"record": {"keep": [5]}}, "record.keep is not known to the long engine"),
+        ({"record": {"snapshots": [5]}}, "record.snapshots is not known to the long engine"),
         ({"record": {"deterministic": True}}, "record.deterministic is not known to the long engine"),
         ({"engine": "lon"}, "'lon'.*long"),
         (
@@ -67,3 +67,18 @@ def test_refusals(change, said):
 def test_sweeps_do_not_take_it_yet():
     with pytest.raises(sl.InputError, match='engine = "long" is for one run'):
         sweep_of(TABLES, {"schedule.peak": [0.1]})
+
+
+def test_a_branch_by_two_files(tmp_path):
+    """A stable phase of half a trillion steps, and its cooldown from another file."""
+    trunk = {**TABLES, "schedule": {"kind": "constant", "steps": 5 * 10**11, "peak": 0.2}}
+    sl.Experiment.from_dict({**trunk, "record": {**TABLES["record"], "keep": [5 * 10**11]}}).run(progress=False).save(
+        tmp_path / "trunk.zarr"
+    )
+    cooldown = {**TABLES, "schedule": {"kind": "linear", "steps": 10**11, "peak": 0.2}}
+    cooldown["start"] = {"trace": str(tmp_path / "trunk.zarr")}
+    branch = sl.Experiment.from_dict(cooldown).run(progress=False)
+    assert branch.status == "done"
+    assert int(branch.risk["step"][-1]) == 6 * 10**11
+    with pytest.raises(sl.InputError, match="start is on other nodes"):
+        sl.Experiment.from_dict({**cooldown, "engine": {"kind": "long", "tolerance": 1e-4}}).run(progress=False)

@@ -107,7 +107,15 @@ def trace(tmp_path_factory):
         ({"trace": "TRACE", "run": "0.8"}, {"engine": "both"}, "start is a state of one engine, and both are"),
         ({"trace": "TRACE", "run": "0.8"}, {"record": {"steps": [3]}}, "record.steps goes from 3 to 3"),
         ({"trace": "TRACE", "run": "0.8"}, {"record": {"keep": [3]}}, r"record.keep\[0\] = 3 is out of range"),
-        ({"trace": "TRACE", "run": "0.8"}, {"problem": RIVER, "method": {"kind": "sgd"}}, "only risks go on"),
+        (
+            {"trace": "TRACE", "run": "0.8"}, {"problem": RIVER, "method": {"kind": "sgd"}},
+            "start is for sampled valleys",
+        ),
+        (
+            {"trace": "TRACE", "run": "0.8"},
+            {"problem": RIVER, "method": {"kind": "sgd"}, "engine": "sample"},
+            r"start is a state of simlab.exact or simlab.long, and simlab.descend goes on",
+        ),
     ],
 )  # fmt: skip
 def test_refusals(trace, start, more, said):

@@ -105,12 +105,17 @@ def _doors() -> dict[str, Door]:
             {"probabilities": [0.5, 0.5], "initial_error": 1.0, "noise_variance": 0.1, "scale": 1.0},
         ),
         "LinearRegression.from_data": Door(
-            regression.from_data, {"X": ROWS, "y": np.ones(4), "moments": "gaussian", "rank_tolerance": 1e-10}
+            regression.from_data,
+            {"X": ROWS, "y": np.ones(4), "moments": "gaussian", "rank_tolerance": 1e-10, "holdout": 0.5,
+             "holdout_seed": 0},
         ),
         "LinearRegression.compress": Door(
             PROBLEM.compress, {"tolerance": 1e-6, "subspaces": None, "method": None}
         ),
-        "EmpiricalRegression": Door(sl.EmpiricalRegression, {"X": ROWS, "y": np.ones(4), "rank_tolerance": 1e-10}),
+        "EmpiricalRegression": Door(
+            sl.EmpiricalRegression,
+            {"X": ROWS, "y": np.ones(4), "rank_tolerance": 1e-10, "holdout": 0.5, "holdout_seed": 0},
+        ),
         "NoisyQuadratic": Door(
             sl.NoisyQuadratic, {"eigenvalues": [1.0, 0.5], "initial_error": 1.0, "gradient_covariance": 1.0}
         ),
@@ -124,6 +129,7 @@ def _doors() -> dict[str, Door]:
         "Experiment.sample": Door(sl.Experiment(TREE).sample, {"progress": False, "threads": 1}),
         "RiskTrace": Door(sl.RiskTrace, {"dataset": trace.dataset}),
         "RiskTrace.z_scores": Door(trace.z_scores, {"exact": trace}),
+        "RiskTrace.holdout_z_scores": Door(trace.holdout_z_scores, {"exact": trace}),
         "RiskTrace.load": Door(sl.RiskTrace.load, {"path": "no file.zarr"}),
         "exact": Door(
             sl.exact,
@@ -132,7 +138,8 @@ def _doors() -> dict[str, Door]:
         ),
         "long": Door(
             sl.long,
-            {**run, "tolerance": 1e-6, "record": 3, "subspaces": None, "budget": 60.0, "threads": 1, "progress": False},
+            {**run, "tolerance": 1e-6, "record": 3, "subspaces": None, "budget": 60.0, "start": None, "keep": None,
+             "threads": 1, "progress": False},
         ),
         "sample": Door(
             sl.sample,
@@ -149,7 +156,7 @@ def _doors() -> dict[str, Door]:
             sl.descend,
             {"landscape": CURVED, "method": SGD, "replicas": 2, "seed": 0, "noise": None, "record": 3, "river": None,
              "quantiles": (0.5,), "paths": False, "device": "cpu", "dtype": "float64", "threads": 1, "block": None,
-             "every": None, "progress": False, "warn": True},
+             "every": None, "start": None, "keep": None, "progress": False, "warn": True},
         ),
         "stability": Door(sl.stability, {"problem": PROBLEM, "method": SGD, "step": None, "period": None}),
         "methods.sgd": Door(methods.sgd, {**on, "batch": 1}),
@@ -220,6 +227,10 @@ def _doors() -> dict[str, Door]:
              "inside": None, "split": None, "cuda": None, "name": "custom"},
             slow=True,
         ),
+        "river.state_at": Door(
+            river.state_at,
+            {"trace": sl.descend(CURVED, SGD, replicas=2, keep=[1], progress=False), "step": None, "run": None},
+        ),
         "river.segments": Door(
             river.segments, {"landscape": CURVED, "first": [0.0, 0.0], "second": [1.0, 1.0], "points": 5}
         ),
@@ -235,6 +246,7 @@ def _doors() -> dict[str, Door]:
         "river.noise.with_loss": Door(river.noise.with_loss, {"scale": 1.0, "floor": 0.0, "of": None}),
         "plot.new_figure": Door(plot.new_figure, {"width": 3.0, "height": 2.0}, slow=True),
         "plot.risk": Door(plot.risk, {"trace": trace, "x": None, "sampled": None}, slow=True),
+        "plot.losses": Door(plot.losses, {"trace": trace, "x": "log"}, slow=True),
         "plot.save": Door(
             plot.save, {"figure": plot.new_figure(1.0, 1.0), "path": "figure without a suffix"}, slow=True
         ),

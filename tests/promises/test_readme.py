@@ -80,3 +80,16 @@ def test_ones_own_log_spectrum_and_state(tmp_path, monkeypatch):
     ends = [float(trace.total()[-1]) for trace in names["ends"].values()]
     assert len(ends) == 10
     assert ends == sorted(ends, reverse=True)
+
+
+def test_ones_own_data(tmp_path, monkeypatch):
+    """Rows held out of the digits: learned from the others, and below where they began."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed; it ships the digits")
+    monkeypatch.chdir(tmp_path)
+    example = next(text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "holdout=" in text)
+    names = {"sl": sl}
+    exec(example, names)
+    unseen, seen = names["trace"].holdout(), names["trace"].training_loss()
+    assert float(unseen[-1] / unseen[0]) < 0.6
+    assert 0.8 < float(unseen[-1] / seen[-1]) < 1.25
+    assert (tmp_path / "losses.png").stat().st_size > 10_000

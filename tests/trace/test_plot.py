@@ -85,3 +85,24 @@ def test_schedules_in_one_panel_or_many():
 def test_refusals(one, tmp_path, call, word):
     with pytest.raises(InputError, match=word):
         call(one, tmp_path)
+
+
+def test_losses_on_rows_held_out_and_trained_on():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 5))
+    data = sl.LinearRegression.from_data(X, X[:, 0] + rng.standard_normal(40), holdout=0.25)
+    runs = {"small": sl.methods.sgd(LR * 0.1), "large": sl.methods.sgd(LR * 0.3)}
+    for trace in (sl.exact(data, runs), sl.sample(data, runs["large"], replicas=8)):
+        (axes,) = sl.plot.losses(trace).axes
+        lines = [line for line in axes.get_lines() if len(line.get_xdata())]
+        held, trained = (np.atleast_2d(each.values) for each in (trace.holdout(), trace.training_loss()))
+        assert len(lines) == 2 * len(held)
+        for j in range(len(held)):
+            np.testing.assert_array_equal(lines[2 * j].get_ydata(), held[j, 1:])
+            np.testing.assert_array_equal(lines[2 * j + 1].get_ydata(), trained[j, 1:])
+        assert len(axes.collections) == ("holdout_error" in trace.dataset)
+    with pytest.raises(InputError, match="keeps no loss on held-out rows"):
+        sl.plot.losses(sl.exact(PROBLEM, runs))
+    quadratic = sl.NoisyQuadratic([1.0], 1.0, gradient_covariance=[1.0])
+    with pytest.raises(InputError, match="a problem without labels"):
+        sl.exact(quadratic, runs["small"]).training_loss()

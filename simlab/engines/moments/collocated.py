@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simlab.arrays import BoolArray, FloatArray, IntArray
+from simlab.engines.moments.kept import from_kernel, nodes_kept, to_kernel
 from simlab.kernels.moments.attempts import HIGH, LOW, Plan, attempt, new_panels, new_work, read_off
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.collocation import panel_steps
@@ -23,6 +24,7 @@ from simlab.kernels.moments.panels import Blocks, Nodes, Steps
 from simlab.kernels.moments.steps import gradient_risk_now
 from simlab.methods.base import Method
 from simlab.trace.recording import DIVERGENCE_FACTOR, Status
+from simlab.trace.state import State, conjugated, state_of
 
 __all__ = ["SHORTEST", "Answer", "March", "relative_error"]
 
@@ -36,6 +38,11 @@ MOST_EXACT = 16_384
 GROWTH = 3.0
 """Most that a panel is longer than the one before; 6 costs more refusals than it saves panels."""
 
+ROUNDING = 2e-14
+"""What rounding may cost a panel or a cycle, relative; 50 of them before the first."""
+
+EPS = float(np.finfo(float).eps)
+
 NEGLIGIBLE = 1e-20
 """A component counts as at least this share of its largest value: a bias of 1e-115 need not be known to 1e-6."""
 
@@ -46,7 +53,8 @@ class Dynamics:
     def __init__(self, method: Method) -> None:
         self.method, self.length = method, method.length
         self.plain = np.array_equal(method.basis, np.eye(method.state_size))
-        self.forth, self.back = method.basis, np.linalg.inv(method.basis)
+        self.forth = method.basis
+        self.back: FloatArray = np.linalg.inv(method.basis).astype(np.float64)
         self.start = self.forth @ method.z0
 
     def at(self, t: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -63,7 +71,10 @@ class Dynamics:
 
 @dataclass
 class Answer:
-    """risk and error (records, 2, labels): bias, variance, and what each may be off by; NaN where not reached."""
+    """risk and error (records, 2, labels): bias, variance, and what each may be off by; NaN where not reached.
+
+    states : step -> the state kept there.
+    """
 
     steps: IntArray
     risk: FloatArray
@@ -77,6 +88,7 @@ class Answer:
     repeated: int = 0
     final: FloatArray = field(default_factory=lambda: np.empty(0))
     final_error: FloatArray = field(default_factory=lambda: np.empty(0))
+    states: dict[int, State] = field(default_factory=dict)
 
 
 def blocks_of(patterns: list[BoolArray], damping: FloatArray) -> Blocks:
@@ -110,9 +122,17 @@ def blocks_of(patterns: list[BoolArray], damping: FloatArray) -> Blocks:
 
 
 class March:
-    """One pass over a run: U (4, E, nodes) holds bias, variance and the errors of both."""
+    """One pass over a run, from `start` on: U (4, E, nodes) holds bias, variance and the errors of both."""
 
-    def __init__(self, nodes: NodeArrays, method: Method, labels: IntArray, label_count: int, steps: IntArray) -> None:
+    def __init__(
+        self,
+        nodes: NodeArrays,
+        method: Method,
+        labels: IntArray,
+        label_count: int,
+        steps: IntArray,
+        start: State | None = None,
+    ) -> None:
         self.method, self.dynamics = method, Dynamics(method)
         k = method.state_size
         outer = packed_outer(self.dynamics.start)
@@ -123,7 +143,10 @@ class March:
         noise = np.array([0.0, nodes.noise, 0.0, 0.0])
         self.arrays = Nodes(nodes.lam, nodes.self_noise, nodes.drive, noise, float(nodes.coupling))
         self.U = np.zeros((4, outer.size, size))
-        self.U[0] = outer[:, None] * nodes.signal
+        if start is None:
+            self.U[0] = outer[:, None] * nodes.signal
+        else:
+            self._begin(start)
         limit = 2.0 * DIVERGENCE_FACTOR * nodes.reference_risk
         self.limit = limit if limit > 0.0 else np.inf
         self.work, self.panels, self.scratch = new_work(k, size), new_panels(k, size, label_count), scratch(k)
@@ -131,6 +154,34 @@ class March:
         self.blocks: Blocks | None = None
         rows = (steps.size, 2, label_count)
         self.answer = Answer(steps, np.full(rows, np.nan), np.full(rows, np.nan), "done", 0)
+
+    def _begin(self, start: State) -> None:
+        """Take over the moments of a state, what they may be off by, and what rounding costs in other coordinates."""
+        forth, k = self.dynamics.forth, self.method.state_size
+        second, _ = to_kernel(start, self.nodes)
+        off: FloatArray = np.zeros_like(second)
+        if "uncertain" in start.arrays:
+            off, _ = to_kernel(start, self.nodes, "uncertain")
+        if not self.dynamics.plain:
+            # |dP_ij| <= eps sqrt(P_ii P_jj) for every entry, which k times the diagonal of P is above.
+            rows, columns = np.triu_indices(k)
+            off[:, rows == columns] += k * EPS * second[:, rows == columns]
+        self.U[:2], self.U[2:] = conjugated(second, forth), conjugated(off, forth)
+
+    @property
+    def rounding(self) -> float:
+        """What rounding may have cost so far, relative."""
+        answer = self.answer
+        return ROUNDING * (50 + answer.panels + answer.cycles) + 1e-16 * (answer.exact_steps + answer.repeated)
+
+    def kept(self, t: int) -> State:
+        """What it takes to go on from step t, the present one."""
+        whole = from_kernel(conjugated(self.U, self.dynamics.back), self.nodes)
+        second, off, k = whole[:2], whole[2:], self.method.state_size
+        rows, columns = np.triu_indices(k)
+        off[:, rows == columns] += k * self.rounding * second[:, rows == columns]
+        arrays = {"second": second, "uncertain": off, **nodes_kept(self.nodes)}
+        return state_of("moments", self.method, t, arrays)
 
     def collocated(self, t: int, m: int) -> tuple[Plan, Steps, Blocks]:
         """The plan of a panel of m steps from t on, and the method there."""

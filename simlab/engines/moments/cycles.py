@@ -189,12 +189,12 @@ class Cycles:
         return Affine(A, nodes.noise * (last @ solve.sum(axis=1)))
 
 
-def cycles_from(run: March, t: int, local: float, shortest: int) -> Cycles | None:
-    """The cycles that begin at step t, where there are many enough of them and long enough ones."""
+def cycles_from(run: March, t: int, stop: int, local: float, shortest: int) -> Cycles | None:
+    """The cycles from step t to `stop` at most, where there are many enough of them and long enough ones."""
     found = run.method.stretch(t) if run.method.state_size == 1 else None
     if found is None or found.period <= 4 * min(shortest, SHORTEST):
         return None
-    count = (found.end - t) // found.period
+    count = (min(found.end, stop) - t) // found.period
     if count < LEAST_CYCLES:
         return None
     return Cycles(run, t, found.period, count, max(local / count, 1e-13))

@@ -6,6 +6,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.moments.heldout import HeldOutLoss, PairsOfModes
+from simlab.engines.moments.kept import from_kernel, nodes_kept, to_kernel
 from simlab.errors import InputError
 from simlab.kernels.moments import steps as moments
 from simlab.kernels.moments.chunk import advance
@@ -13,7 +14,7 @@ from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scra
 from simlab.methods.base import Method
 from simlab.problems.rows import HeldOut
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
-from simlab.trace.state import State, at_nodes, state_of
+from simlab.trace.state import State, state_of
 
 __all__ = ["run_diagonal"]
 
@@ -48,8 +49,7 @@ class _State:
             self.U[0] = outer[:, None] * nodes.signal
             self.mean = np.repeat(method.z0[:, None], nodes.lam.size, axis=1) if deterministic else None
         else:
-            U, source = at_nodes(start, nodes)
-            self.U[:, :, : nodes.size] = U[:, :, nodes.order] / nodes.risk_unit
+            self.U, source = to_kernel(start, nodes)
             self.mean = self._mean_from(start, source) if deterministic else None
 
     def _mean_from(self, start: State, source: IntArray) -> FloatArray:
@@ -77,14 +77,7 @@ class _State:
     def kept(self, method: Method, at: int) -> State:
         """What it takes to go on from here."""
         nodes, back = self.nodes, np.argsort(self.nodes.order)
-        arrays: dict[str, FloatArray | IntArray] = {
-            "second": self.U[:, :, back] * (nodes.risk_unit / nodes.eigenvalues),
-            "signal": nodes.signal[back] * nodes.risk_unit,
-            "eigenvalues": nodes.eigenvalues,
-            "multiplicity": nodes.multiplicity,
-            "start": nodes.start,
-            "stop": nodes.stop,
-        }
+        arrays: dict[str, FloatArray | IntArray] = {"second": from_kernel(self.U, nodes), **nodes_kept(nodes)}
         if self.mean is not None:
             arrays["mean"] = self.mean[:, back]
         if self.pairs is not None:

@@ -15,6 +15,7 @@ from simlab.landscapes.landscape import Landscape, Split
 from simlab.landscapes.trial import failed
 from simlab.methods.base import Method
 from simlab.trace.recording import DIVERGENCE_FACTOR
+from simlab.trace.state import State, state_of
 
 __all__ = ["Descent", "runner"]
 
@@ -63,8 +64,12 @@ class Descent(Crew):
         plan: Plan,
         paths: bool = False,
         device: str = "cpu",
+        start: State | None = None,
+        keep: IntArray | None = None,
     ) -> None:
         super().__init__(method, plan, device)
+        self.start, self.begin = start, 0 if start is None else start.step
+        self.keep_at = self.keep_at if keep is None else keep
         self.landscape, self.noisy, self.splitter, self.paths = landscape, noisy, splitter, paths
         self.backend: Any
         vectors = method.state_size
@@ -87,12 +92,30 @@ class Descent(Crew):
         scale = max(abs(loss), peak * float(slope @ slope), peak * noise)
         if self.noisy.kind == descent.SHAPED:
             scale = max(scale, 1.0)
-        return loss + DIVERGENCE_FACTOR * scale if scale > 0.0 else np.inf
+        limit = loss + DIVERGENCE_FACTOR * scale if scale > 0.0 else np.inf
+        return limit if self.start is None else max(limit, float(self.start.facts["limit"]))
 
     def state(self, first: int, lanes: int) -> Any:
         """The start of so many lanes, (k, dim, lanes), where the backend keeps it."""
         start = np.multiply.outer(self.method.z0, self.landscape.start)
-        return self.backend.upload(np.repeat(start[:, :, None], lanes, axis=2))
+        z = np.repeat(start[:, :, None], lanes, axis=2)
+        if self.start is not None:
+            held = self.start.arrays["z"][first : first + lanes]
+            z[:, :, : len(held)] = np.moveaxis(held, 0, 2)
+        return self.backend.upload(z)
+
+    def gone(self) -> IntArray:
+        """(replicas,) : the step at which a replica had diverged before the start, or -1."""
+        return super().gone() if self.start is None else self.start.arrays["ended"].copy()
+
+    def replicas_of(self, z: Any, count: int) -> FloatArray:
+        """The first `count` replicas of a state, (count, k, dim)."""
+        return np.ascontiguousarray(np.moveaxis(self.backend.download(z), 2, 0)[:count])
+
+    def kept_state(self, z: FloatArray, ended: IntArray, at: int) -> State:
+        """What it takes to go on from step `at`, of all replicas."""
+        facts = {"seed": self.plan.seed, "limit": self.limit}
+        return state_of("landscape", self.method, at, {"z": z, "ended": ended}, facts)
 
     def held(self, z: Any) -> int:
         """Lanes of a state."""

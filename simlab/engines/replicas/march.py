@@ -134,6 +134,10 @@ class Crew(ABC):
     def held(self, z: Any) -> int:
         """Replicas of a state."""
 
+    def replicas_of(self, z: Any, count: int) -> Array:
+        """The first `count` replicas of a state, (count, ...)."""
+        return self.backend.download(z)[:count]
+
     @abstractmethod
     def records(self, count: int) -> dict[str, tuple[int, ...]]:
         """The shapes of what is kept of all replicas at so many steps."""
@@ -245,7 +249,7 @@ def _keep_state(crew: Crew, kept: Kept, here: slice, at: int, z: Any) -> None:
     """Enter the state of a block, where the one at this step is wanted."""
     if at not in crew.keep_at:
         return
-    block = crew.backend.download(z)[: here.stop - here.start]
+    block = crew.replicas_of(z, here.stop - here.start)
     if at not in kept.states:
         need = crew.plan.replicas * block[0].nbytes * crew.keep_at.size
         if need > free_memory() // 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,18 +45,20 @@ def final_table(trace: RiskTrace) -> str:
             cells += [] if errors is None else [f"{errors[j, i]:.1e}"]
             lines.append(_row(name, cells, margin))
         if "holdout" in dataset:
-            lines.append(_held_out(dataset.isel(run=j), int(end), float(values[:, adds].sum()), adds))
+            lines.append(_held_out(trace, j if several else None, int(end)))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
 
-def _held_out(run: xr.Dataset, end: int, risk: float, adds: list[bool]) -> str:
-    """The loss at the end of a run on rows held out, and on those trained on, whose risk is given."""
-    at = int(np.searchsorted(run["step"].values, end))
-    loss = float(run["holdout"].transpose("step", "component").values[at][adds].sum())
-    error = f" +- {float(run['holdout_error'].values[at]):.1e}" if "holdout_error" in run else ""
-    noise = float(json.loads(run.attrs["problem"])["noise_variance"])
-    return f"  loss on rows held out {loss:.5e}{error}, on rows trained on {risk + 0.5 * noise:.5e}"
+def _held_out(trace: RiskTrace, run: int | None, end: int) -> str:
+    """The loss at the end of a run on rows held out, and on those trained on."""
+    kept = [trace.holdout(), trace.training_loss()]
+    kept += [trace.dataset["holdout_error"]] if "holdout_error" in trace.dataset else []
+    unseen, seen, *error = (
+        float((a if run is None else a.isel(run=run)).sel(step=end, method="nearest")) for a in kept
+    )
+    said = f" +- {error[0]:.1e}" if error else ""
+    return f"  loss on rows held out {unseen:.5e}{said}, on rows trained on {seen:.5e}"
 
 
 def z_table(sampled: RiskTrace, exact: RiskTrace) -> str:

@@ -124,7 +124,7 @@ class Risks(Family):
             raise InputError(
                 " = 'long' takes no data set's own moments; give moments = 'gaussian', or 'exact'.", "engine"
             )
-        asked = {"start": setting.start, **{f"record.{name}": value for name, value in setting.extras.items()}}
+        asked = {f"record.{name}": value for name, value in setting.extras.items() if name != "keep"}
         for where, value in asked.items():
             if value:
                 raise InputError(" is not known to the long engine; leave it out, or give engine = 'exact'.", where)
@@ -148,7 +148,8 @@ class Risks(Family):
 
     def long(self, problem: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
         """By `simlab.long`."""
-        given = {"record": setting.record, "subspaces": setting.partition, **setting.options, **how}
+        given = {"record": setting.record, "subspaces": setting.partition, **setting.options, "start": setting.start}
+        given |= {"keep": setting.extras["keep"], **how}
         trace: RiskTrace = ENGINES["long"].door(problem, _labelled(runs, setting), **given)
         return trace
 

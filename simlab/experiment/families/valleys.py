@@ -54,6 +54,7 @@ class Valleys(Family):
 
     kinds = RIVERS
     engines: ClassVar[Mapping[str, Engine]] = {"exact": ENGINES["exact_valley"], "sample": ENGINES["descend"]}
+    recorded = ("steps", "subspaces", "keep")
     withheld = frozenset({"dtype"})
     risk = unit = "loss"
     differences = True
@@ -85,8 +86,11 @@ class Valleys(Family):
         """That the exact engine has a straight valley, and the arguments of the sampler."""
         from simlab.engines.replicas.statistics import quantile_levels
 
+        if (setting.start is not None or setting.extras["keep"] is not None) and setting.engine != "sample":
+            where = "start" if setting.start is not None else "record.keep"
+            raise InputError(" is for sampled valleys; give engine = 'sample', or leave it out.", where)
         if setting.start is not None:
-            raise InputError(f" is given for {table['kind']}; only risks go on from a state, so leave it out.", "start")
+            setting.start.require("landscape", "descend")
         if setting.engine == "long":
             raise InputError(" = 'long' takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine")
         if setting.engine != "sample" and source.straight is None:
@@ -116,7 +120,8 @@ class Valleys(Family):
 
     def sample(self, source: Valley, runs: Runs, setting: Setting, **how: Any) -> xr.Dataset:
         """By `simlab.descend`."""
-        given = {"noise": source.noise, "record": setting.record, "device": setting.device, **setting.options, **how}
+        given = {"noise": source.noise, "record": setting.record, "device": setting.device, **setting.options}
+        given |= {"start": setting.start, "keep": setting.extras["keep"], **how}
         trace: xr.Dataset = self.engines["sample"].door(source.landscape, runs, **given)
         return trace
 
