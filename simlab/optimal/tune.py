@@ -145,11 +145,15 @@ class _Builder:
             raise InputError(f" = {brief(family)} is neither a name nor a function; give 'wsd', say.", "family")
         if not callable(method):
             raise InputError(f" = {brief(method)} is not a function of lr; give methods.sgd, say.", "method")
-        ours, theirs = _takes(build), _takes(method)
+        first, second = _takes(build), _takes(method)
+
+        def ours(name: str) -> bool:
+            """Whether it is the family's; one that takes whatever it is given comes last."""
+            return name in first.names or (first.any and name not in second.names)
+
         for name in (*names, *fixed):
-            if not ours(name) and not theirs(name):
-                listed = [*ours.names, *theirs.names]
-                raise unknown_name("over" if name in names else "given", name, listed)
+            if not ours(name) and name not in second.names and not second.any:
+                raise unknown_name("over" if name in names else "given", name, [*first.names, *second.names])
         return cls(
             build,
             method,
@@ -172,15 +176,12 @@ class _Builder:
 
 
 class _takes:
-    """Whether a function takes an argument of this name; its first is not asked for."""
+    """The arguments that a function takes after its first, by name, and whether it takes any."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = list(inspect.signature(function).parameters.values())[1:]
         self.names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
         self.any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-    def __call__(self, name: str) -> bool:
-        return name in self.names or self.any
 
 
 @dataclass
