@@ -123,7 +123,7 @@ def optimize(
     check_problem(problem, DiagonalProblem, PROBLEMS)
     T = check_count("steps", steps, high=MOST_STEPS)
     tolerance = check_number("tolerance", tolerance, low=1e-12, high=0.1)
-    if method not in SWEEPS:
+    if method not in list(SWEEPS):
         raise unknown_name("method", method, SWEEPS)
     most = SWEEPS[method] if sweeps is None else check_count("sweeps", sweeps)
     if start is not None and not isinstance(start, State):

@@ -112,6 +112,9 @@ def tune(
     modes = few_modes(problem)
     names = check_over(over)
     fixed, ends = _table("given", given), _table("bounds", bounds)
+    for name in ends:
+        if name not in names:
+            raise unknown_name("bounds: a parameter", name, names)
     build = _Builder.of(family, method, T, names, fixed)
     critical = critical_rate(spectrum_of(modes), 1.0) / modes.unit
     ranges = [range_of(name, ends, critical, T) for name in names]
