@@ -246,15 +246,20 @@ class _Search:
             value, slope = self.gradient(x)
             return (value, slope) if value < high else (high, np.zeros(x.size))
 
+        def lowest(x: FloatArray, gradients: int) -> Any:
+            options = {"maxfun": gradients, "ftol": 1e-9, "gtol": 1e-5, "maxls": 8}
+            return minimize(function, x, jac=True, method="L-BFGS-B", bounds=ends, options=options)
+
         ends = [each.ends for each in self.ranges]
-        options = {"maxfun": GRADIENTS, "ftol": 1e-9, "gtol": 1e-5, "maxls": 8}
-        found = [
-            minimize(function, groups[i][j], jac=True, method="L-BFGS-B", bounds=ends, options=options)
-            for (value, j), i in begun[:2]
-            if value < math.inf
-        ]
-        best: FloatArray = np.asarray(min(found, key=lambda each: float(each.fun)).x)
-        return best
+        (_, j), i = begun[0]
+        best = lowest(groups[i][j], GRADIENTS)
+        if len(begun) > 1:
+            (_, j), i = begun[1]
+            other = lowest(groups[i][j], GRADIENTS // 4)
+            if other.fun < best.fun:
+                best = lowest(other.x, GRADIENTS)
+        found: FloatArray = np.asarray(best.x)
+        return found
 
     def curvature(self, x: FloatArray) -> FloatArray:
         """Second derivatives of log J, (n, n), by differences of gradients within the ranges."""
