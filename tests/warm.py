@@ -44,6 +44,13 @@ def _long() -> None:
     sl.long(problem, sl.methods.sgd(sl.schedules.constant(40_000, 0.1)), record=3, progress=False)
 
 
+def _optimal() -> None:
+    problem = sl.LinearRegression.power_law(64, 1.5, 1.2, 0.1)
+    sl.optimize(problem, 20, sweeps=2)
+    sl.optimize(problem, 20, sweeps=2, method="heavy_ball")
+    sl.tune(problem, "linear", 20, method=sl.methods.heavy_ball)
+
+
 # The longest first.
 JOBS: dict[str, Callable[[], None]] = {
     "moments": lambda: _exact(lambda lr: sl.methods.heavy_ball(lr, 0.9)),
@@ -51,6 +58,7 @@ JOBS: dict[str, Callable[[], None]] = {
     "single": lambda: _sample("float32"),
     "double": lambda: _sample("float64"),
     "landscapes": lambda: _descend("isotropic"),
+    "optimal": _optimal,
     "across": lambda: _descend("along_hills"),
     "plain": lambda: _exact(sl.methods.sgd),
 }

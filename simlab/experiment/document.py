@@ -6,7 +6,6 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from simlab.experiment.engine import LEGS, Setting, engine_table
 from simlab.experiment.families import FAMILIES, Family, family_of
 from simlab.experiment.method import METHODS, WRAPPERS, wrappers_of
 from simlab.experiment.problem import LAZY
-from simlab.experiment.schedule import FROM_FILES, SCHEDULES, build_schedule
+from simlab.experiment.schedule import FROM_FILES, SCHEDULES, Asked, build_schedule
 from simlab.experiment.start import read_start, started
-from simlab.experiment.tables import check_keys, kind_of, plain, shown, table_at, within
+from simlab.experiment.tables import Table, check_keys, kind_of, plain, shown, table_at, within
 from simlab.methods import Method
 from simlab.schedules import Schedule
 from simlab.subspaces import Subspaces, from_spec
@@ -53,7 +52,16 @@ class Experiment:
         self.family: Family = family_of(self._tree)
         self._source = source = self.family.source(problem, self.folder)
         self._facts = self.family.facts(problem)
-        make = partial(build_schedule, folder=self.folder, eigenvalues=lambda: self.family.eigenvalues(source))
+        asked = Asked(lambda: self.family.eigenvalues(source), lambda: self.family.modal(source))
+        made: dict[str, Schedule] = {}
+
+        def make(table: Table, path: str) -> Schedule:
+            """The same table is the same schedule: some take a search."""
+            key = json.dumps(table)
+            if key not in made:
+                made[key] = build_schedule(table, path, self.folder, asked)
+            return made[key]
+
         table = self._tree.get("schedule", {})
         # By itself it has to be complete if it names a kind.
         self.schedule: Schedule | None = make(table, "schedule") if "kind" in table else None
@@ -237,6 +245,7 @@ def canonical(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     copy: dict[str, Any] = plain(tree, "")
     if "sweep" in copy:
         raise InputError("[sweep] makes many experiments of this one; run them with simlab sweep, or take it out.")
+    copy.pop("optimize", None)  # what `simlab optimize` reads
     check_keys(copy, "", TABLES)
     if "engine" in copy:
         copy["engine"] = engine_table(copy["engine"])

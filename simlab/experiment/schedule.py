@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from simlab.errors import InputError, check_number
-from simlab.experiment.tables import Table, call, kind_of, parameters
-from simlab.schedules import Schedule, from_array, from_csv, from_json, from_log, join
+from simlab.experiment.tables import Table, call, kind_of, parameters, shown
+from simlab.schedules import Schedule, from_array, from_csv, from_json, from_log, join, spectral
+from simlab.schedules.arguments import spelling
 from simlab.schedules.registry import FAMILIES
 
-__all__ = ["FROM_FILES", "SCHEDULES", "Eigenvalues", "build_schedule", "schedule_parameters"]
+__all__ = ["FROM_FILES", "FROM_PROBLEM", "SCHEDULES", "Asked", "asks", "build_schedule", "schedule_parameters"]
 
-Eigenvalues = Callable[[], npt.ArrayLike]
-"""Makes the eigenvalues of the problem, when a schedule asks for them."""
+
+class Asked(NamedTuple):
+    """What a schedule may ask of the problem of a file: each is made when it is asked for."""
+
+    eigenvalues: Callable[[], npt.ArrayLike]
+    problem: Callable[[], Any]
 
 
 def csv(
@@ -107,6 +112,13 @@ def warmed(schedule: Schedule, warmup: int | float, start: float | None = None) 
     return schedule.warmed(warmup, start)
 
 
+def optimal(steps: int, batch: int | float = 1, cap: float | None = None, *, problem: Any) -> Schedule:
+    """The optimal rates of SGD for the problem of the file (`simlab.optimize`), by default below the critical one."""
+    from simlab.optimal.optimize import optimize
+
+    return optimize(problem, steps, batch=batch, cap="critical" if cap is None else cap).schedule
+
+
 COMBINED: dict[str, Callable[..., Schedule]] = {
     "join": joined, "scaled": scaled, "product": product, "sum": total, "slice": part, "repeat": repeated,
     "clip": clipped, "warmed": warmed,
@@ -115,17 +127,32 @@ COMBINED: dict[str, Callable[..., Schedule]] = {
 
 FROM_FILES: dict[str, Callable[..., Schedule]] = {"csv": csv, "log": log, "json": json}
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {**FAMILIES, "array": from_array, **FROM_FILES, **COMBINED}
-"""Kind -> builder: the named families, values written out, files, and what is made of other schedules."""
+FROM_PROBLEM: dict[str, Callable[..., Schedule]] = {"optimal": optimal, "spectral": spectral}
+"""Schedules that are made for the problem of the file."""
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    **FAMILIES, "array": from_array, **FROM_FILES, **FROM_PROBLEM, **COMBINED,
+}  # fmt: skip
+"""Kind -> builder: the named families, values written out, files, what a problem wants, and what is made of others."""
+
+
+def asks(table: Any) -> bool:
+    """Whether a schedule table, or one within it, is about the problem of the file."""
+    if isinstance(table, list):
+        return any(asks(each) for each in table)
+    if not isinstance(table, dict):
+        return False
+    made_for = spelling(table.get("kind", "")) in FROM_PROBLEM or table.get("eigenvalues") == "problem"
+    return made_for or any(asks(each) for each in table.values())
 
 
 def schedule_parameters(kind: str) -> set[str]:
     """The keys that a schedule table of this kind takes, besides `kind` (and those of a shape)."""
-    return set(parameters(SCHEDULES[kind])) - {"folder", "shape_parameters"}
+    return set(parameters(SCHEDULES[kind])) - {"folder", "problem", "shape_parameters"}
 
 
 def build_schedule(
-    table: Table, path: str, folder: Path, eigenvalues: Eigenvalues | None = None, steps: int | None = None
+    table: Table, path: str, folder: Path, asked: Asked | None = None, steps: int | None = None
 ) -> Schedule:
     """The schedule of the table found at `path` of the file, or an InputError that says where.
 
@@ -137,13 +164,17 @@ def build_schedule(
     if steps is not None and "steps" in schedule_parameters(kind):
         given.setdefault("steps", steps)
     if given.get("eigenvalues") == "problem" and kind == "eigencurve":
-        if eigenvalues is None:
+        if asked is None:
             raise InputError(" = 'problem' needs a problem; write the numbers out here.", f"{path}.eigenvalues")
-        given["eigenvalues"] = np.asarray(eigenvalues()).tolist()
+        given["eigenvalues"] = np.asarray(asked.eigenvalues()).tolist()
     injected: dict[str, Any] = {"folder": folder} if kind in FROM_FILES else {}
+    if kind in FROM_PROBLEM:
+        if asked is None:
+            raise InputError(f" = {shown(kind)} needs the problem of a file; take another kind here.", f"{path}.kind")
+        injected = {"problem": asked.problem()}
 
     def inner(table: Table, path: str) -> Schedule:
-        return build_schedule(table, path, folder, eigenvalues)
+        return build_schedule(table, path, folder, asked)
 
     schedule: Schedule = call(SCHEDULES[kind], given, path, injected, inner if kind in COMBINED else None)
     return schedule

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from simlab.methods.base import Method, batch_of
 from simlab.methods.gradient import heavy_ball, sgd
 from simlab.optimal.adjoint import Objective
 from simlab.optimal.batches import with_batches
+from simlab.optimal.horizons import shared
 from simlab.optimal.krotov import Certificate, Found, free_rates
 from simlab.optimal.momentum import Pair, free_pairs
 from simlab.problems.base import DiagonalProblem, Modes
@@ -29,7 +30,7 @@ from simlab.trace.state import State, at_nodes
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
 
-__all__ = ["Optimum", "optimize"]
+__all__ = ["Horizons", "Optimum", "optimize"]
 
 PROBLEMS = "a LinearRegression, NoisyQuadratic or RandomFeatures"
 
@@ -40,6 +41,19 @@ MOST_STEPS = 10**7
 """Longest run with a free rate at every step: its arrays, and some 20 of them, are to fit into memory."""
 
 
+class Horizons(NamedTuple):
+    """One schedule for several horizons.
+
+    ratios : horizon -> risk there over that of its own optimum.  worst : the largest of them.  bound : no schedule has
+    a smaller worst ratio (see `simlab.optimal.horizons` for when this is one).  weights : horizon -> its weight.
+    """
+
+    ratios: dict[int, float]
+    worst: float
+    bound: float
+    weights: dict[int, float]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Optimum:
     """What `optimize` answers.
@@ -48,7 +62,7 @@ class Optimum:
     number or a schedule.  risk : the (weighted) risk.  certificate : how far from the optimum it may be (see
     `Certificate`).  converged : whether the gradient of the certificate is at most what was asked for.  history :
     (sweeps, 2), the risk after each sweep and how far it moved.  flat : the share of steps at which another momentum,
-    0.1 away, would change nothing that counts (1e-8): there it means little.
+    0.1 away, would change nothing that counts (1e-8): there it means little.  horizons : where several were asked for.
     """
 
     schedule: Schedule
@@ -59,6 +73,7 @@ class Optimum:
     converged: bool
     history: FloatArray
     flat: float = 0.0
+    horizons: Horizons | None = None
 
     @property
     def method(self) -> Method:
@@ -89,6 +104,7 @@ def optimize(
     samples: int | None = None,
     cap: float | Literal["critical"] | None = "critical",
     weights: Mapping[int, float] | npt.ArrayLike | None = None,
+    horizons: Sequence[int] | None = None,
     start: State | None = None,
     tolerance: float = 1e-6,
     sweeps: int | None = None,
@@ -112,7 +128,9 @@ def optimize(
         under a budget of samples), which at batch 1 costs less than 0.02 % and forbids a first step that lets the risk
         rise a thousandfold; a number; or None.
     weights : of the risks on the way, {step: weight} or (T + 1,), scaled to the sum one; by default the last iterate
-        alone. {1000: 1, 10_000: 1} is a run that is to be good at two horizons.
+        alone.
+    horizons : other steps, beside T, at which the run may be asked to stop (SGD): the largest ratio to the optimum of
+        each horizon by itself is made least, and bounded from below (`Optimum.horizons`); `risk` is a weighted mean.
     start : a state that `exact` kept: the best rest of a run. SGD takes the iterate of whatever method it is of.
     tolerance : of the certificate's gradient; tolerance^2 / 2 is the share of the risk that is then left.
     sweeps : most sweeps (200; 2000 of heavy ball). A search that has not converged says so; it has the best schedule
@@ -123,11 +141,12 @@ def optimize(
     check_problem(problem, DiagonalProblem, PROBLEMS)
     T = check_count("steps", steps, high=MOST_STEPS)
     tolerance = check_number("tolerance", tolerance, low=1e-12, high=0.1)
-    if method not in SWEEPS:
+    if method not in list(SWEEPS):
         raise unknown_name("method", method, SWEEPS)
     most = SWEEPS[method] if sweeps is None else check_count("sweeps", sweeps)
     if start is not None and not isinstance(start, State):
         raise InputError(f" = {brief(start)} is not a state; give trace.state, or trace.state_at(step).", "start")
+    asked = check_horizons(horizons, T, weights, samples, method)
     objective, law = _objective(problem, T, *_batches(batch, samples, T), cap, weights, start)
     if method == "heavy_ball":
         if samples is not None:
@@ -137,12 +156,29 @@ def optimize(
         objective = replace(objective, begin=_begin(start.weights(), sgd(constant(T, 1.0)), objective.nodes)[0])
     lr = _first_guess(objective, law)
     size: Schedule | float
+    if asked:
+        return _for_horizons(objective, law, lr, batch, asked, tolerance, most)
     if samples is None:
         size, share = batch_of(batch, T), 1.0 / _sizes(batch, T)
     else:
         lr, sizes = with_batches(objective, lr, samples, tolerance, most)
         size, share = from_array(sizes), 1.0 / sizes
     return _optimum(objective.nodes, free_rates(objective, lr, share, tolerance, most), None, size, tolerance)
+
+
+def _for_horizons(
+    objective: Objective, law: Law, lr: FloatArray, batch: Any, horizons: Sequence[int], tolerance: float, sweeps: int
+) -> Optimum:
+    share, least = 1.0 / _sizes(batch, objective.steps), []
+    for steps in horizons:
+        own = replace(objective, weights=check_weights(None, steps), cap=objective.cap[:steps])
+        guess = _first_guess(own, replace(law, steps=steps))
+        least.append(free_rates(own, guess, share[:steps], tolerance, sweeps).value)
+    at = shared(objective, lr, share, horizons, np.array(least), tolerance, sweeps)
+    made = _optimum(objective.nodes, at.found, None, batch_of(batch, objective.steps), tolerance)
+    ratios, nu = (dict(zip(horizons, part.tolist(), strict=True)) for part in (at.ratios, at.nu))
+    mean = float(at.nu @ (at.ratios * least)) * objective.nodes.risk_unit
+    return replace(made, risk=mean, horizons=Horizons(ratios, float(at.ratios.max()), at.bound, nu))
 
 
 def _with_momentum(
@@ -239,6 +275,19 @@ def check_weights(weights: Any, T: int) -> FloatArray:
         raise InputError(" sum to zero over the iterates after the first; give one of them a weight.", "weights")
     scaled: FloatArray = w / w.sum()
     return scaled
+
+
+def check_horizons(horizons: Any, T: int, weights: Any, samples: Any, method: str) -> list[int]:
+    """Ascending horizons with T at their end, none where none are asked for, or an InputError."""
+    if horizons is None:
+        return []
+    given = check_entries("horizons", horizons, "steps")
+    steps = sorted({*(check_count(f"horizons[{j}]", step, high=T) for j, step in enumerate(given)), T})
+    if len(steps) == 1:
+        raise InputError(f" = {brief(horizons)} names no step beside the end; give steps before {T}.", "horizons")
+    if weights is not None or samples is not None or method != "sgd":
+        raise InputError(" goes with neither weights, samples nor heavy ball; leave those out.", "horizons")
+    return steps
 
 
 def _first_guess(objective: Objective, law: Law) -> FloatArray:

@@ -112,6 +112,9 @@ def tune(
     modes = few_modes(problem)
     names = check_over(over)
     fixed, ends = _table("given", given), _table("bounds", bounds)
+    for name in ends:
+        if name not in names:
+            raise unknown_name("bounds: a parameter", name, names)
     build = _Builder.of(family, method, T, names, fixed)
     critical = critical_rate(spectrum_of(modes), 1.0) / modes.unit
     ranges = [range_of(name, ends, critical, T) for name in names]
@@ -145,11 +148,15 @@ class _Builder:
             raise InputError(f" = {brief(family)} is neither a name nor a function; give 'wsd', say.", "family")
         if not callable(method):
             raise InputError(f" = {brief(method)} is not a function of lr; give methods.sgd, say.", "method")
-        ours, theirs = _takes(build), _takes(method)
+        first, second = _takes(build), _takes(method)
+
+        def ours(name: str) -> bool:
+            """Whether it is the family's; one that takes whatever it is given comes last."""
+            return name in first.names or (first.any and name not in second.names)
+
         for name in (*names, *fixed):
-            if not ours(name) and not theirs(name):
-                listed = [*ours.names, *theirs.names]
-                raise unknown_name("over" if name in names else "given", name, listed)
+            if not ours(name) and name not in second.names and not second.any:
+                raise unknown_name("over" if name in names else "given", name, [*first.names, *second.names])
         return cls(
             build,
             method,
@@ -172,15 +179,12 @@ class _Builder:
 
 
 class _takes:
-    """Whether a function takes an argument of this name; its first is not asked for."""
+    """The arguments that a function takes after its first, by name, and whether it takes any."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = list(inspect.signature(function).parameters.values())[1:]
         self.names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
         self.any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-    def __call__(self, name: str) -> bool:
-        return name in self.names or self.any
 
 
 @dataclass
@@ -242,15 +246,20 @@ class _Search:
             value, slope = self.gradient(x)
             return (value, slope) if value < high else (high, np.zeros(x.size))
 
+        def lowest(x: FloatArray, gradients: int) -> Any:
+            options = {"maxfun": gradients, "ftol": 1e-9, "gtol": 1e-5, "maxls": 8}
+            return minimize(function, x, jac=True, method="L-BFGS-B", bounds=ends, options=options)
+
         ends = [each.ends for each in self.ranges]
-        options = {"maxfun": GRADIENTS, "ftol": 1e-9, "gtol": 1e-5, "maxls": 8}
-        found = [
-            minimize(function, groups[i][j], jac=True, method="L-BFGS-B", bounds=ends, options=options)
-            for (value, j), i in begun[:2]
-            if value < math.inf
-        ]
-        best: FloatArray = np.asarray(min(found, key=lambda each: float(each.fun)).x)
-        return best
+        (_, j), i = begun[0]
+        best = lowest(groups[i][j], GRADIENTS)
+        if len(begun) > 1:
+            (_, j), i = begun[1]
+            other = lowest(groups[i][j], GRADIENTS // 4)
+            if other.fun < best.fun:
+                best = lowest(other.x, GRADIENTS)
+        found: FloatArray = np.asarray(best.x)
+        return found
 
     def curvature(self, x: FloatArray) -> FloatArray:
         """Second derivatives of log J, (n, n), by differences of gradients within the ranges."""

@@ -122,7 +122,7 @@ class Haste(NamedTuple):
         Of 46 spectra at T = 3000 every one on which the full law lost over 0.5 % is caught, and none on which it lost
         less than 0.02 %.
         """
-        return self.largest > 0.335 or self.mean > 0.06
+        return self.largest > 0.335 or self.mean > 0.1
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,6 +178,26 @@ def test_two_horizons_share_a_schedule():
     assert lr[99] < 0.5 * lr[110]  # it cools down for the first one
 
 
+@pytest.mark.parametrize(("capacity", "source", "noise"), [(1.5, 1.2, 1.0), (2.0, 2.5, 1.0)])
+def test_the_least_worst_ratio_over_horizons_and_its_bound(capacity, source, noise):
+    problem, given = power_law(200, capacity, source, noise), (50, 150)
+    found = sl.optimize(problem, 500, horizons=given).horizons
+    assert found.bound <= found.worst * (1.0 + 1e-9)
+    assert found.worst - found.bound < 2e-3
+    assert 1.005 < found.worst < 1.2
+    assert max(found.ratios.values()) == found.worst
+    assert sum(found.weights.values()) == pytest.approx(1.0)
+    schedule = sl.optimize(problem, 500, horizons=given).schedule
+    trace = sl.exact(problem, sl.methods.sgd(schedule), record=[50, 150, 500], progress=False).total()
+    for steps, ratio in found.ratios.items():
+        assert float(trace.sel(step=steps)) / sl.optimize(problem, steps).risk == pytest.approx(ratio, rel=1e-6)
+    for weights in ({50: 1.0, 150: 1.0, 500: 1.0}, {500: 1.0}):  # no other schedule comes below the bound
+        rival = sl.optimize(problem, 500, weights=weights).method
+        risks = sl.exact(problem, rival, record=[50, 150, 500], progress=False).total()
+        worst = max(float(risks.sel(step=steps)) / sl.optimize(problem, steps).risk for steps in found.ratios)
+        assert worst >= found.bound
+
+
 def test_rates_and_batches_share_a_budget():
     problem, T = power_law(100, 2.0, 1.5, 0.01), 200
     found = sl.optimize(problem, T, samples=3200)
@@ -242,6 +262,10 @@ def test_no_error_no_noise_and_a_single_step_have_an_optimum():
         ({"weights": {0: 1.0}}, ["weights", "sum to zero"]),
         ({"weights": [1.0]}, ["weights", "11 iterates"]),
         ({"weights": {11: 1.0}}, ["weights", "11"]),
+        ({"horizons": [10]}, ["horizons", "before 10"]),
+        ({"horizons": [0]}, ["horizons[0] = 0"]),
+        ({"horizons": 5}, ["horizons = 5"]),
+        ({"horizons": [5], "weights": {5: 1.0}}, ["horizons", "weights"]),
         ({"samples": 9}, ["samples = 9", "10 steps"]),
         ({"samples": 20, "batch": 2}, ["batch = 2", "samples"]),
         ({"batch": 0.5}, ["batch = 0.5"]),

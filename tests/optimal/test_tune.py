@@ -106,6 +106,7 @@ def test_an_optimum_on_a_bound_is_told():
         ({"given": {"flor": 0.1}}, ["given", "'flor'", "'floor'"]),
         ({"given": 3}, ["given = 3"]),
         ({"given": {"floor": 3.0}}, ["floor = 3.0"]),
+        ({"bounds": {"cooldown": (0.1, 0.5)}}, ["bounds", "'cooldown'"]),
         ({"bounds": {"peak": 1.0}}, ["bounds['peak']"]),
         ({"bounds": {"peak": (1.0, 0.5)}}, ["bounds['peak']", "low < high"]),
         ({"bounds": {"peak": (1e6, 1e7)}}, ["family diverges"]),

@@ -252,6 +252,20 @@ def _doors() -> dict[str, Door]:
         ),
         "plot.schedules": Door(plot.schedules, {"named": {"a": RATE}, "columns": 5}, slow=True),
         "plot.shades": Door(plot.shades, {"count": 3}, slow=True),
+        "optimize": Door(
+            sl.optimize,
+            {"problem": PROBLEM, "steps": 8, "method": "sgd", "batch": 1, "samples": None, "cap": "critical",
+             "weights": None, "horizons": None, "start": None, "tolerance": 1e-6, "sweeps": 9},
+        ),
+        "tune": Door(
+            sl.tune,
+            {"problem": PROBLEM, "family": "linear", "steps": 8, "over": ["peak"], "method": methods.sgd,
+             "given": None, "bounds": None},
+        ),
+        "schedules.spectral": Door(
+            schedules.spectral,
+            {"problem": PROBLEM, "steps": 8, "batch": 1, "cap": None, "form": "full", "level": None},
+        ),
     }  # fmt: skip
     return every
 

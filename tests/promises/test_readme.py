@@ -64,6 +64,23 @@ def test_the_theorem_is_called_as_shown():
     assert names["risk"].bias.shape == (8,)
 
 
+def test_which_schedule_is_best_is_as_it_says(capsys):
+    example = next(
+        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "sl.optimize" in text
+    )
+    names = {"sl": sl}
+    exec(example, names)
+    assert "Optimum: converged" in capsys.readouterr().out
+    best, wsd, problem = names["best"], names["wsd"], names["problem"]
+    runs = sl.exact(problem.compress(1e-9), sl.methods.sgd(names["law"]), record=2, progress=False)
+    assert 2e-6 < runs.total().values[-1] / best.risk - 1.0 < 1e-5
+    assert wsd.risk / best.risk - 1.0 == pytest.approx(0.0073, abs=5e-5)
+    assert wsd.parameters == pytest.approx({"peak": 0.547, "cooldown": 0.234}, abs=1e-3)
+    assert wsd.costs["peak"] == (pytest.approx(0.146, abs=5e-3), float("inf"))
+    for family, loss in (("linear", 0.095), ("cosine", 0.103)):
+        assert sl.tune(problem, family, 10_000).risk / best.risk - 1.0 == pytest.approx(loss, abs=1e-3)
+
+
 def test_ones_own_log_spectrum_and_state(tmp_path, monkeypatch):
     """The paragraph on bringing one's own works when pasted, with a log and a density of one's own."""
     import numpy

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simlab.arrays import IntArray
 from simlab.engines.registry import Engine
+from simlab.errors import InputError
 from simlab.experiment.engine import Setting
 from simlab.experiment.tables import Table, arguments
 from simlab.methods import Method
@@ -143,6 +144,10 @@ class Family(ABC):
     @abstractmethod
     def eigenvalues(self, source: Any) -> npt.ArrayLike:
         """For a schedule that is made of them, or an InputError."""
+
+    def modal(self, source: Any) -> Any:
+        """For a schedule that is made for a problem with modes of its own, or an InputError."""
+        raise InputError("the schedule is made for linear regression and noisy quadratics; take another kind.")
 
     @abstractmethod
     def modes(self, setting: Setting, source: Any) -> Any:

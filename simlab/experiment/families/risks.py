@@ -88,6 +88,10 @@ class Risks(Family):
         """Of the Hessian, (d,)."""
         return source.modes().eigenvalues if hasattr(source, "modes") else source.eigenvalues
 
+    def modal(self, source: Problem) -> Problem:
+        """The problem itself."""
+        return source
+
     def modes(self, setting: Setting, source: Problem) -> Problem:
         """The problem itself."""
         return source

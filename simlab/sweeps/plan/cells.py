@@ -12,7 +12,7 @@ from typing import Any
 
 from simlab.experiment.compare import runs_of
 from simlab.experiment.families import Family
-from simlab.experiment.schedule import build_schedule
+from simlab.experiment.schedule import Asked, asks, build_schedule
 from simlab.experiment.tables import Table
 from simlab.methods import Method
 from simlab.schedules import Schedule
@@ -68,16 +68,18 @@ class Builder:
         return self._runs[key]
 
     def _schedule(self, tree: Table, table: Table, path: str) -> Schedule:
-        spectral = table.get("eigenvalues") == "problem"
-        key = json.dumps([table, tree["problem"] if spectral else None])
+        key = json.dumps([table, tree["problem"] if asks(table) else None])
         if key not in self._schedules:
             if len(self._schedules) >= KEPT:
                 self._schedules.clear()
-            self._schedules[key] = build_schedule(table, path, self.folder, lambda: self._eigenvalues(tree))
+            self._schedules[key] = build_schedule(table, path, self.folder, self._asked(tree))
         return self._schedules[key]
 
-    def _eigenvalues(self, tree: Table) -> Any:
-        return self.family.eigenvalues(self.family.source(tree["problem"], self.folder))
+    def _asked(self, tree: Table) -> Asked:
+        def source() -> Any:
+            return self.family.source(tree["problem"], self.folder)
+
+        return Asked(lambda: self.family.eigenvalues(source()), lambda: self.family.modal(source()))
 
     # -- problems
 

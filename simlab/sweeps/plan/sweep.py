@@ -20,7 +20,7 @@ from simlab.experiment.engine import Setting
 from simlab.experiment.families import Family, family_of
 from simlab.experiment.families.base import Outcome, Schema, Tick
 from simlab.experiment.method import METHODS
-from simlab.experiment.schedule import SCHEDULES
+from simlab.experiment.schedule import FROM_PROBLEM, SCHEDULES
 from simlab.experiment.tables import Table, kind_of, plain, within
 from simlab.methods import Method
 from simlab.sweeps.plan.axes import Axis, axes_of, parse_path, refuse_twice
@@ -128,8 +128,9 @@ class Sweep:
 
     @cached_property
     def _spectral(self) -> bool:
-        """Whether a schedule may be made from the eigenvalues of the problem."""
-        return "eigencurve" in json.dumps(self.document)
+        """Whether a schedule may be made from the eigenvalues of the problem, or for it."""
+        text = json.dumps(self.document).lower()
+        return any(name in text for name in ("eigencurve", *FROM_PROBLEM))
 
     def problem(self, cell: Cell) -> Any:
         """What the engine runs the cell on; compressed, if its table says so, for all cells with this problem."""
