@@ -87,7 +87,7 @@ def draw_run(data: Data) -> Figure:
         left.set_title("(a) from the start")
         right.set_title("(b) in the cooldown")
         above = left.twinx()
-        above.plot(rate["step"][1:-1], rate["lr"][1:-1], color="0.7", lw=0.9, zorder=0)
+        above.plot(column(rate, "step")[1:-1], column(rate, "lr")[1:-1], color="0.7", lw=0.9, zorder=0)
         above.set(ylim=(0.0, 3.0), yticks=())
         left.plot([], [], color="0.7", lw=0.9, label="learning rate (0 to 0.3)")
         for part, dashes in KIND.items():
@@ -100,9 +100,11 @@ def claims_run(data: Data) -> list[Claim]:
     run, check = data["run"], data["check"]
     bands = first(run["band"])
     step = column(run, "step", band=bands[0], part="bias")
-    total = sum(column(run, "risk", band=band, part=part) for band in bands for part in KIND)
-    error = sum(column(run, "error", band=band, part=part) for band in bands for part in KIND)
-    bias = sum(column(run, "risk", band=band, part="bias") for band in bands)
+    total, error = (
+        np.sum([column(run, key, band=band, part=part) for band in bands for part in KIND], axis=0)
+        for key in ("risk", "error")
+    )
+    bias = np.sum([column(run, "risk", band=band, part="bias") for band in bands], axis=0)
     time = column(data["rate"], "time")
     inside = (time >= 1e5) & (step <= 0.8 * STEPS)
     slope = float(np.polyfit(np.log(time[inside]), np.log(bias[inside]), 1)[0])
@@ -171,7 +173,7 @@ def _tuned(problem: Any, name: Schedule, steps: int, low: float, high: float) ->
 
 def compute_exponents(scale: Scale) -> Data:
     """tuned: for every case, schedule and length the best peak and the risk that it ends with."""
-    decades = {"tiny": [3.0, 4.0], "quick": [4.0, 6.0, 9.0, 12.0], "full": np.arange(4.0, 12.1, 0.5)}[scale]
+    decades = {"tiny": [3.0, 4.0], "quick": [4.0, 6.0, 9.0, 12.0], "full": [4.0 + 0.5 * j for j in range(17)]}[scale]
     rows = []
     for case, s in CASES.items():
         problem = sl.LinearRegression.power_law(WIDE, CAPACITY, 1.0 + s * CAPACITY, noise_variance=1.0).compress(1e-8)
@@ -188,7 +190,7 @@ def compute_exponents(scale: Scale) -> Data:
     return {"tuned": stack(rows)}
 
 
-def _slopes(data: Data, case: str, name: str) -> tuple[Any, Any, Any]:
+def _slopes(data: Data, case: str, name: Schedule) -> tuple[Any, Any, Any]:
     """Lengths half-way between two runs (log scale), the exponents there, and the theorem's with its logarithm."""
     decade, risk = (column(data["tuned"], key, case=case, schedule=name) for key in ("decade", "risk"))
     middle = np.log(10.0) * 0.5 * (decade[1:] + decade[:-1])
@@ -196,7 +198,7 @@ def _slopes(data: Data, case: str, name: str) -> tuple[Any, Any, Any]:
     return np.exp(middle), -np.diff(np.log(risk)) / np.diff(np.log(10.0) * decade), law.power - law.log / middle
 
 
-def _law(case: str, name: str) -> LawExponents:
+def _law(case: str, name: Schedule) -> LawExponents:
     law: LawExponents = fsl_exponents(name, "data", CAPACITY, CASES[case])
     return law
 

@@ -15,7 +15,6 @@ from simlab.experiment.tables import call, kind_of, table_at, within
 from simlab.files import ResultsFolder, writing
 from simlab.methods import Method, heavy_ball, sgd
 from simlab.schedules import spectral, to_csv, to_json, to_optax, to_torch, to_transformers
-from simlab.schedules.codegen import LARGEST
 
 if TYPE_CHECKING:
     from simlab.optimal.tune import Tuned
@@ -146,9 +145,8 @@ def optimize_file(path: Path, target: Path, *, force: bool, figure: bool, say: C
             to_json(best.schedule, stage / "schedule.json")
             if best.momentum is not None:
                 to_csv(best.momentum, stage / "momentum.csv")
-            if wish.steps <= LARGEST:
-                for name, source in SOURCES.items():
-                    (stage / name).write_text(source(best.schedule), encoding="utf-8")
+            for name, source in SOURCES.items():
+                (stage / name).write_text(source(best.schedule), encoding="utf-8")
             (stage / "table.txt").write_text(f"{text}\n", encoding="utf-8")
             written = results.commit()
         if figure:
