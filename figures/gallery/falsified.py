@@ -43,6 +43,17 @@ def _twice_the_noise(stack: ExitStack) -> None:
     stack.enter_context(patch.object(layout.NodeArrays, "__init__", doubled))
 
 
+def _no_noise(stack: ExitStack) -> None:
+    """The exact engine has no label noise; the sampler, which referees it, has."""
+    plain = layout.NodeArrays.__init__
+
+    def without(self: Any, modes: Any) -> None:
+        plain(self, modes)
+        self.noise = 0.0
+
+    stack.enter_context(patch.object(layout.NodeArrays, "__init__", without))
+
+
 def _one_step_late(stack: ExitStack) -> None:
     """Every step is taken with the arrays of the one before."""
 
@@ -62,7 +73,13 @@ def _steps_backwards(stack: ExitStack) -> None:
         plain = self.recursion(self.length - 1 - steps)
         return Coefficients(*(np.require(part, np.float64, ["C", "W"]) for part in plain))
 
+    forwards = Method.increments
+
+    def increments(self: Method, t: Any) -> Coefficients:
+        return forwards(self, self.length - 1 - t)
+
     stack.enter_context(patch.object(Method, "coefficients", backwards))
+    stack.enter_context(patch.object(Method, "increments", increments))
 
 
 def _no_average(stack: ExitStack) -> None:
@@ -119,6 +136,7 @@ def _runs_mixed_up(stack: ExitStack) -> None:
 
 FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
     "twice the noise": _twice_the_noise,
+    "no noise": _no_noise,
     "one step late": _one_step_late,
     "steps backwards": _steps_backwards,
     "average off by one": _average_off_by_one,
