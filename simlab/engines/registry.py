@@ -38,7 +38,7 @@ ENGINES = {
         Engine("descend", rate=1e9),
         Engine("exact"),
         Engine("exact_valley"),
-        Engine("long"),
+        Engine("long", rate=1e9),
         Engine("sample", rate=1e9),
     )
 }

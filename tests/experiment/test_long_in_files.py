@@ -7,7 +7,6 @@ import pytest
 
 import simlab as sl
 from simlab.cli import main
-from simlab.sweeps import sweep_of
 
 TABLES = {
     "problem": {"kind": "power_law", "dim": 10**12, "capacity": 1.5, "source": 1.3, "noise_variance": 0.1},
@@ -64,9 +63,35 @@ def test_refusals(change, said):
         sl.Experiment.from_dict({**TABLES, **change})
 
 
-def test_sweeps_do_not_take_it_yet():
-    with pytest.raises(sl.InputError, match='engine = "long" is for one run'):
-        sweep_of(TABLES, {"schedule.peak": [0.1]})
+def test_every_cell_of_a_sweep_is_that_of_the_door_with_its_error(tmp_path):
+    """Over lengths as well; a diverged run has no error where it ended."""
+    tables = {**TABLES, "record": {"steps": 5, "subspaces": "log_bins(3)"}}
+    axes = {"schedule.peak": [0.1, 30.0], "schedule.steps": [10**6, 10**12]}
+    done = sl.sweep(tables, axes, store=tmp_path / "store", progress=False)
+    data = done.dataset().load()
+    problem = sl.LinearRegression.power_law(10**12, 1.5, 1.3, noise_variance=0.1)
+    for steps in axes["schedule.steps"]:
+        method = sl.methods.sgd(sl.schedules.wsd(steps, 0.1))
+        known = sl.long(problem, method, record=5, subspaces="log_bins(3)", progress=False).dataset
+        cell = data.sel({"schedule.peak": 0.1, "schedule.steps": steps})
+        np.testing.assert_array_equal(cell["risk"].transpose("record", ...), known["risk"].transpose("step", ...))
+        np.testing.assert_array_equal(
+            cell["final_error"].transpose("component", ...),
+            known["risk_error"].isel(step=-1).transpose("component", ...),
+        )
+        assert 0.0 < float(cell["final_error"].sum() / cell["final_risk"].sum()) <= 1e-6
+    gone = data.sel({"schedule.peak": 30.0})
+    assert set(gone["status"].values.ravel()) == {"diverged"}
+    assert bool(gone["final_error"].isnull().all())
+
+
+def test_show_says_the_error_of_the_best(tmp_path, capsys):
+    sl.sweep(TABLES, {"schedule.peak": [0.05, 0.1]}, store=tmp_path / "store", progress=False)
+    with pytest.raises(SystemExit):
+        main(["show", str(tmp_path / "store")])
+    line = next(line for line in capsys.readouterr().out.splitlines() if "+-" in line)
+    risk, _, error = line.split()[1:4] if line.split()[0] == "all" else line.split()[-6:-3]
+    assert 0.0 < float(error) <= 1e-6 * float(risk)
 
 
 def test_a_branch_by_two_files(tmp_path):

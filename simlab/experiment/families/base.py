@@ -78,7 +78,7 @@ class Schema:
     """The labels of what is kept of a cell. steps : of each length of run, as many rows as the longest has records.
 
     components, subspaces : empty where the family of the sweep has none.  quantiles : of a sampled sweep.  heldout :
-    whether there are rows whose loss is kept as well.
+    whether there are rows whose loss is kept as well.  estimated : whether every risk has an error estimated beside it.
     """
 
     components: tuple[str, ...]
@@ -87,6 +87,7 @@ class Schema:
     sampled: bool
     quantiles: tuple[float, ...] = ()
     heldout: bool = False
+    estimated: bool = False
 
     @property
     def records(self) -> int:

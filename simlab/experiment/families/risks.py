@@ -39,6 +39,7 @@ from simlab.experiment.problem import (
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
 from simlab.problems import EmpiricalRegression
+from simlab.trace.recording import record_steps
 from simlab.trace.state import Kind
 
 if TYPE_CHECKING:
@@ -54,13 +55,16 @@ __all__ = ["Risks"]
 NODES = 300
 """Of a compressed problem, roughly."""
 
+LONG_WORK = 1.2e8
+"""Node-steps that the long engine's work on a run is worth, roughly, for each entry of the moments."""
+
 
 @family
 class Risks(Family):
     """All problems of `PROBLEMS`; variables `risk` and `final_risk` by component and subspace."""
 
     kinds = tuple(PROBLEMS)
-    engines: ClassVar[Mapping[str, Engine]] = {"exact": ENGINES["exact"], "sample": ENGINES["sample"]}
+    engines: ClassVar[Mapping[str, Engine]] = {name: ENGINES[name] for name in ("exact", "long", "sample")}
     recorded = ("steps", "subspaces", "deterministic", "snapshots", "keep")
     risk, unit = "risk", "excess risk"
     needed = ("final_risk", "component", "subspace")
@@ -154,7 +158,7 @@ class Risks(Family):
         """By `simlab.long`."""
         given = {"record": setting.record, "subspaces": setting.partition, **setting.options, "start": setting.start}
         given |= {"keep": setting.extras["keep"], **how}
-        trace: RiskTrace = ENGINES["long"].door(problem, _labelled(runs, setting), **given)
+        trace: RiskTrace = self.engines["long"].door(problem, _labelled(runs, setting), **given)
         return trace
 
     def sample(self, source: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
@@ -199,6 +203,8 @@ class Risks(Family):
         """Modes times steps, by the square of the state or the replicas."""
         if setting.engine == "sample":
             return float(source.dim) * method.length * float(setting.options["replicas"])
+        if setting.engine == "long":
+            return float(LONG_WORK * method.state_size**2)
         nodes = source.dim if tolerance(table) is None else NODES
         return float(nodes) * method.length * method.state_size**2
 
@@ -214,6 +220,8 @@ class Risks(Family):
             out["risk_error"] = ((step, "subspace"), (n, parts[1]), "float64")
             out["total_error"] = ((step,), (n,), "float64")
             out["total_quantile"] = ((step, "quantile"), (n, len(schema.quantiles)), "float64")
+        if schema.estimated:
+            out["risk_error"], out["final_error"] = out["risk"], out["final_risk"]
         if schema.heldout:
             out["holdout"] = ((step, "component"), (n, parts[0]), "float64")
             if schema.sampled:
@@ -230,6 +238,8 @@ class Risks(Family):
         """Exact moments, or an ensemble."""
         if setting.engine == "sample":
             return _sampled(problem, methods, setting, device, tick)
+        if setting.engine == "long":
+            return _long(problem, methods, setting, tick)
         from simlab.engines.exact import exact_results
 
         results = exact_results(
@@ -317,6 +327,37 @@ def _files_of(table: Table) -> dict[str, Path]:
 def _labelled(runs: Runs, setting: Setting) -> Any:
     """One run gives a trace without a "run" axis, entries of [compare] one with their labels."""
     return next(iter(runs.values())) if setting.single else runs
+
+
+def _long(problem: Any, methods: Sequence[Method], setting: Setting, tick: Tick | None) -> Outcome:
+    """Risks with the errors that the long engine estimates, cell by cell, so that a sweep can be stopped between.
+
+    A run whose error is above the tolerance is done like another: its error says so.
+    """
+    from simlab.engines.long import long
+
+    rows: list[Outcome] = []
+    for method in methods:
+        if tick is not None and not tick(int(LONG_WORK) * method.state_size**2):
+            raise Interrupted
+        given = {"record": setting.record, "subspaces": setting.partition, **setting.options}
+        data = long(problem, method, threads=1, progress=False, **given).dataset
+        risk, error = (data[name].transpose("step", "component", "subspace").values for name in ("risk", "risk_error"))
+        final = data["final_risk"].transpose("component", "subspace").values
+        ended = int(data["ended_at"])
+        at = np.flatnonzero(data["step"].values == ended)
+        last = error[at[0]] if at.size else np.full_like(final, np.nan)
+        # A run that diverged has one record more than it was asked for: the step that it ended at.
+        kept = np.isin(data["step"].values, record_steps(setting.record, method.length))
+        said = data["status"].item()
+        status = statuses(["done" if said == "inaccurate" else said])[0]
+        rows.append(
+            {
+                "status": status, "risk": risk[kept], "risk_error": error[kept], "final_risk": final,
+                "final_error": last, "ended_at": np.array(ended),
+            }
+        )  # fmt: skip
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def _sampled(problem: Any, methods: Sequence[Method], setting: Setting, device: str, tick: Tick | None) -> Outcome:

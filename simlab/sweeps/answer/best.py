@@ -67,7 +67,8 @@ class Answer:
     """A store, read as an answer.
 
     `risk` is the final risk of every cell, of a river valley its loss (infinite where it diverged, NaN where there is
-    none), `error` its standard error over repeats (a dimension of seeds is averaged, never chosen from; NaN without);
+    none), `error` its standard error over repeats (a dimension of seeds is averaged, never chosen from), or what the
+    long engine estimates it to be off by; NaN without;
     `family` says which, and `differences` whether cells are compared by difference or ratio: losses are, and risks
     where the best is 0. `groups` are the dimensions that tell apart what is compared: problems, runs,
     kinds, anything that is no number, and parameters `by` whose value the best is wanted. The best is sought over all
@@ -82,7 +83,7 @@ class Answer:
         self.family: Family = family_of(store.document["experiment"])
         self.repeats = [name for name in store.dims if self.fields.get(name) == REPEATS]
         risk = risk_of(self.family, data)
-        self.risk, self.error, self.data = risk, xr.full_like(data["ended_at"], np.nan, dtype=float), data
+        self.risk, self.error, self.data = risk, estimated_of(data), data
         for dim in self.repeats:
             self.risk, self.error, self.data = averaged(self.risk, self.data, dim)
         self.dims: list[str] = [name for name in store.dims if name in self.risk.dims]
@@ -256,6 +257,14 @@ def risk_of(family: Family, data: xr.Dataset) -> xr.DataArray:
     # Infinite where it diverged, whatever the value it ended with.
     risk: xr.DataArray = family.whole(data).where(status != "diverged", np.inf).where(status.isin(["done", "diverged"]))
     return risk
+
+
+def estimated_of(data: xr.Dataset) -> xr.DataArray:
+    """What the long engine estimates the final risk of every cell to be off by; NaN where nothing is estimated."""
+    if "component" not in getattr(data.get("final_error"), "dims", ()):
+        return xr.full_like(data["ended_at"], np.nan, dtype=float)
+    error: xr.DataArray = data["final_error"].sum(["component", "subspace"], skipna=True, min_count=1)
+    return error
 
 
 def averaged(risk: xr.DataArray, data: xr.Dataset, dim: str) -> tuple[xr.DataArray, xr.DataArray, xr.Dataset]:

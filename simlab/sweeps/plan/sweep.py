@@ -74,8 +74,8 @@ class Sweep:
         self.grid = Grid(sorted((_canonical_kinds(axis, self.family.kinds) for axis in axes), key=_rank))
         self.builder = Builder(self.folder, self.family)
         first = self.grid.named(0, self._experiment)
-        if first.engine in ("both", "long"):
-            raise InputError(f' = "{first.engine}" is for one run; a sweep takes "exact" or "sample".', "engine")
+        if first.engine == "both":
+            raise InputError(' = "both" is for one run; a sweep takes "exact", "long" or "sample".', "engine")
         if not first.single:
             self.grid = Grid(self.grid.axes, list(first.runs))
         if first.setting.extras.get("snapshots"):
@@ -134,7 +134,7 @@ class Sweep:
 
     def problem(self, cell: Cell) -> Any:
         """What the engine runs the cell on; compressed, if its table says so, for all cells with this problem."""
-        if self.engine == "sample":
+        if self.engine in ("long", "sample"):
             return self.builder.source(cell.tree, cell.problem)
 
         def methods() -> list[Method]:
@@ -211,7 +211,9 @@ class Sweep:
             raise InputError("problem.holdout is given in some cells and not in others; give it in all of them.")
         subspaces, levels = _common(list(names.values())), tuple(self._setting.options.get("quantiles", ()))
         sampled = self.engine == "sample"
-        schema = Schema(several.pop(), subspaces, dict(sorted(steps.items())), sampled, levels, heldout.pop())
+        schema = Schema(
+            several.pop(), subspaces, dict(sorted(steps.items())), sampled, levels, heldout.pop(), self.engine == "long"
+        )
         return Checked(schema, representatives, kinds, longest)
 
     def _named(self, cell: Cell, make: Callable[[Cell], T]) -> T:
