@@ -1,4 +1,4 @@
-"""Sampled against exact: 300 random problems x methods x laws x batches, and wrong samplers that the same test catches.
+"""Sampled against exact: hundreds of random problems x methods x laws x batches, and wrong samplers that the same test catches.
 
 Every verdict states how often right code would fail it for a seed taken at random (the seeds are fixed) and what it
 sees. The sampler knows nothing of the moment recursion: where they agree, both are right.
@@ -196,13 +196,14 @@ def check(cases: list[Case], replicas: int, share: float) -> None:
 
 
 def test_sampled_agrees_with_exact():
-    """300 cases, 1024 replicas: sees 1 %."""
-    check([random_case(number) for number in range(300)], REPLICAS, 0.01)
+    """150 cases, 1024 replicas: sees 1.4 %."""
+    check([random_case(number) for number in range(150)], REPLICAS, 0.014)
 
 
 @pytest.mark.slow
 def test_sampled_agrees_with_exact_more_closely():
-    """300 other cases, sixteen times the replicas: sees 0.3 %."""
+    """300 other cases, sixteen times the replicas: sees 0.3 %; 300 with as many as above see 1 %."""
+    check([random_case(number) for number in range(300)], REPLICAS, 0.01)
     check([random_case(number) for number in range(1000, 1300)], 16 * REPLICAS, 0.003)
 
 

@@ -287,7 +287,7 @@ def test_calls_are_recorded(tmp_path):
 
 # -- blocks -----------------------------------------------------------------------------------------------------------
 
-DIMS = st.lists(st.integers(1, 12), min_size=1, max_size=5)
+DIMS = st.lists(st.integers(1, 7), min_size=1, max_size=5)
 
 
 @given(DIMS, st.integers(1, 1 << 24), st.floats(1.0, 1e12))
