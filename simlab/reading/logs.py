@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simlab.arrays import FloatArray
+from simlab.arrays import FloatArray, IntArray
 from simlab.delimited import Rows, read_rows, text_of
 from simlab.errors import InputError, brief
 from simlab.reading.lines import rows_of_text
@@ -42,6 +42,7 @@ class Log:
     lines: list[int]
     columns: dict[str, list[Any]]
     table: Rows | None = None
+    _known: dict[str, FloatArray] = field(default_factory=dict, repr=False)
 
     def number(self, cell: Any) -> float:
         """The number that a cell holds, NaN where it holds none."""
@@ -51,7 +52,9 @@ class Log:
 
     def numbers(self, name: str) -> FloatArray:
         """A column, shape (rows,), NaN where a cell holds no number."""
-        return np.array([self.number(cell) for cell in self.columns[name]], dtype=np.float64)
+        if name not in self._known:
+            self._known[name] = np.array([self.number(cell) for cell in self.columns[name]], dtype=np.float64)
+        return self._known[name]
 
 
 def read_log(path: str | PathLike[str]) -> Log:
@@ -107,16 +110,17 @@ def columns_like(log: Log, pattern: re.Pattern[str]) -> list[str]:
     ]
 
 
-def rows_of_updates(log: Log, rate: str) -> list[int]:
+def rows_of_updates(log: Log, rate: str) -> IntArray:
     """The rows that have a rate and are none of a validation."""
     name = next((name for name in log.columns if name.casefold() in MODES), None)
     modes = [str(cell).casefold() for cell in log.columns[name]] if name is not None else [""] * len(log.lines)
     cells = zip(log.columns[rate], modes, strict=True)
-    return [row for row, (cell, mode) in enumerate(cells) if cell != "" and mode not in OTHER_MODES]
+    found = [row for row, (cell, mode) in enumerate(cells) if cell != "" and mode not in OTHER_MODES]
+    return np.array(found, dtype=np.int64)
 
 
 def column_of(
-    log: Log, given: str | None, pattern: re.Pattern[str], field: str, what: str, rows: Sequence[int] | None = None
+    log: Log, given: str | None, pattern: re.Pattern[str], field: str, what: str, rows: IntArray | None = None
 ) -> str:
     """The column called `given`, in any case where only one fits; without it the one whose name is like `pattern`.
 
@@ -134,7 +138,7 @@ def column_of(
             f"{log.path} has no column {brief(given)}; its columns are {listed or '(none)'}: name yours by {field}."
         )
     found = columns_like(log, pattern)
-    numbers = [log.numbers(name)[slice(None) if rows is None else list(rows)] for name in found]
+    numbers = [log.numbers(name)[slice(None) if rows is None else rows] for name in found]
     if rows is not None and any(whole := [np.array_equal(column, np.round(column)) for column in numbers]):
         found, numbers = list(compress(found, whole)), list(compress(numbers, whole))
     if found and all(np.array_equal(numbers[0], other, equal_nan=True) for other in numbers[1:]):

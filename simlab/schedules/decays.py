@@ -221,7 +221,7 @@ def uba(
 
     peak (floor + (1 - floor) 2 (1 + cos pi u) / (2 phi + (2 - phi) (1 + cos pi u))), phi > 0: 2 is cosine, towards 0 a
     constant and a cliff. Tang, Dong, Zeng, Xun and Lin 2025, arXiv 2505.24452, who tie phi to the condition number; the
-    formula is remembered, without their index of cycles, and phi = 1 as default is our choice.
+    form is reconstructed (checked at its ends and at phi = 2), without their index of cycles; phi = 1 is our choice.
 
     >>> uba(4, 1.0, phi=2.0).values().round(4)
     array([1.    , 0.8536, 0.5   , 0.1464])

@@ -21,7 +21,10 @@ from simlab.schedules.decays import constant
 __all__ = ["as_schedule", "from_function", "from_scheduler"]
 
 ONE_BY_ONE = 4096
+"""Longest run of which a function is asked step by step without a try to ask at once."""
+
 PROBES = 64
+"""Steps at which what it says at once is held against what it says of a single one."""
 
 MOST_CALLS = 10**7
 """Most steps of a schedule whose values are asked for one by one."""
@@ -41,7 +44,10 @@ def as_schedule(value: Any, length: int | None, field: str = "schedule") -> Sche
     from_array([0.1, 0.05])
     """
     if getattr(value, "shape", None) == () and not isinstance(value, Real):
-        value = float(value)  # a tensor of one number
+        try:
+            value = float(value)  # a tensor of one number
+        except (TypeError, ValueError):
+            raise InputError(f" = {brief(value)} is no number; give one, or one for each step.", field) from None
     if isinstance(value, list | tuple) or (hasattr(value, "__array__") and not isinstance(value, Schedule | Real)):
         value = from_array(check_array(field, value, low=0.0))
     if isinstance(value, Schedule):

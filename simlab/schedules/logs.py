@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from simlab.arrays import FloatArray
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, brief, check_count, check_number, unknown_name
 from simlab.reading.logs import LOSSES, RATES, STEPS, Log, column_of, columns_like, read_log, rows_of_updates
@@ -22,6 +22,9 @@ __all__ = ["Logged", "from_csv", "from_log"]
 
 LONGEST = 10**8
 """Most steps that a log is taken to mean without a word: what counts further counts tokens or samples."""
+
+FURTHEST = 2.0**62
+"""Steps beyond are taken for this one: it is refused all the same."""
 
 TENSORBOARD = ("Wall time", "Step", "Value")
 Between = Literal["linear", "hold"]
@@ -78,7 +81,7 @@ def from_log(
     rows = rows_of_updates(log, rate)
     clock = _Clock(column_of(log, step, STEPS, "step", "steps", rows), rate, first_step, every, "steps")
     places, values = _steps_and_values(log, clock, rows)
-    if max(values) == 0.0:
+    if values.max() == 0.0:
         raise InputError(f"{path}: every {rate} is 0, and such a run does not move; name another column by lr.")
     if restarts not in (None, "later"):
         raise unknown_name("restarts", restarts, ["later"])
@@ -156,49 +159,50 @@ class _Clock:
         if self.every is not None:
             check_number("every", self.every, low=0.0, open_low=True)
 
-    def place(self, log: Log, row: int) -> int:
-        """The step of a row, from 0, or an InputError."""
-        cell = log.columns[self.step][row]
-        where, place = f"{log.path} line {log.lines[row]}", log.number(cell)
-        if not place >= 0.0 or not math.isfinite(place) or (self.every is None and not place.is_integer()):
-            raise InputError(f"{where}: {self.step} = {_cell(cell)}; give a whole number of steps.")
-        step = round(place / (self.every or 1.0)) - (self.first_step or 0)
-        if step < 0:
-            raise InputError(f"{where}: {self.step} = {_cell(cell)} lies before first_step = 1; give 0 instead.")
-        return step
+    def places(self, log: Log, rows: IntArray) -> IntArray:
+        """The step of each of the rows, from 0, or an InputError that names the first that has none."""
+        cells = log.numbers(self.step)[rows]
+        with np.errstate(invalid="ignore"):
+            wrong = ~(cells >= 0.0) | np.isinf(cells)
+            wrong |= (self.every is None) & (cells != np.round(cells))
+        _refuse_first(log, rows, wrong, self.step, "; give a whole number of steps")
+        steps = np.round(cells / (self.every or 1.0)) - (self.first_step or 0)
+        _refuse_first(log, rows, steps < 0.0, self.step, " lies before first_step = 1; give 0 instead")
+        places: IntArray = np.minimum(steps, FURTHEST).astype(np.int64)
+        return places
 
 
-def _steps_and_values(log: Log, clock: _Clock, rows: Sequence[int]) -> tuple[list[int], list[float]]:
+def _refuse_first(log: Log, rows: IntArray, wrong: npt.NDArray[np.bool_], column: str, words: str) -> None:
+    """An InputError about the cell of the first row that is wrong, if one is."""
+    if wrong.any():
+        row = rows[np.argmax(wrong)]
+        raise InputError(f"{log.path} line {log.lines[row]}: {column} = {_cell(log.columns[column][row])}{words}.")
+
+
+def _steps_and_values(log: Log, clock: _Clock, rows: IntArray) -> tuple[IntArray, FloatArray]:
     """Increasing steps, counted from 0, and their values; the last row of a step is the one taken."""
-    taken: dict[int, float] = {}
-    repeated: list[int] = []
-    cells = log.columns[clock.lr]
-    for row in rows:
-        cell = cells[row]
-        value = log.number(cell)
-        if not math.isfinite(value) or value < 0.0:
-            where = f"{log.path} line {log.lines[row]}"
-            raise InputError(f"{where}: {clock.lr} = {_cell(cell)}; give a finite number that is not negative.")
-        place = clock.place(log, row)
-        if place in taken:
-            repeated.append(log.lines[row])
-        taken[place] = value
-    if not taken:
-        what = "has no value in its column " + brief(clock.lr) if cells else "has a header and no rows"
+    if not rows.size:
+        what = "has no value in its column " + brief(clock.lr) if log.lines else "has a header and no rows"
         raise InputError(f"{log.path} {what}; give at least one step.")
-    if repeated:
+    values = log.numbers(clock.lr)[rows]
+    with np.errstate(invalid="ignore"):
+        wrong = ~(values >= 0.0) | np.isinf(values)
+    _refuse_first(log, rows, wrong, clock.lr, "; give a finite number that is not negative")
+    places = clock.places(log, rows)
+    _, first = np.unique(places, return_index=True)
+    known, last = np.unique(places[::-1], return_index=True)
+    if first.size < places.size:
+        repeated = np.setdiff1d(np.arange(places.size), first)
         notice(
-            f"{log.path}: {len(repeated)} rows name a step that an earlier row names (the first is line "
-            f"{repeated[0]}); the later rows are taken."
+            f"{log.path}: {repeated.size} rows name a step that an earlier row names (the first is line "
+            f"{log.lines[rows[repeated[0]]]}); the later rows are taken."
         )
-    places = sorted(taken)
-    return places, [taken[place] for place in places]
+    return known, values[::-1][last]
 
 
-def _check_restarts(log: Log, clock: _Clock, rows: Sequence[int], restarts: str | None) -> None:
+def _check_restarts(log: Log, clock: _Clock, rows: IntArray, restarts: str | None) -> None:
     """A run may have been resumed once; steps that go back more often are asked about."""
-    places = np.array([clock.place(log, row) for row in rows])
-    back = np.flatnonzero(np.diff(places) < 0)
+    back = np.flatnonzero(np.diff(clock.places(log, rows)) < 0)
     if back.size > 1 and restarts is None:
         lines = ", ".join(str(log.lines[rows[j + 1]]) for j in back[:5])
         raise InputError(
@@ -208,25 +212,25 @@ def _check_restarts(log: Log, clock: _Clock, rows: Sequence[int], restarts: str 
 
 
 def _through(
-    log: Log, clock: _Clock, places: Sequence[int], values: Sequence[float], length: int | None, between: Between
+    log: Log, clock: _Clock, places: IntArray, values: FloatArray, length: int | None, between: Between
 ) -> Schedule:
     """The schedule through these knots."""
     if between not in ("linear", "hold"):
         raise unknown_name("between", between, ["linear", "hold"])
-    if clock.first_step is None and list(places) == list(range(1, len(places) + 1)):
+    if clock.first_step is None and np.array_equal(places, np.arange(1, places.size + 1)):
         raise InputError(
             f"{log.path}: its steps are 1 .. {len(places)}; give first_step = 1 if the row of step 1 is the first "
             f"update, or first_step = 0 if it is the second and a first one, of the same rate, is missing."
         )
-    total = places[-1] + 1 if length is None else check_count(clock.length, length)
+    total = int(places[-1]) + 1 if length is None else check_count(clock.length, length)
     if length is None and clock.every is None and total > LONGEST:
         raise InputError(
             f"{log.path}: {clock.step} reaches {places[-1]}, a run of more than {LONGEST:,} steps; give every = tokens "
             f"(or samples) in a step if it counts those, or {clock.length} = the number of steps."
         )
     if len(places) >= total and places[total - 1] == total - 1:
-        return from_array(np.array(values[:total]))
-    return piecewise(total, knots=tuple(zip(places, values, strict=True)), between=between)
+        return from_array(values[:total])
+    return piecewise(total, knots=tuple(zip(places.tolist(), values.tolist(), strict=True)), between=between)
 
 
 def _losses(log: Log, clock: _Clock) -> dict[str, FloatArray]:

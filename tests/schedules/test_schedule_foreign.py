@@ -158,6 +158,7 @@ def test_reading_a_scheduler_changes_nothing():
         ([0.1, -0.1], r"lr\[1\] = .*-0.1.* is refused"),
         (np.ones((2, 2)), r"lr has shape \(2, 2\)"),
         (["a"], "lr is not an array of numbers"),
+        (np.array("a"), "lr = .* is no number; give one, or one for each step"),
         (lambda step: "a", r"function\(0\) gives no number"),
         (Halving, r"function\(0\) gives no number"),
         (Plateau(Optimizer(0.1)), "scheduler = .* waits for losses, and has no rates of its own; log a run"),

@@ -1039,7 +1039,7 @@ def test_doctests(module: str) -> None:
     name = "simlab.schedules" + ("" if module == "__init__" else f".{module}")
     loaded = importlib.import_module(name)
     finder = doctest.DocTestFinder(exclude_empty=True)
-    own = [value for value in vars(loaded).values() if getattr(value, "__module__", None) == name]
+    own = [v for v in vars(loaded).values() if getattr(v, "__module__", None) == name and hasattr(v, "__name__")]
     examples = [t for value in own for t in finder.find(value, globs=dict(vars(loaded)))]
     examples += (
         finder.find(loaded.__doc__ or "", name, module=False, globs=dict(vars(loaded))) if module == "__init__" else []
