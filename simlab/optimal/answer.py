@@ -36,8 +36,8 @@ class Optimum:
     a number or a schedule.  risk : the (weighted) risk.  certificate : how far from the optimum it may be (see
     `Certificate`).  converged : whether the gradient of the certificate is at most what was asked for.  history :
     (sweeps, 2), the risk after each sweep and how far it moved.  flat : the share of steps at which another momentum or
-    decay, 0.1 away, would change the risk by less than 1e-8, or than what the search has left: there it means little.  horizons : where several were
-    asked for.
+    decay, 0.1 away, would change the risk by less than 1e-8, or than what the search has left: there it means little.
+    horizons : where several were asked for.
     """
 
     schedule: Schedule
