@@ -13,8 +13,8 @@ from simlab.experiment.families import FAMILIES as KINDS
 from simlab.experiment.families import family_of
 from simlab.experiment.tables import call, kind_of, table_at, within
 from simlab.files import ResultsFolder, writing
-from simlab.methods import Method, heavy_ball, sgd
-from simlab.schedules import spectral, to_csv, to_json, to_optax, to_torch, to_transformers
+from simlab.methods import Method, ema, heavy_ball, sgd
+from simlab.schedules import Schedule, spectral, to_csv, to_json, to_optax, to_torch, to_transformers
 
 if TYPE_CHECKING:
     from simlab.optimal.tune import Tuned
@@ -25,7 +25,7 @@ PICTURES = ("schedules.png", "schedules.pdf")
 SOURCES = {"schedule_torch.py": to_torch, "schedule_optax.py": to_optax, "schedule_transformers.py": to_transformers}
 """Code by file; none has the name of the framework that it imports."""
 
-OUTPUTS = ("schedule.csv", "schedule.json", "momentum.csv", *SOURCES, "table.txt", *PICTURES)
+OUTPUTS = ("schedule.csv", "schedule.json", "momentum.csv", "decay.csv", *SOURCES, "table.txt", *PICTURES)
 """What `simlab optimize` leaves in its folder."""
 
 RIVALS: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, Any]]] = {
@@ -39,6 +39,19 @@ RIVALS: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, Any]]] = {
     "WSD cosine": ("wsd", ("peak", "cooldown"), {"shape": "cosine"}),
 }
 """Name -> (family, what of it is tuned, what is given)."""
+
+
+def averaged(lr: Schedule, decay: float = 0.999, batch: int | float = 1) -> Method:
+    """An EMA of SGD."""
+    return ema(sgd(lr, batch), decay)
+
+
+METHODS: Mapping[str, tuple[Callable[..., Method], tuple[str, ...]]] = {
+    "sgd": (sgd, ()),
+    "heavy_ball": (heavy_ball, ("momentum",)),
+    "ema": (averaged, ("decay",)),
+}
+"""Method of [optimize] -> what makes it of rates, and what of it is tuned."""
 
 
 class Wish(NamedTuple):
@@ -60,7 +73,7 @@ class Row(NamedTuple):
 
 def wanted(
     steps: int,
-    method: Literal["sgd", "heavy_ball"] = "sgd",
+    method: Literal["sgd", "heavy_ball", "ema"] = "sgd",
     batch: int | float = 1,
     samples: int | None = None,
     cap: float | None = None,
@@ -94,16 +107,15 @@ def rivals(wish: Wish) -> list[Row]:
     from simlab.optimal.tune import tune
 
     how = wish.how
-    ball, batch = how["method"] == "heavy_ball", how["batch"]
+    method, more = METHODS[how["method"]]
     rows = []
     for name, (family, over, given) in RIVALS.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of bounds: the table has the numbers
-            names = (*over, "momentum") if ball else over
-            made = tune(wish.problem, family, wish.steps, names, method=heavy_ball if ball else sgd,
-                        given={**given, "batch": batch})  # fmt: skip
+            fixed = {**given, "batch": how["batch"]}
+            made = tune(wish.problem, family, wish.steps, (*over, *more), method=method, given=fixed)
         rows.append(Row(name, made.risk, _spelled(made.parameters), made.method))
-    return rows if ball else rows + _laws(wish)
+    return rows if more else rows + _laws(wish)
 
 
 def _laws(wish: Wish) -> list[Row]:
@@ -143,8 +155,9 @@ def optimize_file(path: Path, target: Path, *, force: bool, figure: bool, say: C
             stage = results.stage
             to_csv(best.schedule, stage / "schedule.csv")
             to_json(best.schedule, stage / "schedule.json")
-            if best.momentum is not None:
-                to_csv(best.momentum, stage / "momentum.csv")
+            for name, other in (("momentum.csv", best.momentum), ("decay.csv", best.decay)):
+                if other is not None:
+                    to_csv(other, stage / name)
             for name, source in SOURCES.items():
                 (stage / name).write_text(source(best.schedule), encoding="utf-8")
             (stage / "table.txt").write_text(f"{text}\n", encoding="utf-8")
@@ -165,7 +178,7 @@ def tune_file(path: Path, family: str, over: Sequence[str], given: Mapping[str, 
     from simlab.optimal.tune import tune
 
     wish = wish_of(path)
-    method = heavy_ball if wish.how["method"] == "heavy_ball" else sgd
+    method, _ = METHODS[wish.how["method"]]
     names = check_entries("over", list(over), "names")
     return tune(wish.problem, family, wish.steps, names, method=method, given={"batch": wish.how["batch"], **given})
 

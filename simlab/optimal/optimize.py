@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,15 @@ from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.engines.arguments import check_problem
 from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
+from simlab.methods.averaging import ema
 from simlab.methods.base import Method, batch_of
 from simlab.methods.gradient import heavy_ball, sgd
 from simlab.optimal.adjoint import Objective
+from simlab.optimal.answer import Horizons, Optimum
 from simlab.optimal.batches import with_batches
 from simlab.optimal.horizons import shared
-from simlab.optimal.krotov import Certificate, Found, free_rates
-from simlab.optimal.momentum import Pair, free_pairs
+from simlab.optimal.krotov import Found, free_rates
+from simlab.optimal.pairs import KINDS, Pair, free_pairs
 from simlab.problems.base import DiagonalProblem, Modes
 from simlab.schedules import Schedule, constant, from_array
 from simlab.schedules.law import Law, spectrum_of
@@ -30,68 +32,15 @@ from simlab.trace.state import State, at_nodes
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
 
-__all__ = ["Horizons", "Optimum", "optimize"]
+__all__ = ["optimize"]
 
 PROBLEMS = "a LinearRegression, NoisyQuadratic or RandomFeatures"
 
-SWEEPS = {"sgd": 200, "heavy_ball": 2000}
+SWEEPS = {"sgd": 200, "heavy_ball": 2000, "ema": 1000}
 """Methods whose rates can be free, and most sweeps by default."""
 
 MOST_STEPS = 10**7
 """Longest run with a free rate at every step: its arrays, and some 20 of them, are to fit into memory."""
-
-
-class Horizons(NamedTuple):
-    """One schedule for several horizons.
-
-    ratios : horizon -> risk there over that of its own optimum.  worst : the largest of them.  bound : no schedule has
-    a smaller worst ratio (see `simlab.optimal.horizons` for when this is one).  weights : horizon -> its weight.
-    """
-
-    ratios: dict[int, float]
-    worst: float
-    bound: float
-    weights: dict[int, float]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Optimum:
-    """What `optimize` answers.
-
-    schedule : learning rates (T,).  momentum : of heavy ball, a schedule, else None.  batch : samples per step, a
-    number or a schedule.  risk : the (weighted) risk.  certificate : how far from the optimum it may be (see
-    `Certificate`).  converged : whether the gradient of the certificate is at most what was asked for.  history :
-    (sweeps, 2), the risk after each sweep and how far it moved.  flat : the share of steps at which another momentum,
-    0.1 away, would change nothing that counts (1e-8): there it means little.  horizons : where several were asked for.
-    """
-
-    schedule: Schedule
-    momentum: Schedule | None
-    batch: Schedule | float
-    risk: float
-    certificate: Certificate
-    converged: bool
-    history: FloatArray
-    flat: float = 0.0
-    horizons: Horizons | None = None
-
-    @property
-    def method(self) -> Method:
-        """SGD, or heavy ball, with these rates and batches, for any engine."""
-        if self.momentum is None:
-            return sgd(self.schedule, batch=self.batch)
-        return heavy_ball(self.schedule, self.momentum, batch=self.batch)
-
-    def __repr__(self) -> str:
-        c, sweeps = self.certificate, len(self.history)
-        state = "converged" if self.converged else "not converged"
-        local = (
-            "" if self.momentum is None else f"; a local optimum, momentum ill-determined at {self.flat:.0%} of steps"
-        )
-        return (
-            f"Optimum: {state} after {sweeps} sweeps, risk {self.risk:.12g}, peak {self.schedule.peak():.6g}; "
-            f"single steps could still bring {c.gain:.1e} of it, any one of them {c.single:.1e}{local}"
-        )
 
 
 @door
@@ -99,7 +48,7 @@ def optimize(
     problem: DiagonalProblem,
     steps: int,
     *,
-    method: Literal["sgd", "heavy_ball"] = "sgd",
+    method: Literal["sgd", "heavy_ball", "ema"] = "sgd",
     batch: int | float | Schedule = 1,
     samples: int | None = None,
     cap: float | Literal["critical"] | None = "critical",
@@ -120,8 +69,9 @@ def optimize(
     ----------
     problem : LinearRegression, NoisyQuadratic or RandomFeatures; a regression of more than 256 modes is compressed.
     steps : T, to 10^7.
-    method : "sgd"; or "heavy_ball", rates and momenta together. There are local optima: the best of three starts is
-        followed, and it seldom converges.
+    method : "sgd"; "heavy_ball", rates and momenta together; or "ema", rates of SGD and decays of an average of its
+        iterates together. Of the last two there are local optima: the best of three starts is followed, and that of
+        heavy ball seldom converges.
     batch : samples per step: a whole number, inf, or a schedule of T such.
     samples : a budget in place of `batch` (SGD): rates and batch sizes are chosen together, whole numbers of that sum.
     cap : the largest rate: "critical" for the one at which all noise comes back (at the smallest batch; at the mean one
@@ -133,8 +83,8 @@ def optimize(
         each horizon by itself is made least, and bounded from below (`Optimum.horizons`); `risk` is a weighted mean.
     start : a state that `exact` kept: the best rest of a run. SGD takes the iterate of whatever method it is of.
     tolerance : of the certificate's gradient; tolerance^2 / 2 is the share of the risk that is then left.
-    sweeps : most sweeps (200; 2000 of heavy ball). A search that has not converged says so; it has the best schedule
-        seen.
+    sweeps : most sweeps (200; 2000 of heavy ball, 1000 of an average). A search that has not converged says so; it has
+        the best schedule seen.
 
     Raises InputError for bad input.
     """
@@ -148,10 +98,10 @@ def optimize(
         raise InputError(f" = {brief(start)} is not a state; give trace.state, or trace.state_at(step).", "start")
     asked = check_horizons(horizons, T, weights, samples, method)
     objective, law = _objective(problem, T, *_batches(batch, samples, T), cap, weights, start)
-    if method == "heavy_ball":
+    if method in KINDS:
         if samples is not None:
             raise InputError(f" = {brief(samples)} is for SGD alone; give a batch.", "samples")
-        return _with_momentum(objective, law, batch, start, tolerance, most)
+        return _with_another(method, objective, law, batch, start, tolerance, most)
     if start is not None:
         objective = replace(objective, begin=_begin(start.weights(), sgd(constant(T, 1.0)), objective.nodes)[0])
     lr = _first_guess(objective, law)
@@ -163,7 +113,7 @@ def optimize(
     else:
         lr, sizes = with_batches(objective, lr, samples, tolerance, most)
         size, share = from_array(sizes), 1.0 / sizes
-    return _optimum(objective.nodes, free_rates(objective, lr, share, tolerance, most), None, size, tolerance)
+    return _optimum(objective.nodes, free_rates(objective, lr, share, tolerance, most), size, tolerance)
 
 
 def _for_horizons(
@@ -175,29 +125,29 @@ def _for_horizons(
         guess = _first_guess(own, replace(law, steps=steps))
         least.append(free_rates(own, guess, share[:steps], tolerance, sweeps).value)
     at = shared(objective, lr, share, horizons, np.array(least), tolerance, sweeps)
-    made = _optimum(objective.nodes, at.found, None, batch_of(batch, objective.steps), tolerance)
+    made = _optimum(objective.nodes, at.found, batch_of(batch, objective.steps), tolerance)
     ratios, nu = (dict(zip(horizons, part.tolist(), strict=True)) for part in (at.ratios, at.nu))
     mean = float(at.nu @ (at.ratios * least)) * objective.nodes.risk_unit
     return replace(made, risk=mean, horizons=Horizons(ratios, float(at.ratios.max()), at.bound, nu))
 
 
-def _with_momentum(
-    objective: Objective, law: Law, batch: Any, start: State | None, tolerance: float, sweeps: int
+def _with_another(
+    name: str, objective: Objective, law: Law, batch: Any, start: State | None, tolerance: float, sweeps: int
 ) -> Optimum:
-    T, nodes = objective.steps, objective.nodes
-    begin = _begin(start, heavy_ball(constant(T, 1.0)), nodes)
+    """Heavy ball, or an average of SGD."""
+    T, nodes, rates = objective.steps, objective.nodes, constant(objective.steps, 1.0)
+    begin = _begin(start, heavy_ball(rates) if name == "heavy_ball" else ema(sgd(rates)), nodes)
     lr = _first_guess(replace(objective, begin=begin[0]), law)
-    found = free_pairs(objective, begin, lr, 1.0 / _sizes(batch, T), tolerance, sweeps)
-    made = _optimum(nodes, found, found.momentum, batch_of(batch, T), tolerance)
-    return replace(made, flat=found.flat)
+    found = free_pairs(KINDS[name], objective, begin, lr, 1.0 / _sizes(batch, T), tolerance, sweeps)
+    made = _optimum(nodes, found, batch_of(batch, T), tolerance)
+    if name == "heavy_ball":
+        return replace(made, momentum=from_array(found.other), flat=found.flat)
+    return replace(made, decay=from_array(1.0 - found.other), flat=found.flat)
 
 
-def _optimum(
-    nodes: NodeArrays, found: Found | Pair, momentum: FloatArray | None, size: Schedule | float, tolerance: float
-) -> Optimum:
+def _optimum(nodes: NodeArrays, found: Found | Pair, size: Schedule | float, tolerance: float) -> Optimum:
     return Optimum(
         from_array(found.lr / nodes.unit),
-        None if momentum is None else from_array(momentum),
         size,
         found.value * nodes.risk_unit,
         found.certificate,
@@ -245,10 +195,10 @@ def _objective(
 
 def _begin(start: State | None, method: Method, nodes: NodeArrays) -> FloatArray:
     """The moments of a state in the coordinates of a method, (entries, N): bias and variance together."""
-    entries = method.state_size * (method.state_size + 1) // 2
-    u = np.zeros((entries, nodes.lam.size))
+    from simlab.kernels.moments.layout import packed_outer
+
+    u: FloatArray = packed_outer(method.z0)[:, None] * nodes.signal
     if start is None:
-        u[0] = nodes.signal
         return u
     second, _ = at_nodes(start.require("moments", "optimize").of(method), nodes)
     u[:, : nodes.size] = second.sum(axis=0)[:, nodes.order] / nodes.risk_unit
@@ -286,7 +236,7 @@ def check_horizons(horizons: Any, T: int, weights: Any, samples: Any, method: st
     if len(steps) == 1:
         raise InputError(f" = {brief(horizons)} names no step beside the end; give steps before {T}.", "horizons")
     if weights is not None or samples is not None or method != "sgd":
-        raise InputError(" goes with neither weights, samples nor heavy ball; leave those out.", "horizons")
+        raise InputError(" goes with neither weights, samples nor another method; leave those out.", "horizons")
     return steps
 
 

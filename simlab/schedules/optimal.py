@@ -26,8 +26,16 @@ LOST = 1e-9
 RUNS = 200_000
 """Longest run that is made by default to find S; beyond, the law foretells it as well."""
 
-KNOTS = 120
-"""Knots on either side of the middle of a run; shorter runs have one at every step."""
+STEPS = 240
+"""Steps on either side of the middle of a run at which its rates are computed; of shorter runs, all."""
+
+LOOSE = 2e-7
+"""Straight lines between knots may be off by so much in square, relative, over an e-fold of steps at the middle. What
+noise is left is made at an even rate in time, so that rates count as the steps that they last.
+"""
+
+LOOSEST = 0.2
+"""The largest relative error of a rate, towards either end."""
 
 
 class Modal(Protocol):
@@ -64,8 +72,8 @@ def spectral(
     Against the certified optimum (`simlab.optimize`) on noisy power laws the full form by risk loses some 0.001 %, the
     short one 0.1 to 1 %, and the formula's S at most 0.2 % from 1,000 steps on. A warning tells where F decays as fast
     as K and the full law is not to be trusted (isotropic, or noiseless and easy problems: up to tens of percent). The
-    schedule is a chain of straight lines through at most some 240 knots: exact at every step of a short run, exportable
-    and fit for `simlab.long`. Raises InputError for bad input.
+    schedule is a chain of straight lines, as few as cost no more than a millionth of the risk: exportable, and fit for
+    `simlab.long`. Raises InputError for bad input.
     """
     steps = check_count("steps", steps, high=LONGEST)
     share = 1.0 / check_batch(batch)
@@ -84,9 +92,10 @@ def spectral(
             "the error of this problem decays as fast as its noise is forgotten, and the full law may lose some "
             "percent there; compare simlab.optimize, or give form='short'."
         )
-    at = graded(steps, KNOTS)
+    at = graded(steps, STEPS)
     rates = rates_of(answer, at, steps) / modes.unit
-    return from_knots(steps, form, tuple(zip(at.tolist(), rates.tolist(), strict=True)))
+    kept = thinned(at, rates, steps)
+    return from_knots(steps, form, tuple(zip(at[kept].tolist(), rates[kept].tolist(), strict=True)))
 
 
 def from_knots(steps: int, form: str, knots: Knots) -> Schedule:
@@ -119,6 +128,23 @@ def graded(steps: int, half: int) -> IntArray:
         return np.arange(steps)
     near = np.unique(np.rint(np.geomspace(1.0, steps / 2, half)).astype(np.int64))
     return np.unique(np.concatenate([[0], near, steps - 1 - near, [steps - 1]]))
+
+
+def thinned(at: IntArray, rates: FloatArray, steps: int) -> IntArray:
+    """Which of these knots to keep: from each, the furthest to which a straight line is close enough to all between."""
+    left = np.minimum(at + 1, steps - at) / steps
+    allowed = np.minimum(np.sqrt(LOOSE / left), LOOSEST) * rates
+    kept, last = [0], at.size - 1
+    while kept[-1] < last:
+        i, good, step = kept[-1], kept[-1] + 1, 1
+        bad = last + 1
+        while bad - good > 1:  # gallop, then bisect
+            j = min(good + step, bad - 1, last) if bad > last else (good + bad) // 2
+            line = np.interp(at[i : j + 1], at[[i, j]], rates[[i, j]])
+            close = bool(np.all(np.abs(line - rates[i : j + 1]) <= allowed[i : j + 1]))
+            good, bad, step = (j, bad, 2 * step) if close else (good, j, step)
+        kept.append(good)
+    return np.array(kept, dtype=np.int64)
 
 
 def rates_of(answer: Answer, at: IntArray, steps: int) -> FloatArray:

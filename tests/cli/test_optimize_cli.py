@@ -50,7 +50,7 @@ def test_the_optimum_beside_every_usual_schedule(here):
     code, out, _ = run("optimize", "e.toml")
     assert code == 0
     folder = here / "e-optimum"
-    assert {path.name for path in folder.iterdir()} == set(OUTPUTS) - {"momentum.csv"}
+    assert {path.name for path in folder.iterdir()} == set(OUTPUTS) - {"momentum.csv", "decay.csv"}
     text = (folder / "table.txt").read_text(encoding="utf-8")
     assert text.strip() in out
     problem = sl.LinearRegression.power_law(40, 1.5, 1.4, 0.1)

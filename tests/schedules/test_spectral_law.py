@@ -102,7 +102,7 @@ def test_the_sum_of_the_rates_is_that_of_the_law():
     answer = law.foretold()
     assert answer.clock[-1] == pytest.approx(5000, rel=1e-9)
     schedule = sl.schedules.spectral(power_law(1.5, 1.5, 0.1), 5000, level="formula")
-    assert schedule.total() == pytest.approx(answer.u[-1], rel=5e-4)
+    assert schedule.total() == pytest.approx(answer.u[-1], rel=1e-3)
     assert schedule.peak() <= law.critical * (1.0 + 1e-12)
 
 
@@ -120,6 +120,17 @@ def test_very_long_runs_have_the_exponents_of_the_limit():
     assert math.log(peaks[1] / peaks[2]) / math.log(1e4) == pytest.approx(0.399, abs=0.005)
 
 
+def test_the_long_engine_runs_it_for_10_to_the_12_steps():
+    """And finds the risk that the law foretells."""
+    problem = sl.LinearRegression.power_law(10**12, 1.5, 2.5, 1.0)
+    schedule = sl.schedules.spectral(problem, 10**12)
+    trace = sl.long(problem, sl.methods.sgd(schedule), tolerance=1e-5, record=2, progress=False)
+    assert trace.status.item() == "done"
+    law = Law(spectrum_of(problem.compress(1e-9).modes()), 10**12)
+    assert trace.total().values[-1] == pytest.approx(law.foretold().value, rel=1e-3)
+    assert len(schedule.parameters["knots"]) < 100
+
+
 def test_files_keep_it(tmp_path):
     schedule = sl.schedules.spectral(sl.LinearRegression([1.0, 0.5, 0.25], 1.0, 0.1), 700)
     path = tmp_path / "law.json"
@@ -131,12 +142,12 @@ def test_files_keep_it(tmp_path):
 
 
 def test_graded_steps_reach_both_ends():
-    for steps in (1, 2, 5, 240, 241, 1000, 10**12):
-        at = graded(steps, 120)
+    for steps in (1, 2, 5, 480, 481, 1000, 10**12):
+        at = graded(steps, 240)
         assert at[0] == 0
         assert at[-1] == steps - 1
         assert np.all(np.diff(at) > 0)
-        assert at.size <= 244
+        assert at.size <= 484
 
 
 def test_short_runs_and_empty_problems():

@@ -1,4 +1,4 @@
-"""Sampled against exact: hundreds of random problems x methods x laws x batches, and wrong samplers that the same test catches.
+"""Sampled against exact: random problems x methods x laws x batches by the hundred, and wrong samplers that are caught.
 
 Every verdict states how often right code would fail it for a seed taken at random (the seeds are fixed) and what it
 sees. The sampler knows nothing of the moment recursion: where they agree, both are right.
