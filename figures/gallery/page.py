@@ -130,9 +130,9 @@ def _tally(outcomes: Sequence[Outcome], *, own: bool) -> str:
 
 
 def _card(outcomes: Sequence[Outcome]) -> str:
-    """A paper: its figures as small pictures, and what became of its claims."""
+    """A paper, or this project: its figures as small pictures, and what became of its claims."""
     shots = "".join(_shot(outcome) for outcome in outcomes)
-    tally = _tally(outcomes, own=False)
+    tally = _tally(outcomes, own=False) or _tally(outcomes, own=True)
     return (
         f'<li><p>{escape(outcomes[0].entry.figure.paper)}</p>\n<div class="shots">{shots}</div>\n'
         f"<div>{tally}</div></li>\n"
