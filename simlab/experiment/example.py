@@ -26,7 +26,8 @@ source = 2.0             # the risk of mode i starts at i^-source / 2
 noise_variance = 0.1     # of the labels; the test loss is the risk plus half of this
 compress = true          # few weighted nodes in place of many modes; or a tolerance (true is 1e-10); or leave it out
 
-# Kinds: see `simlab schedules`; also array (values = [...]) and csv (path = "lr.csv").
+# Kinds: see `simlab schedules`; also array (values = [...]) and csv (path = "lr.csv"); and, made for the problem,
+# optimal and its closed form, spectral (batch, cap).
 [schedule]
 kind = "wsd"
 steps = 20_000

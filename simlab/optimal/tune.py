@@ -116,7 +116,9 @@ def tune(
         if name not in names:
             raise unknown_name("bounds: a parameter", name, names)
     build = _Builder.of(family, method, T, names, fixed)
-    critical = critical_rate(spectrum_of(modes), 1.0) / modes.unit
+    batch = fixed.get("batch", 1)
+    share = 1.0 / batch if isinstance(batch, int | float) and batch >= 1 else 1.0
+    critical = critical_rate(spectrum_of(modes), share) / modes.unit
     ranges = [range_of(name, ends, critical, T) for name in names]
     search = _Search(Recursion(NodeArrays(modes)), build, ranges)
     x = search.best(_starts(ranges))

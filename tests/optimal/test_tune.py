@@ -72,6 +72,13 @@ def test_momentum_and_averages_are_tuned_by_the_same_door():
         assert exact(rival) > average.risk
 
 
+def test_large_batches_take_large_rates():
+    found = sl.tune(PROBLEM, "linear", T, given={"batch": 64})
+    assert found.parameters["peak"] > 1.5 * sl.tune(PROBLEM, "linear", T).parameters["peak"]
+    assert found.risk == pytest.approx(exact(found.method), rel=1e-10)
+    assert found.method.batch == 64
+
+
 def test_a_family_of_ones_own():
     def bent(steps, peak, bend):
         return sl.schedules.piecewise(steps, peak, knots=((0.0, 1.0), (0.5, bend), (1.0, 0.0)))
