@@ -145,6 +145,28 @@ def test_many_modes_are_compressed_and_cost_no_accuracy():
     assert found.risk == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("capacity", "source", "noise", "least", "most"),
+    [(1.5, 2.5, 0.01, 0.02, 0.05), (1.5, 2.5, 1.0, 1e-5, 1e-3), (2.0, 1.5, 0.01, -1e-9, 3e-5)],
+)
+def test_what_never_rises_loses_what_a_warmup_is_worth(capacity, source, noise, least, most):
+    """Easy and low noise: percents, as the error itself is the noise at first; hard: nothing."""
+    problem, T = power_law(150, capacity, source, noise), 60
+    free, falling = sl.optimize(problem, T), sl.optimize(problem, T, monotone=True)
+    assert falling.converged
+    lr = falling.schedule.values()
+    assert np.all(np.diff(lr) <= 0.0)
+    assert least <= falling.risk / free.risk - 1.0 <= most
+    assert falling.risk == pytest.approx(
+        sl.exact(problem, falling.method, progress=False).total().values[-1], rel=1e-10
+    )
+    rng = np.random.default_rng(2)
+    for _ in range(20):  # no schedule near it that never rises is better
+        other = np.minimum.accumulate(lr * np.exp(0.02 * rng.normal(size=T)))
+        rival = sl.exact(problem, sl.methods.sgd(sl.schedules.from_array(other)), record=2, progress=False)
+        assert rival.total().values[-1] >= falling.risk
+
+
 def test_a_cap_is_met_and_never_passed():
     problem = sl.NoisyQuadratic(np.arange(1.0, 30.0) ** -1.0, 1.0, 0.1)
     free, capped = (sl.optimize(problem, 200, cap=cap) for cap in (None, 0.1))
@@ -267,6 +289,8 @@ def test_no_error_no_noise_and_a_single_step_have_an_optimum():
         ({"horizons": [0]}, ["horizons[0] = 0"]),
         ({"horizons": 5}, ["horizons = 5"]),
         ({"horizons": [5], "weights": {5: 1.0}}, ["horizons", "weights"]),
+        ({"monotone": 1}, ["monotone = 1"]),
+        ({"monotone": True, "samples": 20}, ["monotone", "samples"]),
         ({"samples": 9}, ["samples = 9", "10 steps"]),
         ({"samples": 20, "batch": 2}, ["batch = 2", "samples"]),
         ({"batch": 0.5}, ["batch = 0.5"]),
