@@ -77,8 +77,8 @@ def optimize(
     batch : samples per step: a whole number, inf, or a schedule of T such.
     samples : a budget in place of `batch` (SGD): rates and batch sizes are chosen together, whole numbers of that sum.
     cap : the largest rate: "critical" for the one at which all noise comes back (at the smallest batch; at the mean one
-        under a budget of samples), which at batch 1 costs less than 0.02 % and forbids a first step that lets the risk
-        rise a thousandfold; a number; or None.
+        under a budget of samples), which at batch 1 costs less than 0.02 %; a number; or None. Without one the first
+        step of a steep spectrum may let the risk rise so far that `simlab.exact` calls the run diverging.
     monotone : the best schedule that never rises (SGD): what a warmup is worth is the difference.
     weights : of the risks on the way, {step: weight} or (T + 1,), scaled to the sum one; by default the last iterate
         alone.

@@ -268,8 +268,9 @@ class _Search:
         rows = np.zeros((x.size, x.size))
         for j, each in enumerate(self.ranges):
             low, high = (min(max(x[j] + sign * WIDE * each.step, each.ends[0]), each.ends[1]) for sign in (-1.0, 1.0))
-            sides = [self.gradient(np.concatenate([x[:j], [end], x[j + 1 :]]))[1] for end in (low, high)]
-            rows[j] = (sides[1] - sides[0]) / (high - low)
+            if high > low:  # a phase of a single step has nowhere to go
+                sides = [self.gradient(np.concatenate([x[:j], [end], x[j + 1 :]]))[1] for end in (low, high)]
+                rows[j] = (sides[1] - sides[0]) / (high - low)
         symmetric: FloatArray = 0.5 * (rows + rows.T)
         return symmetric
 

@@ -79,6 +79,13 @@ def test_large_batches_take_large_rates():
     assert found.method.batch == 64
 
 
+def test_a_run_of_one_step_has_no_phases_to_look_for():
+    with pytest.warns(UserWarning, match="cooldown = 1"):
+        found = sl.tune(PROBLEM, "wsd", 1, ("peak", "cooldown"))
+    assert found.curvature[1, 1] == 0.0
+    assert found.risk == pytest.approx(sl.optimize(PROBLEM, 1, cap=None).risk, rel=1e-6)
+
+
 def test_a_family_of_ones_own():
     def bent(steps, peak, bend):
         return sl.schedules.piecewise(steps, peak, knots=((0.0, 1.0), (0.5, bend), (1.0, 0.0)))
