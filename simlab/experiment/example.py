@@ -27,7 +27,8 @@ noise_variance = 0.1     # of the labels; the test loss is the risk plus half of
 compress = true          # few weighted nodes in place of many modes; or a tolerance (true is 1e-10); or leave it out
 
 # Kinds: see `simlab schedules`; also array (values = [...]), log (path = "metrics.csv", of any trainer), csv, json, and
-# of other schedules join (parts = [..]), slice, scaled, product, sum, repeat, clip, warmed.
+# of other schedules join (parts = [..]), slice, scaled, product, sum, repeat, clip, warmed; and, made for the problem,
+# optimal and its closed form, spectral (batch, cap).
 [schedule]
 kind = "wsd"
 steps = 20_000

@@ -22,6 +22,7 @@ from simlab.optimal.answer import Horizons, Optimum
 from simlab.optimal.batches import with_batches
 from simlab.optimal.horizons import shared
 from simlab.optimal.krotov import Found, free_rates
+from simlab.optimal.monotone import never_rising
 from simlab.optimal.pairs import KINDS, Pair, free_pairs
 from simlab.problems.base import DiagonalProblem, Modes
 from simlab.schedules import Schedule, constant, from_array
@@ -52,6 +53,7 @@ def optimize(
     batch: int | float | Schedule = 1,
     samples: int | None = None,
     cap: float | Literal["critical"] | None = "critical",
+    monotone: bool = False,
     weights: Mapping[int, float] | npt.ArrayLike | None = None,
     horizons: Sequence[int] | None = None,
     start: State | None = None,
@@ -75,8 +77,9 @@ def optimize(
     batch : samples per step: a whole number, inf, or a schedule of T such.
     samples : a budget in place of `batch` (SGD): rates and batch sizes are chosen together, whole numbers of that sum.
     cap : the largest rate: "critical" for the one at which all noise comes back (at the smallest batch; at the mean one
-        under a budget of samples), which at batch 1 costs less than 0.02 % and forbids a first step that lets the risk
-        rise a thousandfold; a number; or None.
+        under a budget of samples), which at batch 1 costs less than 0.02 %; a number; or None. Without one the first
+        step of a steep spectrum may let the risk rise so far that `simlab.exact` calls the run diverging.
+    monotone : the best schedule that never rises (SGD): what a warmup is worth is the difference.
     weights : of the risks on the way, {step: weight} or (T + 1,), scaled to the sum one; by default the last iterate
         alone.
     horizons : other steps, beside T, at which the run may be asked to stop (SGD): the largest ratio to the optimum of
@@ -96,6 +99,10 @@ def optimize(
     most = SWEEPS[method] if sweeps is None else check_count("sweeps", sweeps)
     if start is not None and not isinstance(start, State):
         raise InputError(f" = {brief(start)} is not a state; give trace.state, or trace.state_at(step).", "start")
+    if not isinstance(monotone, bool):
+        raise InputError(f" = {brief(monotone)} is neither; give True or False.", "monotone")
+    if monotone and (method != "sgd" or samples is not None or horizons is not None):
+        raise InputError(" goes with neither samples, horizons nor another method; leave those out.", "monotone")
     asked = check_horizons(horizons, T, weights, samples, method)
     objective, law = _objective(problem, T, *_batches(batch, samples, T), cap, weights, start)
     if method in KINDS:
@@ -113,7 +120,8 @@ def optimize(
     else:
         lr, sizes = with_batches(objective, lr, samples, tolerance, most)
         size, share = from_array(sizes), 1.0 / sizes
-    return _optimum(objective.nodes, free_rates(objective, lr, share, tolerance, most), size, tolerance)
+    search = never_rising if monotone else free_rates
+    return _optimum(objective.nodes, search(objective, lr, share, tolerance, most), size, tolerance)
 
 
 def _for_horizons(

@@ -104,7 +104,8 @@ class _Sweeper(NamedTuple):
         gains, curves, every = np.empty(T), np.empty((2, T)), min(T, max(STRETCH, math.isqrt(T) // 2))
         shared = nodes.lam, nodes.self_noise, nodes.drive, nodes.noise, nodes.coupling, self.objective.weights, every
         self.kernel(lr, other, self.share, self.objective.cap, 1.0, go, *shared, self.begin.copy(), s, gains, curves)
-        value = 0.5 * inner(self.objective.weights, s) if np.isfinite(s[-1]) else math.inf
+        # Of a run that ends at the minimum, rounding may leave less than nothing.
+        value = max(0.5 * inner(self.objective.weights, s), 0.0) if np.isfinite(s[-1]) else math.inf
         return _Sweep(lr, other, value, gains, curves)
 
     def many(self, lr: FloatArray, other: FloatArray, tolerance: float, sweeps: int) -> tuple[_Sweep, list[Past]]:

@@ -116,7 +116,9 @@ def tune(
         if name not in names:
             raise unknown_name("bounds: a parameter", name, names)
     build = _Builder.of(family, method, T, names, fixed)
-    critical = critical_rate(spectrum_of(modes), 1.0) / modes.unit
+    batch = fixed.get("batch", 1)
+    share = 1.0 / batch if isinstance(batch, int | float) and batch >= 1 else 1.0
+    critical = critical_rate(spectrum_of(modes), share) / modes.unit
     ranges = [range_of(name, ends, critical, T) for name in names]
     search = _Search(Recursion(NodeArrays(modes)), build, ranges)
     x = search.best(_starts(ranges))
@@ -266,8 +268,9 @@ class _Search:
         rows = np.zeros((x.size, x.size))
         for j, each in enumerate(self.ranges):
             low, high = (min(max(x[j] + sign * WIDE * each.step, each.ends[0]), each.ends[1]) for sign in (-1.0, 1.0))
-            sides = [self.gradient(np.concatenate([x[:j], [end], x[j + 1 :]]))[1] for end in (low, high)]
-            rows[j] = (sides[1] - sides[0]) / (high - low)
+            if high > low:  # a phase of a single step has nowhere to go
+                sides = [self.gradient(np.concatenate([x[:j], [end], x[j + 1 :]]))[1] for end in (low, high)]
+                rows[j] = (sides[1] - sides[0]) / (high - low)
         symmetric: FloatArray = 0.5 * (rows + rows.T)
         return symmetric
 

@@ -72,6 +72,20 @@ def test_momentum_and_averages_are_tuned_by_the_same_door():
         assert exact(rival) > average.risk
 
 
+def test_large_batches_take_large_rates():
+    found = sl.tune(PROBLEM, "linear", T, given={"batch": 64})
+    assert found.parameters["peak"] > 1.5 * sl.tune(PROBLEM, "linear", T).parameters["peak"]
+    assert found.risk == pytest.approx(exact(found.method), rel=1e-10)
+    assert found.method.batch == 64
+
+
+def test_a_run_of_one_step_has_no_phases_to_look_for():
+    with pytest.warns(UserWarning, match="cooldown = 1"):
+        found = sl.tune(PROBLEM, "wsd", 1, ("peak", "cooldown"))
+    assert found.curvature[1, 1] == 0.0
+    assert found.risk == pytest.approx(sl.optimize(PROBLEM, 1, cap=None).risk, rel=1e-6)
+
+
 def test_a_family_of_ones_own():
     def bent(steps, peak, bend):
         return sl.schedules.piecewise(steps, peak, knots=((0.0, 1.0), (0.5, bend), (1.0, 0.0)))

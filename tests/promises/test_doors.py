@@ -255,7 +255,7 @@ def _doors() -> dict[str, Door]:
         "optimize": Door(
             sl.optimize,
             {"problem": PROBLEM, "steps": 8, "method": "sgd", "batch": 1, "samples": None, "cap": "critical",
-             "weights": None, "horizons": None, "start": None, "tolerance": 1e-6, "sweeps": 9},
+             "monotone": False, "weights": None, "horizons": None, "start": None, "tolerance": 1e-6, "sweeps": 9},
         ),
         "tune": Door(
             sl.tune,
