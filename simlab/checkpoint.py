@@ -58,7 +58,9 @@ class Checkpoint:
         whose, *names = np.atleast_1d(arrays.pop("fingerprint", np.array(""))).tolist()
         if whose != self.fingerprint:
             raise InputError(
-                f" {self.path} holds the state of another run; give another folder, or delete it.", "checkpoint"
+                f" {self.path} holds the state of another run; give another folder, or delete it (to prolong a run, "
+                f"keep= its last state and start= from there).",
+                "checkpoint",
             )
         if set(names) != arrays.keys():
             raise self._damage("it is not complete")

@@ -68,7 +68,8 @@ def exact(
     snapshots : steps at which the risk of every single mode is kept (`trace.dataset["mode_risk"]`).
     start : a state that another run kept (`trace.state`): the run goes on from there, and `method` is what is done from
         then on (`methods.rest(method, step)` is the rest of a longer one). Steps, records and k* count from the
-        beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is.
+        beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is. A state
+        of `long` is taken as it is, whatever it may be off by.
     keep : steps whose state is kept, for `trace.state_at(step)`; a run by itself keeps that of its end, up to 64 MiB.
         Not on a GPU.
     device : "cpu", "gpu" (all runs in one launch, one block each; no deterministic part and no snapshots), or "auto"
@@ -104,7 +105,8 @@ def exact(
     results = run_all(jobs, work, workers, progress, "exact", "mode-steps")
     facts = {"engine": "exact", "subspaces": partition.expression}
     if start is not None:
-        facts |= {"started_from": f"step {start.step} of {start.method}"}
+        known = ", as simlab.long knows it" if "uncertain" in start.arrays else ""
+        facts |= {"started_from": f"step {start.step} of {start.method}{known}"}
     return build_trace(results, methods, names, problem, run_labels=labels, provenance=facts)
 
 

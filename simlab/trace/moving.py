@@ -32,6 +32,12 @@ def _errors(problem: Any, arrays: Arrays, name: str) -> FloatArray:
     error = getattr(problem, "initial_error", None)
     if error is None:
         raise InputError(" is no problem with an initial error; give a LinearRegression or NoisyQuadratic.", name)
+    if getattr(problem, "outputs", 1) > 1:
+        raise InputError(
+            f" has {problem.outputs} outputs, and the mean of each is not kept; take moments='empirical', or move them "
+            f"one by one.",
+            name,
+        )
     if getattr(problem, "compressed", False):
         raise InputError(" is compressed, and its nodes do not say where each mode is; give the original.", name)
     size = arrays["eigenvalues"].size

@@ -118,6 +118,13 @@ def test_a_diverging_run_is_a_result():
         assert reached.all()
 
 
+def test_too_many_modes_for_their_pairs(monkeypatch):
+    monkeypatch.setattr("simlab.engines.moments.heldout.MOST_MODES", 2)
+    with pytest.raises(sl.InputError, match="holdout asks for the moments between 3 modes, and 2 is the most"):
+        sl.exact(made("gaussian", 1), methods.sgd(LR), progress=False)
+    sl.exact(made("empirical", 1), methods.sgd(LR), progress=False)
+
+
 # -- which rows --------------------------------------------------------------------------------------------------------
 
 

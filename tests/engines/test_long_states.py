@@ -89,6 +89,7 @@ def test_from_exact_and_to_exact():
     trunk = sl.long(problem, ball, **asked)
     ended = sl.exact(problem, cooldown, start=trunk.state, **asked)
     np.testing.assert_allclose(ended.final(), known.final(), rtol=1e-6)
+    assert ended.dataset.attrs["started_from"].endswith(", as simlab.long knows it")
     averaged = M.ema(cooldown, 0.999)
     holds(
         sl.long(problem, averaged, start=trunk.state, **asked), sl.exact(problem, averaged, start=trunk.state, **asked)

@@ -144,6 +144,10 @@ def test_refusals_of_data_sets():
         state.moved(PROBLEMS["data"][0], sl.EmpiricalRegression(X[:11], TARGETS[0][:11]))
     with pytest.raises(sl.InputError, match="new has 2 outputs and the state 1"):
         state.moved(PROBLEMS["data"][0], sl.EmpiricalRegression(X, np.stack(TARGETS[:2], axis=1)))
+    several = sl.LinearRegression.from_data(X, np.stack(TARGETS, axis=1))
+    state = sl.exact(several, methods.sgd(LR), deterministic=True, progress=False).state
+    with pytest.raises(sl.InputError, match="old has 3 outputs, and the mean of each is not kept"):
+        state.moved(several, several)
     held = sl.LinearRegression.from_data(X, TARGETS[0], holdout=0.2)
     state = sl.exact(held, methods.sgd(LR), progress=False).state
     with pytest.raises(sl.InputError, match="state keeps moments between modes of one w"):
