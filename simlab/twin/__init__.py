@@ -8,6 +8,7 @@ band = twin.predict(sl.schedules.wsd(24_000, peak=3e-4, warmup=2160))
 from simlab.twin.curves import Curve
 from simlab.twin.fitting import fit
 from simlab.twin.likelihood import Errors
+from simlab.twin.norm import echo, effective, norm, realising
 from simlab.twin.twin import Band, Difference, Twin
 
-__all__ = ["Band", "Curve", "Difference", "Errors", "Twin", "fit"]
+__all__ = ["Band", "Curve", "Difference", "Errors", "Twin", "echo", "effective", "fit", "norm", "realising"]

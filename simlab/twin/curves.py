@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Curve:
     @door
     def from_log(
         cls,
-        path: str | os.PathLike[str],
+        path: str | PathLike[str],
         loss: str | None = None,
         schedule: Schedule | None = None,
         run: str | None = None,
@@ -93,7 +94,7 @@ class Curve:
         steps = sorted(last)
         taken = logged if schedule is None else check_kind("schedule", schedule, Schedule, "a Schedule", "make one")
         kept = [step for step in steps if step <= len(taken)]
-        return cls(taken, kept, [last[step] for step in kept], run=run, name=name or os.path.basename(os.fspath(path)))
+        return cls(taken, kept, [last[step] for step in kept], run=run, name=name or Path(path).name)
 
     def __len__(self) -> int:
         return int(self.steps.size)

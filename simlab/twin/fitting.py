@@ -28,6 +28,9 @@ LINEAR = ("floor", "log_river", "log_noise")
 LOOK, CLOSE = 12, 80
 """Evaluations after which the starts are compared, and the most that those go on with."""
 
+WILD = 1e3
+"""A loss beyond this has diverged: a trial of the fit that is given up."""
+
 KEPT = 3
 """Starts that go on."""
 
@@ -81,14 +84,14 @@ class _Posterior:
             theta, rows, slopes = self.theta(x), [], []
             for data in self.data:
                 walk = run(theta, data.blocks, self.reference, self.span)
+                if not np.all(np.abs(walk.loss) < WILD):
+                    size = sum(data.losses.size for data in self.data) + int(self.held.sum())
+                    self._last = (key, np.full(size, WILD), np.zeros((size, self.free.size)))
+                    return self._last[1], self._last[2]
                 rows.append(data.white(walk.loss - data.losses))
                 slopes.append(data.white(walk.jacobian[:, self.free]))
             rows.append((x - self.centres)[self.held] / self.spreads[self.held])
-            residuals = np.concatenate(rows)
-            jacobian = np.concatenate([*slopes, self.prior_rows])
-            finite = np.isfinite(residuals)
-            residuals[~finite], jacobian[~finite] = 1e3, 0.0
-            self._last = (key, residuals, jacobian)
+            self._last = (key, np.concatenate(rows), np.concatenate([*slopes, self.prior_rows]))
         return self._last[1], self._last[2]
 
     def projected(self, x: FloatArray) -> FloatArray:

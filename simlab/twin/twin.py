@@ -41,8 +41,8 @@ class Band:
 
     steps (K,).  loss (K,): mean.  lower, upper (K,): where a measured loss lies with probability `level`.  deviation
     (K,): standard deviation of the mean curve alone.  floor : the loss at the end of the river.  river (K,), valley
-    (K, octaves): what is above it, floor + river + sum of valley = loss.  octaves : k of [2^k, 2^(k+1)), curvature times
-    the reference rate.  beyond : how the schedule leaves what was trained on, in a sentence, or "".
+    (K, octaves): what is above it; floor + river + sum of valley = loss.  octaves : k of [2^k, 2^(k+1)), of curvature
+    times the reference rate.  beyond : how the schedule leaves what was trained on, in a sentence, or "".
     """
 
     steps: IntArray
@@ -118,16 +118,17 @@ class Twin:
         walks = [self.walk(mode, blocks) for mode in self.modes]
         mean, variance = self._mixed(walks)
         half = _quantile(level) * np.sqrt(variance + self.errors.misfit**2 + self.errors.deviation(at) ** 2)
-        weights = np.array([mode.weight for mode in self.modes])
-        river = np.tensordot(weights, np.array([walk.river for walk in walks]), 1)
-        valley = np.tensordot(weights, np.array([walk.valley for walk in walks]), 1)
+        river, valley = np.zeros(at.size), np.zeros((at.size, OCTAVES.size))
         member = np.floor(np.log2(NODES)).astype(np.int64)[:, None] == OCTAVES
-        floor = float(weights @ [mode.theta[0] for mode in self.modes])
+        for mode, walk in zip(self.modes, walks, strict=True):
+            river += mode.weight * walk.river
+            valley += mode.weight * (walk.valley @ member)
+        floor = sum(mode.weight * float(mode.theta[0]) for mode in self.modes)
         beyond = self._beyond(taken)
         if beyond:
             notice(beyond)
         deviation = np.sqrt(variance)
-        parts = (floor, river, valley @ member, OCTAVES)
+        parts = (floor, river, valley, OCTAVES)
         return Band(at, mean, mean - half, mean + half, deviation, level, *parts, beyond)
 
     def walk(self, mode: Mode, blocks: Blocks, slopes: FloatArray | None = None, derivatives: bool = True) -> Walk:
@@ -150,8 +151,8 @@ class Twin:
         if peak <= BEYOND * self.reference:
             return ""
         return (
-            f"The schedule's peak {peak:.4g} lies above {self.reference:.4g}, the highest that was trained at; the twin "
-            f"knows nothing of instabilities there."
+            f"The schedule's peak {peak:.4g} lies above {self.reference:.4g}, the highest that was trained at; the "
+            f"twin knows nothing of instabilities there."
         )
 
     def __repr__(self) -> str:
