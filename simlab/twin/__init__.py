@@ -9,6 +9,20 @@ from simlab.twin.curves import Curve
 from simlab.twin.fitting import fit
 from simlab.twin.likelihood import Errors
 from simlab.twin.norm import echo, effective, norm, realising
-from simlab.twin.twin import Band, Difference, Twin
+from simlab.twin.posterior import Band, Difference
+from simlab.twin.storage import from_json
+from simlab.twin.twin import Twin
 
-__all__ = ["Band", "Curve", "Difference", "Errors", "Twin", "echo", "effective", "fit", "norm", "realising"]
+__all__ = [
+    "Band",
+    "Curve",
+    "Difference",
+    "Errors",
+    "Twin",
+    "echo",
+    "effective",
+    "fit",
+    "from_json",
+    "norm",
+    "realising",
+]

@@ -17,7 +17,8 @@ from simlab.twin.curves import Curve, check_curves, fresh
 from simlab.twin.likelihood import Errors, covariance_of, sandwich, white_noise
 from simlab.twin.model import run
 from simlab.twin.parameters import PARAMETERS, Optimizer, fixed_by, norm_rate
-from simlab.twin.twin import Mode, Twin
+from simlab.twin.posterior import Mode
+from simlab.twin.twin import Twin
 
 __all__ = ["fit"]
 
@@ -55,7 +56,7 @@ class _Data:
         return (values.T * self.whitener).T
 
 
-class _Posterior:
+class _Target:
     """Whitened residuals of all curves and of the priors, and their Jacobian, by the free parameters."""
 
     def __init__(
@@ -167,6 +168,7 @@ def fit(
     weight_decay: float | None = None,
     optimizer: Optimizer = "adamw",
     errors: Errors | None = None,
+    linear: bool = False,
 ) -> Twin:
     """The twin of these curves: power laws of bias and noise under SGD in AdamW's relative learning rate lr / |w|.
 
@@ -176,6 +178,7 @@ def fit(
     weight_decay : decoupled, as AdamW's: |w|^2 relaxes at 2 lr wd. None: inferred from the curves, with a wide prior.
     optimizer : "adamw", or "sgd" for a norm that does not matter.
     errors : how far losses may lie from a twin; by default `Errors`, with the white noise of the curves if it is more.
+    linear : without stiffening and other departures from a quadratic (see `Twin.as_problem`).
 
     Least squares with exact derivatives from eight starts, whose L0, A and Q are projected; the best three go on, and
     optima within two units of log-posterior are mixed. The clock lr / |w|: Liu et al. 2026, arXiv 2608.24814, with
@@ -198,7 +201,7 @@ def fit(
     span = 0.33 * max(int(curve.steps[-1]) for curve in taken)
     priors = np.array([[p.centre for p in PARAMETERS], [p.spread for p in PARAMETERS]])
     priors[:, PLACE["log_kappa"]] = norm_rate(reference, weight_decay)
-    fixed = fixed_by(optimizer)
+    fixed = fixed_by(optimizer, linear)
 
     single = len(taken) == 1
     data = []
@@ -206,17 +209,17 @@ def fit(
         blocks = cut(curve.schedule.values(0, int(curve.steps[-1])), curve.steps)
         whitener = 1.0 / errors.deviation(curve.steps) if single else errors.whitener(curve.steps)
         data.append(_Data(blocks, curve.losses, whitener))
-    posterior = _Posterior(data, reference, span, priors, fixed)
-    best = _optima(posterior)
+    target = _Target(data, reference, span, priors, fixed)
+    best = _optima(target)
     modes = []
     for found in best:
         covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
         if single:
-            inner = _pointwise(posterior, found.x, taken[0], errors)
+            inner = _pointwise(target, found.x, taken[0], errors)
         else:
-            inner = covariance_of(found.jac.T @ found.jac, posterior.scale)
-        covariance[np.ix_(posterior.free, posterior.free)] = inner
-        modes.append(Mode(posterior.theta(found.x), covariance, math.exp(best[0].cost - found.cost)))
+            inner = covariance_of(found.jac.T @ found.jac, target.scale)
+        covariance[np.ix_(target.free, target.free)] = inner
+        modes.append(Mode(target.theta(found.x), covariance, math.exp(best[0].cost - found.cost)))
     total = sum(mode.weight for mode in modes)
     twin = Twin(
         tuple(mode._replace(weight=mode.weight / total) for mode in modes),
@@ -226,7 +229,7 @@ def fit(
         optimizer,
         weight_decay,
         priors,
-        tuple(NAMES[j] for j in posterior.free),
+        tuple(NAMES[j] for j in target.free),
         max(int(curve.steps[-1]) for curve in taken),
         _doubts(given),
     )
@@ -235,26 +238,26 @@ def fit(
     return twin
 
 
-def _optima(posterior: _Posterior) -> list[Any]:
+def _optima(target: _Target) -> list[Any]:
     """The distinct optima within NEAR of the best, ascending in cost."""
-    looks = [posterior.descend(posterior.projected(x), LOOK, 1e-4) for x in posterior.starts()]
+    looks = [target.descend(target.projected(x), LOOK, 1e-4) for x in target.starts()]
     looks.sort(key=lambda found: float(found.cost))
-    found = [posterior.descend(look.x, CLOSE) for look in looks[:KEPT]]
+    found = [target.descend(look.x, CLOSE) for look in looks[:KEPT]]
     found.sort(key=lambda one: float(one.cost))
     kept: list[Any] = []
     for one in found:
-        far = all(np.max(np.abs(one.x - other.x) / posterior.scale) > 1.0 for other in kept)
+        far = all(np.max(np.abs(one.x - other.x) / target.scale) > 1.0 for other in kept)
         if one.cost < found[0].cost + NEAR and far:
             kept.append(one)
     return kept
 
 
-def _pointwise(posterior: _Posterior, x: FloatArray, curve: Curve, errors: Errors) -> FloatArray:
-    (data,) = posterior.data
-    jacobian = run(posterior.theta(x), data.blocks, posterior.reference, posterior.span).jacobian[:, posterior.free]
-    prior = posterior.prior_rows.T @ posterior.prior_rows
+def _pointwise(target: _Target, x: FloatArray, curve: Curve, errors: Errors) -> FloatArray:
+    (data,) = target.data
+    jacobian = run(target.theta(x), data.blocks, target.reference, target.span).jacobian[:, target.free]
+    prior = target.prior_rows.T @ target.prior_rows
     covariance = errors.of_one_run(curve.steps)
-    return sandwich(jacobian, errors.deviation(curve.steps), covariance, prior, posterior.scale)
+    return sandwich(jacobian, errors.deviation(curve.steps), covariance, prior, target.scale)
 
 
 def _doubts(curves: Sequence[Curve]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 
-__all__ = ["NODES", "PARAMETERS", "Optimizer", "Parameter", "fixed_by", "norm_rate"]
+__all__ = ["DEPARTURES", "NODES", "PARAMETERS", "Optimizer", "Parameter", "fixed_by", "norm_rate"]
 
 Optimizer = Literal["adamw", "sgd"]
 
@@ -58,13 +58,23 @@ PARAMETERS: tuple[Parameter, ...] = (
 )
 """In the order of `simlab.kernels.twin.walk`. The last five are departures from the linear model."""
 
-_NORM = {"log_kappa": -1e3, "log_start": 0.0, "norm_power": 1.0}
+DEPARTURES: Mapping[str, float] = {
+    "stiffening": 0.0,
+    "noise_power": 1.0,
+    "river_power": 1.0,
+    "valley_power": 1.0,
+    "norm_power": 1.0,
+    "noise_bias": 0.0,
+}
+"""What makes a twin more than a quadratic, and the values at which it is one."""
+
+NO_NORM: Mapping[str, float] = {"log_kappa": -1e3, "log_start": 0.0, "norm_power": 1.0}
 """A norm that stays where it is: the rate is lr itself."""
 
 
-def fixed_by(optimizer: Optimizer) -> Mapping[str, float]:
-    """Parameters that are not free under this optimizer, and their values."""
-    return _NORM if optimizer == "sgd" else {}
+def fixed_by(optimizer: Optimizer, linear: bool) -> Mapping[str, float]:
+    """Parameters that are not free, and their values."""
+    return {**(NO_NORM if optimizer == "sgd" else {}), **(DEPARTURES if linear else {})}
 
 
 def norm_rate(reference: float, weight_decay: float | None) -> tuple[float, float]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 import numpy as np
 
+from simlab.arrays import FloatArray
 from simlab.twin.parameters import PARAMETERS
-
-if TYPE_CHECKING:
-    from simlab.twin.twin import Twin
 
 __all__ = ["table"]
 
@@ -20,23 +18,21 @@ SLOPPY = 3.0
 """A standard deviation of so many scales is sloppy."""
 
 
-def table(twin: Twin) -> str:
-    """One line a parameter: value, 90 % interval, meaning, and a remark."""
-    theta, covariance, _ = twin.modes[0]
-    head = f"Twin ({twin.optimizer}) at reference rate {twin.reference:.4g}, {len(twin.modes)} of the optima kept"
-    lines = [head, f"{'parameter':<13}{'value':>9}  {'90 % interval':<20} meaning"]
+def table(theta: FloatArray, covariance: FloatArray, spreads: FloatArray, free: Collection[str]) -> str:
+    """One line a free parameter: value, 90 % interval, meaning, and a remark; spreads (15,) are the priors'."""
+    lines = [f"{'parameter':<13}{'value':>9}  {'90 % interval':<20} meaning"]
     for j, p in enumerate(PARAMETERS):
-        if p.name not in twin.free:
+        if p.name not in free:
             continue
         spread = float(np.sqrt(max(covariance[j, j], 0.0)))
         value, half = float(theta[j]), 1.645 * spread
         remark = ""
         if min(value - p.low, p.high - value) < 1e-3 * p.scale:
             remark = " (at its bound)"
-        elif spread > NARROWED * twin.priors[1, j]:
+        elif spread > NARROWED * spreads[j]:
             remark = " (from the prior)"
         elif spread > SLOPPY * p.scale:
             remark = " (sloppy)"
         interval = f"[{value - half:.4g}, {value + half:.4g}]"
         lines.append(f"{p.name:<13}{value:>9.4g}  {interval:<20} {p.meaning}{remark}")
-    return "\n".join([*lines, *twin.doubts])
+    return "\n".join(lines)

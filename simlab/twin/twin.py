@@ -1,179 +1,166 @@
-"""`Twin`: a fitted twin, what it knows of its parameters, and its predictions."""
+"""`Twin`: what is asked of a fitted twin."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from os import PathLike
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.arrays import FloatArray, IntArray
-from simlab.doors import door, notice
-from simlab.errors import InputError, check_array, check_number
-from simlab.schedules import Schedule
-from simlab.twin.blocks import WIDTH, Blocks, cut
+from simlab._version import __version__
+from simlab.arrays import FloatArray
+from simlab.doors import door
+from simlab.errors import InputError, check_count, check_entries, check_number, check_path
+from simlab.schedules import Schedule, from_array
 from simlab.twin.curves import as_schedule
-from simlab.twin.likelihood import Errors
-from simlab.twin.model import Walk, run
-from simlab.twin.parameters import NODES, PARAMETERS, Optimizer
+from simlab.twin.norm import effective
+from simlab.twin.parameters import PARAMETERS
+from simlab.twin.posterior import Difference, Posterior, records
 
-__all__ = ["Band", "Difference", "Mode", "Twin"]
+if TYPE_CHECKING:
+    from simlab.problems import NoisyQuadratic
+    from simlab.twin.search import Best
 
-OCTAVES: IntArray = np.unique(np.floor(np.log2(NODES)).astype(np.int64))
-"""k of the octaves [2^k, 2^(k+1)) of curvature."""
-
-BEYOND = 1.05
-"""A peak of so many times the trained ones is an extrapolation."""
+__all__ = ["Design", "Ranked", "Twin"]
 
 
-class Mode(NamedTuple):
-    """One optimum: theta (15,), its covariance (15, 15), and its share in predictions."""
+class Ranked(NamedTuple):
+    """A schedule's place among those given: its final loss, and how far it lies above the best."""
 
-    theta: FloatArray
-    covariance: FloatArray
-    weight: float
-
-
-@dataclass(frozen=True, eq=False)
-class Band:
-    """A predicted curve.
-
-    steps (K,).  loss (K,): mean.  lower, upper (K,): where a measured loss lies with probability `level`.  deviation
-    (K,): standard deviation of the mean curve alone.  floor : the loss at the end of the river.  river (K,), valley
-    (K, octaves): what is above it; floor + river + sum of valley = loss.  octaves : k of [2^k, 2^(k+1)), of curvature
-    times the reference rate.  beyond : how the schedule leaves what was trained on, in a sentence, or "".
-    """
-
-    steps: IntArray
-    loss: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    deviation: FloatArray
-    level: float
-    floor: float
-    river: FloatArray
-    valley: FloatArray
-    octaves: IntArray
-    beyond: str = ""
-
-    def __repr__(self) -> str:
-        low, high = float(self.lower[-1]), float(self.upper[-1])
-        return f"Band: {self.loss[-1]:.4f} [{low:.4f}, {high:.4f}] after {self.steps[-1]} steps, level {self.level:g}"
+    index: int
+    loss: float
+    above: Difference
 
 
-class Difference(NamedTuple):
-    """loss of one schedule minus that of another at their ends, and its interval."""
+class Design(NamedTuple):
+    """A run that could be made, and the standard deviations (targets,) of the final losses after it and before."""
 
-    difference: float
-    lower: float
-    upper: float
-    level: float
+    index: int
+    after: FloatArray
+    before: FloatArray
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Twin:
-    """A fitted twin; `fit` makes it. `print` shows its parameters.
-
-    modes : optima with their shares, the best first.  reference : the learning rate that is 1, the highest trained.
-    span : S_ref.  priors (2, 15): centres and spreads.  free : names of the parameters that were fitted.  longest :
-    steps of the longest curve.  doubts : what its curves cannot tell.
-    """
-
-    modes: tuple[Mode, ...]
-    reference: float
-    span: float
-    errors: Errors
-    optimizer: Optimizer
-    weight_decay: float | None
-    priors: FloatArray
-    free: tuple[str, ...]
-    longest: int
-    doubts: tuple[str, ...] = ()
-
-    @property
-    def parameters(self) -> dict[str, tuple[float, float]]:
-        """name -> value and standard deviation at the best optimum, of what is free."""
-        theta, covariance, _ = self.modes[0]
-        out = {}
-        for j, p in enumerate(PARAMETERS):
-            if p.name in self.free:
-                out[p.name] = (float(theta[j]), float(np.sqrt(max(covariance[j, j], 0.0))))
-        return out
+class Twin(Posterior):
+    """A fitted twin; `fit` makes it, `predict` gives the curve under another schedule, `print` shows the parameters."""
 
     @door
-    def predict(
-        self, schedule: Schedule | npt.ArrayLike, level: float = 0.9, steps: npt.ArrayLike | None = None
-    ) -> Band:
-        """The curve under another schedule, with an interval for a measured loss.
+    def compare(
+        self, first: Schedule | npt.ArrayLike, second: Schedule | npt.ArrayLike, level: float = 0.9
+    ) -> Difference:
+        """Final loss of the first schedule minus that of the second, with the interval of the difference.
 
-        schedule : a Schedule or learning rates (T,), warmup included.  steps (K,) ascending, 0 .. T; default every
-        64th (of long runs less often: some 500), and the end.  Means and variances of several optima are mixed.
-        Raises InputError for steps beyond the schedule.
+        It is that of the parameters alone, and narrower than those of either loss for schedules that are alike.
         """
-        taken = as_schedule(schedule)
         level = check_number("level", level, low=0.0, high=0.9999, open_low=True)
-        at = _records(len(taken)) if steps is None else _given(steps, len(taken))
-        blocks = cut(taken.values(0, int(at[-1])), at)
-        walks = [self.walk(mode, blocks) for mode in self.modes]
-        mean, variance = self._mixed(walks)
-        half = _quantile(level) * np.sqrt(variance + self.errors.misfit**2 + self.errors.deviation(at) ** 2)
-        river, valley = np.zeros(at.size), np.zeros((at.size, OCTAVES.size))
-        member = np.floor(np.log2(NODES)).astype(np.int64)[:, None] == OCTAVES
-        for mode, walk in zip(self.modes, walks, strict=True):
-            river += mode.weight * walk.river
-            valley += mode.weight * (walk.valley @ member)
-        floor = sum(mode.weight * float(mode.theta[0]) for mode in self.modes)
-        beyond = self._beyond(taken)
-        if beyond:
-            notice(beyond)
-        deviation = np.sqrt(variance)
-        parts = (floor, river, valley, OCTAVES)
-        return Band(at, mean, mean - half, mean + half, deviation, level, *parts, beyond)
+        return self.difference(self.ends(as_schedule(first, "first")), self.ends(as_schedule(second, "second")), level)
 
-    def walk(self, mode: Mode, blocks: Blocks, slopes: FloatArray | None = None, derivatives: bool = True) -> Walk:
-        """The curve of one optimum at the blocks' edges (see `simlab.twin.model.run`)."""
-        return run(mode.theta, blocks, self.reference, self.span, slopes, derivatives)
+    @door
+    def rank(self, schedules: Sequence[Schedule | npt.ArrayLike], level: float = 0.9) -> list[Ranked]:
+        """The schedules by their final losses, the best first, each with its distance to the best."""
+        level = check_number("level", level, low=0.0, high=0.9999, open_low=True)
+        given = check_entries("schedules", schedules, "schedules")
+        if not given:
+            raise InputError(" is empty; give at least one schedule.", "schedules")
+        walks = [self.ends(as_schedule(s, f"schedules[{j}]")) for j, s in enumerate(given)]
+        losses = [float(self.mixed(walk)[0][0]) for walk in walks]
+        order = sorted(range(len(given)), key=losses.__getitem__)
+        return [Ranked(j, losses[j], self.difference(walks[j], walks[order[0]], level)) for j in order]
 
-    def _mixed(self, walks: list[Walk]) -> tuple[FloatArray, FloatArray]:
-        """Mean and variance (K,) of the mean curve over all optima."""
-        mean = np.zeros_like(walks[0].loss)
-        square = np.zeros_like(mean)
-        for mode, walk in zip(self.modes, walks, strict=True):
-            jacobian = walk.jacobian[:, : len(PARAMETERS)]
-            mean += mode.weight * walk.loss
-            own = np.maximum(((jacobian @ mode.covariance) * jacobian).sum(axis=1), 0.0)
-            square += mode.weight * (own + (walk.loss - walks[0].loss) ** 2)
-        return mean, np.maximum(square - (mean - walks[0].loss) ** 2, 0.0)
+    @door
+    def optimize(
+        self, steps: int, peak: float | None = None, warmup: int = 0, knots: int = 18, level: float = 0.9
+    ) -> Best:
+        """The schedule of `steps` steps with the least final loss, below `peak`, and usual ones beside it.
 
-    def _beyond(self, schedule: Schedule) -> str:
-        peak = schedule.peak()
-        if peak <= BEYOND * self.reference:
-            return ""
-        return (
-            f"The schedule's peak {peak:.4g} lies above {self.reference:.4g}, the highest that was trained at; the "
-            f"twin knows nothing of instabilities there."
-        )
+        peak : at most, by default, and no more than, the highest that was trained at: beyond it the twin knows nothing.
+        warmup : steps of a linear ramp before the first of `knots` knots. Raises InputError for what does not fit.
+        """
+        from simlab.twin.search import best_schedule
 
-    def __repr__(self) -> str:
-        from simlab.twin.table import table
+        steps = check_count("steps", steps, low=2, high=10**7)
+        warmup = check_count("warmup", warmup, low=0, high=steps - 1)
+        knots = check_count("knots", knots, low=3, high=200)
+        level = check_number("level", level, low=0.0, high=0.9999, open_low=True)
+        highest = self.reference if peak is None else check_number("peak", peak, low=0.0, open_low=True)
+        if highest > self.reference * (1.0 + 1e-9):
+            raise InputError(
+                f" = {highest:g} lies above the highest that was trained at; give {self.reference:g}.", "peak"
+            )
+        return best_schedule(self, steps, highest, warmup, knots, level)
 
-        return table(self)
+    @door
+    def design(
+        self, candidates: Sequence[Schedule | npt.ArrayLike], targets: Sequence[Schedule | npt.ArrayLike]
+    ) -> list[Design]:
+        """Which further run would tell most about the targets' final losses, the most telling first.
 
+        A candidate is taken to be measured every 64 steps or so. Gaussian, at the best optimum: no run is simulated.
+        """
+        mode = self.modes[0]
+        given = check_entries("candidates", candidates, "schedules")
+        goals = [as_schedule(s, f"targets[{j}]") for j, s in enumerate(check_entries("targets", targets, "schedules"))]
+        if not given or not goals:
+            raise InputError(" is empty; give at least one schedule.", "targets" if given else "candidates")
+        wanted = np.concatenate([self.ends(goal)[0].jacobian for goal in goals])
 
-def _records(length: int) -> IntArray:
-    every = WIDTH * max(1, round(length / (500 * WIDTH)))
-    return np.append(np.arange(0, length, every), length).astype(np.int64)
+        def deviation(covariance: FloatArray) -> FloatArray:
+            return np.sqrt(np.maximum(((wanted @ covariance) * wanted).sum(axis=1), 0.0))
 
+        before, out = deviation(mode.covariance), []
+        for j, candidate in enumerate(given):
+            at, blocks = records(as_schedule(candidate, f"candidates[{j}]"))
+            seen = self.walk(mode, blocks).jacobian[1:] @ mode.covariance
+            kept = self.walk(mode, blocks).jacobian[1:]
+            gain = np.linalg.solve(self.errors.covariance(at[1:]) + seen @ kept.T, seen)
+            out.append(Design(j, deviation(mode.covariance - seen.T @ gain), before))
+        return sorted(out, key=lambda one: float(np.square(one.after).sum()))
 
-def _given(steps: Any, length: int) -> IntArray:
-    at = check_array("steps", steps, low=0.0)
-    if np.any(at != np.floor(at)) or np.any(np.diff(at) <= 0.0) or at[-1] > length:
-        raise InputError(f" are not whole numbers in ascending order from 0 to {length}; give such.", "steps")
-    return at.astype(np.int64)
+    @door
+    def as_problem(self, schedule: Schedule | npt.ArrayLike, substeps: int = 16) -> tuple[NoisyQuadratic, Schedule]:
+        """The best optimum of a linear twin as a problem, and the effective rates that SGD has under this recipe.
 
+        floor + risk of simlab.exact(problem, simlab.methods.sgd(rates)) is the twin's curve, `substeps` steps for one:
+        the twin decays exponentially within a step. At 100M it is within 0.001 everywhere with 16, and with one, within
+        0.013 behind the warmup and 0.0007 after step 10,000. Raises InputError for a twin that was not fitted with
+        linear = True.
+        """
+        from simlab.twin.replay import problem_of
 
-def _quantile(level: float) -> float:
-    from scipy.special import ndtri
+        theta = self.modes[0].theta
+        at = {p.name: float(theta[j]) for j, p in enumerate(PARAMETERS)}
+        taken = as_schedule(schedule)
+        substeps = check_count("substeps", substeps, high=1000)
+        problem = problem_of(theta, self.span, substeps)
+        if self.optimizer == "sgd":
+            return problem, from_array(np.repeat(taken.values() / self.reference, substeps))
+        decay = float(np.exp(at["log_kappa"])) / (2.0 * self.reference)
+        rates = effective(taken, decay, float(np.exp(at["log_start"])), self.reference)
+        return problem, from_array(np.repeat(rates.values() / self.reference, substeps))
 
-    return float(ndtri(0.5 + 0.5 * level))
+    @door
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write the twin as JSON, for `from_json`: parameters, covariances, priors and what they were fitted with."""
+        from simlab.replacing import replacing
+
+        record = {
+            "simlab": __version__,
+            "names": [p.name for p in PARAMETERS],
+            "modes": [
+                {"theta": m.theta.tolist(), "covariance": m.covariance.tolist(), "weight": m.weight} for m in self.modes
+            ],
+            "reference": self.reference,
+            "span": self.span,
+            "errors": asdict(self.errors),
+            "optimizer": self.optimizer,
+            "weight_decay": self.weight_decay,
+            "priors": [[x if np.isfinite(x) else None for x in row] for row in self.priors.tolist()],
+            "free": list(self.free),
+            "longest": self.longest,
+            "doubts": list(self.doubts),
+        }
+        with replacing(check_path("path", path)) as place:
+            place.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

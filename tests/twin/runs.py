@@ -11,7 +11,8 @@ from simlab.schedules import Schedule, constant, cosine, join, wsd
 from simlab.twin.blocks import cut
 from simlab.twin.likelihood import Errors
 from simlab.twin.model import run
-from simlab.twin.twin import Mode, Twin
+from simlab.twin.posterior import Mode
+from simlab.twin.twin import Twin
 
 PEAK, WARMUP = 3e-4, 2160
 TRAINED = ["cosine_24000", "constant_24000", "wsdcon_9"]

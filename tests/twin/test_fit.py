@@ -82,7 +82,7 @@ def test_the_curves_know_the_weight_decay(shared_data):
     """All nine curves at 100M, with priors a factor of ten off either way; the recipe's own would be -9.72."""
     curves = list(measured(shared_data, "100M").values())
     found = [sl.twin.fit(curves, weight_decay=wd).parameters["log_kappa"][0] for wd in (0.03, 0.3)]
-    assert abs(found[0] - found[1]) < 0.35
+    assert abs(found[0] - found[1]) < 0.4
     assert np.mean(found) == pytest.approx(np.log(2 * PEAK * 0.1), abs=0.35)
 
 
