@@ -5,6 +5,7 @@ twin = sl.twin.fit(curves, weight_decay=0.1)
 band = twin.predict(sl.schedules.wsd(24_000, peak=3e-4, warmup=2160))
 """
 
+from simlab.twin import laws
 from simlab.twin.curves import Curve
 from simlab.twin.fitting import fit
 from simlab.twin.likelihood import Errors
@@ -23,6 +24,7 @@ __all__ = [
     "effective",
     "fit",
     "from_json",
+    "laws",
     "norm",
     "realising",
 ]
