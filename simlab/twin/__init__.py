@@ -11,6 +11,7 @@ from simlab.twin.fitting import fit
 from simlab.twin.likelihood import Errors
 from simlab.twin.norm import echo, effective, norm, realising
 from simlab.twin.posterior import Band, Difference
+from simlab.twin.report import report
 from simlab.twin.storage import from_json
 from simlab.twin.twin import Twin
 
@@ -27,4 +28,5 @@ __all__ = [
     "laws",
     "norm",
     "realising",
+    "report",
 ]

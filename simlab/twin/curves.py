@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.doors import door
+from simlab.doors import door, notice
 from simlab.errors import InputError, brief, check_array, check_kind, unknown_name
 from simlab.schedules import Schedule, from_array
 from simlab.schedules.logs import from_log
 
 __all__ = ["Curve", "as_schedule", "check_curves", "fresh"]
+
+JUMP = 0.25
+"""A change of so much of the peak between two rows of a log is a jump."""
 
 FEWEST = 50
 """Fewest points of a run that is fitted: some fifteen numbers are asked of it."""
@@ -73,6 +76,7 @@ class Curve:
         path: str | PathLike[str],
         loss: str | None = None,
         schedule: Schedule | None = None,
+        warmup: int | float | None = None,
         run: str | None = None,
         name: str | None = None,
         **reading: Any,
@@ -80,7 +84,8 @@ class Curve:
         """The curve of a trainer's log (see `simlab.schedules.from_log`, which takes the other arguments).
 
         loss : its column, where there are several.  schedule : the exact one where it is known; by default straight
-        lines between the log's rates, and the first rate before its first row: give it where the warmup is not logged.
+        lines between the log's rates, and the first rate before its first row. Give it where the rate jumps between two
+        rows (a notice says so): predictions of jumps suffer.  warmup : a linear one that the log does not hold.
         """
         logged = from_log(path, **reading)
         if loss is None and len(logged.losses) != 1:
@@ -92,8 +97,14 @@ class Curve:
         table = logged.losses[column]
         last = {int(step): float(value) for step, value in table}
         steps = sorted(last)
-        taken = logged if schedule is None else check_kind("schedule", schedule, Schedule, "a Schedule", "make one")
+        taken: Schedule = logged if warmup is None else logged.warmed(warmup)
+        if schedule is not None:
+            taken = check_kind("schedule", schedule, Schedule, "a Schedule", "make one with simlab.schedules")
+            if warmup is not None:
+                raise InputError(" and schedule are both given; give one of them.", "warmup")
         kept = [step for step in steps if step <= len(taken)]
+        if schedule is None:
+            _notice_jump(Path(path).name, taken, kept)
         return cls(taken, kept, [last[step] for step in kept], run=run, name=name or Path(path).name)
 
     def __len__(self) -> int:
@@ -102,6 +113,20 @@ class Curve:
     def __repr__(self) -> str:
         name = f"{self.name}: " if self.name else ""
         return f"Curve({name}{len(self)} losses of {len(self.schedule)} steps, peak {self.schedule.peak():.4g})"
+
+
+def _notice_jump(name: str, schedule: Schedule, steps: Sequence[int]) -> None:
+    """A notice where a rate past its peak changes by more than JUMP of it between two rows of a log."""
+    inside = np.array([step for step in steps if step < len(schedule)], dtype=np.int64)
+    rates = schedule(inside) / schedule.peak()
+    past = np.maximum.accumulate(rates)[:-1] > 0.999
+    jumps = np.flatnonzero((np.abs(np.diff(rates)) > JUMP) & past & (np.diff(inside) > 1))
+    if jumps.size:
+        first, last = inside[jumps[0]], inside[jumps[0] + 1]
+        notice(
+            f"{name}: the rate jumps between its rows of steps {first} and {last}, and is taken for a straight line "
+            f"there; give schedule = ... with the step of the jump."
+        )
 
 
 def fresh(curves: Sequence[Curve]) -> list[Curve]:

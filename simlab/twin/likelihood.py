@@ -22,6 +22,9 @@ __all__ = ["Errors", "covariance_of", "sandwich", "white_noise"]
 EARLY_SHARE, EARLY_WIDTH = 0.5, 0.15
 """Of the early part between two runs: the share that is one amplitude of a run, and the width in log t of the rest."""
 
+WILDEST = 10.0
+"""The early part at most: what a loss may fall by at all."""
+
 LEAST = 1e-2
 """Curvatures of the posterior below this, in units of the parameters' scales, count as this."""
 
@@ -41,7 +44,7 @@ class Errors:
         return np.hypot(self.noise, self._early(steps))
 
     def _early(self, steps: IntArray) -> FloatArray:
-        return np.asarray(self.early * (self.at / np.maximum(steps, 1)) ** 2)
+        return np.minimum(self.early * (self.at / np.maximum(steps, 1)) ** 2, WILDEST)
 
     def _smooth(self, steps: IntArray, width: float) -> FloatArray:
         x = np.log(np.maximum(steps, 1.0))

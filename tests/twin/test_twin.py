@@ -9,10 +9,9 @@ import pytest
 
 import simlab as sl
 from simlab.twin.parameters import PARAMETERS
-from tests.twin.runs import HELD_OUT, PEAK, SCHEDULES, TRAINED, WARMUP, known, made, measured
+from tests.twin.runs import HELD_OUT, PEAK, SCHEDULES, TRAINED, TRUTH, WARMUP, known, made, measured
 
 PLACE = {p.name: j for j, p in enumerate(PARAMETERS)}
-TRUTH = np.array([2.7, -0.85, 0.55, 5.5, -1.7, 0.05, -1.0, np.log(6e-5), -1.6, 2.0, 1.0, 1.0, 1.0, 1.0, 0.0])
 
 
 @pytest.fixture(scope="module")
