@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from simlab.arrays import FloatArray
 from simlab.schedules import Schedule, constant, cosine, from_array, join, linear, wsd
@@ -64,7 +65,7 @@ class _Knots(NamedTuple):
     warmup: int
     at: FloatArray
 
-    def shares(self, steps: FloatArray) -> FloatArray:
+    def shares(self, steps: npt.NDArray[Any]) -> FloatArray:
         """(n, knots): what each knot adds to sqrt(lr / peak) at steps behind the warmup."""
         u = (steps - self.warmup) / (self.steps - self.warmup)
         return np.column_stack([np.interp(u, self.at, row) for row in np.eye(self.at.size)])

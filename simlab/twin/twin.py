@@ -29,17 +29,20 @@ __all__ = ["Design", "Ranked", "Twin"]
 
 
 class Ranked(NamedTuple):
-    """A schedule's place among those given: its final loss, and how far it lies above the best."""
+    """A schedule, by its place among those given: its final loss, and how far it lies above the best."""
 
-    index: int
+    place: int
     loss: float
     above: Difference
 
 
 class Design(NamedTuple):
-    """A run that could be made, and the standard deviations (targets,) of the final losses after it and before."""
+    """A run that could be made, by its place among those given.
 
-    index: int
+    after, before (targets,): standard deviations of the targets' final losses with that run and without.
+    """
+
+    place: int
     after: FloatArray
     before: FloatArray
 
@@ -108,7 +111,7 @@ class Twin(Posterior):
         wanted = np.concatenate([self.ends(goal)[0].jacobian for goal in goals])
 
         def deviation(covariance: FloatArray) -> FloatArray:
-            return np.sqrt(np.maximum(((wanted @ covariance) * wanted).sum(axis=1), 0.0))
+            return np.asarray(np.sqrt(np.maximum(((wanted @ covariance) * wanted).sum(axis=1), 0.0)))
 
         before, out = deviation(mode.covariance), []
         for j, candidate in enumerate(given):

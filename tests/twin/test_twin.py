@@ -40,7 +40,7 @@ def test_ranks_are_those_of_the_truth(twin):
     names = [*TRAINED, *HELD_OUT]
     truth = [known(TRUTH).predict(SCHEDULES[name]).loss[-1] for name in names]
     ranked = twin.rank([SCHEDULES[name] for name in names])
-    assert [one.index for one in ranked] == np.argsort(truth).tolist()
+    assert [one.place for one in ranked] == np.argsort(truth).tolist()
     assert ranked[0].above.difference == 0.0
 
 
@@ -83,7 +83,7 @@ def test_a_run_that_was_made_is_no_news_and_a_cooldown_tells_of_cooldowns():
         twin = sl.twin.fit(made(TRUTH, "constant_24000", 0), weight_decay=0.1)
     candidates = [SCHEDULES["constant_24000"], SCHEDULES["wsdld_20000_24000"]]
     ranked = twin.design(candidates, [SCHEDULES["wsd_20000_24000"]])
-    assert [one.index for one in ranked] == [1, 0]
+    assert [one.place for one in ranked] == [1, 0]
     assert ranked[0].after[0] < 0.5 * ranked[0].before[0]
     assert np.all(ranked[1].after <= ranked[1].before)
 
