@@ -180,6 +180,9 @@ def fit(
     errors : how far losses may lie from a twin; by default `Errors`, with the white noise of the curves if it is more.
     linear : without stiffening and other departures from a quadratic (see `Twin.as_problem`).
 
+    The noise floor is taken to grow with the rate, as it does far below the critical one; SGD near its critical rate,
+    where noise feeds on itself, has no such twin.
+
     Least squares with exact derivatives from eight starts, whose L0, A and Q are projected; the best three go on, and
     optima within two units of log-posterior are mixed. The clock lr / |w|: Liu et al. 2026, arXiv 2608.24814, with
     measured norms; here |w| follows from the recipe. Raises InputError for curves that cannot be fitted.

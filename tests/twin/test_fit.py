@@ -168,3 +168,36 @@ def test_a_log_is_a_curve(tmp_path):
     np.testing.assert_allclose(curve.losses, 3.0 + 1.0 / (1 + steps / 500))
     with pytest.raises(sl.InputError, match="loss: 'val' is not known"):
         sl.twin.Curve.from_log(path, loss="val")
+
+
+def test_sgd_on_a_power_law_has_a_twin():
+    """Curves of the exact engine, far below its critical rate: lam_i ~ i^-1.5, lam_i e_i^2 ~ i^-1.6, noise lam_i.
+
+    Two schedules tell four others within 0.001 once the warmup is forgotten; s = (b - 1) / a and u = 1 - 1/a.
+    """
+    problem = sl.LinearRegression.power_law(dim=10**5, capacity=1.5, source=1.6, noise_variance=1.0)
+    peak, warmup, rng = 0.04, 500, np.random.default_rng(0)
+    schedules = [
+        sl.schedules.cosine(20_000, peak, floor=0.1, warmup=warmup),
+        sl.schedules.wsd(20_000, peak, warmup=warmup, cooldown=0.2),
+        sl.schedules.wsd(60_000, peak, warmup=warmup, cooldown=0.2),
+        sl.schedules.cosine(60_000, peak, warmup=warmup),
+        sl.schedules.constant(20_000, peak, warmup=warmup),
+        sl.schedules.join(sl.schedules.constant(8000, peak, warmup=warmup), sl.schedules.constant(8000, 0.1 * peak)),
+    ]
+    curves = []
+    for schedule in schedules:
+        steps = np.arange(600, len(schedule) + 1, 100)
+        total = sl.exact(problem, sl.methods.sgd(schedule), record=steps).total().squeeze()
+        losses = total.sel(step=steps).values + 6e-4 * rng.standard_normal(steps.size)
+        curves.append(sl.twin.Curve(schedule, steps, losses))
+    twin = sl.twin.fit(curves[:2], optimizer="sgd")
+    for curve in curves[2:]:
+        band = twin.predict(curve.schedule, steps=curve.steps)
+        late = curve.steps > 4000
+        assert np.abs(band.loss - curve.losses)[late].mean() < 1e-3
+        assert np.mean((band.lower < curve.losses) & (curve.losses < band.upper)) > 0.95
+    value, spread = twin.parameters["source"]
+    assert abs(value - 0.4) < 2.0 * spread
+    value, spread = twin.parameters["tilt"]
+    assert abs(value - 1.0 / 3.0) < 2.0 * spread
