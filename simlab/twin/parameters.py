@@ -11,7 +11,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 
-__all__ = ["DEPARTURES", "NODES", "PARAMETERS", "Optimizer", "Parameter", "fixed_by", "norm_rate"]
+__all__ = ["DEPARTURES", "NODES", "PARAMETERS", "PLACE", "Optimizer", "Parameter", "fixed_by", "norm_rate"]
 
 Optimizer = Literal["adamw", "sgd"]
 
@@ -57,6 +57,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("noise_bias", "kap: gradient noise grows with the bias left", 0.0, 0.0, 0.4, -0.9, 5.0, 0.3),
 )
 """In the order of `simlab.kernels.twin.walk`. The last five are departures from the linear model."""
+
+PLACE: Mapping[str, int] = {p.name: j for j, p in enumerate(PARAMETERS)}
+"""name -> place in theta."""
 
 DEPARTURES: Mapping[str, float] = {
     "stiffening": 0.0,

@@ -18,7 +18,7 @@ from simlab.errors import InputError, check_count, check_entries, check_number, 
 from simlab.schedules import Schedule, from_array
 from simlab.twin.curves import as_schedule
 from simlab.twin.norm import effective
-from simlab.twin.parameters import PARAMETERS
+from simlab.twin.parameters import PARAMETERS, PLACE
 from simlab.twin.posterior import Difference, Posterior, records
 
 if TYPE_CHECKING:
@@ -134,14 +134,13 @@ class Twin(Posterior):
         from simlab.twin.replay import problem_of
 
         theta = self.modes[0].theta
-        at = {p.name: float(theta[j]) for j, p in enumerate(PARAMETERS)}
         taken = as_schedule(schedule)
         substeps = check_count("substeps", substeps, high=1000)
         problem = problem_of(theta, self.span, substeps)
         if self.optimizer == "sgd":
             return problem, from_array(np.repeat(taken.values() / self.reference, substeps))
-        decay = float(np.exp(at["log_kappa"])) / (2.0 * self.reference)
-        rates = effective(taken, decay, float(np.exp(at["log_start"])), self.reference)
+        decay = float(np.exp(theta[PLACE["log_kappa"]])) / (2.0 * self.reference)
+        rates = effective(taken, decay, float(np.exp(theta[PLACE["log_start"]])), self.reference)
         return problem, from_array(np.repeat(rates.values() / self.reference, substeps))
 
     @door

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 import simlab as sl
-from simlab.twin.parameters import PARAMETERS
+from simlab.twin.parameters import PLACE
 from tests.twin.runs import HELD_OUT, PEAK, SCHEDULES, TRAINED, TRUTH, WARMUP, known, made, measured
-
-PLACE = {p.name: j for j, p in enumerate(PARAMETERS)}
 
 
 @pytest.fixture(scope="module")

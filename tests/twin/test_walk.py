@@ -9,9 +9,8 @@ from scipy.special import gamma
 import simlab as sl
 from simlab.twin.blocks import cut
 from simlab.twin.model import run
-from simlab.twin.parameters import NODES, PARAMETERS
+from simlab.twin.parameters import NODES, PLACE
 
-PLACE = {p.name: j for j, p in enumerate(PARAMETERS)}
 FULL = np.array([3.0, -0.8, 0.6, 5.9, -1.6, 0.1, -1.0, -9.7, -1.5, 2.5, 0.95, 1.03, 1.1, 0.99, -0.2])
 LINEAR = np.array([3.0, -0.8, 0.6, 5.9, -1.6, 0.1, -1.0, -9.7, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0])
 WSD = sl.schedules.wsd(12_000, peak=3e-4, warmup=1000, cooldown=0.3)
