@@ -1,4 +1,4 @@
-"""simlab twin: fit, predict, compare, optimize, report."""
+"""simlab twin: fit, predict, compare, optimize, design, report."""
 
 from __future__ import annotations
 
@@ -112,6 +112,25 @@ def optimize(
         with fresh_file(output, force) as partial:
             schedules.to_csv(best.schedule, partial)
     typer.echo(repr(best))
+
+
+@twin_app.command("design")
+def design(
+    file: File,
+    candidates: Annotated[list[str], typer.Argument(help="Runs that could be made: names of schedules, or files.")],
+    target: Annotated[list[str], typer.Option(help="A run whose final loss is asked for.")],
+    steps: Steps = None,
+    assign: Assign = None,
+) -> None:
+    """List further runs, the one first that would tell most about the final losses of the targets."""
+    from simlab.twin import from_json
+
+    with notices():
+        runs, goals = ([schedule_asked(name, steps, assign or []) for name in names] for names in (candidates, target))
+        ranked = from_json(file).design(runs, goals)
+    typer.echo(f"standard deviation now {' '.join(f'{x:.4f}' for x in ranked[0].before)}; with a run of")
+    for one in ranked:
+        typer.echo(f"  {' '.join(f'{x:.4f}' for x in one.after)} {runs[one.place]!r}")
 
 
 @twin_app.command("report")

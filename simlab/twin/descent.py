@@ -16,14 +16,11 @@ from simlab.twin.parameters import PARAMETERS, PLACE
 
 __all__ = ["Data", "Target", "optima"]
 
-LOOK, CLOSE = 12, 80
-"""Evaluations after which the starts are compared, and the most that those go on with."""
+EVALUATIONS = 100
+"""The most that a descent may take."""
 
 WILD = 1e3
 """A loss beyond this has diverged: a trial of the fit that is given up."""
-
-KEPT = 3
-"""Starts that go on."""
 
 NEAR = 2.0
 """Optima within so many units of log-posterior of the best are mixed."""
@@ -102,7 +99,8 @@ class Target:
             out[place[PLACE["log_noise"]]] += math.log(found[2])
         return np.clip(out, self.low + 1e-6, self.high - 1e-6)
 
-    def descend(self, x: FloatArray, evaluations: int, tolerance: float = 1e-6) -> Any:
+    def descend(self, x: FloatArray) -> Any:
+        """Scipy's result of a robust least-squares fit from x."""
         from scipy.optimize import least_squares
 
         return least_squares(
@@ -113,9 +111,9 @@ class Target:
             loss="soft_l1",
             f_scale=ROBUST,
             x_scale=self.scale,
-            max_nfev=evaluations,
-            ftol=tolerance,
-            xtol=tolerance,
+            max_nfev=EVALUATIONS,
+            ftol=1e-6,
+            xtol=1e-6,
             gtol=None,
         )
 
@@ -154,9 +152,7 @@ def _golden(dimension: int) -> float:
 
 def optima(target: Target) -> list[Any]:
     """The distinct optima within NEAR of the best, ascending in cost."""
-    looks = [target.descend(target.projected(x), LOOK, 1e-4) for x in target.starts()]
-    looks.sort(key=lambda found: float(found.cost))
-    found = [target.descend(look.x, CLOSE) for look in looks[:KEPT]]
+    found = [target.descend(target.projected(x)) for x in target.starts()]
     found.sort(key=lambda one: float(one.cost))
     kept: list[Any] = []
     for one in found:

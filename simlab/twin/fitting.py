@@ -43,9 +43,9 @@ def fit(
     The noise floor is taken to grow with the rate, as it does far below the critical one; SGD near its critical rate,
     where noise feeds on itself, has no such twin.
 
-    Least squares with exact derivatives from eight starts, whose L0, A and Q are projected; the best three go on, and
-    optima within two units of log-posterior are mixed. The clock lr / |w|: Liu et al. 2026, arXiv 2608.24814, with
-    measured norms; here |w| follows from the recipe. Raises InputError for curves that cannot be fitted.
+    Least squares with exact derivatives from eight starts, whose L0, A and Q are projected; optima within two units of
+    log-posterior of the best are mixed, by Laplace's weights. The clock lr / |w|: Liu et al. 2026, arXiv 2608.24814,
+    with measured norms; here |w| follows from the recipe. Raises InputError for curves that cannot be fitted.
     """
     weight_decay = _check_recipe(weight_decay, optimizer)
     given = check_curves(curves)
@@ -55,6 +55,7 @@ def fit(
         errors = replace(Errors(), noise=max(Errors.noise, white))
     errors = check_kind("errors", errors, Errors, "an Errors", "make one: simlab.twin.Errors()")
     reference = max(curve.schedule.peak() for curve in taken)
+    lowest = min(curve.schedule.peak() for curve in taken)
     longest = max(int(curve.steps[-1]) for curve in taken)
     priors = np.array([[p.centre for p in PARAMETERS], [p.spread for p in PARAMETERS]])
     priors[:, PLACE["log_kappa"]] = norm_rate(reference, weight_decay)
@@ -67,7 +68,7 @@ def fit(
     modes = _modes(target, taken, errors)
     free = tuple(PARAMETERS[j].name for j in target.free)
     recipe = (optimizer, weight_decay)
-    twin = Twin(modes, reference, target.span, errors, *recipe, priors, free, longest, _doubts(given))
+    twin = Twin(modes, reference, target.span, errors, *recipe, priors, free, longest, lowest, _doubts(given))
     for doubt in twin.doubts:
         notice(doubt)
     return twin
@@ -85,9 +86,11 @@ def _check_recipe(weight_decay: float | None, optimizer: Optimizer) -> float | N
 
 
 def _modes(target: Target, curves: Sequence[Curve], errors: Errors) -> tuple[Mode, ...]:
-    """The optima with their covariances; their shares are those of the posterior's heights."""
+    """The optima with their covariances; their shares are Laplace's, height times volume."""
     found = optima(target)
-    shares = np.exp([found[0].cost - one.cost for one in found])
+    volumes = [0.5 * np.linalg.slogdet(covariance_of(one.jac.T @ one.jac, target.scale))[1] for one in found]
+    logs = np.array([volume - one.cost for one, volume in zip(found, volumes, strict=True)])
+    shares = np.exp(logs - logs.max())
     out = []
     for one, share in zip(found, shares / shares.sum(), strict=True):
         if len(curves) == 1:
@@ -97,7 +100,7 @@ def _modes(target: Target, curves: Sequence[Curve], errors: Errors) -> tuple[Mod
         covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
         covariance[np.ix_(target.free, target.free)] = inner
         out.append(Mode(target.theta(one.x), covariance, float(share)))
-    return tuple(out)
+    return tuple(sorted(out, key=lambda mode: -mode.weight))
 
 
 def _pointwise(target: Target, x: FloatArray, curve: Curve, errors: Errors) -> FloatArray:

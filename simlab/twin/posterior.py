@@ -28,6 +28,10 @@ BEYOND = 1.05
 """A peak of so many times the trained ones is an extrapolation."""
 
 
+BELOW = 4.0
+"""So is a peak this many times lower: ten times lower predictions were off by 0.09, twice lower by 0.006."""
+
+
 class Mode(NamedTuple):
     """One optimum: theta (15,), its covariance (15, 15), and its share in predictions."""
 
@@ -75,9 +79,9 @@ class Difference(NamedTuple):
 class Posterior:
     """Where the parameters are, and how well they are known.
 
-    modes : optima with their shares, the best first.  reference : the learning rate that is 1, the highest trained.
+    modes : optima with their shares, the largest first.  reference : the learning rate that is 1, the highest trained.
     span : S_ref.  priors (2, 15): centres and spreads.  free : names of the parameters that were fitted.  longest :
-    steps of the longest curve.  doubts : what its curves cannot tell.
+    steps of the longest curve.  lowest : the lowest peak of a curve.  doubts : what its curves cannot tell.
     """
 
     modes: tuple[Mode, ...]
@@ -89,6 +93,7 @@ class Posterior:
     priors: FloatArray
     free: tuple[str, ...]
     longest: int
+    lowest: float
     doubts: tuple[str, ...] = ()
 
     @property
@@ -164,6 +169,8 @@ class Posterior:
 
     def _beyond(self, schedule: Schedule) -> str:
         peak = schedule.peak()
+        if peak < self.lowest / BELOW:
+            return f"The schedule's peak {peak:.4g} lies far below {self.lowest:.4g}, the lowest that was trained at."
         if peak <= BEYOND * self.reference:
             return ""
         return (

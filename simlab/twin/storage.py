@@ -38,6 +38,7 @@ def from_json(path: str | PathLike[str]) -> Twin:
             np.array([[np.inf if x is None else x for x in row] for row in record["priors"]]),
             tuple(record["free"]),
             int(record["longest"]),
+            float(record["lowest"]),
             tuple(record["doubts"]),
         )
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):

@@ -162,6 +162,7 @@ class Twin(Posterior):
             "priors": [[x if np.isfinite(x) else None for x in row] for row in self.priors.tolist()],
             "free": list(self.free),
             "longest": self.longest,
+            "lowest": self.lowest,
             "doubts": list(self.doubts),
         }
         with replacing(check_path("path", path)) as place:

@@ -86,6 +86,15 @@ def test_compare_and_optimize(folder):
     assert err.startswith("simlab: peak = 1 lies above")
 
 
+def test_design_lists_the_runs_that_could_be_made(folder):
+    named = ["wsd", "constant", "--target", "wsd", "--target", "linear", "--steps", "24000", "-p", "peak=3e-4"]
+    code, out, err = run("twin", "design", str(folder / "t.json"), *named, "-p", "warmup=2160")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("standard deviation now 0.0")
+    assert len(lines) == 3
+
+
 def test_a_report_holds_the_twin_beside_its_referees(folder):
     logs = [str(folder / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
     held = str(folder / "wsdcon_9.csv")

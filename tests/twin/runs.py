@@ -48,7 +48,7 @@ def known(theta: np.ndarray, spread: float = 0.0) -> Twin:
     """A twin with these parameters, of PEAK, and no uncertainty but `spread` along each."""
     covariance = spread**2 * np.eye(theta.size)
     priors = np.zeros((2, theta.size))
-    return Twin((Mode(theta, covariance, 1.0),), PEAK, 7920.0, Errors(), "adamw", 0.1, priors, (), 24_000)
+    return Twin((Mode(theta, covariance, 1.0),), PEAK, 7920.0, Errors(), "adamw", 0.1, priors, (), 24_000, PEAK)
 
 
 def made(theta: np.ndarray, name: str, seed: int, noise: float = 6e-4) -> sl.twin.Curve:
