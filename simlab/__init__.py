@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab import river as river
     from simlab import schedules as schedules
     from simlab import subspaces as subspaces
+    from simlab import twin as twin
     from simlab.engines.descend import descend as descend
     from simlab.engines.exact import exact as exact
     from simlab.engines.exact_valley import exact_valley as exact_valley
@@ -41,7 +42,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.trace import RiskTrace as RiskTrace
 
 _PLACES: dict[str, tuple[str, ...]] = {
-    "": ("methods", "plot", "river", "schedules", "subspaces"),  # modules of this package
+    "": ("methods", "plot", "river", "schedules", "subspaces", "twin"),  # modules of this package
     "errors": ("InputError",),
     "experiment": ("Experiment",),
     "optimal.optimize": ("optimize",),

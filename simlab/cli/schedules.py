@@ -13,7 +13,7 @@ from simlab.cli.common import Force, app, assignment, notices
 if TYPE_CHECKING:
     from simlab.schedules import Schedule
 
-__all__ = ["schedule_app"]
+__all__ = ["schedule_app", "schedule_asked"]
 
 schedule_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Draw or export one schedule.")
 app.add_typer(schedule_app, name="schedule")
@@ -48,7 +48,7 @@ def plot_schedule(
     force: Force = False,
 ) -> None:
     """Draw one schedule."""
-    schedule = _schedule(kind, steps, assign or [])
+    schedule = schedule_asked(kind, steps, assign or [])
     _draw({schedule.kind: schedule}, output, force)
     typer.echo(f"{output}: {schedule!r}")
 
@@ -71,7 +71,7 @@ def export_schedule(
     sources = {"torch": schedules.to_torch, "optax": schedules.to_optax, "transformers": schedules.to_transformers}
     if style not in {**files, **sources}:
         raise unknown_name("--format", style, [*files, *sources])
-    schedule = _schedule(kind, steps, assign or [])
+    schedule = schedule_asked(kind, steps, assign or [])
     data, written = output.with_suffix(".npz"), str(output)
     with fresh_file(output, force) as partial:
         if style in files:
@@ -86,7 +86,7 @@ def export_schedule(
 # -- helpers
 
 
-def _schedule(kind: str, steps: int | None, assignments: Sequence[str]) -> Schedule:
+def schedule_asked(kind: str, steps: int | None, assignments: Sequence[str]) -> Schedule:
     """The schedule of a family or of an experiment file, with the parameters assigned on the command line."""
     from simlab.errors import InputError
     from simlab.experiment import Experiment

@@ -18,7 +18,7 @@ FLOORS = {
     6: ["cli", "__main__"],
     5: ["figures"],
     4: ["experiment", "sweeps", "conformance", "showcase", "doctor", "files"],
-    3: ["engines", "optimal", "plot", "progress", "checkpoint"],
+    3: ["engines", "optimal", "plot", "progress", "checkpoint", "twin"],
     2: ["problems", "methods", "trace", "landscapes", "river"],
     1: [
         "arrays",

@@ -110,3 +110,23 @@ def test_ones_own_data(tmp_path, monkeypatch):
     assert float(unseen[-1] / unseen[0]) < 0.6
     assert 0.8 < float(unseen[-1] / seen[-1]) < 1.25
     assert (tmp_path / "losses.png").stat().st_size > 10_000
+
+
+def test_the_twin_example_runs(tmp_path, monkeypatch):
+    """On curves that a known twin made, in files as the example names them."""
+    from tests.twin.runs import TRUTH, made
+
+    for seed, (file, name) in enumerate([("cosine", "cosine_24000"), ("wsd", "wsdld_20000_24000")]):
+        curve = made(TRUTH, name, seed)
+        kept = curve.steps < len(curve.schedule)
+        rows = zip(curve.steps[kept], curve.schedule(curve.steps[kept]), curve.losses[kept], strict=True)
+        text = "\n".join(["step,lr,loss", *(f"{t},{lr:.17g},{y:.17g}" for t, lr, y in rows)])
+        (tmp_path / f"{file}.csv").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    example = next(
+        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "sl.twin.fit" in text
+    )
+    names = {"sl": sl}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["best"].gain.lower > 0.0
+    assert names["band"].steps[-1] == 72_000

@@ -1,0 +1,1 @@
+"""Kernels of the digital twin of a training run."""

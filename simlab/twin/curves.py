@@ -1,0 +1,167 @@
+"""`Curve`: a measured loss curve and the schedule that it was measured under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simlab.arrays import FloatArray, IntArray
+from simlab.doors import door, notice
+from simlab.errors import InputError, brief, check_array, check_kind, unknown_name
+from simlab.schedules import Schedule, from_array
+from simlab.schedules.logs import from_log
+
+__all__ = ["Curve", "as_schedule", "check_curves", "fresh"]
+
+JUMP = 0.25
+"""A change of so much of the peak between two rows of a log is a jump."""
+
+FEWEST = 50
+"""Fewest points of a run that is fitted: some fifteen numbers are asked of it."""
+
+
+def as_schedule(schedule: Any, field: str = "schedule") -> Schedule:
+    """A schedule, or one with these learning rates, one for each step; with a rate that is not zero."""
+    taken = schedule if isinstance(schedule, Schedule) else from_array(check_array(field, schedule, low=0.0))
+    if taken.peak() == 0.0:
+        raise InputError(" is 0 at every step, and such a run does not move; give learning rates.", field)
+    return taken
+
+
+class Curve:
+    """Losses of a run at some of its steps.
+
+    Parameters
+    ----------
+    schedule : a Schedule, or the learning rates (T,) of all steps from the first: what came before a record counts.
+    steps : (K,) whole numbers, ascending, 0 .. T: updates made before the loss was taken.
+    losses : (K,) finite.
+    run : name of the trunk. Curves of one run are branches of it, and a record that two of them hold counts once.
+    name : how reports call the curve; default its place.
+
+    Raises InputError for what is refused.
+    """
+
+    @door
+    def __init__(
+        self,
+        schedule: Schedule | npt.ArrayLike,
+        steps: npt.ArrayLike,
+        losses: npt.ArrayLike,
+        run: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.schedule = as_schedule(schedule)
+        at, values = check_array("steps", steps, low=0.0), check_array("losses", losses)
+        if at.size != values.size:
+            raise InputError(f" has {values.size} entries and steps {at.size}; give one loss for each step.", "losses")
+        if np.any(at != np.floor(at)) or np.any(np.diff(at) <= 0.0):
+            raise InputError(" are not whole numbers in ascending order; sort them and take each once.", "steps")
+        if at[-1] > len(self.schedule):
+            remedy = "give the learning rate of every step up to the last loss"
+            raise InputError(f" reach {at[-1]:.0f} and the schedule {len(self.schedule)}; {remedy}.", "steps")
+        self.steps: IntArray = at.astype(np.int64)
+        self.losses: FloatArray = values
+        self.run, self.name = run, name
+
+    @classmethod
+    @door
+    def from_log(
+        cls,
+        path: str | PathLike[str],
+        loss: str | None = None,
+        schedule: Schedule | None = None,
+        warmup: int | float | None = None,
+        run: str | None = None,
+        name: str | None = None,
+        **reading: Any,
+    ) -> Curve:
+        """The curve of a trainer's log (see `simlab.schedules.from_log`, which takes the other arguments).
+
+        loss : its column, where there are several.  schedule : the exact one where it is known; by default straight
+        lines between the log's rates, and the first rate before its first row. Give it where the rate jumps between two
+        rows (a notice says so): predictions of jumps suffer.  warmup : a linear one that the log does not hold.
+        """
+        logged = from_log(path, **reading)
+        if loss is None and len(logged.losses) != 1:
+            found = ", ".join(map(brief, logged.losses)) or "no column of losses"
+            raise InputError(f": {path} has {found}; name the one to fit.", "loss")
+        column = loss if loss is not None else next(iter(logged.losses))
+        if column not in logged.losses:
+            raise unknown_name("loss", column, logged.losses)
+        table = logged.losses[column]
+        last = {int(step): float(value) for step, value in table}
+        steps = sorted(last)
+        taken: Schedule = logged if warmup is None else logged.warmed(warmup)
+        if schedule is not None:
+            taken = check_kind("schedule", schedule, Schedule, "a Schedule", "make one with simlab.schedules")
+            if warmup is not None:
+                raise InputError(" and schedule are both given; give one of them.", "warmup")
+        kept = [step for step in steps if step <= len(taken)]
+        if schedule is None:
+            _notice_jump(Path(path).name, taken, kept)
+        return cls(taken, kept, [last[step] for step in kept], run=run, name=name or Path(path).name)
+
+    def __len__(self) -> int:
+        return int(self.steps.size)
+
+    def __repr__(self) -> str:
+        name = f"{self.name}: " if self.name else ""
+        return f"Curve({name}{len(self)} losses of {len(self.schedule)} steps, peak {self.schedule.peak():.4g})"
+
+
+def _notice_jump(name: str, schedule: Schedule, steps: Sequence[int]) -> None:
+    """A notice where a rate past its peak changes by more than JUMP of it between two rows of a log."""
+    inside = np.array([step for step in steps if step < len(schedule)], dtype=np.int64)
+    rates = schedule(inside) / schedule.peak()
+    past = np.maximum.accumulate(rates)[:-1] > 0.999
+    jumps = np.flatnonzero((np.abs(np.diff(rates)) > JUMP) & past & (np.diff(inside) > 1))
+    if jumps.size:
+        first, last = inside[jumps[0]], inside[jumps[0] + 1]
+        notice(
+            f"{name}: the rate jumps between its rows of steps {first} and {last}, and is taken for a straight line "
+            f"there; give schedule = ... with the step of the jump."
+        )
+
+
+def fresh(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves without the records that an earlier curve of the same run holds; curves left without any are dropped.
+
+    Raises InputError for two curves of one run that disagree about a record before their schedules part.
+    """
+    seen: dict[str, set[tuple[int, float]]] = {}
+    out = []
+    for curve in curves:
+        if curve.run is None:
+            out.append(curve)
+            continue
+        held = seen.setdefault(curve.run, set())
+        pairs = [(int(t), float(y)) for t, y in zip(curve.steps, curve.losses, strict=True)]
+        new = [pair for pair in pairs if pair not in held]
+        held.update(new)
+        if new:
+            steps, losses = zip(*new, strict=True)
+            out.append(Curve(curve.schedule, steps, losses, run=curve.run, name=curve.name))
+    return out
+
+
+def check_curves(curves: Any) -> list[Curve]:
+    """The curves to be fitted, or an InputError: at least 50 points in all, and losses that fall."""
+    given = [curves] if isinstance(curves, Curve) else list(curves)
+    if not given:
+        raise InputError(" is empty; give at least one Curve.", "curves")
+    for j, curve in enumerate(given):
+        check_kind(f"curves[{j}]", curve, Curve, "a Curve", "make one: simlab.twin.Curve(schedule, steps, losses)")
+    points = sum(map(len, given))
+    if points < FEWEST:
+        raise InputError(f" hold {points} losses; give at least {FEWEST}, or log more often.", "curves")
+    for j, curve in enumerate(given):
+        few = max(len(curve) // 10, 1)
+        if len(curve) >= FEWEST and np.median(curve.losses[-few:]) >= np.median(curve.losses[:few]):
+            raise InputError(" does not fall from its first tenth to its last; check its losses.", f"curves[{j}]")
+    return given

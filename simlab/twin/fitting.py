@@ -1,0 +1,127 @@
+"""`fit`: the twin of measured curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from simlab.arrays import FloatArray
+from simlab.doors import door, notice
+from simlab.errors import InputError, check_kind, check_number, unknown_name
+from simlab.twin.blocks import cut
+from simlab.twin.curves import Curve, check_curves, fresh
+from simlab.twin.descent import Data, Target, optima
+from simlab.twin.likelihood import Errors, covariance_of, sandwich, white_noise
+from simlab.twin.model import run
+from simlab.twin.parameters import PARAMETERS, PLACE, Optimizer, fixed_by, norm_rate
+from simlab.twin.posterior import Mode
+from simlab.twin.twin import Twin
+
+__all__ = ["fit"]
+
+
+@door
+def fit(
+    curves: Sequence[Curve] | Curve,
+    weight_decay: float | None = None,
+    optimizer: Optimizer = "adamw",
+    errors: Errors | None = None,
+    linear: bool = False,
+) -> Twin:
+    """The twin of these curves: power laws of bias and noise under SGD in AdamW's relative learning rate lr / |w|.
+
+    Parameters
+    ----------
+    curves : Curves of one model, batch and data set; schedules and peaks may differ.
+    weight_decay : decoupled, as AdamW's: |w|^2 relaxes at 2 lr wd. None: inferred from the curves, with a wide prior.
+    optimizer : "adamw", or "sgd" for a norm that does not matter.
+    errors : how far losses may lie from a twin; by default `Errors`, with the white noise of the curves if it is more.
+    linear : without stiffening and other departures from a quadratic (see `Twin.as_problem`).
+
+    The noise floor is taken to grow with the rate, as it does far below the critical one; SGD near its critical rate,
+    where noise feeds on itself, has no such twin.
+
+    Least squares with exact derivatives from eight starts, whose L0, A and Q are projected; optima within two units of
+    log-posterior of the best are mixed, by Laplace's weights. The clock lr / |w|: Liu et al. 2026, arXiv 2608.24814,
+    with measured norms; here |w| follows from the recipe. Raises InputError for curves that cannot be fitted.
+    """
+    weight_decay = _check_recipe(weight_decay, optimizer)
+    given = check_curves(curves)
+    taken = fresh(given)
+    if errors is None:
+        white = float(np.median([white_noise(curve.losses) for curve in taken]))
+        errors = replace(Errors(), noise=max(Errors.noise, white))
+    errors = check_kind("errors", errors, Errors, "an Errors", "make one: simlab.twin.Errors()")
+    reference = max(curve.schedule.peak() for curve in taken)
+    lowest = min(curve.schedule.peak() for curve in taken)
+    longest = max(int(curve.steps[-1]) for curve in taken)
+    priors = np.array([[p.centre for p in PARAMETERS], [p.spread for p in PARAMETERS]])
+    priors[:, PLACE["log_kappa"]] = norm_rate(reference, weight_decay)
+    data = []
+    for curve in taken:
+        blocks = cut(curve.schedule.values(0, int(curve.steps[-1])), curve.steps)
+        whitener = errors.whitener(curve.steps) if len(taken) > 1 else 1.0 / errors.deviation(curve.steps)
+        data.append(Data(blocks, curve.losses, whitener))
+    target = Target(data, reference, 0.33 * longest, priors, fixed_by(optimizer, linear))
+    modes = _modes(target, taken, errors)
+    free = tuple(PARAMETERS[j].name for j in target.free)
+    recipe = (optimizer, weight_decay)
+    twin = Twin(modes, reference, target.span, errors, *recipe, priors, free, longest, lowest, _doubts(given))
+    for doubt in twin.doubts:
+        notice(doubt)
+    return twin
+
+
+def _check_recipe(weight_decay: float | None, optimizer: Optimizer) -> float | None:
+    if optimizer not in ("adamw", "sgd"):
+        raise unknown_name("optimizer", optimizer, ["adamw", "sgd"])
+    if weight_decay is None:
+        return None
+    decay = check_number("weight_decay", weight_decay, low=0.0, open_low=optimizer == "adamw")
+    if optimizer == "sgd" and decay > 0.0:
+        raise InputError(f" = {decay:g} belongs to optimizer = 'adamw'; leave it out of 'sgd'.", "weight_decay")
+    return decay
+
+
+def _modes(target: Target, curves: Sequence[Curve], errors: Errors) -> tuple[Mode, ...]:
+    """The optima with their covariances; their shares are Laplace's, height times volume."""
+    found = optima(target)
+    volumes = [0.5 * np.linalg.slogdet(covariance_of(one.jac.T @ one.jac, target.scale))[1] for one in found]
+    logs = np.array([volume - one.cost for one, volume in zip(found, volumes, strict=True)])
+    shares = np.exp(logs - logs.max())
+    out = []
+    for one, share in zip(found, shares / shares.sum(), strict=True):
+        if len(curves) == 1:
+            inner = _pointwise(target, one.x, curves[0], errors)
+        else:
+            inner = covariance_of(one.jac.T @ one.jac, target.scale)
+        covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
+        covariance[np.ix_(target.free, target.free)] = inner
+        out.append(Mode(target.theta(one.x), covariance, float(share)))
+    return tuple(sorted(out, key=lambda mode: -mode.weight))
+
+
+def _pointwise(target: Target, x: FloatArray, curve: Curve, errors: Errors) -> FloatArray:
+    (data,) = target.data
+    jacobian = run(target.theta(x), data.blocks, target.reference, target.span).jacobian[:, target.free]
+    prior = target.prior_rows.T @ target.prior_rows
+    covariance = errors.of_one_run(curve.steps)
+    return sandwich(jacobian, errors.deviation(curve.steps), covariance, prior, target.scale)
+
+
+def _doubts(curves: Sequence[Curve]) -> tuple[str, ...]:
+    """What these curves cannot tell, in a sentence each."""
+    shapes = [c.schedule.values(0, int(c.steps[-1])) / c.schedule.peak() for c in curves]
+    if min((float(x[-1]) for x in shapes if x.size), default=1.0) > 0.5:
+        return (
+            "No curve falls below half of its peak rate: the noise floor is not measured, and predictions of cooldowns "
+            "rest on the prior; add a run with a cooldown.",
+        )
+    if len(curves) == 1 and np.mean((shapes[0] > 0.2) & (shapes[0] < 0.95)) > 0.5:
+        return (
+            "The one curve's rate falls all the way: noise that is forgotten and progress are hard to tell apart, and "
+            "much rests on the prior; add a run with a stable phase and a cooldown.",
+        )
+    return ()

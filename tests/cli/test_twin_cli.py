@@ -1,0 +1,119 @@
+"""simlab twin: what it prints and writes, and what it refuses in one line."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+
+import numpy as np
+import pytest
+
+import simlab as sl
+from simlab.cli import main
+from tests.twin.runs import TRUTH, WARMUP, made
+
+
+def run(*arguments):
+    """(exit code, what is printed, what is complained of)."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(list(arguments))
+            code = 0
+        except SystemExit as left:
+            code = int(left.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Logs of three runs as a trainer writes them after the warmup, and their twin."""
+    place = tmp_path_factory.mktemp("twin")
+    for seed, name in enumerate(["cosine_24000", "wsdld_20000_24000", "wsdcon_9"]):
+        curve = made(TRUTH, name, seed)
+        kept = curve.steps < len(curve.schedule)
+        rows = zip(curve.steps[kept], curve.schedule(curve.steps[kept]), curve.losses[kept], strict=True)
+        text = "\n".join(["step,lr,loss", *(f"{t},{lr:.17g},{y:.17g}" for t, lr, y in rows)])
+        (place / f"{name}.csv").write_text(text)
+    logs = [str(place / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
+    code, out, err = run(
+        "twin", "fit", *logs, "--weight-decay", "0.1", "--warmup", str(WARMUP), "-o", str(place / "t.json")
+    )
+    assert (code, err) == (0, "")
+    assert "log_kappa" in out
+    return place
+
+
+def test_predict_writes_the_curve_that_python_predicts(folder):
+    named = ["wsd", "--steps", "24000", "-p", "peak=3e-4", "-p", f"warmup={WARMUP}"]
+    code, out, _ = run("twin", "predict", str(folder / "t.json"), *named, "-o", str(folder / "wsd.csv"))
+    assert code == 0
+    schedule = sl.schedules.wsd(24_000, peak=3e-4, warmup=WARMUP)
+    band = sl.twin.from_json(folder / "t.json").predict(schedule)
+    assert out.strip() == repr(band)
+    table = np.genfromtxt(folder / "wsd.csv", delimiter=",", names=True)
+    np.testing.assert_array_equal(table["upper"], band.upper)
+    truth = made(TRUTH, "wsd_20000_24000", 9)
+    assert band.loss[-1] == pytest.approx(truth.losses[-1], abs=0.02)
+    assert (
+        "exists; choose another name"
+        in run("twin", "predict", str(folder / "t.json"), *named, "-o", str(folder / "wsd.csv"))[2]
+    )
+
+
+def test_compare_and_optimize(folder):
+    code, out, _ = run(
+        "twin", "compare", str(folder / "t.json"), "wsd", "cosine", "--steps", "24000", "-p", "peak=3e-4"
+    )
+    assert code == 0
+    assert out.startswith("-0.0")
+    code, out, _ = run(
+        "twin",
+        "optimize",
+        str(folder / "t.json"),
+        "--steps",
+        "24000",
+        "--warmup",
+        "2160",
+        "-o",
+        str(folder / "best.csv"),
+    )
+    assert code == 0
+    assert "below a cosine to a tenth" in out
+    assert sl.schedules.from_csv(folder / "best.csv", length=24_000).length == 24_000
+    code, _, err = run("twin", "optimize", str(folder / "t.json"), "--steps", "24000", "--peak", "1")
+    assert code == 2
+    assert err.startswith("simlab: peak = 1 lies above")
+
+
+def test_design_lists_the_runs_that_could_be_made(folder):
+    named = ["wsd", "constant", "--target", "wsd", "--target", "linear", "--steps", "24000", "-p", "peak=3e-4"]
+    code, out, err = run("twin", "design", str(folder / "t.json"), *named, "-p", "warmup=2160")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("standard deviation now 0.0")
+    assert len(lines) == 3
+
+
+def test_a_report_holds_the_twin_beside_its_referees(folder):
+    logs = [str(folder / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
+    held = str(folder / "wsdcon_9.csv")
+    code, out, err = run("twin", "report", *logs, "--weight-decay", "0.1", "--warmup", "2160", "--held-out", held)
+    assert code == 0
+    assert "wsdcon_9.csv: the rate jumps between its rows of steps 7936 and 8064" in err
+    for word in ("fitted", "held out", *sl.twin.laws.LAWS):
+        assert word in out
+    row = next(line for line in out.splitlines() if line.startswith("wsdcon_9"))
+    assert float(row.split()[1]) < 0.006
+
+
+def test_refusals(folder, tmp_path):
+    code, _, err = run("twin", "predict", str(folder / "cosine_24000.csv"), "wsd", "--steps", "100", "-p", "peak=3e-4")
+    assert code == 2
+    assert "is no twin; give a file that Twin.to_json wrote" in err
+    few = tmp_path / "few.csv"
+    few.write_text("step,lr,loss\n0,0.1,3\n10,0.1,2\n")
+    code, _, err = run("twin", "fit", str(few), "-o", str(tmp_path / "t.json"))
+    assert code == 2
+    assert "curves hold 2 losses; give at least 50" in err
+    assert not (tmp_path / "t.json").exists()

@@ -1,0 +1,220 @@
+"""Twins of known and of measured curves."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import simlab as sl
+from simlab.twin.curves import fresh
+from simlab.twin.parameters import PARAMETERS, PLACE
+from tests.twin.runs import HELD_OUT, PEAK, SCHEDULES, TRAINED, TRUTH, made, measured
+
+
+def scores(twin, curves):
+    """Mean absolute error and share of losses within the 90 % band, of each curve."""
+    bands = [twin.predict(curve.schedule, steps=curve.steps) for curve in curves]
+    errors = [np.abs(band.loss - curve.losses).mean() for band, curve in zip(bands, curves, strict=True)]
+    inside = [
+        np.mean((band.lower < curve.losses) & (curve.losses < band.upper))
+        for band, curve in zip(bands, curves, strict=True)
+    ]
+    return np.array(errors), np.array(inside)
+
+
+@pytest.fixture(scope="module")
+def synthetic():
+    return sl.twin.fit([made(TRUTH, name, seed) for seed, name in enumerate(TRAINED)], weight_decay=0.1)
+
+
+def test_a_known_twin_is_recovered(synthetic):
+    for name, (value, spread) in synthetic.parameters.items():
+        assert abs(value - TRUTH[PLACE[name]]) < 3.0 * spread + 1e-9, name
+
+
+def test_bands_cover_what_their_likelihood_draws():
+    """Six replications of three curves, drawn from a known twin with the misfit and noise that `Errors` states.
+
+    The mean curve of six other schedules, and losses drawn there, lie within the 90 % band as often as it says.
+    """
+    errors, rng = sl.twin.Errors(), np.random.default_rng(0)
+
+    def drawn(name):
+        exact = made(TRUTH, name, 0, noise=0.0)
+        root = np.linalg.cholesky(errors.covariance(exact.steps))
+        return sl.twin.Curve(exact.schedule, exact.steps, exact.losses + root @ rng.standard_normal(len(exact)))
+
+    means, losses = [], []
+    for _ in range(6):
+        twin = sl.twin.fit([drawn(name) for name in TRAINED], weight_decay=0.1)
+        losses.append(scores(twin, [drawn(name) for name in HELD_OUT])[1])
+        for name in HELD_OUT:
+            exact = made(TRUTH, name, 0, noise=0.0)
+            band = twin.predict(exact.schedule, steps=exact.steps)
+            means.append(np.mean(np.abs(band.loss - exact.losses) < 1.645 * band.deviation))
+    assert 0.85 < np.mean(means) < 0.99
+    assert 0.85 < np.mean(losses) < 0.99
+
+
+@pytest.mark.parametrize(("size", "most"), [("25M", 0.0021), ("100M", 0.0013)])
+def test_held_out_schedules_of_language_models(shared_data, size, most):
+    """The split of Luo et al. 2025; the multi-power law has 0.0038 and 0.0044 there."""
+    curves = measured(shared_data, size)
+    twin = sl.twin.fit([curves[name] for name in TRAINED], weight_decay=0.1)
+    errors, inside = scores(twin, [curves[name] for name in HELD_OUT])
+    assert errors.mean() < most
+    assert inside.mean() > 0.85
+    assert len(twin.modes) == 1
+
+
+@pytest.mark.parametrize(("size", "most"), [("25M", 0.0023), ("100M", 0.0015)])
+def test_one_run_with_a_cooldown_is_enough(shared_data, size, most):
+    curves = measured(shared_data, size)
+    twin = sl.twin.fit(curves["wsdld_20000_24000"], weight_decay=0.1)
+    errors, inside = scores(twin, [curve for name, curve in curves.items() if name != "wsdld_20000_24000"])
+    assert errors.mean() < most
+    assert inside.mean() > 0.9
+
+
+def test_one_run_without_a_cooldown_says_so():
+    with pytest.warns(UserWarning, match="the noise floor is not measured"):
+        twin = sl.twin.fit(made(TRUTH, "constant_24000", 0), weight_decay=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        twin_of_wsd = sl.twin.fit(made(TRUTH, "wsdld_20000_24000", 0), weight_decay=0.1)
+    schedule = SCHEDULES["wsdcon_3"]
+    wide, narrow = twin.predict(schedule), twin_of_wsd.predict(schedule)
+    assert wide.deviation[-1] > 1.3 * narrow.deviation[-1]
+    assert "noise floor is not measured" in repr(twin)
+    with pytest.warns(UserWarning, match="rate falls all the way"):
+        sl.twin.fit(made(TRUTH, "cosine_24000", 0), weight_decay=0.1)
+
+
+def test_the_curves_know_the_weight_decay(shared_data):
+    """All nine curves at 100M, with priors a factor of ten off either way; the recipe's own would be -9.72."""
+    curves = list(measured(shared_data, "100M").values())
+    found = [sl.twin.fit(curves, weight_decay=wd).parameters["log_kappa"][0] for wd in (0.03, 0.3)]
+    assert abs(found[0] - found[1]) < 0.4
+    assert np.mean(found) == pytest.approx(np.log(2 * PEAK * 0.1), abs=0.35)
+
+
+def test_of_sgd_the_norm_is_not_fitted():
+    theta = TRUTH.copy()
+    theta[PLACE["log_kappa"]], theta[PLACE["log_start"]] = -1e3, 0.0
+    twin = sl.twin.fit([made(theta, name, k) for k, name in enumerate(TRAINED)], optimizer="sgd")
+    assert not {"log_kappa", "log_start", "norm_power"} & set(twin.parameters)
+    errors, _ = scores(twin, [made(theta, name, 50 + k) for k, name in enumerate(HELD_OUT)])
+    assert errors.mean() < 0.002
+
+
+def test_a_record_of_two_branches_counts_once():
+    trunk = made(TRUTH, "constant_24000", 0)
+    branch = sl.twin.Curve(trunk.schedule, trunk.steps[:100], trunk.losses[:100])
+    for run, expected in (("a", [171]), (None, [171, 100])):
+        pair = [sl.twin.Curve(c.schedule, c.steps, c.losses, run=run) for c in (trunk, branch)]
+        assert [len(curve) for curve in fresh(pair)] == expected
+
+
+def test_the_table_names_what_is_loose(synthetic):
+    text = repr(synthetic)
+    for p in PARAMETERS:
+        assert p.name in text
+    assert "(from the prior)" in text
+
+
+def test_predictions_have_parts(synthetic):
+    band = synthetic.predict(SCHEDULES["wsdld_20000_24000"])
+    np.testing.assert_allclose(band.floor + band.river + band.valley.sum(axis=1), band.loss, rtol=1e-12)
+    assert band.steps[-1] == 24_000
+    assert np.all(band.lower < band.loss)
+    assert np.all(band.loss < band.upper)
+    assert band.valley[-1].sum() < 0.5 * band.valley[band.steps == 19_968].sum()
+    narrow = synthetic.predict(SCHEDULES["wsdld_20000_24000"], level=0.5)
+    assert np.all(narrow.upper < band.upper)
+
+
+def test_a_higher_peak_is_flagged(synthetic):
+    with pytest.warns(UserWarning, match="lies above 0.0003, the highest that was trained at"):
+        band = synthetic.predict(sl.schedules.constant(5000, 1e-3))
+    assert band.beyond
+    with pytest.warns(UserWarning, match="lies far below 0.0003, the lowest that was trained at"):
+        synthetic.predict(sl.schedules.constant(5000, 3e-5))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": [1.5] * 60}, "steps are not whole numbers in ascending order"),
+        ({"losses": np.ones(59)}, "losses has 59 entries and steps 60"),
+        ({"losses": [np.nan] * 60}, r"losses\[0\] = nan is refused"),
+        ({"schedule": np.ones(100)}, "steps reach 6000 and the schedule 100"),
+        ({"schedule": np.zeros(9000)}, "schedule is 0 at every step"),
+    ],
+)
+def test_curves_that_are_refused(change, message):
+    good = {"schedule": np.ones(6000), "steps": np.arange(1, 61) * 100, "losses": np.linspace(4.0, 3.0, 60)}
+    sl.twin.Curve(**good)
+    with pytest.raises(sl.InputError, match=message):
+        sl.twin.Curve(**{**good, **change})
+
+
+def test_fits_that_are_refused():
+    steps = np.arange(1, 61) * 100
+    rising = sl.twin.Curve(np.ones(6000), steps, np.linspace(3.0, 4.0, 60))
+    falling = sl.twin.Curve(np.ones(6000), steps, np.linspace(4.0, 3.0, 60))
+    with pytest.raises(sl.InputError, match="does not fall from its first tenth"):
+        sl.twin.fit([falling, rising])
+    with pytest.raises(sl.InputError, match="hold 20 losses; give at least 50"):
+        sl.twin.fit(sl.twin.Curve(np.ones(6000), steps[:20], np.linspace(4.0, 3.0, 20)))
+    with pytest.raises(sl.InputError, match="belongs to optimizer = 'adamw'"):
+        sl.twin.fit(falling, weight_decay=0.1, optimizer="sgd")
+    with pytest.raises(sl.InputError, match="curves is empty"):
+        sl.twin.fit([])
+
+
+def test_a_log_is_a_curve(tmp_path):
+    steps = np.arange(0, 6000, 100)
+    rows = [f"{t},{1e-3 * min(1.0, (t + 1) / 500)},{3.0 + 1.0 / (1 + t / 500)}" for t in steps]
+    path = tmp_path / "run.csv"
+    path.write_text("\n".join(["step,lr,loss", *rows]))
+    curve = sl.twin.Curve.from_log(path)
+    assert len(curve) == 60
+    assert curve.name == "run.csv"
+    np.testing.assert_allclose(curve.losses, 3.0 + 1.0 / (1 + steps / 500))
+    with pytest.raises(sl.InputError, match="loss: 'val' is not known"):
+        sl.twin.Curve.from_log(path, loss="val")
+
+
+def test_sgd_on_a_power_law_has_a_twin():
+    """Curves of the exact engine, far below its critical rate: lam_i ~ i^-1.5, lam_i e_i^2 ~ i^-1.6, noise lam_i.
+
+    Two schedules tell four others within 0.001 once the warmup is forgotten; s = (b - 1) / a and u = 1 - 1/a.
+    """
+    problem = sl.LinearRegression.power_law(dim=10**5, capacity=1.5, source=1.6, noise_variance=1.0)
+    peak, warmup, rng = 0.04, 500, np.random.default_rng(0)
+    schedules = [
+        sl.schedules.cosine(20_000, peak, floor=0.1, warmup=warmup),
+        sl.schedules.wsd(20_000, peak, warmup=warmup, cooldown=0.2),
+        sl.schedules.wsd(60_000, peak, warmup=warmup, cooldown=0.2),
+        sl.schedules.cosine(60_000, peak, warmup=warmup),
+        sl.schedules.constant(20_000, peak, warmup=warmup),
+        sl.schedules.join(sl.schedules.constant(8000, peak, warmup=warmup), sl.schedules.constant(8000, 0.1 * peak)),
+    ]
+    curves = []
+    for schedule in schedules:
+        steps = np.arange(600, len(schedule) + 1, 100)
+        total = sl.exact(problem, sl.methods.sgd(schedule), record=steps).total().squeeze()
+        losses = total.sel(step=steps).values + 6e-4 * rng.standard_normal(steps.size)
+        curves.append(sl.twin.Curve(schedule, steps, losses))
+    twin = sl.twin.fit(curves[:2], optimizer="sgd")
+    for curve in curves[2:]:
+        band = twin.predict(curve.schedule, steps=curve.steps)
+        late = curve.steps > 4000
+        assert np.abs(band.loss - curve.losses)[late].mean() < 1e-3
+        assert np.mean((band.lower < curve.losses) & (curve.losses < band.upper)) > 0.95
+    value, spread = twin.parameters["source"]
+    assert abs(value - 0.4) < 2.0 * spread
+    value, spread = twin.parameters["tilt"]
+    assert abs(value - 1.0 / 3.0) < 2.0 * spread

@@ -1,0 +1,141 @@
+"""What is asked of a twin: differences, ranks, the best schedule, the next run, a problem for the engines, a file."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import simlab as sl
+from simlab.twin.parameters import PLACE
+from tests.twin.runs import HELD_OUT, PEAK, SCHEDULES, TRAINED, TRUTH, WARMUP, known, made, measured
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return sl.twin.fit([made(TRUTH, name, seed) for seed, name in enumerate(TRAINED)], weight_decay=0.1)
+
+
+@pytest.fixture(scope="module")
+def linear():
+    theta = TRUTH.copy()
+    theta[PLACE["stiffening"]] = 0.0
+    curves = [made(theta, name, seed) for seed, name in enumerate(TRAINED)]
+    return sl.twin.fit(curves, weight_decay=0.1, linear=True)
+
+
+def test_a_difference_is_that_of_the_ends_and_narrower(twin):
+    a, b = SCHEDULES["wsd_20000_24000"], SCHEDULES["wsdld_20000_24000"]
+    found = twin.compare(a, b)
+    ends = [twin.predict(s) for s in (a, b)]
+    assert found.difference == pytest.approx(ends[0].loss[-1] - ends[1].loss[-1], abs=1e-12)
+    assert found.upper - found.lower < 0.5 * (ends[0].upper[-1] - ends[0].lower[-1])
+    assert twin.compare(a, a) == (0.0, 0.0, 0.0)
+
+
+def test_ranks_are_those_of_the_truth(twin):
+    names = [*TRAINED, *HELD_OUT]
+    truth = [known(TRUTH).predict(SCHEDULES[name]).loss[-1] for name in names]
+    ranked = twin.rank([SCHEDULES[name] for name in names])
+    assert [one.place for one in ranked] == np.argsort(truth).tolist()
+    assert ranked[0].above.difference == 0.0
+
+
+def test_no_single_knot_betters_the_optimum(twin):
+    steps, warmup = 12_000, 1000
+    best = twin.optimize(steps, warmup=warmup)
+    values = best.schedule.values()
+    assert best.loss == pytest.approx(twin.predict(best.schedule).loss[-1], abs=1e-12)
+    at = np.sin(0.5 * np.pi * np.linspace(0.0, 1.0, 18))
+    u = (np.arange(warmup, steps) - warmup) / (steps - warmup)
+    for row in np.eye(18)[1:]:
+        bump = np.interp(u, at, row)
+        for sign in (0.95, 1.05):
+            other = values.copy()
+            other[warmup:] = np.minimum(other[warmup:] * (1.0 + (sign - 1.0) * bump), PEAK)
+            assert twin.compare(other, best.schedule).difference > -1e-5
+
+
+def test_the_optimum_is_a_late_cooldown(twin):
+    best = twin.optimize(24_000, warmup=WARMUP)
+    values = best.schedule.values() / PEAK
+    assert values[int(0.5 * 24_000)] > 0.95
+    assert values[-1] < 0.02
+    assert 0.0 < best.gain.lower < best.gain.difference
+    assert best.rivals[0].above.difference >= 0.0
+    assert best.as_good
+    assert best.as_good[0] is best.rivals[0]
+    assert "below a cosine to a tenth" in repr(best)
+
+
+@pytest.mark.parametrize("size", ["25M", "100M"])
+def test_the_optimum_of_measured_runs(shared_data, size):
+    curves = measured(shared_data, size)
+    best = sl.twin.fit([curves[name] for name in TRAINED], weight_decay=0.1).optimize(24_000, warmup=WARMUP)
+    assert 0.02 < best.gain.difference < 0.035
+
+
+def test_a_run_that_was_made_is_no_news_and_a_cooldown_tells_of_cooldowns():
+    with pytest.warns(UserWarning, match="noise floor is not measured"):
+        twin = sl.twin.fit(made(TRUTH, "constant_24000", 0), weight_decay=0.1)
+    candidates = [SCHEDULES["constant_24000"], SCHEDULES["wsdld_20000_24000"]]
+    ranked = twin.design(candidates, [SCHEDULES["wsd_20000_24000"]])
+    assert [one.place for one in ranked] == [1, 0]
+    assert ranked[0].after[0] < 0.5 * ranked[0].before[0]
+    assert np.all(ranked[1].after <= ranked[1].before)
+
+
+@pytest.mark.parametrize("name", ["cosine_24000", "wsdcon_3"])
+def test_a_linear_twin_is_a_noisy_quadratic(linear, name):
+    schedule, every = SCHEDULES[name], 16
+    problem, rates = linear.as_problem(schedule, every)
+    steps = np.arange(128, len(schedule) + 1, 128)
+    total = sl.exact(problem, sl.methods.sgd(rates), record=steps * every).total().squeeze()
+    risk = total.sel(step=steps * every).values
+    band = linear.predict(schedule, steps=steps)
+    late = steps >= WARMUP
+    np.testing.assert_allclose((band.floor + risk)[late], band.loss[late], atol=1e-3, rtol=0.0)
+
+
+def test_replays_converge_with_their_substeps(linear):
+    schedule = SCHEDULES["cosine_24000"]
+    final = linear.predict(schedule).loss[-1]
+    errors = []
+    for substeps in (1, 4, 16):
+        problem, rates = linear.as_problem(schedule, substeps)
+        trace = sl.exact(problem, sl.methods.sgd(rates), record=[len(rates)])
+        errors.append(abs(linear.modes[0].theta[0] + float(trace.total().squeeze()[-1]) - final))
+    assert errors[2] < 1e-4
+    assert errors[2] < 0.5 * errors[0]
+
+
+def test_a_bent_twin_is_no_problem(twin):
+    with pytest.raises(sl.InputError, match=r"stiffening.* is no quadratic; fit it with linear = True"):
+        twin.as_problem(SCHEDULES["cosine_24000"])
+
+
+def test_files_keep_every_bit(twin, tmp_path):
+    path = tmp_path / "twin.json"
+    twin.to_json(path)
+    back = sl.twin.from_json(path)
+    assert repr(back) == repr(twin)
+    np.testing.assert_array_equal(back.predict(SCHEDULES["wsdcon_3"]).upper, twin.predict(SCHEDULES["wsdcon_3"]).upper)
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "names": ["a"]}))
+    with pytest.raises(sl.InputError, match="another version"):
+        sl.twin.from_json(path)
+    path.write_text("{}")
+    with pytest.raises(sl.InputError, match="is no twin"):
+        sl.twin.from_json(path)
+
+
+def test_refusals(twin):
+    with pytest.raises(sl.InputError, match=r"peak = 0\.001 lies above the highest that was trained at"):
+        twin.optimize(1000, peak=1e-3)
+    with pytest.raises(sl.InputError, match="schedules is empty"):
+        twin.rank([])
+    with pytest.raises(sl.InputError, match="targets is empty"):
+        twin.design([SCHEDULES["cosine_24000"]], [])
+    with pytest.raises(sl.InputError, match="steps are not whole numbers in ascending order from 0 to 24000"):
+        twin.predict(SCHEDULES["cosine_24000"], steps=[10, 5])
