@@ -132,7 +132,7 @@ def _notice_jump(name: str, schedule: Schedule, steps: Sequence[int]) -> None:
 def fresh(curves: Sequence[Curve]) -> list[Curve]:
     """The curves without the records that an earlier curve of the same run holds; curves left without any are dropped.
 
-    Raises InputError for two curves of one run that disagree about a record before their schedules part.
+    A record is the same if its step and its loss are, to the last digit: branches of one trunk have it in common.
     """
     seen: dict[str, set[tuple[int, float]]] = {}
     out = []

@@ -73,11 +73,9 @@ class _Knots(NamedTuple):
     def schedule(self, heights: FloatArray) -> Schedule:
         rest = self.shares(np.arange(self.warmup, self.steps)) @ heights
         tail = from_array(self.peak * rest**2)
-        return join(_ramp(self.warmup, self.peak * float(rest[0]) ** 2), tail) if self.warmup else tail
-
-
-def _ramp(warmup: int, peak: float) -> Schedule:
-    return constant(warmup, peak, warmup=warmup)
+        if not self.warmup:
+            return tail
+        return join(constant(self.warmup, self.peak * float(rest[0]) ** 2, warmup=self.warmup), tail)
 
 
 def best_schedule(posterior: Posterior, steps: int, peak: float, warmup: int, knots: int, level: float) -> Best:

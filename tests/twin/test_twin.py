@@ -139,3 +139,14 @@ def test_refusals(twin):
         twin.design([SCHEDULES["cosine_24000"]], [])
     with pytest.raises(sl.InputError, match="steps are not whole numbers in ascending order from 0 to 24000"):
         twin.predict(SCHEDULES["cosine_24000"], steps=[10, 5])
+
+
+def test_the_best_cooldown_is_that_of_the_law_of_its_spectrum(linear):
+    """In effective rates; before it the law, which knows no bound on lr itself, stays higher."""
+    steps = 24_000
+    best = linear.optimize(steps)
+    problem, rates = linear.as_problem(best.schedule, 1)
+    law = sl.schedules.spectral(problem, steps, cap=rates.peak())
+    at = (np.array([0.85, 0.9, 0.95]) * steps).astype(int)
+    np.testing.assert_allclose(rates(at), law(at), rtol=0.06)
+    assert law(steps // 2) > 1.2 * rates(steps // 2)
