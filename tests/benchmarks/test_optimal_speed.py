@@ -15,6 +15,12 @@ from simlab.optimal.recursion import Recursion
 pytestmark = pytest.mark.benchmark_suite
 
 
+@pytest.fixture(autouse=True)
+def _asked_for(request):
+    if not request.config.getoption("--benchmark-enable"):
+        pytest.skip("a timing: run with --benchmark-enable")
+
+
 @pytest.fixture(scope="module")
 def hard():
     """Low noise, source below capacity: the most sweeps."""

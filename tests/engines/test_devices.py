@@ -96,5 +96,5 @@ def test_exact_by_itself_takes_a_gpu_for_many_runs(monkeypatch):
     asked = [engine._on_gpu(device, True, runs) for device in ("auto", "gpu") for runs in (1, engine.MANY_RUNS)]
     assert asked == [False, True, True, True]
     assert not engine._on_gpu("auto", False, 100)
-    with pytest.raises(InputError, match="device = 'gpu' runs neither data sets nor deterministic"):
+    with pytest.raises(InputError, match="device = 'gpu' runs neither data sets"):
         engine._on_gpu("gpu", False, 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -129,8 +130,9 @@ def test_a_file_in_its_place(tmp_path):
 
 
 def as_nobody(*paths):
-    """What is said of these places to a user who may write nowhere."""
+    """What is said of these places to a user who may write nowhere, and may not read where we import from."""
     compile_kernels()
+    importlib.import_module("filelock")
     read, write = os.pipe()
 
     def child():
