@@ -39,8 +39,11 @@ def extend(path: str | PathLike[str], sweep: Sweep) -> bool:
     and where the place cannot be written to.
     """
     target = Path(path)
-    settle(target)
-    attributes = attributes_of(Folder(target).read(METADATA)) if target.is_dir() else None
+    try:
+        settle(target)
+        attributes = attributes_of(Folder(target).read(METADATA)) if target.is_dir() else None
+    except OSError:  # who opens it says why
+        return False
     if attributes is None or minor_of(str(attributes["simlab_version"])) != minor_of():
         return False
     places = None

@@ -116,9 +116,9 @@ class Store:
         that writes.
         """
         target = Path(path)
-        settle(target)
         with ExitStack() as held:
             try:
+                settle(target)
                 if not usable(target):
                     raise InputError(f"{target} exists and is no store of a sweep; choose another place with -o.")
                 target.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -144,6 +145,8 @@ def as_nobody(*paths):
                 said = str(swept(path))
             except sl.InputError as error:
                 said = str(error)
+            except Exception:
+                said = traceback.format_exc().replace("\n", " | ")
             os.write(write, said.encode() + b"\n")
         os._exit(0)
 
@@ -165,11 +168,11 @@ def test_a_read_only_folder(killer, store, tmp_path):
     finally:
         for path in (tmp_path, store, *store.rglob("*")):
             path.chmod(0o644 if path.is_file() else 0o755)
-    assert status == 0
     assert said == [
         f"{path} cannot be written to (Permission denied); choose another place with -o."
         for path in (store, tmp_path / "new")
     ]
+    assert status == 0
 
 
 # -- two writers ------------------------------------------------------------------------------------------------------

@@ -332,6 +332,7 @@ print(*peaks)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_cells(tmp_path):
     """By 2 kB for each of twenty thousand: their methods are kept for a second look (50,000 at most)."""
     done = subprocess.run([sys.executable, "-c", MANY, str(tmp_path)], capture_output=True, text=True, check=True)
