@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["OUTPUTS", "Row", "Wish", "optimize_file", "tune_file", "wish_of"]
 
 PICTURES = ("schedules.png", "schedules.pdf")
+DRAWN = 6
+"""The best schedules, on one pair of axes."""
+
 SOURCES = {"schedule_torch.py": to_torch, "schedule_optax.py": to_optax, "schedule_transformers.py": to_transformers}
 """Code by file; none has the name of the framework that it imports."""
 
@@ -149,7 +152,8 @@ def optimize_file(path: Path, target: Path, *, force: bool, figure: bool, say: C
             best = optimize(wish.problem, wish.steps, **wish.how)
         first = Row("optimum", best.risk, f"peak = {best.schedule.peak():.4g}", best.method)
         others = [] if wish.how["samples"] is not None else rivals(wish)
-        text = f"{best!r}\n\n{table([first, *sorted(others, key=lambda row: row.risk)])}"
+        ranked = sorted(others, key=lambda row: row.risk)
+        text = f"{best!r}\n\n{table([first, *ranked])}"
         say(f"{wish.problem!r}, {wish.steps} steps\n\n{text}\n")
         with writing(results.stage, target):
             stage = results.stage
@@ -166,7 +170,8 @@ def optimize_file(path: Path, target: Path, *, force: bool, figure: bool, say: C
             from simlab import plot
 
             with results.drawing(" and ".join(PICTURES)):
-                drawn = plot.schedules({row.name: row.method.learning_rate for row in [first, *others]})
+                best_few = [first, *ranked][:DRAWN]
+                drawn = plot.schedules({row.name: row.method.learning_rate for row in best_few})
                 for name in PICTURES:
                     plot.save(drawn, results.stage / name)
                 written += results.commit()

@@ -155,7 +155,9 @@ def losses(trace: RiskTrace, x: Literal["log", "linear"] = "log") -> Figure:
                 error = np.atleast_2d(trace.dataset["holdout_error"].values)[j]
                 _band(axes, steps[shown], mean[shown], error[shown], colour)
         axes.plot([], [], color="0.4", linestyle="--", label="trained on")
-        _risk_scale(axes, np.concatenate([seen.values[:, shown].ravel(), unseen.values[:, shown].ravel()]))
+        axes.set_yscale("log")
+        if axes.get_ylim()[1] < 10.0 * axes.get_ylim()[0]:
+            axes.yaxis.set_minor_formatter("{x:g}")
         _step_axis(axes, x)
         axes.set_xlabel("step")
         axes.set_ylabel("half mean squared residual")

@@ -25,11 +25,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from simlab.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from simlab.kernels.moments.layout import ModesLike
 
 __all__ = ["Answer", "Form", "Haste", "Law", "Spectrum", "critical_rate", "least", "spectrum_of"]
 
@@ -48,23 +51,6 @@ RATES = 48
 """Rates at which m is tabulated, below the largest."""
 
 
-class _Modes(Protocol):
-    @property
-    def eigenvalues(self) -> FloatArray: ...
-    @property
-    def signal(self) -> FloatArray: ...
-    @property
-    def self_noise(self) -> FloatArray: ...
-    @property
-    def drive(self) -> FloatArray: ...
-    @property
-    def noise(self) -> float: ...
-    @property
-    def coupling(self) -> float: ...
-    @property
-    def unit(self) -> float: ...
-
-
 class Spectrum(NamedTuple):
     """What the law needs of a problem: lam, signal, own and drive (N,), in units of `unit`, noise and coupling."""
 
@@ -77,7 +63,7 @@ class Spectrum(NamedTuple):
     unit: float
 
 
-def spectrum_of(modes: _Modes) -> Spectrum:
+def spectrum_of(modes: ModesLike) -> Spectrum:
     """The spectrum of `problem.modes()`."""
     lam = modes.eigenvalues / modes.unit
     return Spectrum(lam, modes.signal, modes.self_noise, modes.drive, modes.noise, modes.coupling, modes.unit)

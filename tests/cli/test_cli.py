@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import platform
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +18,11 @@ import pytest
 
 import simlab as sl
 from simlab import doctor
-from simlab.cli import main
 from simlab.experiment import Experiment
 from simlab.experiment.report import OUTPUTS
 from simlab.files import fresh_file
 from simlab.schedules.registry import FAMILIES
+from tests.oracles.commands import invoke
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT = """\
@@ -56,14 +54,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("e.toml").write_text(EXPERIMENT, encoding="utf-8")
     return tmp_path
-
-
-def invoke(*arguments: object) -> tuple[int, str, str]:
-    """Run in this process: exit code, standard output, standard error."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    return int(end.value.code or 0), out.getvalue(), err.getvalue()
 
 
 def simlab(*arguments: object, code: int = 0) -> str:

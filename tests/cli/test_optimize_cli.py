@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import simlab as sl
-from simlab.cli import main
 from simlab.experiment import Experiment
 from simlab.experiment.optimum import OUTPUTS, RIVALS
+from tests.oracles.commands import invoke
 
 FILE = """\
 [problem]
@@ -27,18 +25,6 @@ steps = 60
 """
 
 
-def run(*arguments):
-    """(exit code, what is printed, what is complained of)."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            main(list(arguments))
-            code = 0
-        except SystemExit as left:
-            code = int(left.code or 0)
-    return code, out.getvalue(), err.getvalue()
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -47,7 +33,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_the_optimum_beside_every_usual_schedule(here):
-    code, out, _ = run("optimize", "e.toml")
+    code, out, _ = invoke("optimize", "e.toml")
     assert code == 0
     folder = here / "e-optimum"
     assert {path.name for path in folder.iterdir()} == set(OUTPUTS) - {"momentum.csv", "decay.csv"}
@@ -69,7 +55,7 @@ def test_the_optimum_beside_every_usual_schedule(here):
 
 def test_heavy_ball_has_a_file_of_momenta_and_no_figure_where_none_is_wanted(here):
     Path("e.toml").write_text(FILE + 'method = "heavy_ball"\nbatch = 8\nsweeps = 40\n', encoding="utf-8")
-    code, out, _ = run("optimize", "e.toml", "-o", "there", "--no-figure")
+    code, out, _ = invoke("optimize", "e.toml", "-o", "there", "--no-figure")
     assert code == 0
     written = {path.name for path in (here / "there").iterdir()}
     assert "momentum.csv" in written
@@ -80,14 +66,14 @@ def test_heavy_ball_has_a_file_of_momenta_and_no_figure_where_none_is_wanted(her
 def test_what_exists_is_not_replaced_unless_it_is_said(here):
     (here / "e-optimum").mkdir()
     (here / "e-optimum" / "table.txt").write_text("mine", encoding="utf-8")
-    code, _, err = run("optimize", "e.toml", "--no-figure")
+    code, _, err = invoke("optimize", "e.toml", "--no-figure")
     assert code == 2
     assert "exists" in err
     assert (here / "e-optimum" / "table.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_the_best_of_one_family(here):
-    code, out, _ = run("tune", "e.toml", "wsd", "--over", "peak, cooldown", "-p", "shape=1-sqrt")
+    code, out, _ = invoke("tune", "e.toml", "wsd", "--over", "peak, cooldown", "-p", "shape=1-sqrt")
     assert code == 0
     found = sl.tune(
         sl.LinearRegression.power_law(40, 1.5, 1.4, 0.1), "wsd", 60, ("peak", "cooldown"), given={"shape": "1-sqrt"}
@@ -120,7 +106,7 @@ def test_refusals(here, old, new, words):
         text = '[problem]\nkind = "river-curved"\nnoise = 1.0\n[optimize]\nsteps = 9\n'
         words = ["linear regression"]
     Path("e.toml").write_text(text, encoding="utf-8")
-    code, _, err = run("optimize", "e.toml")
+    code, _, err = invoke("optimize", "e.toml")
     assert code == 2
     assert len(err.splitlines()) == 1
     for word in words:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stderr, redirect_stdout
-
 import numpy as np
 import pytest
 
 import simlab as sl
-from simlab.cli import main
+from tests.oracles.commands import invoke
 from tests.twin.runs import TRUTH, WARMUP, made
-
-
-def run(*arguments):
-    """(exit code, what is printed, what is complained of)."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            main(list(arguments))
-            code = 0
-        except SystemExit as left:
-            code = int(left.code or 0)
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +21,7 @@ def folder(tmp_path_factory):
         text = "\n".join(["step,lr,loss", *(f"{t},{lr:.17g},{y:.17g}" for t, lr, y in rows)])
         (place / f"{name}.csv").write_text(text)
     logs = [str(place / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
-    code, out, err = run(
+    code, out, err = invoke(
         "twin", "fit", *logs, "--weight-decay", "0.1", "--warmup", str(WARMUP), "-o", str(place / "t.json")
     )
     assert (code, err) == (0, "")
@@ -46,7 +31,7 @@ def folder(tmp_path_factory):
 
 def test_predict_writes_the_curve_that_python_predicts(folder):
     named = ["wsd", "--steps", "24000", "-p", "peak=3e-4", "-p", f"warmup={WARMUP}"]
-    code, out, _ = run("twin", "predict", str(folder / "t.json"), *named, "-o", str(folder / "wsd.csv"))
+    code, out, _ = invoke("twin", "predict", str(folder / "t.json"), *named, "-o", str(folder / "wsd.csv"))
     assert code == 0
     schedule = sl.schedules.wsd(24_000, peak=3e-4, warmup=WARMUP)
     band = sl.twin.from_json(folder / "t.json").predict(schedule)
@@ -57,17 +42,17 @@ def test_predict_writes_the_curve_that_python_predicts(folder):
     assert band.loss[-1] == pytest.approx(truth.losses[-1], abs=0.02)
     assert (
         "exists; choose another name"
-        in run("twin", "predict", str(folder / "t.json"), *named, "-o", str(folder / "wsd.csv"))[2]
+        in invoke("twin", "predict", str(folder / "t.json"), *named, "-o", str(folder / "wsd.csv"))[2]
     )
 
 
 def test_compare_and_optimize(folder):
-    code, out, _ = run(
+    code, out, _ = invoke(
         "twin", "compare", str(folder / "t.json"), "wsd", "cosine", "--steps", "24000", "-p", "peak=3e-4"
     )
     assert code == 0
     assert out.startswith("-0.0")
-    code, out, _ = run(
+    code, out, _ = invoke(
         "twin",
         "optimize",
         str(folder / "t.json"),
@@ -81,14 +66,14 @@ def test_compare_and_optimize(folder):
     assert code == 0
     assert "below a cosine to a tenth" in out
     assert sl.schedules.from_csv(folder / "best.csv", length=24_000).length == 24_000
-    code, _, err = run("twin", "optimize", str(folder / "t.json"), "--steps", "24000", "--peak", "1")
+    code, _, err = invoke("twin", "optimize", str(folder / "t.json"), "--steps", "24000", "--peak", "1")
     assert code == 2
     assert err.startswith("simlab: peak = 1 lies above")
 
 
 def test_design_lists_the_runs_that_could_be_made(folder):
     named = ["wsd", "constant", "--target", "wsd", "--target", "linear", "--steps", "24000", "-p", "peak=3e-4"]
-    code, out, err = run("twin", "design", str(folder / "t.json"), *named, "-p", "warmup=2160")
+    code, out, err = invoke("twin", "design", str(folder / "t.json"), *named, "-p", "warmup=2160")
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0].startswith("standard deviation now 0.0")
@@ -98,7 +83,7 @@ def test_design_lists_the_runs_that_could_be_made(folder):
 def test_a_report_holds_the_twin_beside_its_referees(folder):
     logs = [str(folder / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
     held = str(folder / "wsdcon_9.csv")
-    code, out, err = run("twin", "report", *logs, "--weight-decay", "0.1", "--warmup", "2160", "--held-out", held)
+    code, out, err = invoke("twin", "report", *logs, "--weight-decay", "0.1", "--warmup", "2160", "--held-out", held)
     assert code == 0
     assert "wsdcon_9.csv: the rate jumps between its rows of steps 7936 and 8064" in err
     for word in ("fitted", "held out", *sl.twin.laws.LAWS):
@@ -108,12 +93,14 @@ def test_a_report_holds_the_twin_beside_its_referees(folder):
 
 
 def test_refusals(folder, tmp_path):
-    code, _, err = run("twin", "predict", str(folder / "cosine_24000.csv"), "wsd", "--steps", "100", "-p", "peak=3e-4")
+    code, _, err = invoke(
+        "twin", "predict", str(folder / "cosine_24000.csv"), "wsd", "--steps", "100", "-p", "peak=3e-4"
+    )
     assert code == 2
     assert "is no twin; give a file that Twin.to_json wrote" in err
     few = tmp_path / "few.csv"
     few.write_text("step,lr,loss\n0,0.1,3\n10,0.1,2\n")
-    code, _, err = run("twin", "fit", str(few), "-o", str(tmp_path / "t.json"))
+    code, _, err = invoke("twin", "fit", str(few), "-o", str(tmp_path / "t.json"))
     assert code == 2
     assert "curves hold 2 losses; give at least 50" in err
     assert not (tmp_path / "t.json").exists()

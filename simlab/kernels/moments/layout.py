@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simlab.arrays import FloatArray, IntArray
 from simlab.kernels.moments import steps as moments
 
-__all__ = ["NodeArrays", "packed_outer", "padded", "scratch"]
+__all__ = ["ModesLike", "NodeArrays", "packed_outer", "padded", "scratch"]
 
 
 def padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -40,7 +40,9 @@ def _risk_unit(reference: float) -> float:
     return 1.0 if reference == 0.0 or -600 <= exponent <= 900 else float(np.ldexp(1.0, exponent - 1))
 
 
-class _Modes(Protocol):
+class ModesLike(Protocol):
+    """`problem.modes()`, as the engines read it."""
+
     @property
     def eigenvalues(self) -> FloatArray: ...
     @property
@@ -73,7 +75,7 @@ class NodeArrays:
     powers of two, and 1 but at scales where squares, or what is left of a risk, would leave float64.
     """
 
-    def __init__(self, modes: _Modes) -> None:
+    def __init__(self, modes: ModesLike) -> None:
         self.size = modes.eigenvalues.size
         self.eigenvalues, self.start, self.stop = modes.eigenvalues, modes.start, modes.stop
         self.multiplicity = modes.multiplicity

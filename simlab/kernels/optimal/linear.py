@@ -109,43 +109,6 @@ def forward(M, b, c, r, lam, own, drive, noise, coupling, U, every, kept_U, s):
 
 
 @hot(error_model="numpy", fastmath=FAST)
-def pulled(M, b, c, r, lam, own, coupling, beta, G, L, Lb, Z):
-    """L <- A^T L A + r (own beta + coupling G) c c^T, with L b and beta = b^T L b given."""
-    k, N = c.size, lam.size
-    for p in range(k):  # Z = L A = L M - lam (L b) c^T
-        for q in range(k):
-            f = c[q]
-            for i in range(N):
-                Z[p, q, i] = -f * lam[i] * Lb[p, i]
-            for l in range(k):
-                f = M[l, q]
-                if f != 0.0:
-                    for i in range(N):
-                        Z[p, q, i] += f * L[p, l, i]
-    for q in range(k):  # b^T Z
-        for i in range(N):
-            Lb[q, i] = 0.0
-        for p in range(k):
-            f = b[p]
-            if f != 0.0:
-                for i in range(N):
-                    Lb[q, i] += f * Z[p, q, i]
-    for p in range(k):
-        for q in range(p, k):
-            f, g = c[p], r * c[p] * c[q]
-            for i in range(N):
-                L[p, q, i] = g * (own[i] * beta[i] + coupling * G) - f * lam[i] * Lb[q, i]
-            for l in range(k):
-                f = M[l, p]
-                if f != 0.0:
-                    for i in range(N):
-                        L[p, q, i] += f * Z[l, q, i]
-            if q > p:
-                for i in range(N):
-                    L[q, p, i] = L[p, q, i]
-
-
-@hot(error_model="numpy", fastmath=FAST)
 def gradient_of_step(M, b, c, r, lam, own, drive, force, coupling, beta, G, L, Lb, U, y, Uc, Z, dM, db, dc):
     """dJ/dM (k, k), dJ/db and dJ/dc (k,) of one step; returns dJ/dr."""
     k, N = c.size, lam.size
@@ -181,7 +144,7 @@ def backward(M, b, c, r, lam, own, drive, noise, coupling, L, every, kept_U, s, 
     """dJ/dM (T, k, k), dJ/db, dJ/dc (T, k) and dJ/dr (T,), from L (k, k, N) of the end and what `forward` kept."""
     T, k, N = r.size, b.shape[1], lam.size
     y, Uc, Z = np.empty(N), np.empty((k, N)), np.empty((k, k, N))
-    beta, Lb, run = np.empty(N), np.empty((k, N)), np.empty((every, k, k, N))
+    beta, Lb, run, ones = np.empty(N), np.empty((k, N)), np.empty((every, k, k, N)), np.ones(N)
     for row in range((T - 1) // every, -1, -1):
         first, last = row * every, min(T, (row + 1) * every)
         run[0] = kept_U[row]
@@ -212,6 +175,7 @@ def backward(M, b, c, r, lam, own, drive, noise, coupling, L, every, kept_U, s, 
                 M[t], b[t], c[t], r[t], lam, own, drive, force, coupling, beta, G, L, Lb, run[j], y, Uc, Z,
                 dM[t], db[t], dc[t],
             )  # fmt: skip
-            pulled(M[t], b[t], c[t], r[t], lam, own, coupling, beta, G, L, Lb, Z)
+            # A^T is the A of the transposed method, with b and c exchanged; its push is the same for all nodes.
+            stepped(M[t].T, c[t], b[t], r[t], lam, own, ones, coupling * G, L, L, beta, Lb, Z)
             if t % FLUSH == 0:
                 flush(L.reshape(L.size))

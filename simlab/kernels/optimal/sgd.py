@@ -31,6 +31,18 @@ SMALLEST = 1e-3
 """A sweep lowers a rate to no less than this share of what it was: logarithms stay finite."""
 
 
+@hot(error_model="numpy", fastmath=FAST)
+def stepped(e, q, kick, lam, own, drive, u):
+    """u after a step at the rate e, in place; its sum."""
+    total = 0.0
+    for i in range(u.size):
+        f = 1.0 - e * lam[i]
+        x = (f * f + q * own[i]) * u[i] + kick * drive[i]
+        u[i] = x
+        total += x
+    return total
+
+
 @kept(error_model="numpy", fastmath=FAST)
 def forward(lr, r, lam, own, drive, noise, coupling, u, s):
     """s_t of the iterates 0 .. T into s (T + 1,); u (N,) is moved to the end. Infinite or NaN after divergence."""
@@ -43,13 +55,7 @@ def forward(lr, r, lam, own, drive, noise, coupling, u, s):
             flush(u)
         e = lr[t]
         q = r[t] * e * e
-        kick = q * (coupling * total + noise)
-        total = 0.0
-        for i in range(u.size):
-            f = 1.0 - e * lam[i]
-            x = (f * f + q * own[i]) * u[i] + kick * drive[i]
-            u[i] = x
-            total += x
+        total = stepped(e, q, q * (coupling * total + noise), lam, own, drive, u)
         s[t + 1] = total
 
 
@@ -126,13 +132,7 @@ def move(first, last, lr, r, cap, relax, price, most, lam, own, drive, noise, co
         if price > 0.0:
             r[t] = 1.0 / min(max(math.sqrt(e * e * c / price), 1.0), most)
         q = r[t] * e * e
-        kick = q * (coupling * total + noise)
-        total = 0.0
-        for i in range(u.size):
-            f = 1.0 - e * lam[i]
-            x = (f * f + q * own[i]) * u[i] + kick * drive[i]
-            u[i] = x
-            total += x
+        total = stepped(e, q, q * (coupling * total + noise), lam, own, drive, u)
         s[t + 1] = total
 
 
