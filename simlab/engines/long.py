@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from simlab.engines.moments.background import Job, run_all
 from simlab.engines.moments.collocated import SHORTEST, Answer, March, relative_error
 from simlab.engines.moments.cycles import cycles_from
 from simlab.errors import InputError, check_number
+from simlab.kernels.compiling import running_time
 from simlab.kernels.moments.layout import NodeArrays
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, LinearRegression
@@ -201,7 +201,8 @@ def _run(
     """Passes with ever smaller local errors until the reported one meets the tolerance, or what was reached."""
     local = (tolerance - lost) / 4.0
     for _ in range(PASSES):
-        answer = march(nodes, method, course, local=local, budget=budget, tick=tick)
+        with running_time() as clock:
+            answer = march(nodes, method, course, local=local, tick=lambda n: tick(n) and clock() <= budget)
         answer.error += lost * np.abs(answer.risk)
         reported = relative_error(answer)
         if reported <= tolerance or answer.status == "interrupted":
@@ -227,14 +228,12 @@ def march(
     *,
     local: float,
     shortest: int = SHORTEST,
-    budget: float = np.inf,
     tick: Tick | None = None,
 ) -> Answer:
     """One pass over all steps of `method`, with panels of relative error at most `local`."""
     steps, keep = course.steps, NO_STEPS if course.keep is None else course.keep
     run = March(nodes, method, course.labels, course.label_count, steps, course.start)
-    # From the second piece on: the first may compile the kernels.
-    answer, began, t = run.answer, np.inf, course.begin
+    answer, t = run.answer, course.begin
     tried = t
     while t < method.length and answer.status == "done":
         if t in keep:
@@ -250,10 +249,9 @@ def march(
             t += length
             if length == 0:
                 answer.status = "diverged"
-            elif not (tick is None or tick(length)) or time.perf_counter() - began > budget:
+            elif not (tick is None or tick(length)):
                 answer.status = "interrupted"
                 break
-            began = min(began, time.perf_counter())
     answer.ended_at = t
     if answer.status != "diverged" and (course.keep is None or t in keep):
         answer.states[t] = run.kept(t)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import numba
 from numba import njit
+from numba.core.event import TimingListener, install_listener
 
 from simlab.kernels.cache import folder
 
-__all__ = ["FAST", "FUSED", "INLINED", "compiled_only", "hot", "inlined", "kept"]
+__all__ = ["FAST", "FUSED", "INLINED", "compiled_only", "hot", "inlined", "kept", "running_time"]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be reordered and products fused; infinities and NaN keep their meaning, so that divergence shows."""
@@ -72,3 +75,11 @@ def compiled_only(function: Callable[..., Any]) -> Callable[..., Any]:
         raise TypeError(f"{function.__name__} exists in compiled code alone; call it from a function under numba.njit.")
 
     return refuse
+
+
+@contextmanager
+def running_time() -> Iterator[Callable[[], float]]:
+    """A clock of seconds since the `with`, which stands still while kernels are being compiled, by any thread."""
+    began, compiling = time.perf_counter(), TimingListener()
+    with install_listener("numba:compile", compiling):
+        yield lambda: time.perf_counter() - began - (compiling.duration if compiling.done else 0.0)
