@@ -26,21 +26,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 pytest_plugins = ["tests.warm"]
 
+TIERS = ("slow", "thorough")
+"""Markers of tests that wait to be asked for; continuous integration asks for the thorough ones."""
+
 settings.register_profile("simlab", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("simlab")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow as well")
+    for tier in TIERS:
+        parser.addoption(f"--run-{tier}", action="store_true", help=f"run the tests marked {tier} as well")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--run-slow") or "slow" in config.getoption("-m"):
-        return
-    skip = pytest.mark.skip(reason="slow: run with -m slow or --run-slow")
+    left = [t for t in TIERS if not (config.getoption(f"--run-{t}") or t in config.getoption("-m"))]
+    skips = {tier: pytest.mark.skip(reason=f"{tier}: run with -m {tier} or --run-{tier}") for tier in left}
     for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+        for tier in left:
+            if tier in item.keywords:
+                item.add_marker(skips[tier])
 
 
 @pytest.fixture(autouse=True)
