@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from simlab.errors import InputError, check_entries
 from simlab.experiment.document import read_toml
 from simlab.experiment.families import FAMILIES as KINDS
@@ -18,12 +20,13 @@ from simlab.schedules import Schedule, spectral, to_csv, to_json, to_optax, to_t
 
 if TYPE_CHECKING:
     from simlab.optimal.tune import Tuned
+    from simlab.trace import RiskTrace
 
 __all__ = ["OUTPUTS", "Row", "Wish", "optimize_file", "tune_file", "wish_of"]
 
 PICTURES = ("schedules.png", "schedules.pdf")
-DRAWN = 6
-"""The best schedules, on one pair of axes."""
+SUBSPACES = "log_bins(4)"
+"""What the picture tells regret by."""
 
 SOURCES = {"schedule_torch.py": to_torch, "schedule_optax.py": to_optax, "schedule_transformers.py": to_transformers}
 """Code by file; none has the name of the framework that it imports."""
@@ -138,6 +141,17 @@ def _laws(wish: Wish) -> list[Row]:
     return rows
 
 
+def _side_by_side(wish: Wish, rows: Sequence[Row]) -> RiskTrace:
+    """Every row's run, with the risk by subspace."""
+    from simlab.engines.exact import exact
+
+    problem, methods = wish.problem, {row.name: row.method for row in rows}
+    if getattr(problem, "divisible", False):
+        problem = problem.compress(1e-9, subspaces=SUBSPACES)
+    steps = np.unique(np.linspace(0, wish.steps, 401).astype(int))
+    return exact(problem, methods, record=steps.tolist(), subspaces=SUBSPACES, progress=False)
+
+
 def _spelled(parameters: Mapping[str, float]) -> str:
     return ", ".join(f"{name} = {value:.4g}" for name, value in parameters.items())
 
@@ -152,8 +166,8 @@ def optimize_file(path: Path, target: Path, *, force: bool, figure: bool, say: C
             best = optimize(wish.problem, wish.steps, **wish.how)
         first = Row("optimum", best.risk, f"peak = {best.schedule.peak():.4g}", best.method)
         others = [] if wish.how["samples"] is not None else rivals(wish)
-        ranked = sorted(others, key=lambda row: row.risk)
-        text = f"{best!r}\n\n{table([first, *ranked])}"
+        rows = [first, *sorted(others, key=lambda row: row.risk)]
+        text = f"{best!r}\n\n{table(rows)}"
         say(f"{wish.problem!r}, {wish.steps} steps\n\n{text}\n")
         with writing(results.stage, target):
             stage = results.stage
@@ -170,8 +184,9 @@ def optimize_file(path: Path, target: Path, *, force: bool, figure: bool, say: C
             from simlab import plot
 
             with results.drawing(" and ".join(PICTURES)):
-                best_few = [first, *ranked][:DRAWN]
-                drawn = plot.schedules({row.name: row.method.learning_rate for row in best_few})
+                drawn = (
+                    plot.regret(_side_by_side(wish, rows)) if others else plot.schedules({first.name: best.schedule})
+                )
                 for name in PICTURES:
                     plot.save(drawn, results.stage / name)
                 written += results.commit()

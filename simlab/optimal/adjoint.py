@@ -13,7 +13,7 @@ from simlab.arrays import FloatArray
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
 
-__all__ = ["Objective", "Sweep", "inner"]
+__all__ = ["Objective", "Sweep", "inner", "stretch_of"]
 
 STRETCH = 64
 """Shortest stretch between costates that are kept: what lies in the cache beside the nodes."""
@@ -22,6 +22,11 @@ STRETCH = 64
 def inner(first: FloatArray, *others: FloatArray) -> float:
     """sum_t of the products, without BLAS: its threads cost more than they bring where processors are busy."""
     return float(np.einsum(",".join("t" * (1 + len(others))) + "->", first, *others))
+
+
+def stretch_of(steps: int) -> int:
+    """Steps from one costate that is kept to the next."""
+    return min(steps, max(STRETCH, math.isqrt(steps) // 2))
 
 
 class Sweep(NamedTuple):
@@ -59,11 +64,15 @@ class Objective:
 
     def risks(self, lr: FloatArray, share: FloatArray) -> FloatArray:
         """The risk of every iterate, (T + 1,); not finite where the run diverges."""
+        return self.walked(lr, share)[0]
+
+    def walked(self, lr: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The risks of the iterates of these steps, and the moments (N,) after them."""
         from simlab.kernels.optimal.sgd import forward
 
-        s = np.empty(lr.size + 1)
-        forward(lr, share, *self._arguments, self.begin.copy(), s)
-        return 0.5 * s
+        s, u = np.empty(lr.size + 1), self.begin.copy()
+        forward(lr, share, *self._arguments, u, s)
+        return 0.5 * s, u
 
     def value(self, lr: FloatArray, share: FloatArray) -> float:
         """J, inf where the run diverges."""
@@ -88,8 +97,7 @@ class Objective:
         T = lr.size
         lr, share, s = lr.copy(), share.copy(), np.empty(T + 1)
         A, H, C = np.empty(T), np.empty(T), np.empty(T)
-        every = min(T, max(STRETCH, math.isqrt(T) // 2))
-        how = self.cap, relax, price, most, *self._arguments, self.weights, every
+        how = self.cap, relax, price, most, *self._arguments, self.weights, stretch_of(T)
         sweep(lr, share, *how, self.begin.copy(), s, A, H, C)
         return Sweep(lr, share, self._weighted(0.5 * s), A, H, C)
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.methods.averaging import ema
 from simlab.methods.base import Method
-from simlab.methods.gradient import heavy_ball, sgd
 from simlab.optimal.krotov import Certificate
+from simlab.optimal.minimax import Shared
 from simlab.schedules import Schedule
 
-__all__ = ["Horizons", "Optimum"]
+__all__ = ["Minimax", "Optimum"]
 
 
-class Horizons(NamedTuple):
-    """One schedule for several horizons.
+class Minimax(NamedTuple):
+    """One schedule for several aims: horizons, or problems.
 
-    ratios : horizon -> risk there over that of its own optimum.  worst : the largest of them.  bound : no schedule has
-    a smaller worst ratio (see `simlab.optimal.horizons` for when this is one).  weights : horizon -> its weight.
+    ratios : horizon, or number of the problem -> risk there over that of its own optimum.  worst : the largest of them.
+    bound : no schedule has a smaller worst ratio (see `simlab.optimal.minimax` for when this is one).  weights : of
+    each in the mean that the schedule minimises.
     """
 
     ratios: dict[int, float]
@@ -27,44 +30,69 @@ class Horizons(NamedTuple):
     bound: float
     weights: dict[int, float]
 
+    @classmethod
+    def of(cls, aims: Sequence[int], found: Shared) -> Self:
+        """From what was found for these aims, in their order."""
+        ratios, nu = (dict(zip(aims, part.tolist(), strict=True)) for part in (found.ratios, found.nu))
+        return cls(ratios, float(found.ratios.max()), found.bound, nu)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Optimum:
-    """A schedule, and how far from the best it may be.
+    """A method with its best schedules, and how far from the best it may be.
 
-    schedule : learning rates (T,).  momentum : of heavy ball.  decay : of an average of SGD.  batch : samples per step,
-    a number or a schedule.  risk : the (weighted) risk.  certificate : how far from the optimum it may be (see
+    method : for any engine.  risk : the (weighted) risk.  certificate : how far from the optimum it may be (see
     `Certificate`).  converged : whether the gradient of the certificate is at most what was asked for.  history :
-    (sweeps, 2), the risk after each sweep and how far it moved.  flat : the share of steps at which another momentum or
-    decay, 0.1 away, would change the risk by less than 1e-8, or than what the search has left: there it means little.
-    horizons : where several were asked for.
+    (rounds, 2), the risk after each sweep, or gradient, and how far it moved.  flat : of momenta and decays that are
+    free at every step, the share of steps at which another one, 0.1 away, would change the risk by less than 1e-8, or
+    than what the search has left: there it means little.  horizons, problems : where several were asked for.
     """
 
-    schedule: Schedule
-    batch: Schedule | float
+    method: Method
     risk: float
     certificate: Certificate
     converged: bool
     history: FloatArray
-    momentum: Schedule | None = None
-    decay: Schedule | None = None
-    flat: float = 0.0
-    horizons: Horizons | None = None
+    flat: float | None = None
+    horizons: Minimax | None = None
+    problems: Minimax | None = None
+
+    @classmethod
+    def of(
+        cls, method: Method, value: float, certificate: Certificate, tolerance: float, history: FloatArray, unit: float
+    ) -> Self:
+        """From what a search found, in units of the risk."""
+        converged = certificate.gradient <= tolerance
+        return cls(method, value * unit, certificate, converged, history * np.array([unit, 1.0]))
 
     @property
-    def method(self) -> Method:
-        """SGD, heavy ball or an average of SGD, with these rates and batches, for any engine."""
-        if self.momentum is not None:
-            return heavy_ball(self.schedule, self.momentum, batch=self.batch)
-        plain = sgd(self.schedule, batch=self.batch)
-        return plain if self.decay is None else ema(plain, self.decay)
+    def schedule(self) -> Schedule:
+        """Learning rates (T,)."""
+        return self.method.learning_rate
+
+    @property
+    def batch(self) -> Schedule | float:
+        """Samples per step."""
+        return self.method.batch
+
+    @property
+    def momentum(self) -> Schedule | None:
+        """Of a method that has one."""
+        return self.method.schedule("momentum")
+
+    @property
+    def decay(self) -> Schedule | None:
+        """Of a method that has one."""
+        return self.method.schedule("decay")
 
     def __repr__(self) -> str:
-        c, sweeps = self.certificate, len(self.history)
-        state = "converged" if self.converged else "not converged"
-        other = "momentum" if self.momentum is not None else "" if self.decay is None else "decay"
-        local = f"; a local optimum, {other} ill-determined at {self.flat:.0%} of steps" if other else ""
+        c, state = self.certificate, "converged" if self.converged else "not converged"
+        local = ""
+        if self.flat is not None:
+            other = "decay" if self.momentum is None else "momentum"
+            local = f"; a local optimum, {other} ill-determined at {self.flat:.0%} of steps"
         return (
-            f"Optimum: {state} after {sweeps} sweeps, risk {self.risk:.12g}, peak {self.schedule.peak():.6g}; "
-            f"single steps could still bring {c.gain:.1e} of it, any one of them {c.single:.1e}{local}"
+            f"Optimum: {state} after {len(self.history)} sweeps, risk {self.risk:.12g}, "
+            f"peak {self.schedule.peak():.6g}; single steps could still bring {c.gain:.1e} of it, "
+            f"any one of them {c.single:.1e}{local}"
         )

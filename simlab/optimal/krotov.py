@@ -10,18 +10,27 @@ diagonal of the Hessian. A mixed point from which a sweep ends higher is dropped
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.optimal.adjoint import Objective, Sweep, inner
+from simlab.optimal.adjoint import Sweep, inner
 
-__all__ = ["Certificate", "Found", "certify", "free_rates"]
+__all__ = ["Certificate", "Found", "Swept", "certify", "free_rates"]
 
 DEPTH = 10
 FURTHEST = 1.0
 """How far a mixed log rate may lie from the plain sweep."""
+
+
+class Swept(Protocol):
+    """What sweeps lower: `Objective` of one problem, or `Several`."""
+
+    @property
+    def cap(self) -> FloatArray: ...
+    def gradient(self, lr: FloatArray, share: FloatArray) -> Sweep: ...
+    def sweep(self, lr: FloatArray, share: FloatArray) -> Sweep: ...
 
 
 class Certificate(NamedTuple):
@@ -29,8 +38,9 @@ class Certificate(NamedTuple):
 
     gradient : sqrt(sum_t (dlogJ/dlog lr_t)^2 / h_t), h_t the exact diagonal of the Hessian of log J in log lr, without
         the steps that a cap holds.  gain : gradient^2 / 2, the share of J that changes of single steps could still
-        bring.  single : the largest share that one step alone
-        could bring, by a change of whatever size.
+        bring.  single : the largest share that one step alone could bring, by a change of whatever size.
+
+    Of rates between knots, and of a family: the same of the numbers that are free, by their own second derivatives.
     """
 
     gradient: float
@@ -54,7 +64,7 @@ def moved(before: FloatArray, sweep: Sweep) -> float:
     return math.sqrt(2.0 * inner(sweep.H, (sweep.lr - before) ** 2) / sweep.value)
 
 
-def certify(objective: Objective, lr: FloatArray, share: FloatArray) -> Certificate:
+def certify(objective: Swept, lr: FloatArray, share: FloatArray) -> Certificate:
     """The certificate of these rates, by a gradient of their own."""
     at = objective.gradient(lr, share)
     if not math.isfinite(at.value) or at.value <= 0.0:
@@ -112,7 +122,7 @@ class _Mixer:
 
 
 def free_rates(
-    objective: Objective, lr: FloatArray, share: FloatArray, tolerance: float = 1e-7, sweeps: int = 200
+    objective: Swept, lr: FloatArray, share: FloatArray, tolerance: float = 1e-7, sweeps: int = 200
 ) -> Found:
     """Sweeps from `lr` (T,), batches 1 / `share` (T,) held, until the certificate's gradient is at most `tolerance`."""
     lr = np.minimum(lr, objective.cap)

@@ -9,7 +9,7 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.optimal.adjoint import Objective
 from simlab.optimal.krotov import Certificate, Found
-from simlab.schedules.optimal import graded
+from simlab.optimal.lines import Lines
 
 __all__ = ["never_rising"]
 
@@ -27,29 +27,20 @@ class _Drops:
     """
 
     def __init__(self, top: FloatArray) -> None:
-        T = top.size
-        self.top, self.at = top, graded(T, KNOTS)
-        steps = np.arange(T)
-        self.j = np.clip(np.searchsorted(self.at, steps, side="right") - 1, 0, max(self.at.size - 2, 0))
-        following = np.minimum(self.j + 1, self.at.size - 1)
-        self.k = following
-        self.part = (steps - self.at[self.j]) / np.maximum(self.at[following] - self.at[self.j], 1)
+        self.top, self.lines = top, Lines(top.size, KNOTS)
 
     def logs(self, z: FloatArray) -> FloatArray:
         x = z[-1] + np.append(np.cumsum(z[:-1][::-1])[::-1], 0.0)
-        lines: FloatArray = x[self.j] * (1.0 - self.part) + x[self.k] * self.part
-        return np.minimum(lines, self.top)
+        return np.minimum(self.lines.up(x), self.top)
 
     def back(self, slope: FloatArray) -> FloatArray:
         """The gradient in z of what has this slope (T,) in log lr: a fall raises all knots before it."""
-        size = self.at.size
-        knots = np.bincount(self.j, slope * (1.0 - self.part), size) + np.bincount(self.k, slope * self.part, size)
-        sums: FloatArray = np.cumsum(knots)
+        sums: FloatArray = np.cumsum(self.lines.down(slope))
         return sums
 
     def start(self, lr: FloatArray) -> FloatArray:
         """The lowest schedule above what never rises of these rates at the knots."""
-        x = np.minimum.accumulate(np.log(lr[self.at]))
+        x = np.minimum.accumulate(np.log(lr[self.lines.at]))
         return np.append(-np.diff(x), x[-1])
 
 

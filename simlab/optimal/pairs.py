@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.optimal.adjoint import STRETCH, Objective, inner
+from simlab.optimal.adjoint import Objective, inner, stretch_of
 from simlab.optimal.krotov import Certificate
 
 __all__ = ["KINDS", "Kind", "Pair", "free_pairs"]
@@ -101,8 +101,8 @@ class _Sweeper(NamedTuple):
         """One sweep from these rates and others, or with `go` false what it would gain."""
         T, nodes = lr.size, self.objective.nodes
         lr, other, s = lr.copy(), other.copy(), np.empty(T + 1)
-        gains, curves, every = np.empty(T), np.empty((2, T)), min(T, max(STRETCH, math.isqrt(T) // 2))
-        shared = nodes.lam, nodes.self_noise, nodes.drive, nodes.noise, nodes.coupling, self.objective.weights, every
+        gains, curves, weights = np.empty(T), np.empty((2, T)), self.objective.weights
+        shared = nodes.lam, nodes.self_noise, nodes.drive, nodes.noise, nodes.coupling, weights, stretch_of(T)
         self.kernel(lr, other, self.share, self.objective.cap, 1.0, go, *shared, self.begin.copy(), s, gains, curves)
         # Of a run that ends at the minimum, rounding may leave less than nothing.
         value = max(0.5 * inner(self.objective.weights, s), 0.0) if np.isfinite(s[-1]) else math.inf

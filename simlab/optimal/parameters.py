@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from simlab.errors import InputError, brief, check_entries, check_number
 
@@ -30,21 +31,25 @@ class Range:
     starts: tuple[float, ...]
     step: float
 
-    def x(self, value: float) -> float:
-        """The value on the scale of the search."""
+    def x(self, value: Any) -> Any:
+        """The value, or the values, on the scale of the search."""
         if self.scale == "log":
-            return math.log(value)
-        return -math.log1p(-value) if self.scale == "closing" else value
+            return np.log(value)
+        return -np.log1p(-value) if self.scale == "closing" else value
 
-    def value(self, x: float) -> float:
-        """The value at x, within the range to the last bit."""
-        found = math.exp(x) if self.scale == "log" else -math.expm1(-x) if self.scale == "closing" else x
-        return min(max(found, self.low), self.high)
+    def value(self, x: Any) -> Any:
+        """The value, or the values, at x, within the range to the last bit."""
+        found = np.exp(x) if self.scale == "log" else -np.expm1(-x) if self.scale == "closing" else x
+        return np.clip(found, self.low, self.high)
+
+    def slope(self, value: Any) -> Any:
+        """dvalue/dx at a value."""
+        return value if self.scale == "log" else 1.0 - value if self.scale == "closing" else np.ones_like(value)
 
     @property
     def ends(self) -> tuple[float, float]:
         """The range in x."""
-        return self.x(self.low), self.x(self.high)
+        return float(self.x(self.low)), float(self.x(self.high))
 
     def times(self, value: float, factor: float) -> float:
         """`factor` times the value, or 1 - value where that is what counts, within the range."""
@@ -63,7 +68,7 @@ def range_of(name: str, given: Mapping[str, Any], critical: float, steps: int) -
             scale = "closing"
         bare = Range(name, low, high, scale, (), 1e-4)
         left, right = bare.ends
-        starts = tuple(bare.value(left + share * (right - left)) for share in (0.25, 0.75))
+        starts = tuple(float(bare.value(left + share * (right - left))) for share in (0.25, 0.75))
         return Range(name, low, high, scale, starts, _step(scale, right - left, steps))
     if name == "peak":
         starts = tuple(critical * 2.0**-j for j in range(-1, 12))

@@ -16,7 +16,7 @@ from simlab.optimal.adjoint import Objective
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
 
-__all__ = ["Gradient", "Recursion"]
+__all__ = ["Gradient", "Recursion", "log_of"]
 
 
 class Gradient(NamedTuple):
@@ -32,6 +32,22 @@ class Gradient(NamedTuple):
     c: FloatArray
     share: FloatArray
     o: FloatArray
+
+    def between(self, first: Method, second: Method) -> float:
+        """What J gains, to first order, from one method to the other."""
+        last = second.length
+        return float(self.by_step(first, second).sum()) + float(
+            self.o @ (second.readout(last) - first.readout(last))[0]
+        )
+
+    def by_step(self, first: Method, second: Method) -> FloatArray:
+        """The same for the arrays of each step by itself, (T,), the last read-out left out."""
+        out: FloatArray = self.share * (second.inverse_batch() - first.inverse_batch())
+        for slope, one, other in zip(
+            (self.M, self.b, self.c), first.coefficients(), second.coefficients(), strict=True
+        ):
+            out += (slope * (other - one)).reshape(out.size, -1).sum(axis=1)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +128,11 @@ class Recursion:
     def _shared(self) -> tuple[Any, ...]:
         nodes = self.nodes
         return nodes.lam, nodes.self_noise, nodes.drive, nodes.noise, nodes.coupling
+
+
+def log_of(risk: float) -> float:
+    """log J, inf of a run that diverges."""
+    return math.log(max(risk, 1e-300)) if risk < math.inf else math.inf
 
 
 def _plain(M: FloatArray, c: FloatArray) -> bool:

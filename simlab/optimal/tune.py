@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +13,14 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.doors import door, notice
 from simlab.engines.arguments import check_problem
-from simlab.errors import InputError, brief, check_count, check_entries, unknown_name
+from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.methods.base import Method, require_linear
 from simlab.methods.gradient import sgd
-from simlab.optimal.adjoint import inner
+from simlab.optimal.arguments import PROBLEMS, Takes, check_over
+from simlab.optimal.descent import certified, lowest
+from simlab.optimal.krotov import Certificate
 from simlab.optimal.parameters import Range, range_of
-from simlab.optimal.recursion import Gradient, Recursion
+from simlab.optimal.recursion import Recursion, log_of
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule
 from simlab.schedules.arguments import spelling
@@ -28,8 +29,6 @@ from simlab.schedules.optimal import few_modes
 from simlab.schedules.registry import FAMILIES
 
 __all__ = ["Tuned", "tune"]
-
-PROBLEMS = "a LinearRegression, NoisyQuadratic or RandomFeatures"
 
 MOST_STEPS = 10**6
 """Longest run that is tuned: its arrays are to fit into memory."""
@@ -55,8 +54,8 @@ class Tuned:
     iterate.  costs : for each parameter the share by which the risk is larger at half and at twice its value (of
     momentum and decay, of 1 - value), all else held; inf where that run diverges.  curvature : (n, n), second
     derivatives of log risk in log peak and the like (see `Range`).  gradient : the largest first one, of parameters
-    within their range.  evaluations : risks and gradients computed.  on_bound : parameters at an end of their
-    range.
+    within their range.  certificate : what these could still bring.  evaluations : risks and gradients computed.
+    on_bound : parameters at an end of their range.
     """
 
     schedule: Schedule
@@ -66,6 +65,7 @@ class Tuned:
     costs: dict[str, tuple[float, float]]
     curvature: FloatArray
     gradient: float
+    certificate: Certificate
     evaluations: int
     on_bound: tuple[str, ...]
 
@@ -150,7 +150,7 @@ class _Builder:
             raise InputError(f" = {brief(family)} is neither a name nor a function; give 'wsd', say.", "family")
         if not callable(method):
             raise InputError(f" = {brief(method)} is not a function of lr; give methods.sgd, say.", "method")
-        first, second = _takes(build), _takes(method)
+        first, second = Takes(build), Takes(method)
 
         def ours(name: str) -> bool:
             """Whether it is the family's; one that takes whatever it is given comes last."""
@@ -180,15 +180,6 @@ class _Builder:
         return schedule, require_linear(made, "tune")
 
 
-class _takes:
-    """The arguments that a function takes after its first, by name, and whether it takes any."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        parameters = list(inspect.signature(function).parameters.values())[1:]
-        self.names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-        self.any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
 @dataclass
 class _Search:
     """log J and its gradient on the scales of the ranges; counts what it computes."""
@@ -199,7 +190,7 @@ class _Search:
     count: int = field(default=0)
 
     def values(self, x: FloatArray) -> list[float]:
-        return [each.value(float(at)) for each, at in zip(self.ranges, x, strict=True)]
+        return [float(each.value(at)) for each, at in zip(self.ranges, x, strict=True)]
 
     def made(self, x: FloatArray) -> Method | None:
         """The method at x, None where its parameters do not go together (phases longer than the run)."""
@@ -210,7 +201,7 @@ class _Search:
 
     def log_risk(self, x: FloatArray) -> float:
         method, self.count = self.made(x), self.count + 1
-        return math.inf if method is None else _log(self.recursion.value(method))
+        return math.inf if method is None else log_of(self.recursion.value(method))
 
     def gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
         """log J and its gradient; (inf, zeros) where the run diverges."""
@@ -220,11 +211,11 @@ class _Search:
             return math.inf, slope
         at = self.recursion.gradient(method)
         if not 0.0 < at.value < math.inf:
-            return _log(at.value), slope
+            return log_of(at.value), slope
         for j in range(x.size):
             (low, first), (high, second) = (self._beside(x, j, sign, method) for sign in (-1.0, 1.0))
             if high > low:
-                slope[j] = _pulled(at, first, second) / ((high - low) * at.value)
+                slope[j] = at.between(first, second) / ((high - low) * at.value)
         return math.log(at.value), slope
 
     def _beside(self, x: FloatArray, j: int, sign: float, method: Method) -> tuple[float, Method]:
@@ -235,33 +226,13 @@ class _Search:
         return (float(x[j]), method) if there is None else (end, there)
 
     def best(self, groups: Sequence[Sequence[FloatArray]]) -> FloatArray:
-        """The best x, from the best start of each group; the two best groups are followed."""
-        from scipy.optimize import minimize
-
+        """The best x that L-BFGS finds from these starts."""
         self.build(self.values(groups[0][0]))  # what is wrong with it for good is said here
-        begun = sorted((min((self.log_risk(x), j) for j, x in enumerate(group)), i) for i, group in enumerate(groups))
-        high = begun[0][0][0] + 30.0
-        if not high < math.inf:
+        found = lowest(self.log_risk, self.gradient, groups, [each.ends for each in self.ranges], GRADIENTS, 1e-9)
+        if found is None:
             raise InputError(" diverges wherever a search may begin; give bounds={'peak': (low, high)}.", "family")
-
-        def function(x: FloatArray) -> tuple[float, FloatArray]:
-            value, slope = self.gradient(x)
-            return (value, slope) if value < high else (high, np.zeros(x.size))
-
-        def lowest(x: FloatArray, gradients: int) -> Any:
-            options = {"maxfun": gradients, "ftol": 1e-9, "gtol": 1e-5, "maxls": 8}
-            return minimize(function, x, jac=True, method="L-BFGS-B", bounds=ends, options=options)
-
-        ends = [each.ends for each in self.ranges]
-        (_, j), i = begun[0]
-        best = lowest(groups[i][j], GRADIENTS)
-        if len(begun) > 1:
-            (_, j), i = begun[1]
-            other = lowest(groups[i][j], GRADIENTS // 4)
-            if other.fun < best.fun:
-                best = lowest(other.x, GRADIENTS)
-        found: FloatArray = np.asarray(best.x)
-        return found
+        x: FloatArray = np.asarray(found.x)
+        return x
 
     def curvature(self, x: FloatArray) -> FloatArray:
         """Second derivatives of log J, (n, n), by differences of gradients within the ranges."""
@@ -278,7 +249,7 @@ class _Search:
         """What half and twice of each parameter cost, all else held: risk / least risk - 1."""
         least, out = self.log_risk(x), {}
         for j, each in enumerate(self.ranges):
-            both = [each.x(each.times(each.value(float(x[j])), factor)) for factor in (0.5, 2.0)]
+            both = [each.x(each.times(float(each.value(x[j])), factor)) for factor in (0.5, 2.0)]
             risks = [self.log_risk(np.concatenate([x[:j], [at], x[j + 1 :]])) for at in both]
             out[each.name] = (_more(risks[0] - least), _more(risks[1] - least))
         return out
@@ -295,15 +266,17 @@ def _answer(search: _Search, x: FloatArray) -> Tuned:
     if on_bound:
         where = ", ".join(f"{name} = {search.values(x)[search.build.names.index(name)]:.6g}" for name in on_bound)
         notice(f"the best {where} lies at an end of what was searched; give wider bounds, or another family.")
-    free = np.abs(slope[~np.array(near)])
+    free, curvature = ~np.array(near), search.curvature(x)
+    inverse = np.linalg.pinv(curvature[np.ix_(free, free)])
     return Tuned(
         schedule,
         method,
         dict(zip(search.build.names, values, strict=True)),
         math.exp(value),
         search.costs(x),
-        search.curvature(x),
-        float(free.max(initial=0.0)),
+        curvature,
+        float(np.abs(slope[free]).max(initial=0.0)),
+        certified(slope[free], inverse.__matmul__),
         search.count,
         on_bound,
     )
@@ -323,32 +296,9 @@ def _starts(ranges: Sequence[Range]) -> list[list[FloatArray]]:
     return groups
 
 
-def _pulled(at: Gradient, first: Method, second: Method) -> float:
-    """What J gains, to first order, from one method to the other."""
-    total = inner(at.share, second.inverse_batch() - first.inverse_batch())
-    total += float(at.o @ (second.readout(second.length) - first.readout(first.length))[0])
-    for slope, one, other in zip((at.M, at.b, at.c), first.coefficients(), second.coefficients(), strict=True):
-        total += inner(slope.ravel(), (other - one).ravel())
-    return total
-
-
-def _log(risk: float) -> float:
-    return math.log(max(risk, 1e-300)) if risk < math.inf else math.inf
-
-
 def _more(difference: float) -> float:
     """What a difference of log J costs; inf where the engines would call the run diverging."""
     return math.expm1(difference) if difference < LOST else math.inf
-
-
-def check_over(over: Any) -> tuple[str, ...]:
-    """Names of parameters, at least one and each once, or an InputError."""
-    if isinstance(over, str):
-        raise InputError(f" = {brief(over)} is one name; give a sequence, such as ({over!r},).", "over")
-    names = check_entries("over", over, "names")
-    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise InputError(f" = {brief(over)} is not a list of different names; give ('peak',), say.", "over")
-    return tuple(names)
 
 
 def _table(name: str, value: Any) -> Mapping[str, Any]:

@@ -23,7 +23,19 @@ if TYPE_CHECKING:
 
     from simlab.schedules import Schedule
 
-__all__ = ["PALETTE", "WIDTH", "losses", "new_figure", "risk", "save", "schedules", "shades", "style", "use_style"]
+__all__ = [
+    "PALETTE",
+    "WIDTH",
+    "losses",
+    "new_figure",
+    "regret",
+    "risk",
+    "save",
+    "schedules",
+    "shades",
+    "style",
+    "use_style",
+]
 
 
 WIDTH = 6.75
@@ -63,6 +75,8 @@ _MODULES = ("animation", "river", "terrain")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "regret":
+        return import_module("simlab.plot.rivals").regret
     if name not in _MODULES:
         raise AttributeError(f"module 'simlab.plot' has no attribute {name!r}")
     return import_module(f"simlab.plot.{name}")

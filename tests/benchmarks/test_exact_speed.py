@@ -108,6 +108,18 @@ def _stepping(modes, steps, block):
     return best / steps, nodes.lam.size
 
 
+def test_two_hundred_records_cost_little():
+    """0 to 6 % measured, most of it what a trace costs; 15 to 400 % while a record ended its block."""
+    problem = sl.LinearRegression.power_law(10_000, 1.5, 1.2, 0.5)
+    method = sl.methods.sgd(sl.schedules.wsd(30_000, peak=0.3, warmup=0.01, cooldown=0.2))
+    times = {record: [] for record in (2, 200)}
+    for record in [2, 200] * 8:
+        began = time.process_time()
+        sl.exact(problem, method, record=record, threads=1, progress=False)
+        times[record].append(time.process_time() - began)
+    assert min(times[200]) < 1.15 * min(times[2])
+
+
 def test_share_of_the_fma_rate(problem):
     """Plain stepping, k = 1: 7 multiply-adds a mode and step (2 more are additions); the rest of a step is latency."""
     small = sl.LinearRegression.power_law(dim=736, capacity=1.5, source=1.2, noise_variance=0.1)

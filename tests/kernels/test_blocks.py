@@ -137,7 +137,7 @@ def test_sgd_blocks_against_plain_steps(spectrum, shape, plain):
     assert np.any(fast != slow), "no block was taken: the last bits of two orders of summation always differ"
 
 
-@pytest.mark.parametrize("name", sorted(ZOO))
+@pytest.mark.parametrize("name", sorted(set(ZOO) - {"generic_moving"}))
 def test_every_method_against_plain_steps(name, plain):
     """All state sizes, k = 1 to 4."""
     problem = power_law(1000)
@@ -251,6 +251,16 @@ CHUNKED = {
 }
 
 
+@needs_extended
+def test_a_method_with_nearly_singular_steps_against_more_digits():
+    """Of a random method's bias of 1e-43 plain steps lose 8e-13 and blocks 5e-13, to either side."""
+    problem, lr = power_law(1000), wsd(1500, peak=0.1, warmup=0.05, cooldown=0.3)
+    method = ZOO["generic_moving"](lr, linear(1500, peak=0.95), 3)
+    trace = sl.exact(problem, method, subspaces=BINS, record=20)
+    truth = extended(problem, method, trace.risk["step"].values.tolist())
+    assert_close(values(trace), by_bins(truth, problem, BINS))
+
+
 @pytest.mark.parametrize(("name", "size"), list(itertools.product(CHUNKED, [1, 7, 100])))
 def test_chunks_do_not_matter(name, size, monkeypatch):
     problem, lr = power_law(500), wsd(700, peak=0.05, warmup=0.1, cooldown=0.3)
@@ -262,14 +272,15 @@ def test_chunks_do_not_matter(name, size, monkeypatch):
 
 
 @pytest.mark.parametrize("name", CHUNKED)
-def test_looking_more_often_changes_nothing(name):
-    """A recorded step ends a block; what is recorded there is the same however many others are."""
+def test_looking_more_often_changes_no_bit(name):
+    """A recorded step is read off the block that it lies in: neither the run nor another record knows of it."""
     problem, lr = power_law(500), wsd(700, peak=0.05, warmup=0.1, cooldown=0.3)
     method = CHUNKED[name](lr)
     few = values(sl.exact(problem, method, record=[123, 500], subspaces=BINS))
     every = values(sl.exact(problem, method, record="all", subspaces=BINS))
     assert every.shape[0] == 701
-    assert_close(every[[0, 123, 500, 700]], few)
+    np.testing.assert_array_equal(every[[0, 123, 500, 700]], few)
+    assert_close(values(sl.exact(problem, method, record="all")).sum(axis=-1), every.sum(axis=-1))
 
 
 def test_snapshots_do_not_disturb_the_run():

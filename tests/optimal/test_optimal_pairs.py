@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import simlab as sl
 from simlab.kernels.moments.layout import NodeArrays
 from simlab.optimal.adjoint import Objective
-from simlab.optimal.optimize import check_weights
+from simlab.optimal.arguments import check_weights
 from simlab.optimal.pairs import KINDS, _Sweeper
 from simlab.optimal.recursion import Recursion
 
@@ -123,7 +123,7 @@ def test_heavy_ball_from_a_state_goes_on_with_its_velocity():
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [({"method": "adam"}, ["method", "'adam'"]), ({"samples": 40}, ["samples = 40", "SGD alone"])],
+    [({"method": "adam"}, ["method", "'adam'"]), ({"samples": 40}, ["samples = 40", "heavy_ball"])],
 )
 def test_refusals(given, words):
     with pytest.raises(sl.InputError) as caught:

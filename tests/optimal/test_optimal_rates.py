@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import simlab as sl
 from simlab.kernels.moments.layout import NodeArrays
 from simlab.optimal.adjoint import Objective
+from simlab.optimal.arguments import check_weights
 from simlab.optimal.batches import price_of, rounded
 from simlab.optimal.krotov import certify, free_rates
-from simlab.optimal.optimize import check_weights
 
 
 def risks(modes, lr, share):

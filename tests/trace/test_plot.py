@@ -58,6 +58,23 @@ def test_the_old_name_still_draws(one):
         assert len(one.plot(x="linear").axes) == len(sl.plot.risk(one, x="linear").axes)
 
 
+def test_regret_by_subspace_adds_up_to_what_a_run_loses(several):
+    figure = sl.plot.regret(several)
+    rates, bars = figure.axes
+    rows = [label.get_text() for label in bars.get_yticklabels()]
+    total = several.total().isel(step=-1)
+    best = str(total["run"].values[int(np.nanargmin(total.values))])
+    assert (rows[0], rows[-1]) == (best, "large")
+    assert [line.get_label() for line in rates.get_lines()] == rows
+    width = sum(patch.get_width() for patch in bars.patches if round(patch.get_y() + 0.35) == 1)
+    more = float(total.sel(run=rows[1]) / total.sel(run=best)) - 1.0
+    assert width == pytest.approx(100.0 * more, rel=1e-9)
+    assert [text.get_text() for text in bars.texts][1:] == [f" {100.0 * more:.3g} %", " diverged"]
+    other = sl.plot.regret(several, best=rows[1]).axes[1]
+    assert [label.get_text() for label in other.get_yticklabels()][:2] == [rows[1], best]
+    assert f"above that of {rows[1]}" in other.get_xlabel()
+
+
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_saved_pictures_are_reproducible(one, tmp_path, suffix):
     paths = [sl.plot.save(sl.plot.risk(one), tmp_path / f"{name}{suffix}") for name in ("a", "b")]
@@ -78,6 +95,8 @@ def test_schedules_in_one_panel_or_many():
     [
         (lambda trace, folder: sl.plot.risk(trace, x="cubic"), "cubic"),
         (lambda trace, folder: sl.plot.schedules({}), "empty"),
+        (lambda trace, folder: sl.plot.regret(trace), "one run"),
+        (lambda trace, folder: sl.plot.regret(3), "not a trace"),
         (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), folder / "picture"), "suffix"),
         (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), "/proc/nowhere/a.png"), "cannot be written"),
     ],

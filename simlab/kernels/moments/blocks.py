@@ -11,7 +11,9 @@ of the spectrum, lam > lam_top, is stepped mode by mode. The coupling s needs of
 
     sum_tail c^T u c = (cc . Q) . mu + (cc . G) . D,     mu_p = sum_tail x^p u,  D_p = sum_tail drive x^p,
 
-with mu and D taken once at the start of the block; at its end every tail mode is brought up to date.
+with mu and D taken once at the start of the block; at its end every tail mode is brought up to date. The risk of a
+step within a block is read in the same way, o in place of c, with such sums of every subspace: a block does not end
+where a risk is recorded, and what is recorded changes no bit of the run.
 
 The block ends before the first coefficient left out could matter: for k = 1 when the sum of |T1 + T2| / T0 reaches
 `REACH`, where REACH^ORDER / ORDER! < 1e-19; for larger k when the last coefficient kept passes `LAST` times the
@@ -43,9 +45,10 @@ from simlab.kernels.moments.polynomials import (
     exhausted,
     packed,
     power_sums,
+    power_sums_by_label,
     transfer,
 )
-from simlab.kernels.moments.steps import FLUSH, LANES, flush, pack, step_2, step_3, step_any, unpack
+from simlab.kernels.moments.steps import FLUSH, LANES, flush, pack, record, step_2, step_3, step_any, unpack
 
 REACH = 1.5
 STEEPEST = 0.1
@@ -61,8 +64,12 @@ ROW = 32
 
 
 @njit(inline="always", fastmath=FAST)
-def block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh):
+def block_1(
+    t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh, reading
+):  # fmt: skip
     """A block for k = 1, where T0 + x T1 + x^2 T2 is a number and REACH can be counted: everything in one loop."""
+    slots, o, labels, out, D_of, mu_of = reading
+    unread = out.shape[2] > 1
     n, top = b.shape[0], lam[head]
     power_sums(lam, top, drive, U, head, D, mu, fresh)
     # Everything that is read or written in a step lies in two flat arrays at constant offsets, so that the compiler
@@ -83,6 +90,21 @@ def block_1(t, length, head, M, b, c, share, lam, self_noise, ratio, drive, nois
         t0, t1, t2 = a * a, 2.0 * a * slope * top, (slope * slope + own * ratio) * top * top
         if done > 0 and (t0 <= 0.0 or reach * t0 + abs(t1) + abs(t2) > REACH * t0):
             break
+        if slots[j] >= 0:
+            if unread:
+                power_sums_by_label(lam, top, drive, U, head, labels, D_of, mu_of)
+                unread = False
+            unpack(X, head, U)
+            row = out[slots[j]]
+            record(U[:, :, :head], o[j], labels[:head], row)
+            half = 0.5 * o[j, 0] * o[j, 0]
+            for label in range(out.shape[2]):
+                bias = variance = 0.0
+                for p in range(ORDER):
+                    bias += F[p] * mu_of[label, 0, 0, p] + F[ROW + p] * D_of[label, p]
+                    variance += F[p] * mu_of[label, 1, 0, p] + F[2 * ROW + p] * D_of[label, p]
+                row[0, label] += half * bias
+                row[1, label] += half * variance
         reach += (abs(t1) + abs(t2)) / t0
         square = share[j] * b[j, 0] * b[j, 0]
         kick_bias, kick_variance = square * coupling * s_bias, square * (coupling * s_variance + noise)
@@ -157,11 +179,14 @@ def block(
     fresh,
     X,
     work,
+    reading,
 ):
     """Up to `length` steps from step t on with `head` modes stepped one by one. Returns the steps done; `s` is
     updated. The caller sees to it that the first step is not too steep.
     """
     k = b.shape[1]
+    slots, o, labels, out, D_of, mu_of = reading
+    unread = out.shape[2] > 1
     entries, n, top = k * (k + 1) // 2, b.shape[0], lam[head]
     power_sums(lam, top, drive, U, head, D, mu, fresh)
     width = (entries + 2) * STRIDE
@@ -169,7 +194,7 @@ def block(
     buffer = np.zeros((2, entries + 1, width + PAD))
     side = np.int64(0)
     T0, T1 = np.empty((entries, entries)), np.empty((entries, entries))
-    bb, push, cc = np.empty(entries), np.empty(entries), np.empty(entries)
+    bb, push, cc, oo = np.empty(entries), np.empty(entries), np.empty(entries), np.empty(entries)
     index = np.empty((k, k), dtype=np.int64)
     packed(t, c, cc)
     entry = 0
@@ -191,6 +216,29 @@ def block(
         j = t + done
         if done > 0 and steepness(b, c, j) * top > STEEPEST:
             break
+        if slots[j] >= 0:
+            if unread:
+                power_sums_by_label(lam, top, drive, U, head, labels, D_of, mu_of)
+                unread = False
+            if k <= 3:
+                unpack(X, head, U)
+            else:
+                U[:, :, :head] = U_head
+            row = out[slots[j]]
+            record(U[:, :, :head], o[j], labels[:head], row)
+            packed(j, o, oo)
+            for label in range(out.shape[2]):
+                for e in range(entries):
+                    bias = variance = 0.0
+                    for p in range(ORDER):
+                        bias += buffer[side, e, g_bias + p] * D_of[label, p]
+                        variance += buffer[side, e, g_variance + p] * D_of[label, p]
+                    for f in range(entries):
+                        for p in range(ORDER):
+                            bias += buffer[side, e, f * STRIDE + p] * mu_of[label, 0, f, p]
+                            variance += buffer[side, e, f * STRIDE + p] * mu_of[label, 1, f, p]
+                    row[0, label] += 0.5 * oo[e] * bias
+                    row[1, label] += 0.5 * oo[e] * variance
         following = min(j + 1, n - 1)
         kick_bias = share[j] * coupling * s[0]
         kick_variance = share[j] * (coupling * s[1] + noise)

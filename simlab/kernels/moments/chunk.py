@@ -51,9 +51,10 @@ def _choose_head(lam, rate, length, k, steep):
 
 @njit(inline="always", fastmath=FAST)
 def _some_steps_1(
-    t, length, last_head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu
+    t, length, last_head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, reading
 ):  # fmt: skip
     """A block, or up to FLUSH plain steps, from step t on for k = 1. Returns the steps done and the head used last."""
+    slots, o, labels, out = reading[:4]
     head = -1
     if not np.isnan(ratio) and length >= SHORTEST:
         rate = 2.0 * abs(b[t, 0] * c[t, 0]) / max(abs(M[t, 0, 0]), 1e-300)
@@ -61,12 +62,15 @@ def _some_steps_1(
     if head >= 0:
         fresh = head != last_head
         done = block_1(
-            t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh
-        )
+            t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh,
+            reading,
+        )  # fmt: skip
         return done, head
     done, n = 0, b.shape[0]
     while done < min(length, FLUSH):
         j = t + done
+        if slots[j] >= 0:
+            record(U, o[j], labels, out[slots[j]])
         kick_bias, kick_variance = share[j] * coupling * s[0], share[j] * (coupling * s[1] + noise)
         s[0], s[1] = step_1(
             j, min(j + 1, n - 1), M, b, c, share[j], kick_bias, kick_variance, lam, self_noise, drive, U
@@ -80,9 +84,10 @@ def _some_steps_1(
 @njit(inline="always", fastmath=FAST)
 def _some_steps(
     t, length, last_head, rate, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, X,
-    work,
+    work, reading,
 ):  # fmt: skip
     """`_some_steps_1` for k > 1, where `rate`, how fast REACH is used up, is learnt from one block for the next."""
+    slots, o, labels, out = reading[:4]
     k, n = b.shape[1], b.shape[0]
     head = -1
     if not np.isnan(ratio) and length >= SHORTEST:
@@ -93,7 +98,7 @@ def _some_steps(
     if head >= 0:
         done = block(
             t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu,
-            head != last_head, X, work,
+            head != last_head, X, work, reading,
         )  # fmt: skip
         rate = REACH / (done * lam[head]) if done < length else 0.8 * rate
         return done, head, rate
@@ -102,6 +107,10 @@ def _some_steps(
     done = 0
     while done < min(length, FLUSH):
         j = t + done
+        if slots[j] >= 0:
+            if k <= 3:
+                unpack(X, lam.size, U)
+            record(U, o[j], labels, out[slots[j]])
         following = min(j + 1, n - 1)
         kick_bias, kick_variance = share[j] * coupling * s[0], share[j] * (coupling * s[1] + noise)
         if k == 2:
@@ -136,24 +145,22 @@ def advance(
     X = np.empty((3 + 2 * entries) * lam.size if 1 < entries <= 6 else 0)
     s = np.array(gradient_risk(U, c[0]))
     rate = 0.0
-    t = until = np.int64(0)
+    t = np.int64(0)
     last_head = -1
+    count = out.shape[2]
+    D_of = D.reshape((1, ORDER)) if count == 1 else np.empty((count, ORDER))
+    mu_of = mu.reshape((1, 2, entries, ORDER)) if count == 1 else np.empty((count, 2, entries, ORDER))
+    reading = slots, o, labels, out, D_of, mu_of
     while t < n:
-        if slots[t] >= 0:
-            record(U, o[t], labels, out[slots[t]])
-        if until <= t:
-            until = t + 1
-            while until < n and slots[until] < 0:
-                until += 1
         if work is None:
             done, last_head = _some_steps_1(
-                t, until - t, last_head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D,
-                mu,
+                t, n - t, last_head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D,
+                mu, reading,
             )  # fmt: skip
         else:
             done, last_head, rate = _some_steps(
-                t, until - t, last_head, rate, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s,
-                limit, D, mu, X, work,
+                t, n - t, last_head, rate, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s,
+                limit, D, mu, X, work, reading,
             )  # fmt: skip
         flush(U.reshape(-1))
         t += done

@@ -76,6 +76,31 @@ def power_sums(lam, top, drive, U, first, D, mu, with_drive):
 
 
 @hot(error_model="numpy", fastmath=FAST)
+def power_sums_by_label(lam, top, drive, U, first, labels, D, mu):
+    """D[label, p] and mu[label, component, entry, p] as `power_sums` has them of all nodes; vectors run over p."""
+    entries = U.shape[1]
+    D[:, :] = 0.0
+    mu[:, :, :, :] = 0.0
+    for i in range(first, lam.size):
+        x, label = lam[i] / top, labels[i]
+        fourth = (x * x) * (x * x)
+        a3, a2, a1, a0 = x * x * x, x * x, x, 1.0
+        for p in range(ORDER - 4, -1, -4):
+            D[label, p] += drive[i] * a3
+            D[label, p + 1] += drive[i] * a2
+            D[label, p + 2] += drive[i] * a1
+            D[label, p + 3] += drive[i] * a0
+            for component in range(2):
+                for e in range(entries):
+                    u = U[component, e, i]
+                    mu[label, component, e, p] += u * a3
+                    mu[label, component, e, p + 1] += u * a2
+                    mu[label, component, e, p + 2] += u * a1
+                    mu[label, component, e, p + 3] += u * a0
+            a3, a2, a1, a0 = a3 * fourth, a2 * fourth, a1 * fourth, a0 * fourth
+
+
+@hot(error_model="numpy", fastmath=FAST)
 def _horner(Z, e, at, x, size, out):
     """out[:size] = the polynomial whose coefficients are Z[e, at : at + ORDER], at x."""
     for i in range(size):

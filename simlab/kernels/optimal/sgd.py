@@ -108,6 +108,14 @@ def stretch(first, last, lr, r, lam, own, coupling, w, ends, G, P):
 
 
 @hot(error_model="numpy", fastmath=FAST)
+def moved_rate(e, a, h, relax, cap):
+    """The rate e after a sweep: towards the minimum a / h of its parabola, below its cap."""
+    if relax > 0.0 and h > 0.0:
+        e = min(max(e + relax * (a / h - e), SMALLEST * e), cap)
+    return e
+
+
+@hot(error_model="numpy", fastmath=FAST)
 def move(first, last, lr, r, cap, relax, price, most, lam, own, drive, noise, coupling, P, G, u, s, A, H, C):
     """The steps first .. last - 1 with new rates, and new batches where samples have a price; u moves along."""
     total = s[first]
@@ -125,10 +133,8 @@ def move(first, last, lr, r, cap, relax, price, most, lam, own, drive, noise, co
         c += G[t] * (coupling * total + noise)
         h += r[t] * c
         A[t], H[t], C[t] = a, h, c
-        e = lr[t]
-        if relax > 0.0 and h > 0.0:
-            e = min(max(e + relax * (a / h - e), SMALLEST * e), cap[t])
-            lr[t] = e
+        e = moved_rate(lr[t], a, h, relax, cap[t])
+        lr[t] = e
         if price > 0.0:
             r[t] = 1.0 / min(max(math.sqrt(e * e * c / price), 1.0), most)
         q = r[t] * e * e

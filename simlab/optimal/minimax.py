@@ -1,4 +1,4 @@
-"""One schedule for several horizons: the least worst ratio to the optimum of each, with a bound from below.
+"""One schedule for several horizons or problems: the least worst ratio to the optimum of each, bounded from below.
 
 With nu on the simplex, L(nu) = min over schedules of sum_h nu_h J_h / J*_h is concave and never above the minimax value
 min max_h J_h / J*_h; its gradient is the ratios at the minimum. L is raised by L-BFGS in the logarithms of nu, each
@@ -8,15 +8,13 @@ one), L is a bound, and the largest ratio of its schedule is reached: the two cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.optimal.adjoint import Objective
-from simlab.optimal.krotov import Found, free_rates
+from simlab.optimal.krotov import Found, Swept, free_rates
 
 __all__ = ["Shared", "shared"]
 
@@ -28,7 +26,7 @@ LEAST = 1e-12
 
 
 class Shared(NamedTuple):
-    """The schedule that was found, its ratio to the optimum of each horizon (H,), nu (H,), and L(nu)."""
+    """The schedule that was found, its ratio to the optimum of each aim (H,), nu (H,), and L(nu)."""
 
     found: Found
     ratios: FloatArray
@@ -37,15 +35,18 @@ class Shared(NamedTuple):
 
 
 def shared(
-    objective: Objective,
+    mean: Callable[[FloatArray], Swept],
+    ratios_of: Callable[[FloatArray], FloatArray],
+    count: int,
     lr: FloatArray,
     share: FloatArray,
-    horizons: Sequence[int],
-    least: FloatArray,
     tolerance: float,
     sweeps: int,
 ) -> Shared:
-    """The best schedule for horizons (H,) whose own optima are `least` (H,); from rates `lr` (T,)."""
+    """The best schedule for `count` aims, from rates `lr` (T,), batches 1 / `share` held.
+
+    mean : nu (H,) -> the objective sum_h nu_h J_h / J*_h.  ratios_of : rates -> J_h / J*_h (H,).
+    """
     from scipy.optimize import minimize
 
     best: list[Shared] = []
@@ -55,14 +56,12 @@ def shared(
         nonlocal bound, begin
         nu = np.maximum(np.exp(logs - logs.max()), LEAST)
         nu /= nu.sum()
-        weights = np.zeros(objective.steps + 1)
-        weights[list(horizons)] = nu / least
-        found = free_rates(replace(objective, weights=weights), begin, share, tolerance, sweeps)
-        ratios = objective.risks(found.lr, share)[list(horizons)] / least
+        found = free_rates(mean(nu), begin, share, tolerance, sweeps)
+        ratios = ratios_of(found.lr)
         begin, bound = found.lr, max(bound, found.value)
         if not best or ratios.max() < best[-1].ratios.max():
             best.append(Shared(found, ratios, nu, bound))
         return -found.value, -nu * (ratios - found.value)
 
-    minimize(fall, np.zeros(len(horizons)), jac=True, method="L-BFGS-B", options={"maxfun": GRADIENTS, "ftol": 1e-8})
+    minimize(fall, np.zeros(count), jac=True, method="L-BFGS-B", options={"maxfun": GRADIENTS, "ftol": 1e-8})
     return best[-1]._replace(bound=bound)
