@@ -18,6 +18,7 @@ from simlab._version import __version__
 from simlab.engines.registry import ENGINES
 
 if TYPE_CHECKING:  # `as` says that a name is to be had from here
+    from simlab import feedback as feedback
     from simlab import methods as methods
     from simlab import plot as plot
     from simlab import river as river
@@ -42,7 +43,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.trace import RiskTrace as RiskTrace
 
 _PLACES: dict[str, tuple[str, ...]] = {
-    "": ("methods", "plot", "river", "schedules", "subspaces", "twin"),  # modules of this package
+    "": ("feedback", "methods", "plot", "river", "schedules", "subspaces", "twin"),  # modules of this package
     "errors": ("InputError",),
     "experiment": ("Experiment",),
     "optimal.optimize": ("optimize",),

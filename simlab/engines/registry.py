@@ -35,10 +35,10 @@ class Engine:
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("descend", rate=1e9),
+        Engine("descend", linear=False, rate=1e9),
         Engine("exact"),
         Engine("exact_valley"),
         Engine("long", rate=1e9),
-        Engine("sample", rate=1e9),
+        Engine("sample", linear=False, rate=1e9),
     )
 }
