@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.engines.descend import descend as descend
     from simlab.engines.exact import exact as exact
     from simlab.engines.exact_valley import exact_valley as exact_valley
+    from simlab.engines.limit import limit as limit
     from simlab.engines.long import long as long
     from simlab.engines.sample import sample as sample
     from simlab.engines.stability import stability as stability

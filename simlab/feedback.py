@@ -4,9 +4,9 @@ A feedback is a function (summary, memory, gains) -> rate that Numba can compile
 
     method = sl.methods.closed_loop(sl.methods.sgd(schedule), sl.feedback.adagrad_norm(1.0))
 
-`simlab.sample` and `simlab.descend` close it over what each replica measures, `simlab.limit` over exact moments: a sum
-over many modes concentrates, so that the second is the high-dimensional limit of the first (Collins-Woodfin et al. 2024,
-arXiv 2405.19585, who prove it for AdaGrad-norm, Polyak and line search).
+`simlab.sample` and `simlab.descend` close it over what each replica measures, `simlab.limit` over exact moments: a
+sum over many modes concentrates, so that the second is the high-dimensional limit of the first (Collins-Woodfin et al.
+2024, arXiv 2405.19585, who prove it for AdaGrad-norm, Polyak and line search).
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Summary(NamedTuple):
     """What a feedback knows of the step ahead, before it is taken.
 
     step : its number.  loss : of the batch, 1/2 mean of squared residuals (on a landscape the loss itself).  square,
-    product : |g|^2, and <g, g'> with the gradient of the step before (0 at the first).  risk : the excess risk.  slope :
-    |grad R|^2.  power, curvature : E |g|^2 and E g^T H g over the batches that might be drawn.  back, distance :
-    <g, w_0 - w> and |w_0 - w|.  base : what the schedule gives.  previous : the rate of the step before.
+    product : |g|^2, and <g, g'> with the gradient of the step before (0 at the first).  risk : the excess risk.
+    slope : |grad R|^2.  power, curvature : E |g|^2 and E g^T H g over the batches that might be drawn.  back,
+    distance : <g, w_0 - w> and |w_0 - w|.  base : what the schedule gives.  previous : the rate of the step before.
 
     risk, slope, power and curvature are what held-out rows without end would tell; on a landscape they are NaN. In
     `limit` all are expectations.

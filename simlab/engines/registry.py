@@ -38,6 +38,7 @@ ENGINES = {
         Engine("descend", linear=False, rate=1e9),
         Engine("exact"),
         Engine("exact_valley"),
+        Engine("limit", linear=False, rate=1e8),
         Engine("long", rate=1e9),
         Engine("sample", linear=False, rate=1e9),
     )

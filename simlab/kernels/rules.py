@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from simlab.kernels import dials as names
 from simlab.kernels.compiling import FUSED, hot
-from simlab.kernels.dials import (
-    A1, A2, ADAM, AMSGRAD, B1, B2, BOUND, CG, CM, CV, EPS, FRESH, HIGH, LION, LOW, MOD, PLAIN, RMS, RMS_HEAVY, SIGN,
-    SIGNUM,
-)  # fmt: skip
 
 __all__ = ["average_by_block", "steps"]
 
@@ -34,7 +31,8 @@ def _signs_of_momentum(rate, before, own, after, fresh, z, m, g, out):
 
 
 @hot(fastmath=FUSED)
-def _rms(rate, b2, a2, fresh, eps, z, v, g, square, out):
+def _rms(rate, p, z, v, g, square, out):
+    b2, a2, fresh, eps = p[names.B2], p[names.A2], p[names.FRESH], p[names.EPS]
     for l in range(g.size):
         new = b2 * z[v, l] + a2 * square[l] + fresh
         z[v, l] = new
@@ -51,7 +49,9 @@ def _heavy(rate, b1, z, m, out):
 
 
 @hot(fastmath=FUSED)
-def _adam(rate, b1, a1, b2, a2, cm, cg, cv, eps, z, m, g, square, out):
+def _adam(rate, p, z, m, g, square, out):
+    b1, a1, b2, a2 = p[names.B1], p[names.A1], p[names.B2], p[names.A2]
+    cm, cg, cv, eps = p[names.CM], p[names.CG], p[names.CV], p[names.EPS]
     v = m + 1
     for l in range(g.size):
         first, second = b1 * z[m, l] + a1 * g[l], b2 * z[v, l] + a2 * square[l]
@@ -60,18 +60,22 @@ def _adam(rate, b1, a1, b2, a2, cm, cg, cv, eps, z, m, g, square, out):
 
 
 @hot(fastmath=FUSED)
-def _amsgrad(rate, b1, a1, b2, a2, cm, cg, cv, eps, z, m, g, square, out):
+def _amsgrad(rate, p, z, m, g, square, out):
+    b1, a1, b2, a2 = p[names.B1], p[names.A1], p[names.B2], p[names.A2]
+    cm, cv, eps = p[names.CM], p[names.CV], p[names.EPS]
     v = m + 1
     for l in range(g.size):
         first, second = b1 * z[m, l] + a1 * g[l], b2 * z[v, l] + a2 * square[l]
         z[m, l], z[v, l] = first, second
         top = max(z[v + 1, l], second)
         z[v + 1, l] = top
-        out[l] = rate * (cm * first + cg * g[l]) / (cv * np.sqrt(top) + eps)
+        out[l] = rate * cm * first / (cv * np.sqrt(top) + eps)
 
 
 @hot(fastmath=FUSED)
-def _bound(rate, b1, a1, b2, a2, cm, cv, eps, low, high, z, m, g, square, out):
+def _bound(rate, p, z, m, g, square, out):
+    b1, a1, b2, a2 = p[names.B1], p[names.A1], p[names.B2], p[names.A2]
+    cm, cv, eps, low, high = p[names.CM], p[names.CV], p[names.EPS], p[names.LOW], p[names.HIGH]
     v = m + 1
     for l in range(g.size):
         first, second = b1 * z[m, l] + a1 * g[l], b2 * z[v, l] + a2 * square[l]
@@ -80,13 +84,15 @@ def _bound(rate, b1, a1, b2, a2, cm, cv, eps, low, high, z, m, g, square, out):
 
 
 @hot(fastmath=FUSED)
-def _mod(rate, b1, a1, b2, a2, cm, cv, eps, b3, z, m, g, square, out):
-    v, one = m + 1, b3 * 0 + 1
+def _mod(rate, p, z, m, g, square, out):
+    b1, a1, b2, a2 = p[names.B1], p[names.A1], p[names.B2], p[names.A2]
+    cm, cv, eps, b3 = p[names.CM], p[names.CV], p[names.EPS], p[names.LOW]
+    v, fresh = m + 1, b3 * 0 + 1 - b3
     for l in range(g.size):
         first, second = b1 * z[m, l] + a1 * g[l], b2 * z[v, l] + a2 * square[l]
         z[m, l], z[v, l] = first, second
         own = rate * cm / (cv * np.sqrt(second) + eps)
-        mean = b3 * z[v + 1, l] + (one - b3) * own
+        mean = b3 * z[v + 1, l] + fresh * own
         z[v + 1, l] = mean
         out[l] = min(own, mean) * first
 
@@ -111,24 +117,24 @@ def steps(rule, p, rate, z, first, g, square, out):
     p (DIALS,) : the dials of this step, of the precision of z.  rate : the learning rate, PLAIN's step being rate g.
     square (n,) : g^2, or a mean of it over blocks.
     """
-    if rule == PLAIN:
+    if rule == names.PLAIN:
         for l in range(g.size):
             out[l] = rate * g[l]
-    elif rule == SIGN:
+    elif rule == names.SIGN:
         _signs(rate, g, out)
-    elif rule == SIGNUM or rule == LION:
-        before, own = (p[B1], p[A1]) if rule == SIGNUM else (p[B2], p[A2])
-        _signs_of_momentum(rate, before, own, p[B1], p[A1], z, first, g, out)
-    elif rule == RMS:
-        _rms(rate, p[B2], p[A2], p[FRESH], p[EPS], z, first, g, square, out)
-    elif rule == RMS_HEAVY:
-        _rms(p[CM], p[B2], p[A2], p[FRESH], p[EPS], z, first, g, square, out)
-        _heavy(rate, p[B1], z, first + 1, out)
-    elif rule == ADAM:
-        _adam(rate, p[B1], p[A1], p[B2], p[A2], p[CM], p[CG], p[CV], p[EPS], z, first, g, square, out)
-    elif rule == AMSGRAD:
-        _amsgrad(rate, p[B1], p[A1], p[B2], p[A2], p[CM], p[CG], p[CV], p[EPS], z, first, g, square, out)
-    elif rule == BOUND:
-        _bound(rate, p[B1], p[A1], p[B2], p[A2], p[CM], p[CV], p[EPS], p[LOW], p[HIGH], z, first, g, square, out)
-    elif rule == MOD:
-        _mod(rate, p[B1], p[A1], p[B2], p[A2], p[CM], p[CV], p[EPS], p[LOW], z, first, g, square, out)
+    elif rule in (names.SIGNUM, names.LION):
+        before, own = (p[names.B1], p[names.A1]) if rule == names.SIGNUM else (p[names.B2], p[names.A2])
+        _signs_of_momentum(rate, before, own, p[names.B1], p[names.A1], z, first, g, out)
+    elif rule == names.RMS:
+        _rms(rate, p, z, first, g, square, out)
+    elif rule == names.RMS_HEAVY:
+        _rms(p[names.CM], p, z, first, g, square, out)
+        _heavy(rate, p[names.B1], z, first + 1, out)
+    elif rule == names.ADAM:
+        _adam(rate, p, z, first, g, square, out)
+    elif rule == names.AMSGRAD:
+        _amsgrad(rate, p, z, first, g, square, out)
+    elif rule == names.BOUND:
+        _bound(rate, p, z, first, g, square, out)
+    elif rule == names.MOD:
+        _mod(rate, p, z, first, g, square, out)

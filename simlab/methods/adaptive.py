@@ -202,7 +202,7 @@ class rmsprop(Adaptive):
 
 @record
 class Moments(Adaptive):
-    """Adam and its relatives: m and v as exponential means of gradients and their squares, corrected for their start."""
+    """Adam and its relatives: m and v as exponential means of g and g^2, corrected for their start."""
 
     beta1: Number = 0.9
     beta2: Number = 0.999

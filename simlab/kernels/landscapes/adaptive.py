@@ -8,11 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from simlab.kernels import dials as names
 from simlab.kernels.compiling import FUSED, hot, inlined, kept
-from simlab.kernels.dials import (
-    BACK, BASE, CURVATURE, DECAY, DISTANCE, LOSS, MEMORY, POWER, PREVIOUS, PRODUCT, RATE, RISK, SLOPE, SQUARE, STEP,
-    SUMMARY,
-)  # fmt: skip
 from simlab.kernels.landscapes.descent import CHECK, NO_NOISE, add_noise, look
 from simlab.kernels.landscapes.strips import turned_gradient, turned_loss
 from simlab.kernels.random.philox import LANES
@@ -52,10 +49,10 @@ def _measured(state, before, start, g, loss, step, base, lane, memory, summary):
         back += g[i, lane] * own
         distance += own * own
         state[before, i, lane] = g[i, lane]
-    summary[STEP], summary[BASE], summary[PREVIOUS] = step, base, memory[lane, MEMORY]
-    summary[LOSS], summary[SQUARE], summary[PRODUCT] = loss[lane], square, product
-    summary[BACK], summary[DISTANCE] = back, np.sqrt(distance)
-    summary[SLOPE] = summary[POWER] = summary[CURVATURE] = summary[RISK] = np.nan
+    summary[names.STEP], summary[names.BASE], summary[names.PREVIOUS] = step, base, memory[lane, names.MEMORY]
+    summary[names.LOSS], summary[names.SQUARE], summary[names.PRODUCT] = loss[lane], square, product
+    summary[names.BACK], summary[names.DISTANCE] = back, np.sqrt(distance)
+    summary[names.SLOPE] = summary[names.POWER] = summary[names.CURVATURE] = summary[names.RISK] = np.nan
 
 
 @inlined
@@ -79,11 +76,10 @@ def _run(
 ):  # fmt: skip
     """Take the lanes begin .. end - 1 (multiples of 64) through a chunk of n steps that begins at step t0.
 
-    dials (n, DIALS), amplitude (n,) = 1 / sqrt(B_t), start (dim,). z (k, dim, lanes) : the iterate, `rows` of the rule,
-    the origin where it is `pulled` to it, and of a feedback the last gradient and, number by number, its memory.
-    own(state (rows, dim), g, rate, out) is a rule of the user's own, feedback(summary, memory, gains) gives the rate; or
-    None.
-    fault (1 + SUMMARY,) : what a feedback gave that is no rate, and the summary that it made it of.
+    dials (n, DIALS), amplitude (n,) = 1 / sqrt(B_t), start (dim,). z (k, dim, lanes) : the iterate, `rows` of the
+    rule, the origin where it is `pulled` to it, and of a feedback the last gradient and, number by number, its memory.
+    own(state (rows, dim), g, rate, out) is a rule of the user's own, feedback(summary, memory, gains) gives the rate;
+    or None.  fault (1 + SUMMARY,) : what a feedback gave that is no rate, and the summary that it made it of.
     """
     n, k, dim = dials.shape[0], z.shape[0], z.shape[1]
     state = np.empty((k, dim, LANES))
@@ -93,7 +89,11 @@ def _run(
     words, ones, amplitudes, loss = np.empty((4, LANES), np.uint32), np.ones(dim), np.empty(LANES), np.empty(LANES)
     one, rates, shares = np.ones(1), np.ones(LANES), np.empty(LANES)
     held, slope, step = np.empty((rows, dim)), np.empty(dim), np.empty(dim)
-    memory, summary, before = np.zeros((LANES, MEMORY + 1)), np.zeros(SUMMARY), rows + 1 + (1 if pulled else 0)
+    memory, summary, before = (
+        np.zeros((LANES, names.MEMORY + 1)),
+        np.zeros(names.SUMMARY),
+        rows + 1 + (1 if pulled else 0),
+    )
     for first in range(begin, end, LANES):
         for j in range(k):
             for i in range(dim):
@@ -101,7 +101,7 @@ def _run(
                     state[j, i, l] = z[j, i, first + l]
         if feedback is not None:
             for l in range(LANES):
-                for j in range(MEMORY + 1):
+                for j in range(names.MEMORY + 1):
                     memory[l, j] = state[before + 1 + j // dim, j % dim, l]
         replica = np.uint64(first_replica + first)
         for at in range(n + 1):
@@ -120,13 +120,13 @@ def _run(
                     amplitudes, loss,
                 )  # fmt: skip
             p = dials[at]
-            rate = p[RATE]
+            rate = p[names.RATE]
             if feedback is not None:
                 turned_loss(terrain.loss, y, terrain.params, terrain.rotation, terrain.hills, buffers[2], loss)
                 for l in range(LANES):
-                    _measured(state, before, start, g, loss, t0 + at, p[RATE], l, memory, summary)
+                    _measured(state, before, start, g, loss, t0 + at, p[names.RATE], l, memory, summary)
                     rates[l] = feedback(summary, memory[l], gains)
-                    memory[l, MEMORY] = rates[l]
+                    memory[l, names.MEMORY] = rates[l]
                     if watch.ended[first + l] < 0 and not 0.0 <= rates[l] < np.inf and np.isfinite(loss[l]):
                         fault[1:] = summary
                         fault[0] = rates[l]
@@ -139,12 +139,12 @@ def _run(
                     average_by_block(edges, LANES, square)
                 steps(rule, p, rate, flat, 1, g.reshape(-1), square, out.reshape(-1))
             if pulled:
-                shares[:] = rates * (rate * p[DECAY])
+                shares[:] = rates * (rate * p[names.DECAY])
                 _pulled(state, rows + 1, shares)
             _moved(state, out, rates)
         if feedback is not None:
             for l in range(LANES):
-                for j in range(MEMORY + 1):
+                for j in range(names.MEMORY + 1):
                     state[before + 1 + j // dim, j % dim, l] = memory[l, j]
         for j in range(k):
             for i in range(dim):

@@ -11,16 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simlab.kernels import dials as names
 from simlab.kernels.compiling import FAST, hot, inlined, kept
-from simlab.kernels.dials import (
-    BACK, BASE, CURVATURE, DECAY, DISTANCE, LOSS, MEMORY, POWER, PREVIOUS, PRODUCT, RATE, RISK, SLOPE, SQUARE, STEP,
-    SUMMARY,
-)  # fmt: skip
 from simlab.kernels.random.philox import LANES
+from simlab.kernels.replicas import trajectories
 from simlab.kernels.replicas.push import STRIP, dot, gather, linear_gradient
-from simlab.kernels.replicas.trajectories import (
-    ADDITIVE, CHECK, EPOCHS, ROWS, draw_features, draw_labels, end_replica, gradient_risk, record, row_of,
-)  # fmt: skip
+from simlab.kernels.replicas.trajectories import draw_features, draw_labels, end_replica, gradient_risk, record, row_of
 from simlab.kernels.rules import average_by_block, steps
 
 __all__ = ["Ground", "run_rules"]
@@ -105,10 +101,11 @@ def _measure(z, r, before, root, start, power, batch, g, summary):
         z[r, before, l] = g[l]
     share = 1.0 / batch if batch > 0 else 0.0
     drawn = power[3] * (2.0 * risk) + power[4]
-    summary[SQUARE], summary[PRODUCT], summary[RISK], summary[SLOPE] = square, product, risk, slope
-    summary[POWER] = slope + share * (power[0] * slope + power[1] * drawn)
-    summary[CURVATURE] = steep + share * (power[0] * steep + power[2] * drawn)
-    summary[BACK], summary[DISTANCE] = back, np.sqrt(distance)
+    summary[names.SQUARE], summary[names.PRODUCT] = square, product
+    summary[names.RISK], summary[names.SLOPE] = risk, slope
+    summary[names.POWER] = slope + share * (power[0] * slope + power[1] * drawn)
+    summary[names.CURVATURE] = steep + share * (power[0] * steep + power[2] * drawn)
+    summary[names.BACK], summary[names.DISTANCE] = back, np.sqrt(distance)
 
 
 @inlined
@@ -117,9 +114,9 @@ def _gradient(source, z, r, at, t0, batch, drawn, replica, k0, k1, noise_part, o
     """Row 2 of x: the mean of x_s p_s over the batch, the gradient over sqrt(lam); returns the loss of the batch."""
     law, size = source.law, np.uint64(source.lam.size)
     B, step, zero = batch[at], np.uint64(t0 + at), np.uint64(0)
-    whole = B == 0 or law == ADDITIVE
+    whole = B == 0 or law == trajectories.ADDITIVE
     noisy = B > 0 and noise_part >= 0
-    labelled = noisy and not whole and law != ROWS and law != EPOCHS
+    labelled = noisy and not whole and law != trajectories.ROWS and law != trajectories.EPOCHS
     scale = 1.0 / np.sqrt(B) if whole and noisy else 0.0
     loss = 0.0
     for s in range(1 if whole else B):
@@ -171,7 +168,7 @@ def run_rules(
     x = np.zeros((3, size), z.dtype)
     flat = x.reshape(-1)
     words, more = np.empty(STRIP, np.uint32), np.empty(STRIP, np.uint32)
-    order = np.empty(source.residual.size if source.law == EPOCHS else 0, np.int64)
+    order = np.empty(source.residual.size if source.law == trajectories.EPOCHS else 0, np.int64)
     epoch, labels, window = np.empty(1, np.int64), np.empty(LANES, z.dtype), np.empty(1, np.int64)
     one, o = np.zeros(1, z.dtype), np.zeros(1)
     one[0], o[0] = 1.0, 1.0
@@ -179,7 +176,7 @@ def run_rules(
     g, turned = np.empty(dim, z.dtype), np.empty(dim if ground.rotation.size else 0, z.dtype)
     rows = k - 1 - (1 if pulled else 0)
     origin = k - 1
-    summary = np.zeros(SUMMARY)
+    summary = np.zeros(names.SUMMARY)
     if feedback is not None:
         rows, origin = rows - 2, origin - 2
     state = np.empty((rows, dim) if own is not None else (0, 0), z.dtype)
@@ -194,7 +191,7 @@ def run_rules(
             slot = keep.slots[at]
             if slot >= 0:
                 record(z, r, 1, o, slot, keep)
-            look = slot >= 0 or (at < n and (t0 + at) % CHECK == 0)
+            look = slot >= 0 or (at < n and (t0 + at) % trajectories.CHECK == 0)
             if look and not gradient_risk(z, r, 1, o, size) <= keep.limit:
                 end_replica(r, t0 + at, at, keep)
                 break
@@ -208,16 +205,16 @@ def run_rules(
             _scaled(ground.root, x, one[0], g)
             for j in range(p.size):
                 p[j] = dials[at, j]
-            rate = p[RATE]
+            rate = p[names.RATE]
             if feedback is not None:
                 _measure(z, r, k - 2, ground.root, ground.start, ground.power, batch[at], g, summary)
-                summary[STEP], summary[BASE] = t0 + at, dials[at, RATE]
-                summary[LOSS] = summary[RISK] if np.isnan(loss) else loss
-                summary[PREVIOUS] = mine[k - 1, MEMORY]
+                summary[names.STEP], summary[names.BASE] = t0 + at, dials[at, names.RATE]
+                summary[names.LOSS] = summary[names.RISK] if np.isnan(loss) else loss
+                summary[names.PREVIOUS] = mine[k - 1, names.MEMORY]
                 rate = feedback(summary, mine[k - 1], gains)
-                mine[k - 1, MEMORY] = rate
+                mine[k - 1, names.MEMORY] = rate
                 if not 0.0 <= rate < np.inf:
-                    if summary[RISK] <= keep.limit:
+                    if summary[names.RISK] <= keep.limit:
                         ground.fault[1:] = summary
                         ground.fault[0] = rate
                     end_replica(r, t0 + at, at, keep)
@@ -238,5 +235,5 @@ def run_rules(
                 _turned_back(ground.rotation, out, turned)
                 out[:] = turned
             if pulled:
-                _pulled(z, r, origin, rate * p[DECAY], dim)
+                _pulled(z, r, origin, rate * p[names.DECAY], dim)
             _moved(z, r, ground.root, out)
