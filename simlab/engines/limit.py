@@ -33,8 +33,8 @@ from simlab.trace.recording import DIVERGENCE_FACTOR, Record, RunResult, Status,
 __all__ = ["ACCURACY", "limit"]
 
 ACCURACY = (
-    "the limit of many modes: a replica differs from it by about 1 / sqrt(d); Adam's family within 3 % for beta2 >= 0.95 "
-    "(its error grows as 1 - beta2)"
+    "the limit of many modes: a replica differs from it by about 1 / sqrt(d); Adam's family within 3 % for beta2 >= "
+    "0.95 (adamod within 10 %), and its error grows as 1 - beta2"
 )
 """What is known of how far the limit is from a run, in words: an attribute of every trace."""
 
@@ -72,7 +72,8 @@ def limit(
     Returns a RiskTrace. "bias" is the risk of the mean path, "variance" that of what fluctuates about it: they do not
     separate as for linear methods. `risk_error`, of the shape of the risk, says how sure each number is: what the
     recursion and one with the first-order correction differ by (of Adam's family the truth lies between the two, of
-    sign_sgd the other is the form for small shares; NaN for SGD in a loop). `rate` by step is the learning rate that was taken.
+    sign_sgd the other is the form for small shares; NaN for SGD in a loop). `rate` by step is
+    the learning rate that was taken.
     Raises InputError for bad input, and for methods that have no limit here.
     """
     check_problem(problem, (LinearRegression, NoisyQuadratic), "a LinearRegression or a NoisyQuadratic")
@@ -161,7 +162,7 @@ def _run(
                 status = "diverged"
             if status != "done" or at == method.length:
                 break
-            rate = [each.step(at) for each in rates][0]
+            rate, *_ = [each.step(at) for each in rates]
             if recorded:
                 taken[row] = rate
             at += 1

@@ -394,7 +394,5 @@ class adam_mini(Moments):
         if isinstance(sizes, int):
             return np.append(np.arange(0, dim, sizes), dim).astype(np.int64)
         if sum(sizes) != dim:
-            raise InputError(
-                f" has {sum(sizes)} coordinates and the problem {dim}; give sizes that sum to it.", "blocks"
-            )
+            raise InputError(f" sums to {sum(sizes)}, and there are {dim} weights; give sizes of all.", "blocks")
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

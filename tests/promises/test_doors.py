@@ -361,7 +361,7 @@ def test_every_public_function_has_a_door_here():
         (lambda: sl.LinearRegression([1.0], 1.0, 0.0, multiplicity=[1e19]), ["multiplicity", "1e+19", "at most"]),
         (lambda: sl.LinearRegression([1.0, -78.45], 1.0, 0.1), ["[1] = -78.45 is", "no minimum", "leave those"]),
         (lambda: methods.momentum, ["momentum", "heavy_ball"]),
-        (lambda: methods.adam, ["adam", "no linear method"]),
+        (lambda: methods.muon, ["muon", "sign_sgd"]),
         (lambda: methods.nestrov, ["'nestrov'", "'nesterov'?"]),
         (lambda: subspaces.log_bin, ["'log_bin'", "'log_bins'?"]),
         (lambda: sl.exat, ["'exat'", "'exact'?"]),
@@ -375,10 +375,10 @@ def test_refusals_say_what_to_give(call, words):
 
 
 def test_unknown_names_of_modules_stay_attribute_errors():
-    assert not hasattr(methods, "adam")
+    assert not hasattr(methods, "muon")
     assert not hasattr(methods, "__wrapped__")
     with pytest.raises(ImportError):
-        exec("from simlab.methods import adam")
+        exec("from simlab.methods import muon")
 
 
 def test_wrappers_are_bounded():

@@ -97,8 +97,8 @@ class Rates:
         loss = 0.5 * drive.residual(m) if drive.coupling else risk
         curvature = drive.total(lam * (lam**2 * m + noise))
         return Summary(
-            float(at), loss, power, self.product, risk, slope, power, curvature, back, np.sqrt(max(distance, 0.0)), base,
-            self.previous,
+            float(at), loss, power, self.product, risk, slope, power, curvature, back, np.sqrt(max(distance, 0.0)),
+            base, self.previous,
         )  # fmt: skip
 
     def _look_back(self, rate: float, share: float) -> None:
@@ -160,7 +160,7 @@ def _least(value: Any, low: float, high: float) -> float:
 
 @lru_cache(maxsize=64)
 def _residuals(batch: int) -> tuple[FloatArray, FloatArray]:
-    """Nodes and weights of the law of a batch's mean of squared Gaussian residuals over its expectation: chi^2_B / B."""
+    """Nodes and weights of chi^2_B / B: a batch's mean of squared Gaussian residuals over its expectation."""
     from scipy.stats import chi2
 
     # Gauss and Legendre in the probability's own angle, where the square root at 0 is smooth: s = quantile(sin^2).
