@@ -209,7 +209,7 @@ class Moments(Adaptive):
     eps: float = 1e-8
     batch: Number = 1
     weight_decay: Number = 0.0
-    tacit: ClassVar = ("eps", "weight_decay")
+    tacit: ClassVar[tuple[str, ...]] = ("eps", "weight_decay")
     rule: ClassVar[int] = rules.ADAM
     rows: ClassVar[tuple[str, ...]] = ("momentum", "mean square")
 

@@ -139,17 +139,18 @@ def _beyond(rows: int, dim: int) -> InputError:
 
 def _allocates(update: Any, rows: int) -> bool:
     """Whether two calls allocate more often than one."""
-    from numba.core.runtime import _nrt_python, rtsys
+    from numba.core import runtime
 
-    calls, counts = _once(_inner(update)), []
+    memory: Any = runtime  # says nothing of its types
+    calls, counts = _once(_inner(update)), list[int]()
     state, gradient, out = np.zeros((rows, 8)), np.ones(8), np.zeros(8)
     calls(0, state, gradient, 0.1, out)
-    _nrt_python.memsys_enable_stats()
+    memory._nrt_python.memsys_enable_stats()
     try:
         for count in (1, 2):
-            before = rtsys.get_allocation_stats().mi_alloc
+            before = memory.rtsys.get_allocation_stats().mi_alloc
             calls(count, state, gradient, 0.1, out)
-            counts.append(rtsys.get_allocation_stats().mi_alloc - before)
+            counts.append(memory.rtsys.get_allocation_stats().mi_alloc - before)
     finally:
-        _nrt_python.memsys_disable_stats()
+        memory._nrt_python.memsys_disable_stats()
     return counts[1] > counts[0]

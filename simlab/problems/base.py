@@ -188,7 +188,7 @@ class Immutable:
 
 def _orthogonal(given: Any, dim: int) -> FloatArray:
     """A matrix from its seed (Stewart 1980: QR of Gaussian entries, the signs of R taken out), or the one given."""
-    if isinstance(given, Integral) and not isinstance(given, bool):
+    if isinstance(given, Integral):
         normals = np.random.default_rng(check_count("rotation", given, low=0)).standard_normal((dim, dim))
         Q, R = np.linalg.qr(normals)
         out: FloatArray = Q * np.sign(np.diag(R))

@@ -261,6 +261,7 @@ def test_loops_on_a_landscape():
 
 FLAT = schedules.constant(200, 0.1)
 SMALL = sl.LinearRegression.power_law(20, 1.5, 1.3, 0.1)
+FLATTER = sl.LinearRegression([1.0, 0.5], 1.0, 0.1, kurtosis=1.0)
 FALLS = feedback.custom(lambda at, memory, gains: 0.1 - 0.001 * at.step, name="falls")
 NONE = feedback.custom(lambda at, memory, gains: np.nan if at.step > 10.0 else 0.1, name="none")
 
@@ -273,10 +274,10 @@ NONE = feedback.custom(lambda at, memory, gains: np.nan if at.step > 10.0 else 0
         (lambda: sl.limit(SMALL, methods.adam(FLAT, amsgrad=True)), ["no limit"]),
         (lambda: sl.limit(SMALL.rotated(1), methods.adam(FLAT)), ["rotated", "simlab.sample"]),
         (lambda: sl.limit(SMALL.compress(1e-6), methods.adam(FLAT)), ["compressed"]),
-        (lambda: sl.limit(sl.LinearRegression([1.0, 0.5], 1.0, 0.1, kurtosis=1.0), methods.sign_sgd(FLAT)), ["kurtosis"]),
+        (lambda: sl.limit(FLATTER, methods.sign_sgd(FLAT)), ["kurtosis"]),
         (lambda: sl.limit(SMALL, looped(FALLS, 200)), ["falls", "rate -0.001 at step 101", "risk ="]),
         (lambda: sl.limit(SMALL, looped(NONE, 200)), ["none", "rate nan at step 11"]),
-        (lambda: sl.sample(SMALL, looped(FALLS, 200), basis="eigen", replicas=2), ["rate -0.001 at step 101", "risk ="]),
+        (lambda: sl.sample(SMALL, looped(FALLS, 200), basis="eigen", replicas=2), ["at step 101", "risk ="]),
         (lambda: sl.descend(sl.river.curved(), looped(NONE, 200), replicas=2), ["rate nan at step 11", "loss ="]),
         (lambda: sl.sample(SMALL, looped(feedback.autolrs(10), 200), basis="eigen"), ["looks ahead", "simlab.limit"]),
         (lambda: methods.closed_loop(methods.heavy_ball(FLAT), FALLS), ["inner", "heavy_ball"]),

@@ -69,9 +69,11 @@ def by_hand(name, given, rates, gradient, w, blocks=None):
 
 
 CASES = [
-    ("sign_sgd", {}), ("sign_sgd", {"weight_decay": 0.3}), ("signum", {}), ("lion", {}), ("lion", {"weight_decay": 0.3}),
+    ("sign_sgd", {}), ("sign_sgd", {"weight_decay": 0.3}), ("signum", {}), ("lion", {}),
+    ("lion", {"weight_decay": 0.3}),
     ("adagrad", {}), ("adagrad", {"initial": 0.1}), ("rmsprop", {}), ("rmsprop", {"momentum": 0.8}), ("adam", {}),
-    ("adam", {"beta1": 0.0, "beta2": 0.9}), ("adamw", {"weight_decay": 0.5}), ("amsgrad", {"beta2": 0.9}), ("nadam", {}),
+    ("adam", {"beta1": 0.0, "beta2": 0.9}), ("adamw", {"weight_decay": 0.5}), ("amsgrad", {"beta2": 0.9}),
+    ("nadam", {}),
     ("radam", {"beta2": 0.9}), ("adabound", {}), ("adamod", {}), ("adam_mini", {"blocks": 4}),
     ("adam_mini", {"blocks": 5, "weight_decay": 0.2}),
 ]  # fmt: skip

@@ -52,6 +52,11 @@ class Door(NamedTuple):
     slow: bool = False
 
 
+def still(state, gradient, rate):
+    """A rule that does nothing."""
+    return state, gradient
+
+
 def _loss(w, params):
     return 0.5 * w[0] ** 2
 
@@ -166,6 +171,20 @@ def _doors() -> dict[str, Door]:
             methods.torch_momentum, {**on, "momentum": 0.9, "batch": 1, "dampening": 0.0, "nesterov": False}
         ),
         "methods.qhm": Door(methods.qhm, {**on, "momentum": 0.9, "nu": 0.7, "batch": 1}),
+        **{
+            f"methods.{name}": Door(getattr(methods, name), {**on, "beta1": 0.9, "beta2": 0.99, "batch": 1, **more})
+            for name, more in {
+                "adam": {"amsgrad": False}, "adamw": {}, "nadam": {"momentum_decay": 0.004}, "radam": {},
+                "adabound": {"final_lr": 0.1, "gamma": 0.001}, "adamod": {"beta3": 0.99}, "adam_mini": {"blocks": 2},
+                "lion": {},
+            }.items()
+        },
+        "methods.sign_sgd": Door(methods.sign_sgd, {**on, "batch": 1, "weight_decay": 0.0}),
+        "methods.signum": Door(methods.signum, {**on, "beta": 0.9, "batch": 1}),
+        "methods.rmsprop": Door(methods.rmsprop, {**on, "beta": 0.9, "momentum": 0.5, "eps": 1e-8, "batch": 1}),
+        "methods.adagrad": Door(methods.adagrad, {**on, "eps": 1e-8, "initial": 0.1, "batch": 1}),
+        "methods.closed_loop": Door(methods.closed_loop, {"inner": SGD, "feedback": sl.feedback.polyak()}),
+        "methods.custom": Door(methods.custom, {**on, "update": still, "state_rows": 1, "batch": 1}),
         "methods.asgd": Door(methods.asgd, {**on, "gamma": 0.2, "beta": 0.5, "alpha": None, "batch": 1}),
         "methods.acc_sgd": Door(
             methods.acc_sgd, {**on, "kappa": 10.0, "xi": 2.0, "batch": 1, "small_const": 0.7}

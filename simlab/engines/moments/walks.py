@@ -93,12 +93,14 @@ class Rated:
     @property
     def mean(self) -> FloatArray:
         """E (w - w*)."""
-        return self.z[0]
+        out: FloatArray = self.z[0]
+        return out
 
     @property
     def second(self) -> FloatArray:
         """E (w - w*)^2."""
-        return self.P[0, 0]
+        out: FloatArray = self.P[0, 0]
+        return out
 
     def copy(self) -> Rated:
         """The same, to go on by itself."""

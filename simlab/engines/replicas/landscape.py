@@ -195,7 +195,8 @@ class AdaptedDescent(Descent):
 
     def state(self, first: int, lanes: int) -> Any:
         """The start of so many lanes; the memory of a feedback takes as many rows as it needs."""
-        z, core = super().state(first, lanes), self.method.core
+        z = super().state(first, lanes)
+        core: Any = self.method.core
         more = -(-(MEMORY + 1) // self.landscape.dim) - 1 if core.compiled[1] is not None else 0
         return np.concatenate([z, np.zeros((more, *z.shape[1:]))]) if more else z
 
