@@ -146,10 +146,15 @@ def _doors() -> dict[str, Door]:
             {**run, "tolerance": 1e-6, "record": 3, "subspaces": None, "budget": 60.0, "start": None, "keep": None,
              "threads": 1, "progress": False},
         ),
+        "limit": Door(
+            sl.limit,
+            {"problem": PROBLEM, "method": methods.sign_sgd(RATE), "record": 3, "subspaces": None, "threads": 1,
+             "progress": False},
+        ),
         "sample": Door(
             sl.sample,
             {**run, "replicas": 2, "seed": 0, "law": None, "record": 3, "subspaces": None, "quantiles": (0.5,),
-             "coordinates": None, "split": True, "device": "cpu", "dtype": "float64", "threads": 1, "block": None,
+             "coordinates": None, "split": True, "basis": None, "device": "cpu", "dtype": "float64", "threads": 1, "block": None,
              "every": None, "start": None, "keep": None, "progress": False},
         ),
         "exact_valley": Door(
