@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.errors import InputError, brief, check_array, check_number
+from simlab.errors import InputError, brief, check_floats, check_number
 from simlab.kernels import dials as rules
 from simlab.methods.base import Number, Rated, Steps, method, record
 from simlab.schedules import Schedule, as_schedule
@@ -83,9 +83,9 @@ def _positive(name: str, value: float) -> None:
     check_number(name, value, low=0.0)
 
 
-def _beta(name: str, value: Any) -> None:
+def _beta(name: str, value: Any, moving: bool = False) -> None:
     """Refuse a decay outside [0, 1): with 1 nothing would ever enter the average."""
-    if isinstance(value, Schedule):
+    if isinstance(value, Schedule) and moving:
         if value.peak() >= 1.0:
             raise InputError(f" reaches {value.peak():g}; give values of at least 0 and below 1.", name)
     elif not 0.0 <= check_number(name, value) < 1.0:
@@ -215,7 +215,7 @@ class Moments(Adaptive):
 
     def check(self) -> None:
         for name in ("beta1", "beta2"):
-            _beta(name, getattr(self, name))
+            _beta(name, getattr(self, name), moving=True)
             self._schedules[name] = as_schedule(getattr(self, name), self.length, name)
             self._settle(name)
         _positive("eps", self.eps)
@@ -384,8 +384,8 @@ class adam_mini(Moments):
 
     def check(self) -> None:
         super().check()
-        sizes = np.atleast_1d(check_array("blocks", np.atleast_1d(self.blocks), low=1.0))
-        if np.any(sizes != np.round(sizes)):
+        sizes = np.atleast_1d(check_floats("blocks", self.blocks))
+        if np.any(sizes != np.round(sizes)) or np.any(sizes < 1.0):
             raise InputError(" holds a size that is no whole number; give sizes such as [3, 3, 3].", "blocks")
         self._keep(blocks=tuple(int(size) for size in sizes) if sizes.size > 1 else int(sizes[0]))
 

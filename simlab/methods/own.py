@@ -43,6 +43,9 @@ class custom(Adaptive):
     def check(self) -> None:
         count = check_count("state_rows", self.state_rows, low=0, high=64)
         self._keep(rows=tuple(f"own {j + 1}" for j in range(count)))
+        if not callable(self.update):
+            what = brief(self.update)
+            raise InputError(f" = {what} is not a function; give one of (state, gradient, rate).", "update")
         _try(self.update, count)
 
     @property
@@ -94,8 +97,6 @@ def _try(update: Any, rows: int) -> None:
     """Refuse a rule that a kernel must not call."""
     from numba.core.errors import NumbaError
 
-    if not callable(update):
-        raise InputError(f" = {brief(update)} is not a function; give one of (state, gradient, rate).", "update")
     for dim in TRIED:
         state, gradient = np.zeros((rows, dim)), np.linspace(-1.0, 2.0, dim)
         try:
