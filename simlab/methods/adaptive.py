@@ -385,7 +385,7 @@ class adam_mini(Moments):
     def check(self) -> None:
         super().check()
         sizes = np.atleast_1d(check_floats("blocks", self.blocks))
-        if np.any(sizes != np.round(sizes)) or np.any(sizes < 1.0):
+        if sizes.ndim > 1 or sizes.size == 0 or np.any(sizes != np.round(sizes)) or np.any(sizes < 1.0):
             raise InputError(" holds a size that is no whole number; give sizes such as [3, 3, 3].", "blocks")
         self._keep(blocks=tuple(int(size) for size in sizes) if sizes.size > 1 else int(sizes[0]))
 

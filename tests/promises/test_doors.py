@@ -154,8 +154,8 @@ def _doors() -> dict[str, Door]:
         "sample": Door(
             sl.sample,
             {**run, "replicas": 2, "seed": 0, "law": None, "record": 3, "subspaces": None, "quantiles": (0.5,),
-             "coordinates": None, "split": True, "basis": None, "device": "cpu", "dtype": "float64", "threads": 1, "block": None,
-             "every": None, "start": None, "keep": None, "progress": False},
+             "coordinates": None, "split": True, "basis": None, "device": "cpu", "dtype": "float64", "threads": 1,
+             "block": None, "every": None, "start": None, "keep": None, "progress": False},
         ),
         "exact_valley": Door(
             sl.exact_valley,
