@@ -43,10 +43,10 @@ class custom(Adaptive):
     def check(self) -> None:
         count = check_count("state_rows", self.state_rows, low=0, high=64)
         self._keep(rows=tuple(f"own {j + 1}" for j in range(count)))
-        if not callable(self.update):
-            what = brief(self.update)
-            raise InputError(f" = {what} is not a function; give one of (state, gradient, rate).", "update")
-        _try(self.update, count)
+        given: Any = self.update
+        if not callable(given):
+            raise InputError(f" = {brief(given)} is not a function; give one of (state, gradient, rate).", "update")
+        _try(given, count)
 
     @property
     def expression(self) -> str:
