@@ -18,6 +18,7 @@ from simlab._version import __version__
 from simlab.engines.registry import ENGINES
 
 if TYPE_CHECKING:  # `as` says that a name is to be had from here
+    from simlab import feedback as feedback
     from simlab import methods as methods
     from simlab import plot as plot
     from simlab import river as river
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.engines.descend import descend as descend
     from simlab.engines.exact import exact as exact
     from simlab.engines.exact_valley import exact_valley as exact_valley
+    from simlab.engines.limit import limit as limit
     from simlab.engines.long import long as long
     from simlab.engines.sample import sample as sample
     from simlab.engines.stability import stability as stability
@@ -42,7 +44,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.trace import RiskTrace as RiskTrace
 
 _PLACES: dict[str, tuple[str, ...]] = {
-    "": ("methods", "plot", "river", "schedules", "subspaces", "twin"),  # modules of this package
+    "": ("feedback", "methods", "plot", "river", "schedules", "subspaces", "twin"),  # modules of this package
     "errors": ("InputError",),
     "experiment": ("Experiment",),
     "optimal.optimize": ("optimize",),

@@ -17,7 +17,7 @@ from simlab.checkpoint import fingerprint
 from simlab.doors import door, notice
 from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
 from simlab.engines.gpu.devices import choose
-from simlab.engines.replicas.landscape import Descent
+from simlab.engines.replicas.landscape import AdaptedDescent, Descent
 from simlab.engines.replicas.march import Kept, Plan, Ticker, march_all, planned
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
 from simlab.errors import InputError, brief, unknown_name
@@ -71,6 +71,8 @@ def descend(
     warn: bool = True,
 ) -> xr.Dataset:
     """Ensembles of real trajectories of a method on a landscape: z <- M z - b (grad L(c . z) - noise), w = o . z.
+
+    Methods that are not linear (adam, sign_sgd, ..) go coordinate by coordinate in the landscape's own.
 
     The state is measured from the origin of the landscape's coordinates and starts at method.z0 times the
     landscape's start: positions at w_0, velocities at 0; weight decay pulls towards w_0, as everywhere in simlab. Draws
@@ -139,15 +141,16 @@ def descend(
     kept_at = steps_asked("keep", keep, methods, [begin])
     noisy = given.on(landscape)
     if warn:
-        _warn_of_large_steps(landscape, methods)
-    chosen = _device(device, landscape, noisy)
+        _warn_of_large_steps(landscape, [each for each in methods if each.linear])
+    chosen = _device(device, landscape, noisy, all(each.linear for each in methods))
     splitter = river.split if river is not None else (landscape.split if landscape.split_of is not None else None)
     ticker = Ticker("descend", plan.replicas * sum(m.length - begin for m in methods), progress)
 
     def crews() -> Iterator[tuple[Descent, IntArray, Callable[[], str]]]:
         for each, state in zip(methods, states, strict=True):
             steps = record_steps(record, each.length, begin)
-            crew = Descent(landscape, each, noisy, splitter, plan, bool(paths), chosen, state, kept_at)
+            kind = Descent if each.linear else AdaptedDescent
+            crew = kind(landscape, each, noisy, splitter, plan, bool(paths), chosen, state, kept_at)
             yield crew, steps, partial(_fingerprint, crew, steps, given, river)
 
     parts: list[Variables] = []
@@ -168,7 +171,7 @@ def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> Non
     if landscape.dim > LARGEST_HESSIAN:
         return
     steepest = landscape.sharpness()
-    peak = max(each.learning_rate.peak() for each in methods)
+    peak = max((each.learning_rate.peak() for each in methods), default=0.0)
     if steepest > 0.0 and peak > 2.0 / steepest:
         notice(
             f"lr reaches {peak:g}, above 2 / lam_max = {2.0 / steepest:g} at the start, where gradient descent is "
@@ -176,13 +179,15 @@ def _warn_of_large_steps(landscape: Landscape, methods: Sequence[Method]) -> Non
         )
 
 
-def _device(device: str, landscape: Landscape, noisy: Noisy) -> str:
-    """Where to run: "cpu" or "gpu"; InputError for a GPU that is not there or cannot run this landscape or noise."""
+def _device(device: str, landscape: Landscape, noisy: Noisy, linear: bool) -> str:
+    """Where to run: "cpu" or "gpu"; InputError for a GPU that is not there or cannot run this landscape, noise or
+    method.
+    """
     if choose(device) == "cpu":
         return "cpu"
     from simlab.engines.gpu.landscape import check_source, refusal
 
-    reason = refusal(landscape, noisy)
+    reason = refusal(landscape, noisy) if linear else "methods that are not linear run on processors; give linear ones"
     if reason is None:
         check_source(landscape)
         return "gpu"
@@ -201,6 +206,8 @@ def _fingerprint(crew: Descent, steps: IntArray, noise: noises.Noise, river: Any
     numbers = [value for value in (*arrays, *crew.noisy, crew.keep_at) if not callable(value)]
     if crew.start is not None:
         numbers += list(crew.start.arrays.values())
+    if not crew.method.linear:
+        facts.append(crew.method.core.expression)
     facts += [None if river is None else repr(river)]
     return fingerprint(facts, [*codes, *numbers], crew.method, crew.begin)
 

@@ -35,10 +35,11 @@ class Engine:
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("descend", rate=1e9),
+        Engine("descend", linear=False, rate=1e9),
         Engine("exact"),
         Engine("exact_valley"),
+        Engine("limit", linear=False, rate=1e8),
         Engine("long", rate=1e9),
-        Engine("sample", rate=1e9),
+        Engine("sample", linear=False, rate=1e9),
     )
 }

@@ -16,6 +16,7 @@ from simlab.checkpoint import fingerprint
 from simlab.doors import door
 from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
 from simlab.engines.gpu.devices import choose
+from simlab.engines.replicas.adaptive import Adapted, check_basis
 from simlab.engines.replicas.march import Kept, Ticker, march_all, planned
 from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
@@ -45,6 +46,7 @@ def sample(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     coordinates: Sequence[int] | None = None,
     split: bool = True,
+    basis: str | None = None,
     device: str = "auto",
     dtype: str | None = None,
     threads: int | None = None,
@@ -77,7 +79,10 @@ def sample(
         infinite.
     coordinates : eigen-indices (from 1) whose w - w* is kept for every replica (`trace.dataset["trajectory"]`).
     split : run the noiseless trajectory and the noise's own under the same x, so that risk = bias + variance + cross in
-        every replica (the cross term has mean 0 but for data sets). Without it one trajectory, component "total".
+        every replica (the cross term has mean 0 but for data sets). Without it one trajectory, component "total"; so
+        too where any method is not linear, whose noiseless run says nothing of the other.
+    basis : what the weights are, for methods that go weight by weight (adam, sign_sgd, ..): "eigen" for the
+        eigen-coordinates; by default those of `problem.rotated(seed)`. Linear methods do not ask.
     device : "cpu", "gpu", or "auto" for a GPU if CuPy finds one.
     dtype : "float32" or "float64"; both follow the same random words. By default each run takes float32, which is twice
         as fast, unless its steps come so near the rounding of single precision (lr lam against 6e-8) that the risk of
@@ -104,10 +109,13 @@ def sample(
     if start is not None:
         replicas, seed = start.arrays["ended"].size, int(start.facts["seed"])
         dtype = dtype or start.arrays["z"].dtype.name
+    linear = all(each.linear for each in methods)
     draws, plan, levels = check_sampling(
-        problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split, dtype=dtype, threads=threads,
-        block=block, every=every,
+        problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split and linear, dtype=dtype,
+        threads=threads, block=block, every=every,
     )  # fmt: skip
+    for each in methods:
+        draws = check_basis(basis, draws, each)
     watched = _watched(coordinates, draws.eigenvalues.size)
     for each in methods:
         check_counters(each)
@@ -120,7 +128,8 @@ def sample(
         precisions.append(
             (plan.precision, "as before") if as_before else _precision_of(draws, each, plan, dtype is None)
         )
-    chosen = choose(device) if draws.heldout is None else _without_gpu(device)
+    able = "held-out rows" if draws.heldout is not None else "" if linear else "methods that are not linear"
+    chosen = _without_gpu(device, able) if able else choose(device)
     size = draws.eigenvalues.size
     ticker = Ticker("sample", plan.replicas * sum(m.length - begin for m in methods), progress)
     results: list[RunResult] = []
@@ -131,7 +140,8 @@ def sample(
         for each, steps, (precision, _), state in zip(methods, recorded, precisions, states, strict=True):
             names, labels = _labels(partition, problem, size, each)
             how = replace(plan, precision=precision)
-            crew = Regression(draws, each, labels, watched, how, chosen, state, kept_at)
+            kind = Regression if each.linear else Adapted
+            crew = kind(draws, each, labels, watched, how, chosen, state, kept_at)
             yield crew, steps, partial(_fingerprint, crew, steps, labels)
 
     for crew, steps, kept in march_all(crews(), checkpoint, ticker):
@@ -186,6 +196,8 @@ def _precision(dtype: Any) -> Precision:
 
 def _precision_of(draws: Draws, method: Method, plan: Sampling, free: bool) -> tuple[Precision, str]:
     """The precision of a run and why; `free`: float64 is taken where float32 would stall, else only said so."""
+    if not method.linear:
+        return ("float64", "the method is not linear") if free else (plan.precision, "as asked")
     if not free and plan.precision == "float64":
         return "float64", "as asked"
     loss = rounding_loss(draws, method, parts_of(draws, plan.split) == (1, 0), plan.replicas)
@@ -206,10 +218,10 @@ def _each(words: Sequence[str]) -> str:
     return words[0] if len(set(words)) == 1 else "; ".join(words)
 
 
-def _without_gpu(device: str) -> Literal["cpu"]:
-    """The processor; refused where a GPU was asked for, which keeps no loss on held-out rows."""
+def _without_gpu(device: str, what: str) -> Literal["cpu"]:
+    """The processor; refused where a GPU was asked for, which does not know these."""
     if device == "gpu" and choose(device) == "gpu":
-        raise InputError(" = 'gpu' does not know held-out rows; choose device='cpu'.", "device")
+        raise InputError(f" = 'gpu' does not know {what}; choose device='cpu'.", "device")
     return "cpu"
 
 
@@ -229,6 +241,8 @@ def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
     """A digest of everything that the bits of a run depend on."""
     plan, draws = crew.plan, crew.draws
     facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, crew.device]
+    if not crew.method.linear:
+        facts.append(crew.method.core.expression)
     arrays = [part for part in (*draws, steps, labels, crew.watched, crew.keep_at) if isinstance(part, np.ndarray)]
     arrays += list(draws.heldout or ())
     if crew.start is not None:

@@ -165,6 +165,15 @@ class Method:
         """o (n, k) of the iterates start .. stop - 1; iterate 0 is the start and iterate T the result."""
         return _plain(self.outlook(np.arange(start, self.length + 1 if stop is None else stop)))
 
+    def numbers(self, start: int, stop: int) -> tuple[FloatArray, ...]:
+        """All that the kernels of samplers take of the steps start .. stop - 1: M, b, c, and o of one iterate more."""
+        return (*self.coefficients(start, stop), self.readout(start, stop + 1))
+
+    @property
+    def core(self) -> "Method":
+        """The method itself, however many steps later it takes over."""
+        return self
+
     def inverse_batch(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """1 / B_t of the steps start .. stop - 1, shape (n,); 0 for the full gradient."""
         return self.share(np.arange(start, self.length if stop is None else stop))
@@ -336,7 +345,8 @@ def require_linear(method: Method, who: str) -> Method:
     """The method, if it is linear; else the InputError of `who` reads its arrays: the one place of this refusal."""
     if not method.linear:
         raise InputError(
-            f" = {brief(method)} is not linear, and {who} needs a linear one; give such as methods.heavy_ball.",
+            f" = {brief(method)} is not linear, and {who} needs a linear one; give such as methods.heavy_ball, or take "
+            f"simlab.sample, simlab.descend or simlab.limit.",
             "method",
         )
     return method

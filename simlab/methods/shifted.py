@@ -28,7 +28,7 @@ class Shifted(Method):
     def __post_init__(self) -> None:
         inner, by = self.inner, self.by
         self._keep(length=inner.length + by, z0=inner.z0, iterate=inner.iterate, coordinates=inner.coordinates)
-        self._keep(learning_rate=self._moved(inner.learning_rate, self.time / max(by, 1)))
+        self._keep(linear=inner.linear, learning_rate=self._moved(inner.learning_rate, self.time / max(by, 1)))
         self._keep(batch=self._moved(inner.batch, 1.0) if isinstance(inner.batch, Schedule) else inner.batch)
         names = {name for layer in inner.layers() for name in layer._schedules}
         moved = {name: inner.schedule(name) for name in names}
@@ -48,6 +48,13 @@ class Shifted(Method):
     @property
     def basis(self) -> FloatArray:
         return self.inner.basis
+
+    @property
+    def core(self) -> Method:
+        return self.inner.core
+
+    def numbers(self, start: int, stop: int) -> tuple[FloatArray, ...]:
+        return super().numbers(start, stop) if self.linear else self.inner.numbers(start - self.by, stop - self.by)
 
     def recursion(self, t: Steps) -> Coefficients:
         return self.inner.recursion(t - self.by)

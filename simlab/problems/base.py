@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from numbers import Real
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from numbers import Integral, Real
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.doors import notice
-from simlab.errors import InputError, brief, check_array, check_number
+from simlab.doors import door, notice
+from simlab.errors import InputError, brief, check_array, check_count, check_floats, check_number
 from simlab.spectra import unit_of
 
 __all__ = [
@@ -26,6 +28,10 @@ __all__ = [
     "refrozen",
     "sort_descending",
 ]
+
+
+MOST_ROTATED = 4096
+"""Modes of a problem whose weights are rotated: a step costs the square of it."""
 
 
 class Modes(NamedTuple):
@@ -144,9 +150,29 @@ def frozen(array: FloatArray) -> FloatArray:
 
 
 class Immutable:
-    """Problems of eigenvalues, immutable: those that come out of a pickle, or a deep copy, are read-only again."""
+    """Problems of eigenvalues, immutable: those that come out of a pickle, or a deep copy, are read-only again.
+
+    rotation : orthogonal Q (d, d), the weights being Q times the eigen-coordinates; (0, 0) where nothing is said of
+    them, and no linear method asks.
+    """
 
     eigenvalues: Any
+    dim: Any
+    rotation: FloatArray = np.zeros((0, 0))
+
+    @door
+    def rotated(self, rotation: int | npt.ArrayLike = 0) -> Self:
+        """The same problem, of weights that are not its eigen-coordinates: for methods that go weight by weight.
+
+        rotation : the seed of a rotation drawn uniformly from all of them, or an orthogonal matrix (d, d) whose columns
+        are the eigenvectors, in the order of the eigenvalues. Linear methods see no difference. Raises InputError for
+        more than 4,096 modes, and for a matrix that is not orthogonal.
+        """
+        if self.dim > MOST_ROTATED:
+            raise InputError(f" is {self.dim}, and a rotation has dim^2 entries; give at most {MOST_ROTATED}.", "dim")
+        made = copy.copy(self)
+        made.__dict__["rotation"] = frozen(_orthogonal(rotation, int(self.dim)))
+        return made
 
     def counts_at_least(self, thresholds: FloatArray) -> IntArray:
         """#{i : lam_i >= threshold} for each of many thresholds, shape of `thresholds`."""
@@ -158,6 +184,21 @@ class Immutable:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({name: refrozen(value) for name, value in state.items()})
+
+
+def _orthogonal(given: Any, dim: int) -> FloatArray:
+    """A matrix from its seed (Stewart 1980: QR of Gaussian entries, the signs of R taken out), or the one given."""
+    if isinstance(given, Integral):
+        normals = np.random.default_rng(check_count("rotation", given, low=0)).standard_normal((dim, dim))
+        Q, R = np.linalg.qr(normals)
+        out: FloatArray = Q * np.sign(np.diag(R))
+        return out
+    matrix = check_floats("rotation", given)
+    if matrix.shape != (dim, dim):
+        raise InputError(f" has shape {matrix.shape}; give a seed, or a matrix ({dim}, {dim}).", "rotation")
+    if not np.allclose(matrix @ matrix.T, np.eye(dim), rtol=0.0, atol=1e-9):
+        raise InputError(" is not orthogonal to 1e-9; take the eigenvectors that numpy.linalg.eigh gives.", "rotation")
+    return matrix.copy()
 
 
 def refrozen(value: Any) -> Any:

@@ -30,6 +30,7 @@ class Draws(NamedTuple):
     noise : standard deviation of the label noise (0 for rows, whose residuals are their noise).
     gradient_noise : standard deviation of additive noise per coordinate, else empty.
     rows (n, d), residual (n,) : a data set in the eigenbasis, else empty.  heldout : rows held out from it.
+    rotation (d, d) : of the weights against the eigenbasis, or (0, 0) where nothing is said of them.
     """
 
     law: str
@@ -41,6 +42,7 @@ class Draws(NamedTuple):
     rows: FloatArray
     residual: FloatArray
     heldout: HeldOut | None = None
+    rotation: FloatArray = np.zeros((0, 0))
 
     @property
     def noiseless(self) -> bool:
@@ -74,7 +76,10 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
             raise unknown_name("law (of additive noise)", str(law), ["gaussian"])
         lam = problem.eigenvalues
         noise, kurtosis = np.sqrt(problem.gradient_covariance), np.full(lam.size, 3.0)
-        return Draws("additive", lam, problem.initial_error, kurtosis, 0.0, noise, np.zeros((0, lam.size)), _NONE)
+        return Draws(
+            "additive", lam, problem.initial_error, kurtosis, 0.0, noise, np.zeros((0, lam.size)), _NONE,
+            rotation=problem.rotation,
+        )  # fmt: skip
     if not isinstance(problem, LinearRegression):
         raise InputError(
             f" is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic, RandomFeatures or "
@@ -114,7 +119,8 @@ def _regression(problem: LinearRegression, law: str | None) -> Draws:
     else:
         name = _law_of(given, law)
     sigma = float(np.sqrt(problem.noise_variance))
-    return Draws(name, lam, error, kurtosis, sigma, _NONE, np.zeros((0, lam.size)), _NONE, problem.heldout)
+    nothing = np.zeros((0, lam.size))
+    return Draws(name, lam, error, kurtosis, sigma, _NONE, nothing, _NONE, problem.heldout, problem.rotation)
 
 
 def _law_of(kurtosis: float | FloatArray, law: str | None) -> str:

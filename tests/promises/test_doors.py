@@ -52,6 +52,11 @@ class Door(NamedTuple):
     slow: bool = False
 
 
+def still(state, gradient, rate):
+    """A rule that does nothing."""
+    return state, gradient
+
+
 def _loss(w, params):
     return 0.5 * w[0] ** 2
 
@@ -141,11 +146,16 @@ def _doors() -> dict[str, Door]:
             {**run, "tolerance": 1e-6, "record": 3, "subspaces": None, "budget": 60.0, "start": None, "keep": None,
              "threads": 1, "progress": False},
         ),
+        "limit": Door(
+            sl.limit,
+            {"problem": PROBLEM, "method": methods.sign_sgd(RATE), "record": 3, "subspaces": None, "threads": 1,
+             "progress": False},
+        ),
         "sample": Door(
             sl.sample,
             {**run, "replicas": 2, "seed": 0, "law": None, "record": 3, "subspaces": None, "quantiles": (0.5,),
-             "coordinates": None, "split": True, "device": "cpu", "dtype": "float64", "threads": 1, "block": None,
-             "every": None, "start": None, "keep": None, "progress": False},
+             "coordinates": None, "split": True, "basis": None, "device": "cpu", "dtype": "float64", "threads": 1,
+             "block": None, "every": None, "start": None, "keep": None, "progress": False},
         ),
         "exact_valley": Door(
             sl.exact_valley,
@@ -166,6 +176,20 @@ def _doors() -> dict[str, Door]:
             methods.torch_momentum, {**on, "momentum": 0.9, "batch": 1, "dampening": 0.0, "nesterov": False}
         ),
         "methods.qhm": Door(methods.qhm, {**on, "momentum": 0.9, "nu": 0.7, "batch": 1}),
+        **{
+            f"methods.{name}": Door(getattr(methods, name), {**on, "beta1": 0.9, "beta2": 0.99, "batch": 1, **more})
+            for name, more in {
+                "adam": {"amsgrad": False}, "adamw": {}, "nadam": {"momentum_decay": 0.004}, "radam": {},
+                "adabound": {"final_lr": 0.1, "gamma": 0.001}, "adamod": {"beta3": 0.99}, "adam_mini": {"blocks": 2},
+                "lion": {},
+            }.items()
+        },
+        "methods.sign_sgd": Door(methods.sign_sgd, {**on, "batch": 1, "weight_decay": 0.0}),
+        "methods.signum": Door(methods.signum, {**on, "beta": 0.9, "batch": 1}),
+        "methods.rmsprop": Door(methods.rmsprop, {**on, "beta": 0.9, "momentum": 0.5, "eps": 1e-8, "batch": 1}),
+        "methods.adagrad": Door(methods.adagrad, {**on, "eps": 1e-8, "initial": 0.1, "batch": 1}),
+        "methods.closed_loop": Door(methods.closed_loop, {"inner": SGD, "feedback": sl.feedback.polyak()}),
+        "methods.custom": Door(methods.custom, {**on, "update": still, "state_rows": 1, "batch": 1}),
         "methods.asgd": Door(methods.asgd, {**on, "gamma": 0.2, "beta": 0.5, "alpha": None, "batch": 1}),
         "methods.acc_sgd": Door(
             methods.acc_sgd, {**on, "kappa": 10.0, "xi": 2.0, "batch": 1, "small_const": 0.7}
@@ -361,7 +385,7 @@ def test_every_public_function_has_a_door_here():
         (lambda: sl.LinearRegression([1.0], 1.0, 0.0, multiplicity=[1e19]), ["multiplicity", "1e+19", "at most"]),
         (lambda: sl.LinearRegression([1.0, -78.45], 1.0, 0.1), ["[1] = -78.45 is", "no minimum", "leave those"]),
         (lambda: methods.momentum, ["momentum", "heavy_ball"]),
-        (lambda: methods.adam, ["adam", "no linear method"]),
+        (lambda: methods.muon, ["muon", "sign_sgd"]),
         (lambda: methods.nestrov, ["'nestrov'", "'nesterov'?"]),
         (lambda: subspaces.log_bin, ["'log_bin'", "'log_bins'?"]),
         (lambda: sl.exat, ["'exat'", "'exact'?"]),
@@ -375,10 +399,10 @@ def test_refusals_say_what_to_give(call, words):
 
 
 def test_unknown_names_of_modules_stay_attribute_errors():
-    assert not hasattr(methods, "adam")
+    assert not hasattr(methods, "muon")
     assert not hasattr(methods, "__wrapped__")
     with pytest.raises(ImportError):
-        exec("from simlab.methods import adam")
+        exec("from simlab.methods import muon")
 
 
 def test_wrappers_are_bounded():

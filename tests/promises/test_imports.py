@@ -19,7 +19,7 @@ FLOORS = {
     5: ["figures"],
     4: ["experiment", "sweeps", "conformance", "showcase", "doctor", "files"],
     3: ["engines", "optimal", "plot", "progress", "checkpoint", "twin"],
-    2: ["problems", "methods", "trace", "landscapes", "river"],
+    2: ["problems", "methods", "feedback", "trace", "landscapes", "river"],
     1: [
         "arrays",
         "spectra",

@@ -9,7 +9,8 @@ import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
-from simlab.kernels.landscapes import descent
+from simlab.kernels.dials import MEMORY, SUMMARY
+from simlab.kernels.landscapes import adaptive, descent
 from simlab.kernels.random.philox import LANES
 from simlab.landscapes.landscape import Landscape, Split
 from simlab.landscapes.trial import failed
@@ -17,7 +18,7 @@ from simlab.methods.base import Method
 from simlab.trace.recording import DIVERGENCE_FACTOR
 from simlab.trace.state import State, state_of
 
-__all__ = ["Descent", "runner"]
+__all__ = ["AdaptedDescent", "Descent", "runner"]
 
 Splitter = Callable[[FloatArray], Split]
 
@@ -28,12 +29,15 @@ RECORD_BYTES = 64 << 20
 """Iterates held before they are split into river and hills."""
 
 
-def runner(landscape: Landscape, noisy: descent.Noisy) -> Callable[..., None]:
-    """The kernel with this landscape and noise; what the user's own functions raise is refused."""
+def runner(landscape: Landscape, noisy: descent.Noisy, linear: bool = True) -> Callable[..., None]:
+    """The kernel of methods that are `linear`, or of rules that are not, with this landscape and noise; what the user's
+    own functions raise is refused.
+    """
     built_in = landscape.code is not None
     loss, gradient = (landscape.code,) * 2 if built_in else (landscape.loss, landscape.gradient)
     terrain = descent.Terrain(loss, gradient, landscape.params, landscape.rotation, landscape.hills)
-    kernel = descent.run if built_in and not callable(noisy.shape) else descent.own_run
+    kernels = descent if linear else adaptive
+    kernel = kernels.run if built_in and not callable(noisy.shape) else kernels.own_run
 
     def run(*rest: Any) -> None:
         try:
@@ -74,7 +78,7 @@ class Descent(Crew):
         self.backend: Any
         vectors = method.state_size
         if device == "cpu":
-            self.backend = Processor(runner(landscape, noisy))
+            self.backend = Processor(runner(landscape, noisy, method.linear))
         else:
             from simlab.engines.gpu.landscape import GpuDescent
 
@@ -177,3 +181,28 @@ class Descent(Crew):
             values[good, 2] = loss[good] - split.river_loss
             squares[good] = split.hills**2
         return values, np.add.reduceat(squares, np.arange(0, count, LANES), axis=1) if n else squares[:, ::LANES]
+
+
+class AdaptedDescent(Descent):
+    """Replicas of a rule of `simlab.kernels.rules`, or of the user's own, in the landscape's coordinates."""
+
+    def __init__(self, landscape: Landscape, method: Method, *others: Any) -> None:
+        super().__init__(landscape, method, *others)
+        core: Any = method.core
+        self.fault = np.zeros(1 + SUMMARY)
+        rule = (core.rule, len(core.rows), core.pulled, *core.compiled)
+        self.last = (landscape.start, core.edges(landscape.dim), self.fault, *rule)
+
+    def state(self, first: int, lanes: int) -> Any:
+        """The start of so many lanes; the memory of a feedback takes as many rows as it needs."""
+        z = super().state(first, lanes)
+        core: Any = self.method.core
+        more = -(-(MEMORY + 1) // self.landscape.dim) - 1 if core.compiled[1] is not None else 0
+        return np.concatenate([z, np.zeros((more, *z.shape[1:]))]) if more else z
+
+    def keep(self, kept: Kept, watch: descent.Watch, steps: IntArray, rows: slice, replicas: slice) -> None:
+        """Enter what was kept of a chunk; a feedback that gave no rate is refused here."""
+        if self.fault[0] != 0.0:
+            core: Any = self.method.core
+            raise core.refusal(self.fault)
+        super().keep(kept, watch, steps, rows, replicas)

@@ -277,8 +277,7 @@ def _chunk(
     watch = crew.watch(slots(recorded, at, end + 1), recorded.size, ended)
     disturbed = False
     if not (crew.leave and np.all(ended[:count] >= 0)):
-        coefficients = (*method.coefficients(at, end), method.readout(at, end + 1))
-        tail = (replicas.start, at, *coefficients, *numbers, *crew.plan.key, *crew.last, z)
+        tail = (replicas.start, at, *method.numbers(at, end), *numbers, *crew.plan.key, *crew.last, z)
         if on_cpu and not compile_first(crew.backend.run, watch, tail):
             return at, True
         pieces = crew.pieces * crew.plan.threads if on_cpu else 1

@@ -23,7 +23,10 @@ from simlab.kernels.landscapes.strips import turned_gradient, turned_loss
 from simlab.kernels.random.laws import gaussian_pair
 from simlab.kernels.random.philox import FEATURES, LANES, TILE, counter_word, philox
 
-__all__ = ["CHECK", "DIAGONAL", "FACTOR", "NO_NOISE", "SHAPED", "Noisy", "Terrain", "Watch", "own_run", "run"]
+__all__ = [
+    "CHECK", "DIAGONAL", "FACTOR", "NO_NOISE", "SHAPED", "Noisy", "Terrain", "Watch", "add_noise", "look", "own_run",
+    "run",
+]  # fmt: skip
 
 NO_NOISE, DIAGONAL, FACTOR, SHAPED = range(4)
 CHECK = 64
@@ -180,7 +183,7 @@ def _amplitudes(amplitude, by_loss, floor, loss, out):
 
 
 @inlined
-def _add_noise(terrain, noisy, step, replica, amplitude, k0, k1, y, g, buffers, words, ones, amplitudes, loss):
+def add_noise(terrain, noisy, step, replica, amplitude, k0, k1, y, g, buffers, words, ones, amplitudes, loss):
     xi, mixed, u = buffers[0], buffers[1], buffers[2]
     strip_normals(step, replica, y.shape[0], k0, k1, words, xi)
     if noisy.by_loss > 0.0:
@@ -202,7 +205,7 @@ def _add_noise(terrain, noisy, step, replica, amplitude, k0, k1, y, g, buffers, 
 
 
 @hot(fastmath=FUSED)
-def _combine(weights, z, out):
+def combine(weights, z, out):
     """out = sum_j weights_j z_j, over flat rows."""
     if weights.size == 1:
         c0 = weights[0]
@@ -257,9 +260,9 @@ def _move(M, b, z, g, spare):
 
 
 @inlined
-def _look(terrain, watch, o, step, slot, first, flat, y, u, loss):
+def look(terrain, watch, o, step, slot, first, flat, y, u, loss):
     """Losses of the iterates o . z: who has left the landscape, and what is recorded."""
-    _combine(o, flat, y.reshape(-1))
+    combine(o, flat, y.reshape(-1))
     turned_loss(terrain.loss, y, terrain.params, terrain.rotation, terrain.hills, u, loss)
     for l in range(LANES):
         if watch.ended[first + l] < 0 and not loss[l] <= watch.limit:
@@ -293,15 +296,15 @@ def _run(terrain, noisy, watch, begin, end, first_replica, t0, M, b, c, o, ampli
         for at in range(n + 1):
             slot = watch.slots[at]
             if slot >= 0 or (at < n and (t0 + at) % CHECK == 0):
-                _look(terrain, watch, o[at], t0 + at, slot, first, flat, y, buffers[2], loss)
+                look(terrain, watch, o[at], t0 + at, slot, first, flat, y, buffers[2], loss)
             if at == n:
                 break
-            _combine(c[at], flat, y.reshape(-1))
+            combine(c[at], flat, y.reshape(-1))
             turned_gradient(
                 terrain.gradient, y, terrain.params, terrain.rotation, terrain.hills, buffers[1], buffers[2], g
             )  # fmt: skip
             if noisy.kind != NO_NOISE and amplitude[at] > 0.0:
-                _add_noise(
+                add_noise(
                     terrain, noisy, np.uint64(t0 + at), replica, amplitude[at], k0, k1, y, g, buffers, words, ones,
                     amplitudes, loss,
                 )  # fmt: skip

@@ -21,7 +21,10 @@ from simlab.kernels.random.philox import LANES, TILE
 from simlab.kernels.random.rows import draw_category, draw_row, shuffle
 from simlab.kernels.replicas.push import STRIP, dot, gather, linear_gradient, push_dot
 
-__all__ = ["ADDITIVE", "CHECK", "EPOCHS", "ONE_HOT", "ROWS", "Recorder", "Source", "run_replicas"]
+__all__ = [
+    "ADDITIVE", "CHECK", "EPOCHS", "ONE_HOT", "ROWS", "Recorder", "Source", "draw_features", "draw_labels",
+    "end_replica", "gradient_risk", "record", "row_of", "run_replicas",
+]  # fmt: skip
 
 ROWS, EPOCHS, ONE_HOT, ADDITIVE = 5, 6, 7, 8
 """Sources of gradients beside the laws of `simlab.kernels.random.laws`."""
@@ -110,7 +113,7 @@ def _along(z, r, a, o, rows, row):
 
 
 @inlined
-def _record(z, r, parts, o, slot, keep):
+def record(z, r, parts, o, slot, keep):
     k = np.uint64(o.size)
     zero = np.uint64(0)
     out = keep.risk[slot, r]
@@ -139,7 +142,7 @@ def _record(z, r, parts, o, slot, keep):
 
 
 @hot
-def _gradient_risk(z, r, parts, c, size):
+def gradient_risk(z, r, parts, c, size):
     """Risk of the whole trajectory at the point where the next gradient is taken."""
     k = np.uint64(c.size)
     zero, first = np.uint64(0), np.int64(0)
@@ -150,7 +153,7 @@ def _gradient_risk(z, r, parts, c, size):
 
 
 @inlined
-def _end(r, step, at, keep):
+def end_replica(r, step, at, keep):
     """The trajectory is given up: what the later records of this chunk say of it is infinite."""
     keep.ended[r] = step
     for i in range(at, keep.slots.size):
@@ -169,7 +172,7 @@ def _end(r, step, at, keep):
 
 
 @hot
-def _draw_features(
+def draw_features(
     law, row, step, replica, sample, k0, k1, words, more, flat, at, base, n, degrees, threshold, size, rows
 ):  # fmt: skip
     """The whitened features base .. base + n - 1 of one sample into flat[at + base : at + base + n]."""
@@ -190,7 +193,7 @@ def _draw_features(
 
 
 @hot
-def _row_of(law, step, replica, sample, serial, k0, k1, rows, cumulative, order, epoch):
+def row_of(law, step, replica, sample, serial, k0, k1, rows, cumulative, order, epoch):
     """The row or category of a sample; `epoch` (1,) int64 is the one that `order` holds."""
     if law == ROWS:
         return draw_row(step, replica, sample, rows.shape[0], k0, k1)
@@ -206,7 +209,7 @@ def _row_of(law, step, replica, sample, serial, k0, k1, rows, cumulative, order,
 
 
 @hot
-def _draw_labels(step, replica, sample, single, k0, k1, labels, window):
+def draw_labels(step, replica, sample, single, k0, k1, labels, window):
     """Label noise, 64 at a time: of the steps around this one where a step has a `single` sample, else of its samples.
 
     `window` (1,) int64 says what `labels` (64,) holds; -1: nothing yet.
@@ -255,7 +258,7 @@ def _run_segment(
             for base in range(np.uint64(0), dim, np.uint64(STRIP)):
                 n = min(np.uint64(STRIP), dim - base)
                 if noisy:
-                    _draw_features(
+                    draw_features(
                         law, np.int64(0), step, replica, np.uint64(0), k0, k1, words, more, flat, at, base, n, degrees,
                         threshold, size, rows,
                     )  # fmt: skip
@@ -273,12 +276,12 @@ def _run_segment(
             for s in range(B):
                 sample = np.uint64(s)
                 if labelled:
-                    _draw_labels(step, replica, sample, B == 1, k0, k1, labels, window)
-                row = _row_of(law, step, replica, sample, serial + s, k0, k1, rows, cumulative, order, epoch)
+                    draw_labels(step, replica, sample, B == 1, k0, k1, labels, window)
+                row = row_of(law, step, replica, sample, serial + s, k0, k1, rows, cumulative, order, epoch)
                 p[0] = p[1] = 0.0
                 for base in range(np.uint64(0), dim, np.uint64(STRIP)):
                     n = min(np.uint64(STRIP), dim - base)
-                    _draw_features(
+                    draw_features(
                         law, row, step, replica, sample, k0, k1, words, more, flat, at, base, n, degrees, threshold,
                         size, rows,
                     )  # fmt: skip
@@ -340,7 +343,7 @@ def run_replicas(
     pending, push, point = np.empty((k, k), z.dtype), np.empty((2, k), z.dtype), np.empty(k, z.dtype)
     for r in range(begin, end):
         if keep.ended[r] >= 0:
-            _end(r, keep.ended[r], np.int64(0), keep)
+            end_replica(r, keep.ended[r], np.int64(0), keep)
             continue
         replica = np.uint64(first_replica + r)
         epoch[0] = window[0] = -1
@@ -348,11 +351,11 @@ def run_replicas(
         while True:
             slot = keep.slots[at]
             if slot >= 0:
-                _record(z, r, parts, o[at], slot, keep)
+                record(z, r, parts, o[at], slot, keep)
             # Not at the end of a chunk, where c is not known yet: the next chunk looks there, the last one records.
             look = slot >= 0 or (at < n and (t0 + at) % CHECK == 0)
-            if look and not _gradient_risk(z, r, parts, c[min(at, n - 1)], size) <= keep.limit:
-                _end(r, t0 + at, at, keep)
+            if look and not gradient_risk(z, r, parts, c[min(at, n - 1)], size) <= keep.limit:
+                end_replica(r, t0 + at, at, keep)
                 break
             if at == n:
                 break
