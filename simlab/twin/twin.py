@@ -163,6 +163,7 @@ class Twin(Posterior):
             "free": list(self.free),
             "longest": self.longest,
             "lowest": self.lowest,
+            "batch": self.batch,
             "doubts": list(self.doubts),
         }
         with replacing(check_path("path", path)) as place:
