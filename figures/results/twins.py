@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 from simlab.figures.columns import first, stack
 from simlab.figures.measurements import measured
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
@@ -104,6 +105,10 @@ def _errors(data: Data, size: str) -> dict[str, float]:
     }
 
 
+def _short(law: str) -> str:
+    return "eff. functional" if law == "functional-effective" else law
+
+
 def draw_residuals(data: Data) -> Figure:
     table = data["residuals"]
     sizes, names = first(table["size"]), first(table["schedule"])
@@ -123,7 +128,7 @@ def draw_residuals(data: Data) -> Figure:
                         label=name,
                     )
                 axes.axhline(0.0, color="0.3", lw=0.6)
-                axes.set(ylim=(-15, 15), title=f"{size}, {law}", xlabel="step / 1000")
+                axes.set(ylim=(-15, 15), title=f"{size}, {_short(law)}", xlabel="step / 1000")
                 axes.title.set_fontsize(8)
                 if law != shown[0]:
                     axes.set_yticklabels([])
@@ -131,7 +136,7 @@ def draw_residuals(data: Data) -> Figure:
             errors = _errors(data, size)
             places = np.arange(len(errors))
             row[3].barh(places, [1e3 * e for e in errors.values()], color=[PALETTE[0]] + ["0.7"] * (len(errors) - 1))
-            row[3].set_yticks(places, ["eff. functional" if law == "functional-effective" else law for law in errors])
+            row[3].set_yticks(places, [_short(law) for law in errors])
             row[3].tick_params(axis="y", labelsize=7)
             row[3].invert_yaxis()
             row[3].set(title="mean error, $10^{-3}$")
@@ -223,9 +228,12 @@ def draw_runs(data: Data) -> Figure:
                 values = [1e3 * float(column(table, key, size=size, run=name)[0]) for name in names]
                 axes.plot(values, at + 0.12 * (i - 0.5), "os"[i], color=PALETTE[i], label=size, ms=5)
             axes.set(xscale="log", title=title)
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.grid(axis="y", color="0.9", lw=0.6)
         panels[0].set(xlabel="mean absolute error of the loss, $10^{-3}$")
         panels[1].set(xlabel="mean s.d. of final losses, $10^{-3}$")
+        panels[0].set_xticks([1, 2, 5, 10, 20])
         panels[0].set_yticks(at, names)
         panels[0].invert_yaxis()
         panels[0].legend()
