@@ -250,7 +250,8 @@ def claims_runs(data: Data) -> list[Claim]:
     one, three = "wsdld_20000_24000", "three runs"
     least = {size: min(column(table, "cover", size=size)) for size in sizes}
     ordered = [
-        np.corrcoef(*(np.log(column(table, key, size=size)) for key in ("error", "width")))[0, 1] for size in sizes
+        float(np.corrcoef(np.log(column(table, "error", size=size)), np.log(column(table, "width", size=size)))[0, 1])
+        for size in sizes
     ]
     source = "twins of one run of Luo et al. 2025, arXiv 2503.12811, on the eight others"
     return [
