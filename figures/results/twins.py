@@ -31,7 +31,7 @@ SPLIT = ("cosine_24000", "constant_24000", "wsdcon_9")
 def schedules() -> dict[str, sl.schedules.Schedule]:
     """The nine recipes of Luo et al. 2025."""
     of = sl.schedules
-    stable = {"peak": PEAK, "warmup": WARMUP}
+    stable: dict[str, Any] = {"peak": PEAK, "warmup": WARMUP}
     return {
         **{f"cosine_{n}": of.cosine(n, floor=0.1, **stable) for n in (24_000, 72_000)},
         **{f"constant_{n}": of.constant(n, **stable) for n in (24_000, 72_000)},
