@@ -31,6 +31,10 @@ Warmup = Annotated[int | None, typer.Option(help="Steps of a linear warmup that 
 Between = Annotated[str, typer.Option(help="Rates between rows of a log: linear or hold.")]
 Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
 Steps = Annotated[int | None, typer.Option(help="Length of the run.")]
+Batches = Annotated[
+    list[float] | None, typer.Option("--batch", help="Samples in a step: once for all logs, or for each.")
+]
+Batch = Annotated[float | None, typer.Option(help="Samples in a step, where the twin's curves differed in them.")]
 Assign = Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A parameter, such as peak=0.1.")]
 
 
@@ -43,13 +47,14 @@ def fit(
     loss: Column = None,
     warmup: Warmup = None,
     between: Between = "linear",
+    batch: Batches = None,
     force: Force = False,
 ) -> None:
     """Fit a twin to the curves of these logs, print its parameters, and write it."""
     from simlab.files import fresh_file
 
     with fresh_file(output, force) as partial, notices():
-        fitted = _fitted(_curves(logs, loss, warmup, between), weight_decay, optimizer)
+        fitted = _fitted(_curves(logs, loss, warmup, between, batch), weight_decay, optimizer)
         fitted.to_json(partial)
     typer.echo(f"{fitted}\n{output}: simlab twin predict {output} NAME --steps N -p peak={fitted.reference:g}")
 
@@ -62,14 +67,14 @@ def predict(
     steps: Steps = None,
     assign: Assign = None,
     level: Level = 0.9,
+    batch: Batch = None,
     force: Force = False,
 ) -> None:
     """Predict the loss under a schedule, with an interval; the whole curve with -o."""
     from simlab.files import fresh_file
-    from simlab.twin import from_json
 
     with notices():
-        band = from_json(file).predict(schedule_asked(schedule, steps, assign or []), level)
+        band = _twin(file, batch).predict(schedule_asked(schedule, steps, assign or []), level)
     if output is not None:
         columns = zip(band.steps, band.loss, band.lower, band.upper, strict=True)
         rows = [f"{int(t)},{a:.17g},{b:.17g},{c:.17g}" for t, a, b, c in columns]
@@ -80,14 +85,18 @@ def predict(
 
 @twin_app.command("compare")
 def compare(
-    file: File, first: Named, second: Named, steps: Steps = None, assign: Assign = None, level: Level = 0.9
+    file: File,
+    first: Named,
+    second: Named,
+    steps: Steps = None,
+    assign: Assign = None,
+    level: Level = 0.9,
+    batch: Batch = None,
 ) -> None:
     """Print the final loss of the first schedule minus that of the second, with its interval."""
-    from simlab.twin import from_json
-
     with notices():
         one, other = (schedule_asked(name, steps, assign or []) for name in (first, second))
-        found = from_json(file).compare(one, other, level)
+        found = _twin(file, batch).compare(one, other, level)
     typer.echo(f"{found.difference:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}] {one!r} - {other!r}")
 
 
@@ -99,15 +108,15 @@ def optimize(
     warmup: Annotated[int, typer.Option(help="Steps of warmup.")] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="csv of the schedule.")] = None,
     level: Level = 0.9,
+    batch: Batch = None,
     force: Force = False,
 ) -> None:
     """Find the schedule with the least final loss, and print what the usual ones lose to it."""
     from simlab import schedules
     from simlab.files import fresh_file
-    from simlab.twin import from_json
 
     with notices():
-        best = from_json(file).optimize(steps, peak, warmup, level=level)
+        best = _twin(file, batch).optimize(steps, peak, warmup, level=level)
     if output is not None:
         with fresh_file(output, force) as partial:
             schedules.to_csv(best.schedule, partial)
@@ -121,13 +130,12 @@ def design(
     target: Annotated[list[str], typer.Option(help="A run whose final loss is asked for.")],
     steps: Steps = None,
     assign: Assign = None,
+    batch: Batch = None,
 ) -> None:
     """List further runs, the one first that would tell most about the final losses of the targets."""
-    from simlab.twin import from_json
-
     with notices():
         runs, goals = ([schedule_asked(name, steps, assign or []) for name in names] for names in (candidates, target))
-        ranked = from_json(file).design(runs, goals)
+        ranked = _twin(file, batch).design(runs, goals)
     typer.echo(f"standard deviation now {' '.join(f'{x:.4f}' for x in ranked[0].before)}; with a run of")
     for one in ranked:
         typer.echo(f"  {' '.join(f'{x:.4f}' for x in one.after)} {runs[one.place]!r}")
@@ -163,13 +171,28 @@ def report(
 # -- helpers
 
 
-def _curves(logs: Sequence[Path], loss: str | None, warmup: int | None, between: Any) -> list[Curve]:
+def _curves(
+    logs: Sequence[Path], loss: str | None, warmup: int | None, between: Any, batches: Sequence[float] | None = None
+) -> list[Curve]:
+    from simlab.errors import InputError
     from simlab.twin import Curve
 
-    return [Curve.from_log(path, loss, warmup=warmup, name=path.stem, between=between) for path in logs]
+    of: list[float | None] = [*batches] if batches else [None]
+    if len(of) not in (1, len(logs)):
+        raise InputError(f" is given {len(of)} times for {len(logs)} logs; give it once, or once for each.", "--batch")
+    return [
+        Curve.from_log(path, loss, warmup=warmup, name=path.stem, batch=batch, between=between)
+        for path, batch in zip(logs, of * (len(logs) // len(of)), strict=True)
+    ]
 
 
 def _fitted(curves: Sequence[Curve], weight_decay: float | None, optimizer: Any) -> Twin:
     from simlab.twin import fit
 
     return fit(curves, weight_decay, optimizer)
+
+
+def _twin(file: Path, batch: float | None) -> Twin:
+    from simlab.twin import from_json
+
+    return from_json(file) if batch is None else from_json(file).at_batch(batch)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, brief, check_array, check_kind, unknown_name
+from simlab.errors import InputError, brief, check_array, check_kind, check_number, unknown_name
 from simlab.schedules import Schedule, from_array
 from simlab.schedules.logs import from_log
 
@@ -43,6 +43,7 @@ class Curve:
     losses : (K,) finite.
     run : name of the trunk. Curves of one run are branches of it, and a record that two of them hold counts once.
     name : how reports call the curve; default its place.
+    batch : samples (or tokens) in a step; only needed where curves differ in it.
 
     Raises InputError for what is refused.
     """
@@ -55,6 +56,7 @@ class Curve:
         losses: npt.ArrayLike,
         run: str | None = None,
         name: str | None = None,
+        batch: float | None = None,
     ) -> None:
         self.schedule = as_schedule(schedule)
         at, values = check_array("steps", steps, low=0.0), check_array("losses", losses)
@@ -68,6 +70,7 @@ class Curve:
         self.steps: IntArray = at.astype(np.int64)
         self.losses: FloatArray = values
         self.run, self.name = run, name
+        self.batch = None if batch is None else check_number("batch", batch, low=0.0, open_low=True)
 
     @classmethod
     @door
@@ -79,6 +82,7 @@ class Curve:
         warmup: int | float | None = None,
         run: str | None = None,
         name: str | None = None,
+        batch: float | None = None,
         **reading: Any,
     ) -> Curve:
         """The curve of a trainer's log (see `simlab.schedules.from_log`, which takes the other arguments).
@@ -105,7 +109,7 @@ class Curve:
         kept = [step for step in steps if step <= len(taken)]
         if schedule is None:
             _notice_jump(Path(path).name, taken, kept)
-        return cls(taken, kept, [last[step] for step in kept], run=run, name=name or Path(path).name)
+        return cls(taken, kept, [last[step] for step in kept], run, name or Path(path).name, batch)
 
     def __len__(self) -> int:
         return int(self.steps.size)
@@ -146,7 +150,7 @@ def fresh(curves: Sequence[Curve]) -> list[Curve]:
         held.update(new)
         if new:
             steps, losses = zip(*new, strict=True)
-            out.append(Curve(curve.schedule, steps, losses, run=curve.run, name=curve.name))
+            out.append(Curve(curve.schedule, steps, losses, curve.run, curve.name, curve.batch))
     return out
 
 
@@ -164,4 +168,8 @@ def check_curves(curves: Any) -> list[Curve]:
         few = max(len(curve) // 10, 1)
         if len(curve) >= FEWEST and np.median(curve.losses[-few:]) >= np.median(curve.losses[:few]):
             raise InputError(" does not fall from its first tenth to its last; check its losses.", f"curves[{j}]")
+        if (curve.batch is None) != (given[0].batch is None):
+            raise InputError(
+                " and curves[0] do not both have a batch; give it to all curves or to none.", f"curves[{j}]"
+            )
     return given

@@ -11,8 +11,8 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.twin.blocks import Blocks
-from simlab.twin.model import run
-from simlab.twin.parameters import PARAMETERS, PLACE
+from simlab.twin.model import Walk, run
+from simlab.twin.parameters import PARAMETERS, PLACE, noisier
 
 __all__ = ["Data", "Target", "optima"]
 
@@ -31,16 +31,15 @@ ROBUST = 2.0
 
 @dataclass(frozen=True)
 class Data:
-    """One curve as the fit sees it: losses (n,), and the matrix (n, n) or vector (n,) that whitens residuals."""
+    """One curve as the fit sees it.
+
+    losses (n,).  whitener (n, n) : of residuals.  noise : log of what its gradient noise is of the reference's.
+    """
 
     blocks: Blocks
     losses: FloatArray
     whitener: FloatArray
-
-    def white(self, values: FloatArray) -> FloatArray:
-        if self.whitener.ndim == 2:
-            return np.asarray(self.whitener @ values)
-        return (values.T * self.whitener).T
+    noise: float = 0.0
 
 
 class Target:
@@ -65,31 +64,35 @@ class Target:
         theta[self.free] = x
         return theta
 
+    def run(self, x: FloatArray, data: Data, derivatives: bool = True) -> Walk:
+        """The curve of x under the conditions of data."""
+        return run(noisier(self.theta(x), data.noise), data.blocks, self.reference, self.span, derivatives=derivatives)
+
     def at(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Residuals and Jacobian; the last ones are kept, as least_squares asks for each in turn."""
         key = x.tobytes()
         if self._last is None or self._last[0] != key:
-            theta, rows, slopes = self.theta(x), [], []
+            rows, slopes = [], []
             for data in self.data:
-                walk = run(theta, data.blocks, self.reference, self.span)
+                walk = self.run(x, data)
                 if not np.all(np.abs(walk.loss) < WILD):
                     size = sum(data.losses.size for data in self.data) + int(self.held.sum())
                     self._last = (key, np.full(size, WILD), np.zeros((size, self.free.size)))
                     return self._last[1], self._last[2]
-                rows.append(data.white(walk.loss - data.losses))
-                slopes.append(data.white(walk.jacobian[:, self.free]))
+                rows.append(data.whitener @ (walk.loss - data.losses))
+                slopes.append(data.whitener @ walk.jacobian[:, self.free])
             rows.append((x - self.centres)[self.held] / self.spreads[self.held])
             self._last = (key, np.concatenate(rows), np.concatenate([*slopes, self.prior_rows]))
         return self._last[1], self._last[2]
 
     def projected(self, x: FloatArray) -> FloatArray:
         """x with L0, A and Q at their least squares for the shapes of river and valley there."""
-        theta, columns, targets = self.theta(x), [], []
+        columns, targets = [], []
         for data in self.data:
-            walk = run(theta, data.blocks, self.reference, self.span, derivatives=False)
+            walk = self.run(x, data, derivatives=False)
             shapes = np.column_stack([np.ones_like(walk.loss), walk.river, walk.valley.sum(axis=1)])
-            columns.append(data.white(shapes))
-            targets.append(data.white(data.losses))
+            columns.append(data.whitener @ shapes)
+            targets.append(data.whitener @ data.losses)
         found = np.linalg.lstsq(np.concatenate(columns), np.concatenate(targets), rcond=None)[0]
         out = x.copy()
         place = {int(j): k for k, j in enumerate(self.free)}

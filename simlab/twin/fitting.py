@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,6 @@ from simlab.twin.blocks import cut
 from simlab.twin.curves import Curve, check_curves, fresh
 from simlab.twin.descent import Data, Target, optima
 from simlab.twin.likelihood import Errors, covariance_of, sandwich, white_noise
-from simlab.twin.model import run
 from simlab.twin.parameters import PARAMETERS, PLACE, Optimizer, fixed_by, norm_rate
 from simlab.twin.posterior import Mode
 from simlab.twin.twin import Twin
@@ -34,7 +34,8 @@ def fit(
 
     Parameters
     ----------
-    curves : Curves of one model, batch and data set; schedules and peaks may differ.
+    curves : Curves of one model and data set; schedules and peaks may differ, and batches where the curves know them:
+        gradient noise is taken to be Q times the first curve's batch over theirs, and nothing else to change.
     weight_decay : decoupled, as AdamW's: |w|^2 relaxes at 2 lr wd. None: inferred from the curves, with a wide prior.
     optimizer : "adamw", or "sgd" for a norm that does not matter.
     errors : how far losses may lie from a twin; by default `Errors`, with the white noise of the curves if it is more.
@@ -62,13 +63,13 @@ def fit(
     data = []
     for curve in taken:
         blocks = cut(curve.schedule.values(0, int(curve.steps[-1])), curve.steps)
-        whitener = errors.whitener(curve.steps) if len(taken) > 1 else 1.0 / errors.deviation(curve.steps)
-        data.append(Data(blocks, curve.losses, whitener))
+        noise = math.log(given[0].batch / curve.batch) if given[0].batch and curve.batch else 0.0
+        data.append(Data(blocks, curve.losses, errors.whitener(curve.steps, len(taken)), noise))
     target = Target(data, reference, 0.33 * longest, priors, fixed_by(optimizer, linear))
     modes = _modes(target, taken, errors)
     free = tuple(PARAMETERS[j].name for j in target.free)
-    recipe = (optimizer, weight_decay)
-    twin = Twin(modes, reference, target.span, errors, *recipe, priors, free, longest, lowest, _doubts(given))
+    known = (modes, reference, target.span, errors, optimizer, weight_decay, priors, free)
+    twin = Twin(*known, longest, lowest, given[0].batch, _doubts(given))
     for doubt in twin.doubts:
         notice(doubt)
     return twin
@@ -93,22 +94,20 @@ def _modes(target: Target, curves: Sequence[Curve], errors: Errors) -> tuple[Mod
     shares = np.exp(logs - logs.max())
     out = []
     for one, share in zip(found, shares / shares.sum(), strict=True):
-        if len(curves) == 1:
-            inner = _pointwise(target, one.x, curves[0], errors)
-        else:
-            inner = covariance_of(one.jac.T @ one.jac, target.scale)
         covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
-        covariance[np.ix_(target.free, target.free)] = inner
+        covariance[np.ix_(target.free, target.free)] = _covariance(target, one.x, curves, errors)
         out.append(Mode(target.theta(one.x), covariance, float(share)))
     return tuple(sorted(out, key=lambda mode: -mode.weight))
 
 
-def _pointwise(target: Target, x: FloatArray, curve: Curve, errors: Errors) -> FloatArray:
-    (data,) = target.data
-    jacobian = run(target.theta(x), data.blocks, target.reference, target.span).jacobian[:, target.free]
-    prior = target.prior_rows.T @ target.prior_rows
-    covariance = errors.of_one_run(curve.steps)
-    return sandwich(jacobian, errors.deviation(curve.steps), covariance, prior, target.scale)
+def _covariance(target: Target, x: FloatArray, curves: Sequence[Curve], errors: Errors) -> FloatArray:
+    information, spread = np.zeros((2, x.size, x.size))
+    for data, curve in zip(target.data, curves, strict=True):
+        white = data.whitener @ target.run(x, data).jacobian[:, target.free]
+        weighted = data.whitener.T @ white
+        information += white.T @ white
+        spread += weighted.T @ errors.covariance(curve.steps) @ weighted
+    return sandwich(information, spread, target.prior_rows.T @ target.prior_rows, target.scale)
 
 
 def _doubts(curves: Sequence[Curve]) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
     L(t) = L0 + A river(t) + B memory(t)
 
+L0, A and B are least squares for every value of the other parameters, which are fitted from three starts.
+
     multi-power            river S^-alpha, memory - sum_k (x_{k-1} - x_k) (1 - (1 + C x_k^-gamma S_k)^-beta): Luo et al.
                            2025, arXiv 2503.12811
     annealing              river S^-alpha, memory - sum_k (x_{k-1} - x_k) (1 - lambda^(t-k)), a warmup counted as its
@@ -9,9 +11,12 @@
     functional             river (1 + S/tau)^-s, memory int (1 + (S - r)/delta)^-p x(r) dr: the form of the functional
                            scaling law of Li et al. 2025, arXiv 2509.19189, with noise that does not depend on the loss
     functional-effective   the same in the relative rate of `simlab.twin.effective`
+    spectral               river (1 + S)^-q, memory int (B + D (1 + r)^-q) (1 + c (S - r))^-p x(r) dr: the surrogate of
+                           seven numbers of Wang, Liu and Chen 2026, arXiv 2609.40148, at one batch size; D is a third
+                           term that is linear
 
-x = lr / reference, S its sum (intrinsic time), S_k what of it comes after the change at step k. L0, A and B are least
-squares for every value of the others, which are fitted from three starts.
+x = lr / reference, S its sum (intrinsic time), S_k what of it comes after the change at step k. Times count steps at
+the reference rate: rivers without an onset fall from the first of them on.
 """
 
 from __future__ import annotations
@@ -40,6 +45,9 @@ EVEN = Errors(noise=1e-3, early=0.0, misfit=0.0)
 
 LEAST = 1e-6
 """Rates relative to the reference count as at least this where they are raised to a negative power."""
+
+POLE = 1e-8
+"""How near to 1 an exponent may come whose integral has a pole there."""
 
 
 class _Run(NamedTuple):
@@ -102,14 +110,30 @@ def functional_effective(p: FloatArray, run: _Run) -> tuple[FloatArray, FloatArr
     return functional(p, run._replace(blocks=blocks._replace(rates=means)))
 
 
+def spectral(p: FloatArray, run: _Run) -> tuple[FloatArray, ...]:
+    """p: q, exponent p, log c."""
+    S = run.sums
+    reached = S[run.blocks.edges]
+    left = 1.0 + np.maximum(reached[:, None] - S, 0.0) * math.exp(p[2])
+    power = 1.0 - p[1] if abs(1.0 - p[1]) > POLE else POLE
+    potential = left**power / power
+    kernel = (potential[:, :-1] - potential[:, 1:]) * run.blocks.rates / math.exp(p[2])
+    bias = (1.0 + 0.5 * (S[1:] + S[:-1])) ** -p[0]
+    return (1.0 + reached) ** -p[0], kernel.sum(axis=1), kernel @ bias
+
+
 class Law(NamedTuple):
-    """names, starts, low, high: of the parameters that are not linear.  terms : river and memory (K,)."""
+    """names, starts, low, high: of the parameters that are not linear.  terms : river and memory (K,), or more.
+
+    linear : names of the factors of the terms, none of which is negative.
+    """
 
     names: tuple[str, ...]
     starts: tuple[tuple[float, ...], ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-    terms: Callable[[FloatArray, _Run], tuple[FloatArray, FloatArray]]
+    terms: Callable[[FloatArray, _Run], tuple[FloatArray, ...]]
+    linear: tuple[str, ...] = ("A", "B")
 
 
 _FUNCTIONAL = Law(
@@ -143,6 +167,14 @@ LAWS: Mapping[str, Law] = {
         (*_FUNCTIONAL.high, 3.0),
         functional_effective,
     ),
+    "spectral": Law(
+        ("q", "p", "log_c"),
+        ((0.35, 1.05, -3.0), (0.5, 1.5, -5.0), (0.25, 0.8, -1.0)),
+        (0.05, 0.05, -12.0),
+        (3.0, 4.0, 5.0),
+        spectral,
+        ("A", "B", "D"),
+    ),
 }
 
 
@@ -155,7 +187,7 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted law.  parameters : name -> value, with L0, A and B.  cost : what least squares left."""
+    """A fitted law.  parameters : name -> value, L0 and linear ones with them.  cost : what least squares left."""
 
     law: str
     parameters: Mapping[str, float]
@@ -168,8 +200,9 @@ class Fitted:
         """The curve under another schedule at steps (K,); default as `Twin.predict`."""
         at, run = _run_of(as_schedule(schedule), steps, self.reference, self.weight_decay)
         law = LAWS[self.law]
-        river, memory = law.terms(np.array([self.parameters[name] for name in law.names]), run)
-        return Predicted(at, self.parameters["L0"] + self.parameters["A"] * river + self.parameters["B"] * memory)
+        terms = law.terms(np.array([self.parameters[name] for name in law.names]), run)
+        parts = [self.parameters[name] * term for name, term in zip(law.linear, terms, strict=True)]
+        return Predicted(at, self.parameters["L0"] + np.sum(parts, axis=0))
 
 
 @door
@@ -199,16 +232,17 @@ def fit(
     form = LAWS[law]
 
     def projected(p: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """L0, A and B, the last two not negative, and weighted residuals."""
-        terms = [form.terms(p, run) for run in runs]
-        river, memory = (np.concatenate([term[j] for term in terms]) for j in (0, 1))
-        columns = weights[:, None] * np.column_stack([np.ones_like(river), river, memory])
-        best = np.linalg.lstsq(columns, target, rcond=None)[0]
-        for j in (2, 1):
-            if best[j] < 0.0:
-                kept = [i for i in range(3) if i != j]
-                best = np.insert(np.linalg.lstsq(columns[:, kept], target, rcond=None)[0], j, 0.0)
-        return best, columns @ best - target
+        """L0 and the factors of the terms, none of them negative, and weighted residuals."""
+        terms = [np.column_stack([np.ones(run.blocks.edges.size), *form.terms(p, run)]) for run in runs]
+        columns = weights[:, None] * np.concatenate(terms)
+        best, kept = np.zeros(columns.shape[1]), np.ones(columns.shape[1], dtype=bool)
+        while True:
+            best[:] = 0.0
+            best[kept] = np.linalg.lstsq(columns[:, kept], target, rcond=None)[0]
+            lowest = 1 + int(np.argmin(best[1:]))
+            if best[lowest] >= 0.0:
+                return best, columns @ best - target
+            kept[lowest] = False
 
     bounds = (np.array(form.low), np.array(form.high))
     found = [
@@ -218,9 +252,8 @@ def fit(
     best = min(found, key=lambda one: float(one.cost))
     linear = projected(best.x)[0]
     values = [*linear.tolist(), *best.x.tolist()]
-    return Fitted(
-        law, dict(zip(("L0", "A", "B", *form.names), values, strict=True)), reference, decay, float(best.cost)
-    )
+    named = dict(zip(("L0", *form.linear, *form.names), values, strict=True))
+    return Fitted(law, named, reference, decay, float(best.cost))
 
 
 def _run_of(schedule: Schedule, steps: npt.ArrayLike | None, reference: float, decay: float) -> tuple[IntArray, _Run]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 
-__all__ = ["DEPARTURES", "NODES", "PARAMETERS", "PLACE", "Optimizer", "Parameter", "fixed_by", "norm_rate"]
+__all__ = ["DEPARTURES", "NODES", "PARAMETERS", "PLACE", "Optimizer", "Parameter", "fixed_by", "noisier", "norm_rate"]
 
 Optimizer = Literal["adamw", "sgd"]
 
@@ -83,3 +83,10 @@ def fixed_by(optimizer: Optimizer, linear: bool) -> Mapping[str, float]:
 def norm_rate(reference: float, weight_decay: float | None) -> tuple[float, float]:
     """Centre and spread of the prior on log kappa: from the recipe, or wide about 1 / 16,000 steps."""
     return (math.log(6e-5), 1.2) if weight_decay is None else (math.log(2.0 * reference * weight_decay), 0.4)
+
+
+def noisier(theta: FloatArray, log: float) -> FloatArray:
+    """theta (15,) with e^log times its gradient noise."""
+    out = theta.copy()
+    out[PLACE["log_noise"]] += log
+    return out

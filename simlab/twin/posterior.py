@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from simlab.twin.blocks import WIDTH, Blocks, cut
 from simlab.twin.curves import as_schedule
 from simlab.twin.likelihood import Errors
 from simlab.twin.model import Walk, run
-from simlab.twin.parameters import NODES, PARAMETERS, Optimizer
+from simlab.twin.parameters import NODES, PARAMETERS, Optimizer, noisier
 from simlab.twin.table import table
 
 __all__ = ["Band", "Difference", "Mode", "Posterior", "records"]
@@ -81,7 +82,8 @@ class Posterior:
 
     modes : optima with their shares, the largest first.  reference : the learning rate that is 1, the highest trained.
     span : S_ref.  priors (2, 15): centres and spreads.  free : names of the parameters that were fitted.  longest :
-    steps of the longest curve.  lowest : the lowest peak of a curve.  doubts : what its curves cannot tell.
+    steps of the longest curve.  lowest : the lowest peak of a curve.  batch : the one that all predictions are for,
+    None where the curves did not tell it.  doubts : what its curves cannot tell.
     """
 
     modes: tuple[Mode, ...]
@@ -94,6 +96,7 @@ class Posterior:
     free: tuple[str, ...]
     longest: int
     lowest: float
+    batch: float | None = None
     doubts: tuple[str, ...] = ()
 
     @property
@@ -105,6 +108,20 @@ class Posterior:
             if p.name in self.free:
                 out[p.name] = (float(theta[j]), float(np.sqrt(max(covariance[j, j], 0.0))))
         return out
+
+    @door
+    def at_batch(self, batch: float) -> Self:
+        """The same twin for runs of another batch: gradient noise goes as 1 / batch, and nothing else changes.
+
+        So it is for SGD. Of Adam, whose normalised step changes with the noise, it is the part at a given rate.
+        Raises InputError where the curves did not tell their batch.
+        """
+        batch = check_number("batch", batch, low=0.0, open_low=True)
+        if self.batch is None:
+            raise InputError(" of the curves is not known; fit curves that have one: Curve(..., batch = ...).", "batch")
+        log = math.log(self.batch / batch)
+        modes = tuple(mode._replace(theta=noisier(mode.theta, log)) for mode in self.modes)
+        return replace(self, modes=modes, batch=batch)
 
     @door
     def predict(
@@ -181,7 +198,8 @@ class Posterior:
     def __repr__(self) -> str:
         theta, covariance, _ = self.modes[0]
         several = f", the best of {len(self.modes)} optima" if len(self.modes) > 1 else ""
-        head = f"{type(self).__name__} ({self.optimizer}) at the reference rate {self.reference:.4g}{several}"
+        batch = f" and batch {self.batch:g}" if self.batch is not None else ""
+        head = f"{type(self).__name__} ({self.optimizer}) at the reference rate {self.reference:.4g}{batch}{several}"
         return "\n".join([head, table(theta, covariance, self.priors[1], self.free), *self.doubts])
 
 

@@ -39,6 +39,7 @@ def from_json(path: str | PathLike[str]) -> Twin:
             tuple(record["free"]),
             int(record["longest"]),
             float(record["lowest"]),
+            record["batch"],
             tuple(record["doubts"]),
         )
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):

@@ -92,6 +92,26 @@ def test_a_report_holds_the_twin_beside_its_referees(folder):
     assert float(row.split()[1]) < 0.006
 
 
+def test_batches_are_given_once_or_for_each_log(folder, tmp_path):
+    logs = [str(folder / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
+    rest = ["--warmup", str(WARMUP), "-o", str(tmp_path / "b.json")]
+    code, out, _ = invoke("twin", "fit", *logs, *rest, "--batch", "256")
+    assert code == 0
+    assert "and batch 256" in out
+    named = ["wsd", "--steps", "24000", "-p", "peak=3e-4", "-p", f"warmup={WARMUP}"]
+    ends = [
+        float(invoke("twin", "predict", str(tmp_path / "b.json"), *named, *more)[1].split()[1])
+        for more in ((), ("--batch", "1024"))
+    ]
+    assert ends[1] < ends[0]
+    code, _, err = invoke("twin", "fit", *logs, *rest, "--batch", "1", "--batch", "2", "--batch", "3", "--force")
+    assert code == 2
+    assert "--batch is given 3 times for 2 logs; give it once, or once for each" in err
+    code, _, err = invoke("twin", "predict", str(folder / "t.json"), *named, "--batch", "1024")
+    assert code == 2
+    assert "batch of the curves is not known" in err
+
+
 def test_refusals(folder, tmp_path):
     code, _, err = invoke(
         "twin", "predict", str(folder / "cosine_24000.csv"), "wsd", "--steps", "100", "-p", "peak=3e-4"

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import simlab as sl
+from simlab.twin.blocks import cut
+from simlab.twin.model import run
 from simlab.twin.parameters import PLACE
 from tests.twin.runs import HELD_OUT, PEAK, SCHEDULES, TRAINED, TRUTH, WARMUP, known, made, measured
 
@@ -86,28 +88,39 @@ def test_a_run_that_was_made_is_no_news_and_a_cooldown_tells_of_cooldowns():
     assert np.all(ranked[1].after <= ranked[1].before)
 
 
-@pytest.mark.parametrize("name", ["cosine_24000", "wsdcon_3"])
-def test_a_linear_twin_is_a_noisy_quadratic(linear, name):
-    schedule, every = SCHEDULES[name], 16
-    problem, rates = linear.as_problem(schedule, every)
-    steps = np.arange(128, len(schedule) + 1, 128)
-    total = sl.exact(problem, sl.methods.sgd(rates), record=steps * every).total().squeeze()
-    risk = total.sel(step=steps * every).values
-    band = linear.predict(schedule, steps=steps)
-    late = steps >= WARMUP
-    np.testing.assert_allclose((band.floor + risk)[late], band.loss[late], atol=1e-3, rtol=0.0)
+def replayed(twin, name, substeps):
+    """The twin's curve by the exact engine, at steps of all sizes from the first."""
+    schedule = SCHEDULES[name]
+    steps = np.append([1, 2, 4, 8, 16, 32, 64], np.arange(128, len(schedule) + 1, 128))
+    problem, rates = twin.as_problem(schedule, substeps)
+    trace = sl.exact(problem, sl.methods.sgd(rates), record=steps * substeps, progress=False)
+    return steps, twin.modes[0].theta[0] + trace.total().squeeze().sel(step=steps * substeps).values
 
 
-def test_replays_converge_with_their_substeps(linear):
-    schedule = SCHEDULES["cosine_24000"]
-    final = linear.predict(schedule).loss[-1]
-    errors = []
-    for substeps in (1, 4, 16):
-        problem, rates = linear.as_problem(schedule, substeps)
-        trace = sl.exact(problem, sl.methods.sgd(rates), record=[len(rates)])
-        errors.append(abs(linear.modes[0].theta[0] + float(trace.total().squeeze()[-1]) - final))
-    assert errors[2] < 1e-4
-    assert errors[2] < 0.5 * errors[0]
+@pytest.fixture(scope="module")
+def straight():
+    theta = TRUTH.copy()
+    theta[PLACE["stiffening"]] = 0.0
+    return known(theta)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_linear_twin_is_a_noisy_quadratic(straight, name):
+    """Within 0.001 of the twin's blocks everywhere; of blocks of one step within 1e-5, in the limit of many substeps.
+
+    Errors fall as 1 / substeps, and what 16 and 32 of them extrapolate to is that limit.
+    """
+    steps, coarse = replayed(straight, name, 16)
+    _, finer = replayed(straight, name, 32)
+    np.testing.assert_allclose(coarse, straight.predict(SCHEDULES[name], steps=steps).loss, atol=1e-3, rtol=0.0)
+    single = run(straight.modes[0].theta, cut(SCHEDULES[name].values(), steps, 1), PEAK, straight.span).loss
+    np.testing.assert_allclose(2.0 * finer - coarse, single, atol=1e-5, rtol=0.0)
+
+
+def test_a_thousand_substeps_are_a_step(straight):
+    steps, loss = replayed(straight, "wsdcon_3", 1000)
+    single = run(straight.modes[0].theta, cut(SCHEDULES["wsdcon_3"].values(), steps, 1), PEAK, straight.span).loss
+    np.testing.assert_allclose(loss, single, atol=1e-5, rtol=0.0)
 
 
 def test_a_bent_twin_is_no_problem(twin):
