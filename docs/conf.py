@@ -21,7 +21,7 @@ version = release = simlab.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["build", "generate"]
+exclude_patterns = ["build", "generate", "generated/lists", "jupyter_execute"]
 
 # Every example on every page runs; one that fails, or warns, stops the build.
 nb_execution_mode = "force"
@@ -42,7 +42,8 @@ napoleon_google_docstring = False
 
 html_theme = "furo"
 html_title = "simlab"
-html_static_path: list[str] = []
+html_static_path = ["look"]
+html_css_files = ["site.css"]
 html_extra_path = ["generated/extra"]
 html_theme_options = {"source_repository": "", "navigation_with_keys": True}
 suppress_warnings = ["myst.header"]

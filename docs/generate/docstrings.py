@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import groupby, pairwise
 
 __all__ = ["to_rst"]
 
@@ -31,40 +33,28 @@ def _sections(lines: list[str]) -> list[int]:
 def _prose(lines: list[str]) -> list[str]:
     """Paragraphs; what is indented, or begins with >>>, is shown as it stands."""
     out: list[str] = []
-    literal = False
-    for i, line in enumerate(lines):
-        if not line.strip():
-            out.append("")
-            continue
-        shown = line.startswith("    ")
-        if line.startswith(">>>") or (out and out[-1:] and literal and i and lines[i - 1].startswith(">>>")):
-            out.append(line)
-            literal = True
-            continue
-        if literal and out and out[-1] and not out[-1].startswith(" "):
-            out.append(line)
-            continue
-        if shown:
-            if not out or out[-1] == "" or not out[-1].startswith("    "):
-                if out and out[-1]:
-                    out.append("")
-                if not (len(out) > 1 and out[-2].startswith("    ")):
-                    out += ["::", ""]
-            out.append(line)
-        else:
-            if out and out[-1].startswith("    "):
-                out.append("")
-            out.append(_plain(line))
-        literal = False
+    for kind, group in groupby(_kinds(lines), key=lambda pair: pair[0]):
+        block = [line for _, line in group]
+        if kind == "shown":
+            out += ["::", "", *block, ""]
+        elif kind == "session":
+            out += [*block, ""]
+        elif kind == "text":
+            out += [_plain(" ".join(block)), ""]
     return out
 
 
-def _fields(lines: list[str]) -> list[str]:
-    """A numpydoc section: names at the margin, descriptions indented."""
-    return [
-        line[: len(line) - len(line.lstrip())] + _plain(line.lstrip()) if line.startswith("    ") else line.rstrip()
-        for line in lines
-    ]
+def _kinds(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """(what it belongs to, line): a paragraph, what is shown as it stands, a session of Python, or nothing."""
+    kind = ""
+    for line in lines:
+        if not line.strip():
+            kind = kind if kind == "shown" else ""
+            yield kind, ""
+            continue
+        if kind != "session":
+            kind = "session" if line.startswith(">>>") else "shown" if line.startswith("    ") else "text"
+        yield kind, line
 
 
 def to_rst(_app: object, _what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
@@ -72,7 +62,7 @@ def to_rst(_app: object, _what: str, _name: str, _thing: object, _options: objec
     starts = _sections(lines)
     first = starts[0] if starts else len(lines)
     out = _prose(lines[:first])
-    for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for begin, end in pairwise([*starts, len(lines)]):
         heading, body = lines[begin : begin + 2], lines[begin + 2 : end]
         # A paragraph at the margin ends the list of parameters.
         stop = next(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 
-import simlab
-
 __all__ = ["pages"]
 
 MODULES = {
@@ -28,15 +26,19 @@ def pages() -> dict[str, str]:
     """Name of file -> text."""
     toc = "\n".join(MODULES)
     rows = "\n".join(f"- [`{name}`]({name}.md): {about}" for name, about in MODULES.items())
+    seen: set[int] = set()
     out = {"reference/index.md": f"# Reference\n\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{toc}\n```\n"}
-    return out | {f"reference/{name}.md": _page(name, about) for name, about in MODULES.items()}
+    return out | {f"reference/{name}.md": _page(name, about, seen) for name, about in MODULES.items()}
 
 
-def _page(name: str, about: str) -> str:
+def _page(name: str, about: str, seen: set[int]) -> str:
+    """What an earlier page describes is left to it."""
     module = importlib.import_module(name)
     things = {each: getattr(module, each) for each in module.__all__ if each not in HIDDEN}
-    blocks = [_block(name, each, thing) for each, thing in things.items()]
-    return f"# {name}\n\n{about}\n\n```{{eval-rst}}\n{chr(10).join(filter(None, blocks))}\n```\n"
+    new = {each: thing for each, thing in things.items() if id(thing) not in seen}
+    seen.update(map(id, new.values()))
+    blocks = "\n".join(filter(None, (_block(name, each, thing) for each, thing in new.items())))
+    return f"# {name}\n\n{about}\n\n```{{eval-rst}}\n{blocks}\n```\n"
 
 
 def _block(module: str, name: str, thing: object) -> str:
@@ -48,6 +50,3 @@ def _block(module: str, name: str, thing: object) -> str:
     if callable(thing):
         return f".. autofunction:: {module}.{name}\n"
     return f".. autodata:: {module}.{name}\n   :no-value:\n"
-
-
-assert simlab  # the package whose docstrings these are
