@@ -9,19 +9,35 @@ from typing import Annotated
 import typer
 
 from simlab._version import __version__
-from simlab.cli import optimize, reproduce, river, schedules, sweeps, theorems, twin
+from simlab.cli import docs, optimize, reproduce, river, schedules, sweeps, theorems, twin
 from simlab.cli.common import File, Force, app, complain, notices
 
-__all__ = ["app", "main", "optimize", "reproduce", "river", "schedules", "sweeps", "theorems", "twin"]
+__all__ = ["app", "docs", "main", "optimize", "reproduce", "river", "schedules", "sweeps", "theorems", "twin"]
+
+
+FIRST = """\
+simlab: the exact risk of SGD under any learning-rate schedule, in seconds. Five things to do:
+
+  simlab demo                      predict SGD on real data, measure it, and see both         (half a minute)
+  simlab init && simlab run experiment.toml                an experiment of your own          (seconds)
+  simlab optimize experiment.toml  its best schedule, and what the usual ones lose            (seconds)
+  simlab twin fit run.csv          from the log of your run to schedules that nobody ran      (a second)
+  simlab reproduce --quick -o gallery            papers' figures, and which claims come out   (minutes)
+
+simlab --help lists all commands, simlab COMMAND --help says more of one.
+"""
 
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if version:
         typer.echo(f"simlab {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(FIRST, nl=False)
 
 
 @app.command()

@@ -27,6 +27,9 @@ class _Simlab(TyperGroup):
     """The root command: the one place where refusals become a line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        from simlab import progress
+
+        progress.waiting = complain
         with _terminable() as stopped:
             try:
                 return self._answered(ctx)
@@ -107,8 +110,7 @@ def _terminable() -> Iterator[_Stopped]:
 app = typer.Typer(
     cls=_Simlab,
     help="Exact and sampled risk of SGD, momentum and averaging under any learning-rate schedule, by eigen-subspace.",
-    no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ from typing import Any
 
 import numba
 from numba import njit
-from numba.core.event import TimingListener, install_listener
+from numba.core.event import Listener, TimingListener, install_listener, register
 
+from simlab import progress
 from simlab.kernels.cache import folder
 
 __all__ = ["FAST", "FUSED", "INLINED", "compiled_only", "hot", "inlined", "kept", "running_time"]
@@ -83,3 +85,32 @@ def running_time() -> Iterator[Callable[[], float]]:
     began, compiling = time.perf_counter(), TimingListener()
     with install_listener("numba:compile", compiling):
         yield lambda: time.perf_counter() - began - (compiling.duration if compiling.done else 0.0)
+
+
+class _Waiting(Listener):  # type: ignore[misc]
+    """Says once that kernels are being compiled, when that takes longer than `PATIENCE` seconds."""
+
+    PATIENCE = 1.0
+
+    def __init__(self) -> None:
+        self.depth, self.timer = 0, threading.Timer(0.0, self.say)
+
+    def on_start(self, event: Any) -> None:
+        self.depth += 1
+        if self.depth == 1 and progress.waiting is not None:
+            self.timer = threading.Timer(self.PATIENCE, self.say)
+            self.timer.daemon = True
+            self.timer.start()
+
+    def on_end(self, event: Any) -> None:
+        self.depth -= 1
+        if self.depth == 0:
+            self.timer.cancel()
+
+    def say(self) -> None:
+        heard, progress.waiting = progress.waiting, None
+        if heard is not None:
+            heard(f"compiling kernels, once; they are kept in {folder() or 'memory alone'}.")
+
+
+register("numba:compile", _Waiting())

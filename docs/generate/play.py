@@ -1,0 +1,27 @@
+"""The playground, if it is part of this version and its extra is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["pages"]
+
+
+def pages(target: Path) -> dict[str, str]:
+    """The page that embeds it, and the file itself below `target`/extra."""
+    (target / "extra").mkdir(parents=True, exist_ok=True)
+    if find_spec("bokeh") is None or find_spec("simlab.playground") is None:
+        return {"playground.md": "# Playground\n\n`pip install '.[play]' && simlab play --open` writes it.\n"}
+    from simlab.playground import write
+
+    write(target / "extra" / "playground.html")
+    return {
+        "playground.md": """# Playground
+
+Drag a schedule, and see which eigen-subspaces pay for it. One file, which `simlab play` writes:
+[open it alone](../playground.html).
+
+<iframe src="../playground.html" style="width: 100%; height: 1200px; border: 0" title="playground"></iframe>
+"""
+    }
