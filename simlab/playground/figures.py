@@ -124,7 +124,5 @@ def _split() -> Any:
     lines = (("total", "black", "solid"), ("river", PALETTE[0], "dashed"), ("hill", PALETTE[1], "dotted"))
     for name, color, dash in lines:
         source = _source(f"{name} loss", "x", "y")
-        made.line("x", "y", source=source, line_color=color, line_dash=dash, line_width=2.5, legend_label=name)
-    made.legend.location, made.legend.orientation = "bottom_left", "horizontal"
-    made.legend.label_text_font_size, made.legend.background_fill_alpha = "13px", 0.7
+        made.line("x", "y", source=source, line_color=color, line_dash=dash, line_width=2.5)
     return made

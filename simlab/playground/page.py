@@ -116,11 +116,11 @@ def _embedded() -> tuple[str, dict[str, str], str]:
     from simlab.playground.figures import figures
 
     script, divisions = components(figures())
-    ready = 'Bokeh.set_log_level("error");'
     resources = Resources(mode="inline", components=["bokeh"])
-    library = "\n".join(f"<script>\n{text}\n</script>" for text in resources.js_raw)
+    # Its last script sets the level of its log, and says so in the console.
+    library = "\n".join(f"<script>\n{text}\n</script>" for text in resources.js_raw[:-1])
     begin = (
-        f"<script>{ready}</script>\n{script}\n<script>\n"
+        f'<script>Bokeh.logger.set_level("error");</script>\n{script}\n<script>\n'
         "(function wait() {\n"
         '  const data = JSON.parse(document.getElementById("data").textContent);\n'
         "  const ready = window.Bokeh?.documents.length && Bokeh.documents[0].is_idle !== false;\n"

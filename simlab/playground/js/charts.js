@@ -4,7 +4,8 @@ function charts(document, data) {
   const model = (name) => document.get_model_by_name(name);
   const put = (name, columns) => { model(name).data = columns; };
   const range = (name, axis, low, high) => model(name)[axis].setv({ start: low, end: high });
-  const paused = { knots: false };
+  // Whether Bokeh is moving knots just now, whether the page itself is writing them, and what it has written.
+  const paused = { knots: false, own: false, drawn: "" };
 
   // The rates: every 1/300 of a run, and both sides of its corners.
   function curve(schedule, steps) {
@@ -37,7 +38,11 @@ function charts(document, data) {
   function drawKnots(state) {
     if (paused.knots) return;
     const { schedule } = state.runs[state.active], knots = knotsOf(schedule, state.steps);
-    put("knots", { x: knots.map(([u]) => u * state.steps), y: knots.map(([, value]) => value * schedule.peak) });
+    const columns = { x: knots.map(([u]) => u * state.steps), y: knots.map(([, value]) => value * schedule.peak) };
+    paused.own = true;
+    paused.drawn = JSON.stringify(columns);
+    put("knots", columns);
+    paused.own = false;
     const { glyph } = model("knots renderer");
     glyph.setv({ line_color: data.palette[state.active], fill_color: "white" });
   }

@@ -4,6 +4,7 @@
 
 const VALLEY = { slope: 0.1, lam: 8, amplitude: 1, wavenumber: 0.5, sigma: 3, start: [-3, 0.6] };
 const RIVER_STEPS = 1200;
+const STEPS_A_SECOND = 160;
 const CLOUD = 240;
 
 // Uniform and normal numbers of a seed: mulberry32, Box and Muller.
@@ -92,24 +93,27 @@ class RiverPicture {
     return [((x - this.ends[0]) / (this.ends[1] - this.ends[0])) * width, (0.5 - y / (2 * this.high)) * height];
   }
 
+  // Shades of the loss, at half the resolution: a contour every half unit of its root, each a little darker.
   terrain() {
-    const { width, height } = this.canvas, ink = this.canvas.getContext("2d"), image = ink.createImageData(width, height);
+    const ground = document.createElement("canvas"), width = this.canvas.width >> 1, height = this.canvas.height >> 1;
+    [ground.width, ground.height] = [width, height];
+    const ink = ground.getContext("2d"), image = ink.createImageData(width, height), pixels = new Uint32Array(image.data.buffer);
     for (let i = 0; i < width; i++) {
-      const x = this.ends[0] + (i / width) * (this.ends[1] - this.ends[0]);
+      const x = this.ends[0] + (i / width) * (this.ends[1] - this.ends[0]), middle = VALLEY.amplitude * Math.sin(VALLEY.wavenumber * x);
       for (let j = 0; j < height; j++) {
-        const level = Math.sqrt(hillLoss([x, (0.5 - j / height) * 2 * this.high]));
-        // Contours: every half unit of the root of the loss, a little darker.
-        const shade = 244 - 11 * Math.floor(2 * Math.min(level, 6)), at = 4 * (j * width + i);
-        image.data.set([shade - 8, shade - 2, shade, 255], at);
+        const level = Math.sqrt(VALLEY.lam / 2) * Math.abs((0.5 - j / height) * 2 * this.high - middle);
+        const shade = 248 - 9 * Math.floor(2 * Math.min(level, 7));
+        pixels[j * width + i] = 0xff000000 | (shade << 16) | ((shade - 3) << 8) | (shade - 8);
       }
     }
-    this.ground = image;
+    ink.putImageData(image, 0, 0);
+    this.ground = ground;
   }
 
   draw(cloud) {
     const ink = this.canvas.getContext("2d"), scale = window.devicePixelRatio || 1;
     if (!this.ground) this.terrain();
-    ink.putImageData(this.ground, 0, 0);
+    ink.drawImage(this.ground, 0, 0, this.canvas.width, this.canvas.height);
     ink.lineWidth = 2 * scale;
     ink.setLineDash([8 * scale, 6 * scale]);
     ink.strokeStyle = "#0072B2";

@@ -19,6 +19,11 @@ const BOUNDS = {
 };
 const WHOLE = ["steps", "dim", "batch"];
 
+// Whether a table has this entry of its own: an address may say anything.
+function known(table, name) {
+  return typeof name === "string" && Object.hasOwn(table, name);
+}
+
 function clamped(name, value) {
   const [low, high, usual] = BOUNDS[name], number = Number(value);
   const kept = value === null || value === "" || Number.isNaN(number) ? usual : Math.min(Math.max(number, low), high);
@@ -33,11 +38,11 @@ function orderly(knots) {
 }
 
 function wholeSchedule(given) {
-  const kind = given?.kind in TWINS ? given.kind : "wsd";
+  const kind = known(TWINS, given?.kind) ? given.kind : "wsd";
   const made = { kind, peak: clamped("peak", given?.peak) };
   if (kind === "knots") return { ...made, knots: orderly(given.knots), ...(given.from ? { from: String(given.from) } : {}) };
   for (const name of SLIDERS[kind]) {
-    if (name === "shape") made.shape = given?.shape in COOLDOWNS ? given.shape : "linear";
+    if (name === "shape") made.shape = known(COOLDOWNS, given?.shape) ? given.shape : "linear";
     else made[name] = clamped(name, given?.[name] ?? (name === "floor" && kind === "exponential" ? 0.1 : undefined));
   }
   const own = SHAPE_PARAMETERS[made.shape]?.[0];
@@ -52,7 +57,7 @@ function wholeSchedule(given) {
 const COOLDOWNS = Object.fromEntries([...Object.keys(SHAPES).filter((name) => name !== "inverse-sqrt"), "lowered-linear"].map((name) => [name, true]));
 
 function wholeRun(given) {
-  const kind = given?.method?.kind in METHODS ? given.method.kind : "sgd", own = METHODS[kind].own;
+  const kind = known(METHODS, given?.method?.kind) ? given.method.kind : "sgd", own = METHODS[kind].own;
   const method = own ? { kind, [own[0]]: clamped(own[0], given?.method?.[own[0]] ?? own[1]) } : { kind };
   return { schedule: wholeSchedule(given?.schedule), method, batch: clamped("batch", given?.batch) };
 }
@@ -62,7 +67,7 @@ function wholeState(state, handed) {
   const problem = handed
     ? { given: true, noise: clamped("noise", state?.problem?.noise ?? 1) }
     : Object.fromEntries(["dim", "capacity", "source", "noise"].map((name) => [name, clamped(name, state?.problem?.[name])]));
-  const runs = (state?.runs?.length ? state.runs : [{}]).slice(0, MOST_RUNS).map(wholeRun);
+  const runs = (Array.isArray(state?.runs) && state.runs.length ? state.runs : [{}]).slice(0, MOST_RUNS).map(wholeRun);
   return {
     problem, steps: clamped("steps", state?.steps), spacing: state?.spacing === "log" ? "log" : "linear",
     tab: state?.tab === "river" ? "river" : "risk", active: Math.min(Math.max(Math.round(Number(state?.active) || 0), 0), runs.length - 1), runs,

@@ -28,7 +28,7 @@ function sentence(state, answer, law) {
   let said = `After ${format(state.steps)} steps ${best.name} ends ${alive.length > 1 ? "lowest, " : ""}at an excess risk of ${format(best.run.risk)}`;
   if (second) {
     const gap = second.run.risk / best.run.risk - 1;
-    if (gap < 1e-4) said += `, level with ${second.name}`;
+    if (gap < 5e-4) said += `, level with ${second.name}`;
     else {
       const why = largestDifference(best.run, second.run, bands);
       said += `, ${percent(gap / (1 + gap))} below ${second.name}, which pays most for its ${why.what}`;
