@@ -9,7 +9,7 @@ from simlab.plot import PALETTE
 __all__ = ["BANDS", "FIGURES", "figures"]
 
 BANDS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#d2c21a")
-"""Colours of the eigen-subspaces from the head to the tail, in the order of Viridis; dark enough on white at its end."""
+"""Colours of the eigen-subspaces from the head to the tail, in the order of Viridis, its end darkened for white."""
 
 FIGURES = ("schedules", "risk linear", "risk log", "bars", "split")
 RUNS = 4
@@ -34,7 +34,7 @@ def _blank(name: str, height: int, x: str, y: str, **given: Any) -> Any:
 
     made = figure(
         name=name, height=height, sizing_mode="stretch_width", x_axis_label=x, y_axis_label=y, tools="",
-        toolbar_location=None, x_range=Range1d(1, 10), y_range=Range1d(0.1, 1), **given,
+        toolbar_location=None, x_range=Range1d(start=1, end=10), y_range=Range1d(start=0.1, end=1), **given,
     )  # fmt: skip
     for axis in (*made.xaxis, *made.yaxis):
         axis.axis_label_text_font_size, axis.major_label_text_font_size = "14px", "13px"

@@ -47,7 +47,8 @@ def of_file(path: str | PathLike[str]) -> dict[str, Any]:
 
 def _start(experiment: Experiment) -> dict[str, Any]:
     """The runs of the length of the first, as the page's state."""
-    steps, runs, left = 0, [], []
+    steps, left = 0, []
+    runs: list[dict[str, Any]] = []
     for label, method in experiment.runs.items():
         run = _run(method)
         if run is None or len(runs) == MOST_RUNS or (steps and method.length != steps):

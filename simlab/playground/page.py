@@ -140,7 +140,7 @@ def _script(name: str) -> str:
 def _json(data: Any) -> str:
     """JSON that may stand in a page."""
     if not all(map(math.isfinite, _numbers(data))):
-        raise InputError(" holds a number that is not finite, which a page cannot be told; give finite ones.", "problem")
+        raise InputError(" holds a number that is not finite, which a page cannot show; give finite ones.", "problem")
     return json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
 
 

@@ -109,8 +109,13 @@ class Browser:
             assert time.monotonic() < until, f"the page did not answer: {self.console}"
             time.sleep(0.03)
 
+    def shows(self, address: str) -> bool:
+        """Whether the page of this address is open, and answers."""
+        here = "location.href.split('#')[0] + typeof window.simlab"
+        return self._socket is not None and self.run(here) == f"{address}object"
+
     def run(self, code: str) -> Any:
-        """The value of an expression on the page, waited for where it is a promise (held there, or it may be collected)."""
+        """The value of an expression on the page, awaited where it is a promise (held, lest it be collected)."""
         held = f"globalThis.waited = ({code})"
         found = self.send("Runtime.evaluate", expression=held, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
@@ -150,4 +155,3 @@ class Browser:
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         shot = self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(shot["data"]))
-

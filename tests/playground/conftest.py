@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from simlab.playground.page import START
 from tests.playground.browser import Browser, chromium
 
 
@@ -32,16 +34,10 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chrome: Browser, page: Path) -> Iterator[Browser]:
-    """The browser with the page opened afresh; whatever is said on its console fails the test."""
+    """The browser with the page as it opens; whatever is said on its console fails the test."""
     chrome.size(1400, 900)
-    chrome.open(page.as_uri())
-    yield chrome
-    assert chrome.console == []
-
-
-@pytest.fixture(scope="module")
-def engine(chrome: Browser, page: Path) -> Iterator[Browser]:
-    """The same for tests that only call what is on the page."""
-    chrome.open(page.as_uri())
+    if not chrome.shows(page.as_uri()):
+        chrome.open(page.as_uri())
+    chrome.run(f"window.simlab.set({json.dumps(START)})")
     yield chrome
     assert chrome.console == []

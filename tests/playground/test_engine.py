@@ -37,7 +37,7 @@ FAMILIES = {
     "inverse_sqrt": {},
 }
 SHAPES_OF_COOLDOWNS = {
-    **dict.fromkeys(("linear", "cosine", "mirror-cosine", "1-sqrt", "square"), {}),
+    **{shape: {} for shape in ("linear", "cosine", "mirror-cosine", "1-sqrt", "square")},
     "power": {"power": 1.7},
     "exponential": {"floor": 0.03},
     "inverse-proportional": {"floor": 0.2},
@@ -65,15 +65,15 @@ def test_every_profile_of_a_cooldown_is_on_the_page():
 
 
 @pytest.mark.parametrize("steps", [7, 777])
-def test_schedules_have_pythons_values(engine: Browser, steps: int):
+def test_schedules_have_pythons_values(browser: Browser, steps: int):
     """Steps of phases to the whole number, values to the rounding of a sine."""
     pairs = schedules(steps, 0.3, 0.09)
-    found = engine.run(f"{json.dumps([given for given, _ in pairs])}.map((s) => [...rates(s, {steps})])")
+    found = browser.run(f"{json.dumps([given for given, _ in pairs])}.map((s) => [...rates(s, {steps})])")
     for (given, schedule), values in zip(pairs, found, strict=True):
         np.testing.assert_allclose(values, schedule.values(), rtol=2e-15, atol=1e-17, err_msg=str(given))
 
 
-def test_thirty_random_problems_methods_and_schedules(engine: Browser):
+def test_thirty_random_problems_methods_and_schedules(browser: Browser):
     """Bias and variance at recorded steps and by band at the end, 1e-10; diverging runs end at the same step."""
     rng = np.random.default_rng(20)
     ended = {"done": 0, "diverged": 0}
@@ -92,7 +92,7 @@ def test_thirty_random_problems_methods_and_schedules(engine: Browser):
         method = {"kind": kind, **({PARAMETERS[kind]: x} if kind in PARAMETERS else {})}
         question = {"problem": {"nodes": spectrum_of(problem)}, "steps": steps, "schedule": given, "method": method,
                     "batch": batch, "record": record}  # fmt: skip
-        found = engine.run(f"window.simlab.solve({json.dumps(question)})")
+        found = browser.run(f"window.simlab.solve({json.dumps(question)})")
         trace = sl.exact(
             problem, METHODS[kind](schedule, batch, x), record=record, subspaces="log_bins(6)", progress=False
         )
@@ -125,8 +125,11 @@ def same(found: list[float], true: np.ndarray, scale: float, message: object) ->
     np.testing.assert_allclose(found, true, rtol=1e-10, atol=1e-15 * scale, err_msg=str(message))
 
 
-@pytest.mark.parametrize(("dim", "capacity", "source"), [(40, 1.5, 1.2), (3000, 1.1, 2.0), (10_000, 1.4, 1.1), (10_000, 2.5, 1.5)])  # fmt: skip
-def test_nodes_of_a_power_law_stand_for_all_its_modes(engine: Browser, dim: int, capacity: float, source: float):
+LAWS = [(40, 1.5, 1.2), (3000, 1.1, 2.0), (10_000, 1.4, 1.1), (10_000, 2.5, 1.5)]
+
+
+@pytest.mark.parametrize(("dim", "capacity", "source"), LAWS)
+def test_nodes_of_a_power_law_stand_for_all_its_modes(browser: Browser, dim: int, capacity: float, source: float):
     """Risk of every band against all modes one by one, for SGD and for momentum, 1e-9."""
     steps, bands = 1000, "log_bins(6)"
     problem = sl.LinearRegression.power_law(dim, capacity, source, 0.5)
@@ -137,7 +140,7 @@ def test_nodes_of_a_power_law_stand_for_all_its_modes(engine: Browser, dim: int,
     for run, method in enumerate(({"kind": "sgd"}, {"kind": "heavy_ball", "momentum": 0.9})):
         schedule = {"kind": "wsd", "peak": [0.1, 0.01][run], "warmup": 0.05, "cooldown": 0.2, "shape": "linear"}
         question = {"problem": law, "steps": steps, "schedule": schedule, "method": method, "batch": 1}
-        found = engine.run(f"window.simlab.solve({json.dumps(question)})")
+        found = browser.run(f"window.simlab.solve({json.dumps(question)})")
         end = trace.risk.isel(run=run, step=-1)
         assert found["bands"] == list(end.subspace.values)
         for part, band in (("bias", "bandBias"), ("variance", "bandVariance")):
@@ -146,7 +149,7 @@ def test_nodes_of_a_power_law_stand_for_all_its_modes(engine: Browser, dim: int,
 
 
 @pytest.mark.parametrize("kind", METHODS)
-def test_stability_limits_are_pythons(engine: Browser, kind: str):
+def test_stability_limits_are_pythons(browser: Browser, kind: str):
     steps, x = 400, 0.7
     problem = sl.LinearRegression.power_law(60, 1.3, 1.2, 0.5, kurtosis=3.0)
     method = METHODS[kind](sl.schedules.constant(steps, 0.1), 3, x)
@@ -154,12 +157,12 @@ def test_stability_limits_are_pythons(engine: Browser, kind: str):
     schedule = {"kind": "constant", "peak": 0.1, "warmup": 0.0}
     question = {"problem": {"nodes": spectrum_of(problem)}, "steps": steps, "schedule": schedule, "method": given,
                 "batch": 3}  # fmt: skip
-    found = engine.run(f"window.simlab.solve({json.dumps(question)})")["critical"]
+    found = browser.run(f"window.simlab.solve({json.dumps(question)})")["critical"]
     assert found == pytest.approx(sl.stability(problem, method, step=steps - 1).critical_lr, rel=1e-11)
 
 
 @pytest.mark.parametrize(("noise", "batch"), [(1.0, 1), (0.01, 4)])
-def test_the_law_is_pythons(engine: Browser, noise: float, batch: int):
+def test_the_law_is_pythons(browser: Browser, noise: float, batch: int):
     """Rates at the same S to 1e-6, and the risk that it ends with by the S of either to 1e-4."""
     steps = 3000
     problem = sl.LinearRegression.power_law(100, 1.6, 1.4, noise)
@@ -167,7 +170,7 @@ def test_the_law_is_pythons(engine: Browser, noise: float, batch: int):
     law = closed_form.Law(spectrum, steps, 1.0 / batch)
     S = 0.1 * law.top * steps
     nodes = json.dumps(spectrum_of(problem))
-    found = engine.run(
+    found = browser.run(
         f"(() => {{ const law = new Law(given({nodes}, 1), {steps}, {batch}), at = law.at({S}); "
         "return { u: [...at.u], lr: [...at.lr], clock: [...at.clock], value: at.value, top: law.top, "
         "doubtful: law.doubtful(at) }; })()"
@@ -179,25 +182,26 @@ def test_the_law_is_pythons(engine: Browser, noise: float, batch: int):
     np.testing.assert_allclose(found["clock"], true.clock, rtol=1e-6)
     assert found["value"] == pytest.approx(true.value, rel=1e-6)
     assert found["doubtful"] == law.haste(true).fails
-    ended = engine.run(f"window.simlab.law({{problem: {{nodes: {nodes}}}, steps: {steps}, batch: {batch}}})")["risk"]
+    ended = browser.run(f"window.simlab.law({{problem: {{nodes: {nodes}}}, steps: {steps}, batch: {batch}}})")["risk"]
     schedule = sl.schedules.from_array(rates_of(law.foretold(), np.arange(steps), steps))
     trace = sl.exact(problem, sl.methods.sgd(schedule, batch=batch), record=2, progress=False)
     assert ended == pytest.approx(float(trace.risk.isel(step=-1).sum()), rel=1e-4)
 
 
-def test_the_river_is_pythons(engine: Browser):
-    """Without noise the path of gradient descent in `valleys.curved`; with it, the stationary loss of a straight hill."""
+def test_the_river_is_pythons(browser: Browser):
+    """Without noise the path of gradient descent in `valleys.curved`; with it, the known loss of a straight hill."""
     landscape = valleys.curved(mu=0.0, lam=8.0, amplitude=1.0, wavenumber=0.5, slope=0.1, start=(-3.0, 0.6))
-    found = engine.run("(() => { let p = VALLEY.start; for (let i = 0; i < 200; i++) p = riverStep(p, 0.1, 0); return p; })()")
+    walk = "let p = VALLEY.start; for (let i = 0; i < 200; i++) p = riverStep(p, 0.1, 0); return p;"
+    found = browser.run(f"(() => {{ {walk} }})()")
     point, slope = np.array(landscape.start), np.zeros(2)
     for _ in range(200):
         landscape.gradient(point, landscape.params, slope)
         point = point - 0.1 * slope
     np.testing.assert_allclose(found, point, rtol=1e-10)
     # 240 points looked at 100 times, some 20 steps apart: 0.9 % of standard error.
-    hill = engine.run(
-        "(() => { const flat = { ...VALLEY, amplitude: 0, slope: 0 }, cloud = new Cloud(new Float64Array(2200).fill(0.05), "
-        "7, flat); cloud.advance(200); let sum = 0; for (let i = 0; i < 100; i++) { cloud.advance(20); "
+    hill = browser.run(
+        "(() => { const flat = { ...VALLEY, amplitude: 0, slope: 0 }, lr = new Float64Array(2200).fill(0.05); "
+        "const cloud = new Cloud(lr, 7, flat); cloud.advance(200); let sum = 0; for (let i = 0; i < 100; i++) { cloud.advance(20); "
         "sum += cloud.split.hill[cloud.split.hill.length - 1]; } return sum / 100; })()"
     )
     lam, sigma, rate = 8.0, 3.0, 0.05

@@ -1,4 +1,4 @@
-"""The page as it is used: knots dragged, methods switched, sliders moved by keys, numbers read back and held against Python."""
+"""The page as it is used: knots dragged, methods switched, sliders moved by keys; its numbers held against Python's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from tests.playground.browser import Browser
 KNOTS = """(() => {
   const figure = Bokeh.documents[0].get_model_by_name("schedules"), view = Bokeh.index.find_one(figure);
   const box = view.el.getBoundingClientRect(), { x, y } = Bokeh.documents[0].get_model_by_name("knots").data;
-  return Array.from(x, (at, j) => [box.left + view.frame.x_scale.compute(at), box.top + view.frame.y_scale.compute(y[j])]);
+  const { x_scale, y_scale } = view.frame;
+  return Array.from(x, (at, j) => [box.left + x_scale.compute(at), box.top + y_scale.compute(y[j])]);
 })()"""
 """Where the knots lie in the window."""
 
@@ -128,7 +129,8 @@ def test_the_address_holds_the_state(browser: Browser, page: Path):
     assert state_of(browser) == made
     again = settle(browser)
     assert [run["risk"] for run in again["runs"]] == [run["risk"] for run in found["runs"]]
-    for nonsense in ("%7Bbroken", '{"steps": "many", "runs": [{"schedule": {"kind": "constructor", "peak": null}}, 3]}'):
+    wrong = {"steps": "many", "runs": [{"schedule": {"kind": "constructor", "peak": None}}, 3]}
+    for nonsense in ("%7Bbroken", json.dumps(wrong)):
         browser.open(f"{page.as_uri()}#{nonsense}")
         state = state_of(browser)
         assert state["steps"] == usual["steps"]
@@ -251,11 +253,12 @@ def test_the_file_is_small_and_asks_for_nothing(page: Path):
 
 def test_play_writes_a_file_and_overwrites_none(tmp_path: Path):
     target = tmp_path / "p.html"
-    assert invoke("play", "-o", target)[0] == 0
+    code, said, _ = invoke("play", "-o", target)
+    assert code == 0
+    assert said == f"{target}: {target.stat().st_size / 1e6:.1f} MB, opens in any browser without a network\n"
     code, _, error = invoke("play", "-o", target)
     assert code == 2
     assert "exists; choose another name, or replace it with --force" in error
-    assert invoke("play", "-o", target, "--force")[0] == 0
 
 
 def test_play_of_a_plain_power_law_keeps_its_sliders(tmp_path: Path):
@@ -269,8 +272,8 @@ def test_play_of_a_plain_power_law_keeps_its_sliders(tmp_path: Path):
 
 def test_a_valley_and_too_many_modes_are_refused_in_a_sentence(tmp_path: Path):
     file = tmp_path / "valley.toml"
-    file.write_text('[problem]\nkind = "river-straight"\nhills = [1.0, 2.0]\nslope = 0.1\n[schedule]\nkind = "constant"\nsteps = 9\n'
-                    "peak = 0.01\n")  # fmt: skip
+    problem = '[problem]\nkind = "river-straight"\nhills = [1.0, 2.0]\nslope = 0.1\n'
+    file.write_text(f'{problem}[schedule]\nkind = "constant"\nsteps = 9\npeak = 0.01\n')
     code, _, error = invoke("play", file, "-o", tmp_path / "v.html")
     assert code == 2
     assert "not a problem with independent modes" in error

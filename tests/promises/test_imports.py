@@ -12,7 +12,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ["numba", "xarray", "scipy", "matplotlib", "pydantic", "typer", "pandas", "zarr", "tqdm", "sklearn", "torch", "bokeh"]
+HEAVY = [
+    "numba",
+    "xarray",
+    "scipy",
+    "matplotlib",
+    "pydantic",
+    "typer",
+    "pandas",
+    "zarr",
+    "tqdm",
+    "sklearn",
+    "torch",
+    "bokeh",
+]
 
 FLOORS = {
     6: ["cli", "__main__"],
