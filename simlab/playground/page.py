@@ -72,6 +72,7 @@ def page_source(
     problem: Any = None, *, start: dict[str, Any] | None = None, source: dict[str, Any] | None = None
 ) -> str:
     """The whole page (see `write`)."""
+    spectrum = None if problem is None else spectrum_of(problem)
     scripts, divisions, bokeh = _embedded()
     told = source or {}
     data = {
@@ -79,7 +80,7 @@ def page_source(
         "palette": PALETTE[:4],
         "start": START if start is None else start,
         "starts": starts(),
-        "spectrum": None if problem is None else spectrum_of(problem),
+        "spectrum": spectrum,
         "title": told.get("title", "" if problem is None else repr(problem)),
         "file": told.get("file"),
         "table": told.get("table"),

@@ -201,7 +201,8 @@ def test_the_river_is_pythons(browser: Browser):
     # 240 points looked at 100 times, some 20 steps apart: 0.9 % of standard error.
     hill = browser.run(
         "(() => { const flat = { ...VALLEY, amplitude: 0, slope: 0 }, lr = new Float64Array(2200).fill(0.05); "
-        "const cloud = new Cloud(lr, 7, flat); cloud.advance(200); let sum = 0; for (let i = 0; i < 100; i++) { cloud.advance(20); "
+        "const cloud = new Cloud(lr, 7, flat); cloud.advance(200); let sum = 0; "
+        "for (let i = 0; i < 100; i++) { cloud.advance(20); "
         "sum += cloud.split.hill[cloud.split.hill.length - 1]; } return sum / 100; })()"
     )
     lam, sigma, rate = 8.0, 3.0, 0.05

@@ -1,47 +1,71 @@
-// The page: its state, the worker that answers, and what happens at every stroke.
+// The page: its state, the workers that answer, and what happens at every stroke.
+
+const LAW = 2;  // beside the workers of bias and variance
 
 function startPage(data) {
   const find = (id) => document.getElementById(id);
   const draw = charts(Bokeh.documents[0], data);
   const source = document.getElementById("engine").textContent;
-  const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  const engine = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const workers = [BIAS, VARIANCE, LAW].map(() => new Worker(engine));
   const waiting = new Map();
   let state = wholeState(readAddress(location.hash) ?? data.start, data.spectrum !== null);
-  let answer = null, law = null, lawKey = "", sent = 0, running = false, again = false, river = null;
+  let answer = null, law = null, lawKey = "", lawPending = null, interrupt = null;
+  let sent = 0, running = false, again = false, river = null;
 
-  // -- questions to the worker
+  // -- questions to the workers
 
-  function ask(question) {
+  function ask(question, whom = BIAS) {
     sent += 1;
     return new Promise((settle) => {
       waiting.set(sent, settle);
-      worker.postMessage({ ...question, id: sent });
+      workers[whom].postMessage({ ...question, id: sent });
     });
   }
-  worker.onmessage = ({ data: found }) => {
-    waiting.get(found.id)(found);
-    waiting.delete(found.id);
-  };
-  if (data.spectrum) ask({ type: "spectrum", spectrum: data.spectrum });
+  for (const worker of workers) {
+    worker.onmessage = ({ data: found }) => {
+      waiting.get(found.id)(found);
+      waiting.delete(found.id);
+    };
+  }
+  if (data.spectrum) for (const whom of [BIAS, VARIANCE, LAW]) ask({ type: "spectrum", spectrum: data.spectrum }, whom);
 
-  // The newest state is answered; those that came while the worker was busy are passed over.
+  // Bias and variance of all runs, at a time; a run that may diverge once more, as a whole.
+  async function answerOf({ problem, steps, spacing, runs }) {
+    const question = { type: "answer", problem, steps, spacing, runs };
+    const [one, other] = await Promise.all([BIAS, VARIANCE].map((part) => ask({ ...question, parts: [part] }, part)));
+    const open = runs.filter((_, j) => one.runs[j].status === "open" || other.runs[j].status === "open");
+    const whole = open.length ? await ask({ ...question, runs: open }) : null;
+    const joined = runs.map((run, j) => {
+      const { variance, bandVariance } = other.runs[j];
+      const found = open.includes(run) ? whole.runs[open.indexOf(run)] : { ...one.runs[j], variance, bandVariance };
+      return { ...found, risk: found.bias[found.bias.length - 1] + found.variance[found.variance.length - 1] };
+    });
+    return { ...one, runs: joined, milliseconds: Math.max(one.milliseconds, other.milliseconds) + (whole?.milliseconds ?? 0) };
+  }
+
+  // The newest state is answered; those that came meanwhile are passed over. The law comes later, and keeps nobody waiting.
   async function recompute() {
     again = true;
+    interrupt?.();
     if (running) return;
     running = true;
     find("busy").hidden = false;
     while (again) {
       again = false;
-      const asked = state, { problem, steps, spacing, runs } = asked, began = performance.now();
-      answer = await ask({ type: "answer", problem, steps, spacing, runs });
+      const asked = state, { problem, steps, runs } = asked, began = performance.now();
+      answer = await answerOf(asked);
       api.answer = { ...answer, labels: labels(runs), stroke: performance.now() - began };
       show();
       if (again) continue;
       const batch = runs[asked.active].batch, key = JSON.stringify([problem, steps, batch]);
       if (key !== lawKey) {
-        law = null;
-        const found = await ask({ type: "law", problem, steps, batch });
-        if (!again) [law, lawKey] = [found, key];
+        lawPending ??= ask({ type: "law", problem, steps, batch }, LAW).then((found) => {
+          [law, lawKey, lawPending] = [found, key, null];
+        });
+        await Promise.race([lawPending, new Promise((settle) => { interrupt = settle; })]);
+        // What has come may be the law of an earlier stroke.
+        again ||= key !== lawKey;
       }
       if (again) continue;
       api.answer = { ...api.answer, law, sentence: sentence(state, answer, law) };
@@ -321,7 +345,7 @@ function startPage(data) {
       return idle();
     },
     solve: (question) => ask({ ...question, type: "solve" }),
-    law: (question) => ask({ ...question, type: "law" }),
+    law: (question) => ask({ ...question, type: "law" }, LAW),
     experiment: () => experimentFile(state, data),
     python: () => pythonLines(state, data),
     picture: () => draw.picture(sentence(state, answer, law)).toDataURL("image/png"),

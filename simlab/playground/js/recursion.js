@@ -1,9 +1,11 @@
 // The exact second moments of a run, step by step: the recursion of simlab/kernels/moments/steps.py for k <= 2.
 //
-// Each node carries U = sum lam E[z z^T] of the bias and of the variance, in the entries 00, 01, 11. One step, with
-// A = M - lam b c^T and s = sum c^T U c:
+// Each node carries U = sum lam E[z z^T] in the entries 00, 01, 11. One step, with A = M - lam b c^T and s = sum c^T U c:
 //
-//     U <- A U A^T + (1/B) [ own c^T U c + drive (coupling s + noise) ] b b^T        (noise enters the variance alone)
+//     U <- A U A^T + (1/B) [ own c^T U c + drive (coupling s + noise) ] b b^T
+//
+// The bias starts from the initial error and has no noise, the variance the other way round; they never meet, so that
+// each may be stepped by a worker of its own.
 //
 // The methods of the page are three kinds of A, so that none of its zeros and ones is multiplied by:
 //
@@ -43,110 +45,82 @@ function methodOf(method, lr) {
   }
 }
 
-// One step of all nodes; returns s after it, [of the bias, of the variance]. U holds, node by node, the entries of the
-// bias and those of the variance.
-function stepPlain(lr, _, c, share, kickBias, kickVariance, nodes, U) {
-  const { lam, own, drive } = nodes, n = lam.length;
-  const square = lr * lr, mine = share * square, kb = kickBias * square, kv = kickVariance * square;
-  let bias = 0, variance = 0;
-  for (let i = 0, j = 0; i < n; i++, j += 2) {
-    let factor = 1 - lr * lam[i];
-    factor = factor * factor + mine * own[i];
-    const f = drive[i], x = factor * U[j] + kb * f, y = factor * U[j + 1] + kv * f;
+// One step of all nodes; returns s after it. kick = (coupling s + noise) / B.
+function stepPlain(lr, _, c, share, kick, nodes, U) {
+  const { lam, own, drive } = nodes, n = lam.length, square = lr * lr, mine = share * square, k = kick * square;
+  let s = 0;
+  for (let i = 0; i < n; i++) {
+    const a = 1 - lr * lam[i], x = (a * a + mine * own[i]) * U[i] + k * drive[i];
+    U[i] = x;
+    s += x;
+  }
+  return s;
+}
+
+function stepBuffer(lr, beta, c, share, kick, nodes, U) {
+  const { lam, own, drive } = nodes, n = lam.length, square = lr * lr, mine = share * square, k = kick * square;
+  const c1 = c[1], q01 = 2 * c1, q11 = c1 * c1;
+  let s = 0;
+  for (let i = 0, j = 0; i < n; i++, j += 3) {
+    const z = lr * lam[i], a = beta - z * c1;  // row 1 is (-z, a)
+    let x = U[j], y = U[j + 1], q = U[j + 2];
+    const g = mine * own[i] * (x + q01 * y + q11 * q) + k * drive[i];
+    const w = a * y - z * x, v = a * q - z * y, up = x + w;
+    q = a * v - z * w + g;
+    x = up + a * (y + v) - z * up + g;
+    y = w + q;
     U[j] = x;
     U[j + 1] = y;
-    bias += x;
-    variance += y;
+    U[j + 2] = q;
+    s += x + q01 * y + q11 * q;
   }
-  return [bias, variance];
+  return s;
 }
 
-function stepBuffer(lr, beta, c, share, kickBias, kickVariance, nodes, U) {
-  const { lam, own, drive } = nodes, n = lam.length, c1 = c[1], q01 = 2 * c1, q11 = c1 * c1;
-  const square = lr * lr, mine = share * square, kb = kickBias * square, kv = kickVariance * square;
-  let bias = 0, variance = 0;
-  for (let i = 0, j = 0; i < n; i++, j += 6) {
-    const z = lr * lam[i], a = beta - z * c1, r = mine * own[i], f = drive[i];  // row 1 is (-z, a)
-    let x = U[j], y = U[j + 1], q = U[j + 2], g = r * (x + q01 * y + q11 * q) + kb * f;
-    let w = a * y - z * x, v = a * q - z * y, up = x + w;
-    q = a * v - z * w + g;
-    x = up + a * (y + v) - z * up + g;
-    y = w + q;
-    U[j] = x; U[j + 1] = y; U[j + 2] = q;
-    bias += x + q01 * y + q11 * q;
-    x = U[j + 3]; y = U[j + 4]; q = U[j + 5];
-    g = r * (x + q01 * y + q11 * q) + kv * f;
-    w = a * y - z * x; v = a * q - z * y; up = x + w;
-    q = a * v - z * w + g;
-    x = up + a * (y + v) - z * up + g;
-    y = w + q;
-    U[j + 3] = x; U[j + 4] = y; U[j + 5] = q;
-    variance += x + q01 * y + q11 * q;
-  }
-  return [bias, variance];
-}
-
-function stepAverage(lr, rho, c, share, kickBias, kickVariance, nodes, U) {
-  const { lam, own, drive } = nodes, n = lam.length, rest = 1 - rho, both = 2 * rho * rest, old = rest * rest, fresh = rho * rho;
-  const square = lr * lr, mine = share * square, kb = kickBias * square, kv = kickVariance * square;
-  let bias = 0, variance = 0;
-  for (let i = 0, j = 0; i < n; i++, j += 6) {
-    const a = 1 - lr * lam[i], factor = a * a + mine * own[i], f = drive[i];
-    let x = factor * U[j] + kb * f, w = a * U[j + 1];
+function stepAverage(lr, rho, c, share, kick, nodes, U) {
+  const { lam, own, drive } = nodes, n = lam.length, square = lr * lr, mine = share * square, k = kick * square;
+  const rest = 1 - rho, both = 2 * rho * rest, old = rest * rest, fresh = rho * rho;
+  let s = 0;
+  for (let i = 0, j = 0; i < n; i++, j += 3) {
+    const a = 1 - lr * lam[i], x = (a * a + mine * own[i]) * U[j] + k * drive[i], w = a * U[j + 1];
     U[j] = x;
     U[j + 1] = rho * x + rest * w;
     U[j + 2] = fresh * x + both * w + old * U[j + 2];
-    bias += x;
-    x = factor * U[j + 3] + kv * f;
-    w = a * U[j + 4];
-    U[j + 3] = x;
-    U[j + 4] = rho * x + rest * w;
-    U[j + 5] = fresh * x + both * w + old * U[j + 5];
-    variance += x;
+    s += x;
   }
-  return [bias, variance];
+  return s;
 }
 
-function stepMixed(lr, rho, c, share, kickBias, kickVariance, nodes, U) {
-  const { lam, own, drive } = nodes, n = lam.length, c0 = c[0], c1 = c[1];
-  const q00 = c0 * c0, q01 = 2 * c0 * c1, q11 = c1 * c1, rest = 1 - rho, both = 2 * rho * rest;
-  const square = lr * lr, mine = share * square, kb = kickBias * square, kv = kickVariance * square;
-  let bias = 0, variance = 0;
-  for (let i = 0, j = 0; i < n; i++, j += 6) {
-    const z = lr * lam[i], a = 1 - z * c0, b = -z * c1, r = mine * own[i], f = drive[i];  // row 0 is (a, b)
-    let x = U[j], y = U[j + 1], q = U[j + 2], g = r * (q00 * x + q01 * y + q11 * q) + kb * f;
-    let w = a * y + b * q;
+function stepMixed(lr, rho, c, share, kick, nodes, U) {
+  const { lam, own, drive } = nodes, n = lam.length, square = lr * lr, mine = share * square, k = kick * square;
+  const c0 = c[0], c1 = c[1], q00 = c0 * c0, q01 = 2 * c0 * c1, q11 = c1 * c1;
+  const rest = 1 - rho, both = 2 * rho * rest, old = rest * rest, fresh = rho * rho;
+  let s = 0;
+  for (let i = 0, j = 0; i < n; i++, j += 3) {
+    const z = lr * lam[i], a = 1 - z * c0, b = -z * c1;  // row 0 is (a, b)
+    let x = U[j], y = U[j + 1], q = U[j + 2];
+    const g = mine * own[i] * (q00 * x + q01 * y + q11 * q) + k * drive[i], w = a * y + b * q;
     x = a * (a * x + b * y) + b * w + g;
     y = rho * x + rest * w;
-    q = rho * rho * x + both * w + rest * rest * q;
-    U[j] = x; U[j + 1] = y; U[j + 2] = q;
-    bias += q00 * x + q01 * y + q11 * q;
-    x = U[j + 3]; y = U[j + 4]; q = U[j + 5];
-    g = r * (q00 * x + q01 * y + q11 * q) + kv * f;
-    w = a * y + b * q;
-    x = a * (a * x + b * y) + b * w + g;
-    y = rho * x + rest * w;
-    q = rho * rho * x + both * w + rest * rest * q;
-    U[j + 3] = x; U[j + 4] = y; U[j + 5] = q;
-    variance += q00 * x + q01 * y + q11 * q;
+    q = fresh * x + both * w + old * q;
+    U[j] = x;
+    U[j + 1] = y;
+    U[j + 2] = q;
+    s += q00 * x + q01 * y + q11 * q;
   }
-  return [bias, variance];
+  return s;
 }
 
 function flush(U) {
   for (let i = 0; i < U.length; i++) if (Math.abs(U[i]) < TINY) U[i] = 0;
 }
 
-// Risk 1/2 o^T U o by component and band, [bias.., variance..].
+// Risk 1/2 o^T U o by band.
 function risks(U, size, o, nodes) {
-  const bands = nodes.bands.length, out = new Float64Array(2 * bands), per = size === 1 ? 1 : 3;
-  const w00 = 0.5 * o[0] * o[0], w01 = o[0] * o[1], w11 = 0.5 * o[1] * o[1];
+  const out = new Float64Array(nodes.bands.length), w00 = 0.5 * o[0] * o[0], w01 = o[0] * o[1], w11 = 0.5 * o[1] * o[1];
   for (let i = 0; i < nodes.lam.length; i++) {
-    for (let part = 0; part < 2; part++) {
-      const j = (2 * i + part) * per;
-      const risk = per === 1 ? w00 * U[j] : w00 * U[j] + w01 * U[j + 1] + w11 * U[j + 2];
-      out[part * bands + nodes.label[i]] += risk;
-    }
+    const risk = size === 1 ? w00 * U[i] : w00 * U[3 * i] + w01 * U[3 * i + 1] + w11 * U[3 * i + 2];
+    out[nodes.label[i]] += risk;
   }
   return out.map((risk) => (Number.isNaN(risk) ? Infinity : Math.max(risk, 0)));
 }
@@ -167,25 +141,28 @@ function recordSteps(T, spacing, count = 200) {
   return [...steps].sort((a, b) => a - b);
 }
 
+const BIAS = 0;
+const VARIANCE = 1;
+
 // A run: rates lr (T,), a method, a batch, recorded steps. Risk by step (bias, variance), and by band at the end.
-// Ends early, with status "diverged", where the risk at the gradient point passes 10^6 of its reference.
-function solve(nodes, lr, method, batch, steps) {
+// Ends early, with status "diverged", where twice the risk at the gradient point passes 2 10^6 of its reference. Of one
+// part alone it cannot be told when that is: its status is then "open" where it has come half as far.
+function solve(nodes, lr, method, batch, steps, parts = [BIAS, VARIANCE]) {
   const T = lr.length, { step, z0, o, c, second } = methodOf(method, lr), size = step === stepPlain ? 1 : 2;
-  const share = 1 / batch, n = nodes.lam.length, U = new Float64Array(size === 1 ? 2 * n : 6 * n);
-  for (let i = 0; i < n; i++) {
-    if (size === 1) U[2 * i] = nodes.signal[i];
-    else U.set([z0[0] * nodes.signal[i], z0[0] * z0[1] * nodes.signal[i], z0[1] * nodes.signal[i]], 6 * i);
-  }
-  const total = nodes.signal.reduce((a, b) => a + b, 0);
-  let s = [total * (c[0] * z0[0] + c[1] * z0[1]) ** 2, 0];
-  const limit = 2 * DIVERGENCE * referenceRisk(nodes) || Infinity;
-  const bias = [], variance = [], done = [];
-  let slot = 0, t = 0, parts = null, status = "done";
+  const share = 1 / batch, n = nodes.lam.length, start = size === 1 ? [1] : [z0[0], z0[0] * z0[1], z0[1]];
+  const U = [0, 1].map(() => new Float64Array(start.length * n));
+  for (let i = 0; i < n; i++) start.forEach((factor, entry) => { U[BIAS][start.length * i + entry] = factor * nodes.signal[i]; });
+  const total = nodes.signal.reduce((a, b) => a + b, 0), s = [0, 0], noise = [0, nodes.noise];
+  if (parts.includes(BIAS)) s[BIAS] = total * (c[0] * z0[0] + c[1] * z0[1]) ** 2;
+  const whole = 2 * DIVERGENCE * referenceRisk(nodes) || Infinity, limit = parts.length === 2 ? whole : whole / 2;
+  const series = [[], []], ends = [[], []], done = [];
+  let slot = 0, t = 0, status = "done";
   const record = () => {
-    parts = risks(U, size, o, nodes);
-    const bands = nodes.bands.length, sum = (from) => parts.subarray(from, from + bands).reduce((a, b) => a + b, 0);
-    bias.push(sum(0));
-    variance.push(sum(bands));
+    for (const part of parts) {
+      const bands = risks(U[part], size, o, nodes);
+      series[part].push(bands.reduce((a, b) => a + b, 0));
+      ends[part] = [...bands];
+    }
     done.push(t);
   };
   for (; t < T; t++) {
@@ -193,19 +170,18 @@ function solve(nodes, lr, method, batch, steps) {
       record();
       slot++;
     }
-    const kickBias = share * nodes.coupling * s[0], kickVariance = share * (nodes.coupling * s[1] + nodes.noise);
-    s = step(lr[t], second(t), c, share, kickBias, kickVariance, nodes, U);
-    if (t % FLUSH === 0) flush(U);
-    if (!(s[0] + s[1] <= limit)) {
-      status = "diverged";
+    const own = second(t);
+    for (const part of parts) {
+      s[part] = step(lr[t], own, c, share, share * (nodes.coupling * s[part] + noise[part]), nodes, U[part]);
+      if (t % FLUSH === 0) flush(U[part]);
+    }
+    if (!(s[BIAS] + s[VARIANCE] <= limit)) {
+      status = parts.length === 2 ? "diverged" : "open";
       t++;
       break;
     }
   }
   record();
-  const bands = nodes.bands.length;
-  return {
-    steps: done, bias, variance, status, ended: t,
-    bandBias: [...parts.subarray(0, bands)], bandVariance: [...parts.subarray(bands)],
-  };
+  const [bias, variance] = series, [bandBias, bandVariance] = ends;
+  return { steps: done, bias, variance, status, ended: t, bandBias, bandVariance };
 }

@@ -1,7 +1,7 @@
 // What is computed off the page's own thread. Questions come as {id, type, ..} and are answered by {id, ..}:
 //
 //     spectrum   keep the spectrum that was handed over
-//     answer     all runs of a state; what has been computed before is remembered
+//     answer     all runs of a state, or their bias or variance alone (parts); what has been computed is remembered
 //     law        the optimal schedule of SGD for the problem, and the risk that it ends with
 //     solve      one run of explicit arguments, for tests and the curious
 
@@ -22,18 +22,17 @@ function nodesOf(problem) {
   return remembered(`nodes ${JSON.stringify(problem)}`, () => (problem.given ? given(handed, problem.noise) : powerLaw(problem)));
 }
 
-function runOf(nodes, { steps, schedule, method, batch, record }) {
-  const lr = rates(schedule, steps), run = solve(nodes, lr, method, batch, record);
-  const last = run.bias.length - 1, peak = lr.reduce((a, b) => Math.max(a, b), 0);
-  return { ...run, risk: run.bias[last] + run.variance[last], critical: criticalRate(nodes, method, batch, lr), peak };
+function runOf(nodes, { steps, schedule, method, batch, record, parts }) {
+  const lr = rates(schedule, steps), run = solve(nodes, lr, method, batch, record, parts);
+  return { ...run, critical: criticalRate(nodes, method, batch, lr), peak: lr.reduce((a, b) => Math.max(a, b), 0) };
 }
 
-function answer({ problem, steps, spacing, runs }) {
+function answer({ problem, steps, spacing, runs, parts }) {
   const nodes = nodesOf(problem), record = recordSteps(steps, spacing);
   const found = runs.map((run) => {
     const { schedule, method, batch } = run;
-    const key = JSON.stringify([problem, steps, spacing, schedule, method, batch]);
-    return remembered(key, () => runOf(nodes, { steps, schedule, method, batch, record }));
+    const key = JSON.stringify([problem, steps, spacing, schedule, method, batch, parts]);
+    return remembered(key, () => runOf(nodes, { steps, schedule, method, batch, record, parts }));
   });
   return { bands: nodes.bands, nodes: nodes.lam.length, runs: found };
 }
