@@ -249,10 +249,8 @@ function startPage(data) {
     const lr = riverRates(state.runs[state.active].schedule, tallest, Number(find("river-peak").value));
     const key = JSON.stringify([state.active, ...lr]);
     if (river?.key === key) return;
-    const canvas = find("river"), scale = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
-    canvas.width = Math.max(300, Math.round(box.width * scale));
-    canvas.height = Math.round(canvas.width * Math.min(0.5, Math.max(0.28, 320 / box.width)));
-    const picture = new RiverPicture(canvas, data.palette[state.active]), cloud = new Cloud(lr);
+    sizeCanvas();
+    const picture = new RiverPicture(find("river"), data.palette[state.active]), cloud = new Cloud(lr);
     picture.fit(lr);
     if (river) cancelAnimationFrame(river.frame);
     river = { key, cloud, picture, playing: true, frame: 0, seen: performance.now(), drawn: 0 };
@@ -260,6 +258,16 @@ function startPage(data) {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (still) cloud.advance(RIVER_STEPS);
     flow();
+  }
+
+  // The canvas as wide as its place; whether that is another width than before.
+  function sizeCanvas() {
+    const canvas = find("river"), box = canvas.getBoundingClientRect();
+    const width = Math.max(300, Math.round(box.width * (window.devicePixelRatio || 1)));
+    if (canvas.width === width) return false;
+    canvas.width = width;
+    canvas.height = Math.round(width * Math.min(0.5, Math.max(0.28, 320 / box.width)));
+    return true;
   }
 
   function flow() {
@@ -333,8 +341,9 @@ function startPage(data) {
     };
     addEventListener("hashchange", () => set(readAddress(location.hash)));
     addEventListener("resize", () => {
-      if (river) river.key = "";
-      restartRiver();
+      if (!river || state.tab !== "river" || !sizeCanvas()) return;
+      river.picture.ground = null;
+      river.picture.draw(river.cloud);
     });
   }
 
