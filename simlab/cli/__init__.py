@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from simlab._version import __version__
-from simlab.cli import docs, optimize, reproduce, river, schedules, sweeps, theorems, twin
+from simlab.cli import docs, optimize, play, reproduce, river, schedules, sweeps, theorems, twin
 from simlab.cli.common import File, Force, app, complain, notices
 
-__all__ = ["app", "docs", "main", "optimize", "reproduce", "river", "schedules", "sweeps", "theorems", "twin"]
+__all__ = ["app", "docs", "main", "optimize", "play", "reproduce", "river", "schedules", "sweeps", "theorems", "twin"]
 
 
 FIRST = """\

@@ -12,12 +12,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ["numba", "xarray", "scipy", "matplotlib", "pydantic", "typer", "pandas", "zarr", "tqdm", "sklearn", "torch"]
+HEAVY = [
+    "numba",
+    "xarray",
+    "scipy",
+    "matplotlib",
+    "pydantic",
+    "typer",
+    "pandas",
+    "zarr",
+    "tqdm",
+    "sklearn",
+    "torch",
+    "bokeh",
+]
 
 FLOORS = {
     6: ["cli", "__main__"],
     5: ["figures"],
-    4: ["experiment", "sweeps", "conformance", "showcase", "doctor", "files"],
+    4: ["experiment", "sweeps", "conformance", "showcase", "playground", "doctor", "files"],
     3: ["engines", "optimal", "plot", "progress", "checkpoint", "twin"],
     2: ["problems", "methods", "feedback", "trace", "landscapes", "river"],
     1: [
