@@ -89,7 +89,8 @@ class LinearRegression(Immutable):
             raise InputError(
                 f" = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.", "kurtosis"
             )
-        lam, error, count, kurt = sort_descending(lam, error, count, kurt)
+        lam, error, count, kurt, order = sort_descending(lam, error, count, kurt, np.arange(n, dtype=np.float64))
+        self._directions: IntArray | None = order.astype(np.int64)
         self._noise = check_number("noise_variance", noise_variance, low=0.0)
         self._kurtosis = kurt if np.any(kurt != kurt[0]) else float(kurt[0])
         self._coupled, self._origin = True, dict[str, Any]()
@@ -102,7 +103,7 @@ class LinearRegression(Immutable):
     def _of(spectrum: Family | Nodes, noise_variance: float, kurtosis: float) -> LinearRegression:
         """The regression with this spectrum: a family, of which no array is made until one is asked for, or nodes."""
         made = LinearRegression([1.0], [1.0], noise_variance, check_number("kurtosis", kurtosis, low=1.0))
-        made._error = None
+        made._error = made._directions = None
         if isinstance(spectrum, Family):
             made._family = spectrum
             del made._nodes
@@ -142,6 +143,11 @@ class LinearRegression(Immutable):
         error = np.full(lam.size, np.nan)
         np.divide(signal, count * lam, out=error, where=count > 0.0)
         return frozen(np.sqrt(error))
+
+    @property
+    def directions(self) -> IntArray:
+        """Which of the eigenvalues, as they were given, each of the sorted ones is, shape (n,)."""
+        return np.arange(self.eigenvalues.size) if self._directions is None else self._directions
 
     @property
     def multiplicity(self) -> FloatArray:
