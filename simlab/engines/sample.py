@@ -17,24 +17,25 @@ from simlab.doors import door
 from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
 from simlab.engines.gpu.devices import choose
 from simlab.engines.replicas.march import Kept, Ticker, march_all, planned
+from simlab.engines.replicas.mixture import MixtureReplicas
 from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
 from simlab.errors import InputError, check_count, check_entries, unknown_name
 from simlab.methods.base import Method
-from simlab.problems import DiagonalProblem, EmpiricalRegression
-from simlab.problems.draws import Draws, draws_of
+from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
+from simlab.problems.draws import Draws, MixedDraws, draws_of
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
 from simlab.trace.recording import Record, RunResult, Status, record_steps, steps_asked
-from simlab.trace.state import State, continued
+from simlab.trace.state import Kind, State, continued
 
 __all__ = ["check_sampling", "sample"]
 
 
 @door
 def sample(
-    problem: DiagonalProblem | EmpiricalRegression,
+    problem: DiagonalProblem | EmpiricalRegression | Mixture,
     method: MethodArgument,
     *,
     replicas: int = 256,
@@ -65,7 +66,8 @@ def sample(
 
     Parameters
     ----------
-    problem : LinearRegression (not compressed), NoisyQuadratic, RandomFeatures, or EmpiricalRegression.
+    problem : LinearRegression (not compressed), NoisyQuadratic, RandomFeatures, EmpiricalRegression, or Mixture (the
+        risk then has a dimension "domain", trajectories are of w itself, and all is in double precision).
     method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
     replicas : number of independent runs R.
     seed : 0 .. 2^64 - 1.
@@ -98,7 +100,8 @@ def sample(
     """
     methods, runs = named_methods(method, "sample")
     own = methods
-    whole = [continued(start, each, "replicas", "sample") for each in methods]
+    kind: Kind = "mixed replicas" if isinstance(problem, Mixture) else "replicas"
+    whole = [continued(start, each, kind, "sample") for each in methods]
     methods, states = [each for each, _ in whole], [state for _, state in whole]
     partition = from_spec(subspaces)
     if start is not None:
@@ -108,7 +111,8 @@ def sample(
         problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split, dtype=dtype, threads=threads,
         block=block, every=every,
     )  # fmt: skip
-    watched = _watched(coordinates, draws.eigenvalues.size)
+    size = draws.eigenvalues.shape[-1]
+    watched = _watched(coordinates, size)
     for each in methods:
         check_counters(each)
     begin = 0 if start is None else start.step
@@ -120,8 +124,8 @@ def sample(
         precisions.append(
             (plan.precision, "as before") if as_before else _precision_of(draws, each, plan, dtype is None)
         )
-    chosen = choose(device) if draws.heldout is None else _without_gpu(device)
-    size = draws.eigenvalues.size
+    simple = draws.heldout is None and not isinstance(draws, MixedDraws)
+    chosen = choose(device) if simple else _without_gpu(device)
     ticker = Ticker("sample", plan.replicas * sum(m.length - begin for m in methods), progress)
     results: list[RunResult] = []
     names: list[str] = []
@@ -131,7 +135,9 @@ def sample(
         for each, steps, (precision, _), state in zip(methods, recorded, precisions, states, strict=True):
             names, labels = _labels(partition, problem, size, each)
             how = replace(plan, precision=precision)
-            crew = Regression(draws, each, labels, watched, how, chosen, state, kept_at)
+            kind_of: type[Regression] = MixtureReplicas if isinstance(draws, MixedDraws) else Regression
+            made: Any = draws
+            crew = kind_of(made, each, labels, watched, how, chosen, state, kept_at)
             yield crew, steps, partial(_fingerprint, crew, steps, labels)
 
     for crew, steps, kept in march_all(crews(), checkpoint, ticker):
@@ -162,13 +168,15 @@ def check_sampling(
     every: int | None,
     threads: int | None = None,
     **others: Any,
-) -> tuple[Draws, Sampling, FloatArray]:
+) -> tuple[Draws | MixedDraws, Sampling, FloatArray]:
     """What these arguments of `sample` ask for (the others are for somebody else to check), or an InputError."""
     precision = "float32" if dtype is None else _precision(dtype)
     how = {"precision": precision, "split": bool(split)}
     plan = planned(Sampling, replicas=replicas, seed=seed, threads=threads, block=block, every=every, **how)
     draws = draws_of(problem, law)
-    _watched(others.get("coordinates"), draws.eigenvalues.size)
+    if isinstance(draws, MixedDraws) and dtype is not None and precision == "float32":
+        raise InputError(" = 'float32' is not for mixtures, whose weights are no small errors; leave it out.", "dtype")
+    _watched(others.get("coordinates"), draws.eigenvalues.shape[-1])
     return draws, plan, quantile_levels(quantiles)
 
 
@@ -184,8 +192,10 @@ def _precision(dtype: Any) -> Precision:
     raise unknown_name("dtype", name, ["float32", "float64"])
 
 
-def _precision_of(draws: Draws, method: Method, plan: Sampling, free: bool) -> tuple[Precision, str]:
+def _precision_of(draws: Draws | MixedDraws, method: Method, plan: Sampling, free: bool) -> tuple[Precision, str]:
     """The precision of a run and why; `free`: float64 is taken where float32 would stall, else only said so."""
+    if isinstance(draws, MixedDraws):
+        return "float64", "a mixture is in absolute coordinates"
     if not free and plan.precision == "float64":
         return "float64", "as asked"
     loss = rounding_loss(draws, method, parts_of(draws, plan.split) == (1, 0), plan.replicas)
@@ -207,9 +217,9 @@ def _each(words: Sequence[str]) -> str:
 
 
 def _without_gpu(device: str) -> Literal["cpu"]:
-    """The processor; refused where a GPU was asked for, which keeps no loss on held-out rows."""
+    """The processor; refused where a GPU was asked for, which keeps no loss on held-out rows and draws no mixtures."""
     if device == "gpu" and choose(device) == "gpu":
-        raise InputError(" = 'gpu' does not know held-out rows; choose device='cpu'.", "device")
+        raise InputError(" = 'gpu' knows neither held-out rows nor mixtures; choose device='cpu'.", "device")
     return "cpu"
 
 
@@ -228,9 +238,14 @@ def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tu
 def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
     """A digest of everything that the bits of a run depend on."""
     plan, draws = crew.plan, crew.draws
-    facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, crew.device]
+    mixed = isinstance(draws, MixedDraws)
+    noise = draws.noise.tolist() if mixed else draws.noise
+    facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, noise, crew.device]
     arrays = [part for part in (*draws, steps, labels, crew.watched, crew.keep_at) if isinstance(part, np.ndarray)]
     arrays += list(draws.heldout or ())
+    if mixed:
+        own, length = draws.problem, crew.method.length
+        arrays += [own.eigenvalues, own.optima, own.kurtosis, own.shares(0, length), own.loss_weights(0, length)]
     if crew.start is not None:
         arrays += list(crew.start.arrays.values())
     return fingerprint(facts, arrays, crew.method, crew.begin)
@@ -243,14 +258,17 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
     """Mean, errors and quantiles of an ensemble over those replicas that got to each record."""
     components, risk = crew.components(kept.records["risk"])
     records, replicas = risk.shape[:2]
-    got = np.count_nonzero(~np.isnan(risk[:, :, 0, 0]), axis=1)
-    mean = np.full((records, len(components), labels), np.nan)
-    statistics = {
-        "standard_error": (("component", "subspace"), np.full_like(mean, np.nan)),
-        "risk_error": (("subspace",), np.full((records, labels), np.nan)),
-        "total_error": ((), np.full(records, np.nan)),
-        "risk_quantile": (("quantile", "subspace"), np.full((records, levels.size, labels), np.nan)),
-        "total_quantile": (("quantile",), np.full((records, levels.size), np.nan)),
+    got = np.count_nonzero(~np.isnan(risk.reshape(records, replicas, -1)[..., 0]), axis=1)
+    axes, others = tuple(crew.axes), risk.shape[3:-1]
+    mean = np.full((records, len(components), *others, labels), np.nan)
+    statistics: dict[str, tuple[tuple[str, ...], FloatArray]] = {
+        "standard_error": (("component", *axes, "subspace"), np.full_like(mean, np.nan)),
+        "risk_error": ((*axes, "subspace"), np.full((records, *others, labels), np.nan)),
+        "total_error": (axes, np.full((records, *others), np.nan)),
+        "risk_quantile": (
+            ("quantile", *axes, "subspace"), np.full((records, levels.size, *others, labels), np.nan)
+        ),
+        "total_quantile": (("quantile", *axes), np.full((records, levels.size, *others), np.nan)),
         "replicas": ((), got.astype(np.float64)),
         "diverged": ((), _count_diverged(kept.ended, steps, got)),
     }
@@ -261,9 +279,9 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
         mean[rows], statistics["standard_error"][1][rows] = mean_and_error(part)
         whole = part.sum(axis=2)
         statistics["risk_error"][1][rows] = mean_and_error(whole)[1]
-        statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=2))[1]
+        statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=-1))[1]
         statistics["risk_quantile"][1][rows] = order_statistics(whole, levels)
-        statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=2), levels)
+        statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=-1), levels)
     if "heldout" in kept.records:
         statistics |= _heldout(crew, kept.records["heldout"], got)
     if crew.watched.size:
@@ -275,7 +293,8 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
     ended_at = int(steps[last])
     states = {} if kept.interrupted else {at: crew.kept_state(*held, at) for at, held in kept.states.items()}
     return RunResult(
-        steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics, states
+        steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics, states,
+        dict(crew.axes),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from simlab.kernels.random.philox import LANES, TILE
 from simlab.kernels.random.rows import draw_category, draw_row, shuffle
 from simlab.kernels.replicas.push import STRIP, dot, gather, linear_gradient, push_dot
 
-__all__ = ["ADDITIVE", "CHECK", "EPOCHS", "ONE_HOT", "ROWS", "Recorder", "Source", "run_replicas"]
+__all__ = ["ADDITIVE", "CHECK", "EPOCHS", "ONE_HOT", "ROWS", "Recorder", "Source", "draw_labels", "run_replicas"]
 
 ROWS, EPOCHS, ONE_HOT, ADDITIVE = 5, 6, 7, 8
 """Sources of gradients beside the laws of `simlab.kernels.random.laws`."""
@@ -206,7 +206,7 @@ def _row_of(law, step, replica, sample, serial, k0, k1, rows, cumulative, order,
 
 
 @hot
-def _draw_labels(step, replica, sample, single, k0, k1, labels, window):
+def draw_labels(step, replica, sample, single, k0, k1, labels, window):
     """Label noise, 64 at a time: of the steps around this one where a step has a `single` sample, else of its samples.
 
     `window` (1,) int64 says what `labels` (64,) holds; -1: nothing yet.
@@ -273,7 +273,7 @@ def _run_segment(
             for s in range(B):
                 sample = np.uint64(s)
                 if labelled:
-                    _draw_labels(step, replica, sample, B == 1, k0, k1, labels, window)
+                    draw_labels(step, replica, sample, B == 1, k0, k1, labels, window)
                 row = _row_of(law, step, replica, sample, serial + s, k0, k1, rows, cumulative, order, epoch)
                 p[0] = p[1] = 0.0
                 for base in range(np.uint64(0), dim, np.uint64(STRIP)):
