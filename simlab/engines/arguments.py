@@ -42,7 +42,8 @@ def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], li
     """
 
     def taken(m: Method) -> Method:
-        return require_linear(m, engine) if ENGINES[engine].linear else m
+        several = m.workers > 1 and ENGINES[engine].workers
+        return require_linear(m, engine) if ENGINES[engine].linear and not several else m
 
     if isinstance(method, Method):
         return [taken(method)], None

@@ -93,12 +93,16 @@ def exact(
     partition = from_spec(subspaces)
     workers = worker_count(threads)
     kind = kind_of_state(problem)
+    for each in methods if start is not None else []:
+        if each.workers > 1:
+            raise InputError(" is not known for methods of several workers, which begin at w_0; leave it out.", "start")
     whole = [continued(start, each, kind, "exact") for each in methods]
     methods, begins = [each for each, _ in whole], [0 if state is None else state.step for _, state in whole]
     shots = steps_asked("snapshots", snapshots, methods, begins)
     kept = NONE if keep is None and labels is not None else steps_asked("keep", keep, methods, begins)
     beside = deterministic or shots is not None or start is not None or keep is not None
-    simple = not (beside or kind != "moments" or heldout_of(problem) is not None)
+    single = all(each.workers == 1 for each in methods)
+    simple = not (beside or kind != "moments" or heldout_of(problem) is not None) and single
     if _on_gpu(device, simple, len(methods)):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
     else:
@@ -135,7 +139,8 @@ def exact_results(
     """
     going: Tick = tick or (lambda amount: True)
     simple = kind_of_state(problem) == "moments" and heldout_of(problem) is None
-    if _on_gpu(device, simple and not deterministic, len(methods)):
+    simple = simple and not deterministic and all(each.workers == 1 for each in methods)
+    if _on_gpu(device, simple, len(methods)):
         jobs, _, _ = _gpu_job(problem, methods, partition, record)
     else:
         jobs, _, _ = _jobs(
@@ -174,7 +179,7 @@ def _on_gpu(device: str, simple: bool, runs: int) -> bool:
         return False
     if not simple and device == "gpu":
         raise InputError(
-            " = 'gpu' runs neither data sets (own moments, held-out rows), mixtures, nor deterministic, snapshots, start or keep; "
+            " = 'gpu' runs neither data sets (own moments, held-out rows), mixtures, several workers, nor deterministic, snapshots, start or keep; "
             "leave these out, or choose device='cpu'.",
             "device",
         )
@@ -255,7 +260,12 @@ def _jobs(
     recorded = {length: record_steps(record, length, begin) for length in {method.length for method in methods}}
     each = labelled(problem, methods, partition, together=asked.snapshots is not None)
     for (method, nodes, names, labels), state in zip(each, starts, strict=True):
-        if isinstance(problem, EmpiricalRegression):
+        if method.workers > 1:
+            from simlab.engines.moments.workers import run_workers
+
+            _check_workers(problem)
+            size, run = problem.dim, partial(run_workers, problem if nodes is None else nodes)
+        elif isinstance(problem, EmpiricalRegression):
             from simlab.engines.moments.empirical import run_empirical
 
             size, run = problem.dim, partial(run_empirical, problem)
@@ -271,6 +281,16 @@ def _jobs(
         steps, options = recorded[method.length], {**asked._asdict(), "start": state}
         jobs.append(partial(_start, run, method, steps, labels, len(names), options))
     return jobs, names, size
+
+
+def _check_workers(problem: Problem) -> None:
+    """Refuse what is not known of several workers."""
+    if isinstance(problem, EmpiricalRegression) or heldout_of(problem) is not None:
+        raise InputError(
+            " is a data set with its own moments, or with rows held out, on which several workers are not known; give "
+            "moments='gaussian', without holdout.",
+            "problem",
+        )
 
 
 def _start(

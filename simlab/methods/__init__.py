@@ -1,18 +1,20 @@
 """Methods in state-space form: z <- M_t z - b_t g(c_t . z), evaluated at o_t . z. Wrappers append a coordinate."""
 
 from simlab.doors import unknown_attributes
-from simlab.methods import accelerated, averaging, gradient, wrappers
+from simlab.methods import accelerated, averaging, gradient, workers, wrappers
 from simlab.methods.accelerated import *  # noqa: F403
 from simlab.methods.averaging import *  # noqa: F403
 from simlab.methods.base import Coefficients, Method
 from simlab.methods.gradient import *  # noqa: F403
 from simlab.methods.shifted import rest
+from simlab.methods.workers import *  # noqa: F403
 from simlab.methods.wrappers import *  # noqa: F403
 
 __all__ = ["Coefficients", "Method", "rest"]
 __all__ += accelerated.__all__
 __all__ += averaging.__all__
 __all__ += gradient.__all__
+__all__ += workers.__all__
 __all__ += wrappers.__all__
 
 _ADAPTIVE = "it divides by a history of gradients, so it is no linear method; take heavy_ball or nesterov"

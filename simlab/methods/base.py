@@ -87,6 +87,10 @@ class Method:
     """
 
     linear: ClassVar[bool] = True
+    refusal: ClassVar[str] = "is not linear"
+    """What `require_linear` says of one that is not."""
+    workers: int = 1
+    """How many go side by side (`methods.local`)."""
     tacit: ClassVar[tuple[str, ...]] = ()
     """Fields that the expression leaves out where they are as by default."""
 
@@ -336,7 +340,7 @@ def require_linear(method: Method, who: str) -> Method:
     """The method, if it is linear; else the InputError of `who` reads its arrays: the one place of this refusal."""
     if not method.linear:
         raise InputError(
-            f" = {brief(method)} is not linear, and {who} needs a linear one; give such as methods.heavy_ball.",
+            f" = {brief(method)} {method.refusal}, and {who} needs a single linear one; give such as methods.heavy_ball.",
             "method",
         )
     return method

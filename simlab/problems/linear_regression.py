@@ -261,6 +261,42 @@ class LinearRegression(Immutable):
         made._coupled, made._origin = self._coupled, {**self._origin, "compressed_to": float(tolerance)}
         return made
 
+    # -- a domain beside this one -------------------------------------------------------------------------------------
+
+    @door
+    def shifted(
+        self,
+        covariance: npt.ArrayLike = 1.0,
+        optimum: npt.ArrayLike = 0.0,
+        noise_variance: float | None = None,
+    ) -> LinearRegression:
+        """The same directions with other eigenvalues, another optimum and other noise: a second domain of a `Mixture`.
+
+        covariance : what each eigenvalue is multiplied by, (n,), one number for all, or two that take turns (covariate
+        shift).  optimum : what is added to w*, (n,), or a number c: c w*_i, up and down in turn, so that w* moves by c
+        times its size (concept shift).  noise_variance : by default that of this one.
+
+        Entry i of an array is the mode i of this problem; `directions` of the new one says where each has gone.
+        """
+        if self.compressed:
+            raise InputError(" is compressed, and its nodes do not say where each mode is; give the original.", "problem")
+        n, turn = self.eigenvalues.size, np.where(np.arange(self.eigenvalues.size) % 2, -1.0, 1.0)
+        pair: Any = covariance
+        factor = np.resize(pair, n) if np.size(pair) == 2 and n > 2 else per_mode("covariance", covariance, n)
+        lam = self.eigenvalues * check_array("covariance", factor, low=0.0)
+        if not np.all(lam > 0.0):
+            raise InputError(" holds a zero, which leaves no eigenvalue; give positive numbers.", "covariance")
+        moved: Any = optimum
+        error = self.initial_error
+        error = error - (per_mode("optimum", optimum, n) if np.ndim(moved) else -per_mode("optimum", optimum, n) * turn * error)
+        order = np.argsort(-lam, kind="stable")
+        kurtosis = np.broadcast_to(self.kurtosis, lam.shape)[order]
+        noise = self._noise if noise_variance is None else noise_variance
+        made = LinearRegression(lam[order], error[order], noise, kurtosis, self.multiplicity[order])
+        made._directions, made._origin = self.directions[order], {**self._origin, "shifted": True}
+        made._coupled = self._coupled
+        return made
+
     # -- builders -----------------------------------------------------------------------------------------------------
 
     @classmethod

@@ -59,7 +59,7 @@ class MixedMoments:
         origin = problem.optima[0]
         self.u = method.z0.astype(np.float64) if start is None else start.at_rest.copy()
         if start is None:
-            self._fill(FIXED, -np.outer(self.u, origin))
+            self.place = -np.outer(self.u, origin)
             return
         old = start.arrays
         if old["origin"].size != self.size:
@@ -67,8 +67,8 @@ class MixedMoments:
             raise InputError(
                 f" has {theirs} modes and the problem has {self.size}; give a problem of as many.", "start"
             )
-        self._fill(FIXED, old["mean"] + np.outer(self.u, old["origin"] - origin))
-        self._fill(FIXED + k, old["second"].reshape(-1, self.size))
+        self.place = old["mean"] + np.outer(self.u, old["origin"] - origin)
+        self.covariance = old["second"]
 
     def _fill(self, row: int, values: FloatArray) -> None:
         """Rows from `row` on, (rows, d)."""
@@ -92,6 +92,24 @@ class MixedMoments:
         self.u = u[done]
         return done
 
+    @property
+    def place(self) -> FloatArray:
+        """E z of the noiseless run, from the first domain's optimum, (k, d)."""
+        return self._rows(FIXED, self.k)
+
+    @place.setter
+    def place(self, mean: FloatArray) -> None:
+        self._fill(FIXED, mean)
+
+    @property
+    def covariance(self) -> FloatArray:
+        """Of the noiseless run and of what label noise adds, (2, k (k + 1) / 2, d)."""
+        return self._rows(FIXED + self.k, 2 * self.entries).reshape(2, self.entries, self.size)
+
+    @covariance.setter
+    def covariance(self, second: FloatArray) -> None:
+        self._fill(FIXED + self.k, second.reshape(-1, self.size))
+
     def finite(self) -> bool:
         """Whether all moments are numbers."""
         return bool(np.all(np.isfinite(self.X[:, FIXED : FIXED + self.k + 2 * self.entries])))
@@ -106,8 +124,8 @@ class MixedMoments:
     def kept(self, method: Method, at: int) -> State:
         """What it takes to go on from here, or on another mixture."""
         arrays: dict[str, FloatArray | IntArray] = {
-            "second": self._rows(FIXED + self.k, 2 * self.entries).reshape(2, self.entries, self.size),
-            "mean": self._rows(FIXED, self.k),
+            "second": self.covariance,
+            "mean": self.place,
             "origin": self.problem.optima[0].copy(),
         }
         return replace(state_of("mixture", method, at, arrays), at_rest=self.u.copy())
