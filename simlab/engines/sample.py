@@ -30,7 +30,7 @@ from simlab.trace import RiskTrace, build_trace
 from simlab.trace.recording import Record, RunResult, Status, record_steps, steps_asked
 from simlab.trace.state import Kind, State, continued
 
-__all__ = ["check_sampling", "sample"]
+__all__ = ["check_sampling", "kind_of_replicas", "sample"]
 
 
 @door
@@ -100,8 +100,7 @@ def sample(
     """
     methods, runs = named_methods(method, "sample")
     own = methods
-    kind: Kind = "mixed replicas" if isinstance(problem, Mixture) else "replicas"
-    whole = [continued(start, each, kind, "sample") for each in methods]
+    whole = [continued(start, each, kind_of_replicas(problem), "sample") for each in methods]
     methods, states = [each for each, _ in whole], [state for _, state in whole]
     partition = from_spec(subspaces)
     if start is not None:
@@ -153,6 +152,11 @@ def sample(
     if watched.size:
         axes |= {"replica": np.arange(plan.replicas), "coordinate": watched + 1}
     return trace.with_coordinates(axes)
+
+
+def kind_of_replicas(problem: Any) -> Kind:
+    """What the states of `sample` on this problem hold."""
+    return "mixed replicas" if isinstance(problem, Mixture) else "replicas"
 
 
 def check_sampling(
