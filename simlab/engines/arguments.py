@@ -42,7 +42,7 @@ def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], li
     """
 
     def taken(m: Method) -> Method:
-        several = m.workers > 1 and ENGINES[engine].workers
+        several = m.workers > 0 and ENGINES[engine].workers
         return require_linear(m, engine) if ENGINES[engine].linear and not several else m
 
     if isinstance(method, Method):

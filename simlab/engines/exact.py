@@ -94,14 +94,14 @@ def exact(
     workers = worker_count(threads)
     kind = kind_of_state(problem)
     for each in methods if start is not None else []:
-        if each.workers > 1:
+        if each.workers > 0:
             raise InputError(" is not known for methods of several workers, which begin at w_0; leave it out.", "start")
     whole = [continued(start, each, kind, "exact") for each in methods]
     methods, begins = [each for each, _ in whole], [0 if state is None else state.step for _, state in whole]
     shots = steps_asked("snapshots", snapshots, methods, begins)
     kept = NONE if keep is None and labels is not None else steps_asked("keep", keep, methods, begins)
     beside = deterministic or shots is not None or start is not None or keep is not None
-    single = all(each.workers == 1 for each in methods)
+    single = all(each.workers == 0 for each in methods)
     simple = not (beside or kind != "moments" or heldout_of(problem) is not None) and single
     if _on_gpu(device, simple, len(methods)):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
@@ -139,7 +139,7 @@ def exact_results(
     """
     going: Tick = tick or (lambda amount: True)
     simple = kind_of_state(problem) == "moments" and heldout_of(problem) is None
-    simple = simple and not deterministic and all(each.workers == 1 for each in methods)
+    simple = simple and not deterministic and all(each.workers == 0 for each in methods)
     if _on_gpu(device, simple, len(methods)):
         jobs, _, _ = _gpu_job(problem, methods, partition, record)
     else:
@@ -260,7 +260,7 @@ def _jobs(
     recorded = {length: record_steps(record, length, begin) for length in {method.length for method in methods}}
     each = labelled(problem, methods, partition, together=asked.snapshots is not None)
     for (method, nodes, names, labels), state in zip(each, starts, strict=True):
-        if method.workers > 1:
+        if method.workers > 0:
             from simlab.engines.moments.workers import run_workers
 
             _check_workers(problem)

@@ -89,8 +89,8 @@ class Method:
     linear: ClassVar[bool] = True
     refusal: ClassVar[str] = "is not linear"
     """What `require_linear` says of one that is not."""
-    workers: int = 1
-    """How many go side by side (`methods.local`)."""
+    workers: int = 0
+    """Of `methods.local`, how many go side by side; 0 for a method by itself."""
     tacit: ClassVar[tuple[str, ...]] = ()
     """Fields that the expression leaves out where they are as by default."""
 

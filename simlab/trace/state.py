@@ -154,7 +154,8 @@ class State:
         return replace(self, arrays=arrays, coordinates=coordinates, readout=readout, at_rest=A @ self.at_rest)
 
     def __repr__(self) -> str:
-        on = f"{self.arrays['eigenvalues'].size} modes" if "eigenvalues" in self.arrays else "a landscape"
+        known = next((name for name in ("eigenvalues", "origin") if name in self.arrays), None)
+        on = "a landscape" if known is None else f"{self.arrays[known].size} modes"
         return f"State at step {self.step} of {self.method}: {', '.join(self.coordinates)} on {on}"
 
 

@@ -107,8 +107,8 @@ def test_directions_stay_where_they_were_given():
 
 def test_a_split_run_is_the_whole_run():
     mixture = sl.Mixture(random_domains(), [np.linspace(0.7, 0.1, T), "rest", 0.2])
-    for name in ("heavy_ball", "ema", "weight_decay"):
-        method = ZOO[name](schedules.wsd(T, 0.05), schedules.constant(T, 0.8), 2.0)
+    inner = methods.heavy_ball(schedules.wsd(T, 0.05), momentum=0.8, batch=2)
+    for method in (inner, methods.ema(inner, decay=0.9), methods.weight_decay(inner, decay=0.1)):
         asked = {"record": "all", "deterministic": True}
         whole = sl.exact(mixture, method, keep=[23], **asked)
         second = sl.exact(mixture, methods.rest(method, 23), start=whole.state_at(23), **asked)
@@ -181,13 +181,21 @@ def test_clean_labels_come_last_under_a_decaying_rate():
     method = methods.sgd(schedules.linear(400, 0.2))
     last, first = (sl.exact(sl.Mixture(problem, [each, "rest"]), method).total()[-1, 0] for each in (on, on[::-1]))
     assert float(last) < 0.8 * float(first)
+
+
+def test_under_a_constant_rate_and_a_full_average_order_matters_in_the_tail_alone():
+    """A mode weighs a sample by what is left of the run where lr lam T is small, and all alike where it is large."""
+    clean = sl.LinearRegression(np.arange(1.0, 31.0) ** -1.3, 1.0, 0.1)
+    problem, on = {"clean": clean, "noisy": clean.shifted(noise_variance=3.0)}, np.repeat([0.0, 1.0], 2000)
     average = methods.average(methods.sgd(schedules.constant(4000, 0.05)))
-    long = np.repeat(on, 10)
-    parts = [
-        sl.exact(sl.Mixture(problem, [each, "rest"]), average).risk.sel(component="variance")[-1, 0].sum()
-        for each in (long, long[::-1])
-    ]
-    assert abs(float(parts[0] / parts[1]) - 1.0) < 0.25
+    asked = {"subspaces": {"head": range(1, 4), "tail": range(4, 31)}, "record": 2}
+    last, first = (
+        sl.exact(sl.Mixture(problem, [each, "rest"]), average, **asked).risk.sel(component="variance", domain="clean")[-1]
+        for each in (on, on[::-1])
+    )
+    ratio = (last / first).to_series()
+    assert abs(ratio["head"] - 1.0) < 0.1
+    assert ratio["tail"] > 1.4
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
