@@ -195,9 +195,7 @@ class _Labelled(NamedTuple):
     labels: IntArray
 
 
-def labelled(
-    problem: Problem, methods: list[Method], partition: Subspaces, together: bool = False
-) -> list[_Labelled]:
+def labelled(problem: Problem, methods: list[Method], partition: Subspaces, together: bool = False) -> list[_Labelled]:
     """Every method with its nodes and labels; nodes of equal modes are cut where a subspace ends within one.
 
     Only `effective` reads the training time, and only it differs from run to run; `together` cuts the nodes of all runs

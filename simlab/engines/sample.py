@@ -269,9 +269,7 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
         "standard_error": (("component", *axes, "subspace"), np.full_like(mean, np.nan)),
         "risk_error": ((*axes, "subspace"), np.full((records, *others, labels), np.nan)),
         "total_error": (axes, np.full((records, *others), np.nan)),
-        "risk_quantile": (
-            ("quantile", *axes, "subspace"), np.full((records, levels.size, *others, labels), np.nan)
-        ),
+        "risk_quantile": (("quantile", *axes, "subspace"), np.full((records, levels.size, *others, labels), np.nan)),
         "total_quantile": (("quantile", *axes), np.full((records, levels.size, *others), np.nan)),
         "replicas": ((), got.astype(np.float64)),
         "diverged": ((), _count_diverged(kept.ended, steps, got)),

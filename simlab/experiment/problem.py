@@ -24,7 +24,17 @@ from simlab.problems.density import Negative, positive_part
 from simlab.reading.spectra import read_spectrum
 from simlab.subspaces import Subspaces
 
-__all__ = ["FROM_FILES", "LAZY", "PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "files_of", "tolerance"]
+__all__ = [
+    "FROM_FILES",
+    "LAZY",
+    "PROBLEMS",
+    "Problem",
+    "build_problem",
+    "check_compressible",
+    "compress",
+    "files_of",
+    "tolerance",
+]
 
 Problem = DiagonalProblem | EmpiricalRegression
 

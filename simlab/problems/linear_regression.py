@@ -279,7 +279,9 @@ class LinearRegression(Immutable):
         Entry i of an array is the mode i of this problem; `directions` of the new one says where each has gone.
         """
         if self.compressed:
-            raise InputError(" is compressed, and its nodes do not say where each mode is; give the original.", "problem")
+            raise InputError(
+                " is compressed, and its nodes do not say where each mode is; give the original.", "problem"
+            )
         n, turn = self.eigenvalues.size, np.where(np.arange(self.eigenvalues.size) % 2, -1.0, 1.0)
         pair: Any = covariance
         factor = np.resize(pair, n) if np.size(pair) == 2 and n > 2 else per_mode("covariance", covariance, n)
@@ -288,7 +290,9 @@ class LinearRegression(Immutable):
             raise InputError(" holds a zero, which leaves no eigenvalue; give positive numbers.", "covariance")
         moved: Any = optimum
         error = self.initial_error
-        error = error - (per_mode("optimum", optimum, n) if np.ndim(moved) else -per_mode("optimum", optimum, n) * turn * error)
+        error = error - (
+            per_mode("optimum", optimum, n) if np.ndim(moved) else -per_mode("optimum", optimum, n) * turn * error
+        )
         order = np.argsort(-lam, kind="stable")
         kurtosis = np.broadcast_to(self.kurtosis, lam.shape)[order]
         noise = self._noise if noise_variance is None else noise_variance

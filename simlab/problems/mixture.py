@@ -162,7 +162,10 @@ class Mixture(Immutable):
             wrong = np.abs(shares.sum(axis=1) - 1.0) > ROUNDING
             where = np.flatnonzero(wrong | np.any(shares < 0.0, axis=1))
             if where.size:
-                at, sums = int(where[0]), float(np.sum(shares[where[0]], where=[each is not None for each in self.share]))
+                at, sums = (
+                    int(where[0]),
+                    float(np.sum(shares[where[0]], where=[each is not None for each in self.share])),
+                )
                 when = f" at step {first + at}" if whole else ""
                 bound = "at most one beside the rest" if rest else "one"
                 raise InputError(f" sums to {sums:.12g}{when}; give shares that sum to {bound}.", "share")
@@ -211,7 +214,9 @@ def _directions(domain: LinearRegression) -> tuple[FloatArray, FloatArray, Float
     given = np.argsort(domain.directions, kind="stable")
     count = np.round(domain.multiplicity[given]).astype(np.int64)
     kurtosis = np.broadcast_to(domain.kurtosis, domain.eigenvalues.shape)
-    lam, error, fourth = (np.repeat(each[given], count) for each in (domain.eigenvalues, domain.initial_error, kurtosis))
+    lam, error, fourth = (
+        np.repeat(each[given], count) for each in (domain.eigenvalues, domain.initial_error, kurtosis)
+    )
     if lam.size != domain.dim:
         raise InputError(" has multiplicities that are not whole numbers; give one with whole numbers.", "domains")
     return lam, error, fourth

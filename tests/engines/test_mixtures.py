@@ -190,7 +190,9 @@ def test_under_a_constant_rate_and_a_full_average_order_matters_in_the_tail_alon
     average = methods.average(methods.sgd(schedules.constant(4000, 0.05)))
     asked = {"subspaces": {"head": range(1, 4), "tail": range(4, 31)}, "record": 2}
     last, first = (
-        sl.exact(sl.Mixture(problem, [each, "rest"]), average, **asked).risk.sel(component="variance", domain="clean")[-1]
+        sl.exact(sl.Mixture(problem, [each, "rest"]), average, **asked).risk.sel(component="variance", domain="clean")[
+            -1
+        ]
         for each in (on, on[::-1])
     )
     ratio = (last / first).to_series()

@@ -49,7 +49,9 @@ def test_rewarming_and_replay(phase_1):
     # Measured once on another draw of w_A of this size: what is left is that draw, and is below 25 %.
     known = [[0.1245, 0.0184], [0.1146, 0.0192], [0.0801, 0.0276], [0.0462, 0.0512]]
     np.testing.assert_allclose(rewarm, known, rtol=0.25)
-    np.testing.assert_allclose(stay, [[0.1095, 0.0440], [0.1023, 0.0452], [0.0760, 0.0540], [0.0488, 0.0758]], rtol=0.25)
+    np.testing.assert_allclose(
+        stay, [[0.1095, 0.0440], [0.1023, 0.0452], [0.0760, 0.0540], [0.0488, 0.0758]], rtol=0.25
+    )
     np.testing.assert_allclose(union, [0.0474, 0.0470], rtol=0.25)
     means = np.mean([rewarm, stay], axis=2)
     assert np.all(means[0] < means[1])

@@ -154,7 +154,9 @@ def run_mixture(
     count = 3 if deterministic else 2
     shape = (steps.size, 3, len(problem.names), label_count)
     rows = np.full(shape, np.nan)
-    limit = 2.0 * DIVERGENCE_FACTOR * max(float(problem.initial_risk().max()), 0.5 * float(problem.noise_variance.max()))
+    limit = (
+        2.0 * DIVERGENCE_FACTOR * max(float(problem.initial_risk().max()), 0.5 * float(problem.noise_variance.max()))
+    )
     limit = limit if limit > 0.0 else np.inf
     wanted = [] if snapshots is None else snapshots.tolist()
     stops = np.unique(np.concatenate([each for each in (snapshots, keep) if each is not None] or [steps[:0]]))

@@ -99,6 +99,14 @@ class Mixtures(Risks):
         first: npt.ArrayLike = source.eigenvalues[0]
         return first
 
+    def check(self, source: Any, table: Table, setting: Setting) -> None:
+        """As of other risks; the long engine takes no mixtures."""
+        if setting.engine not in self.engines and setting.engine != "both":
+            raise InputError(
+                f' = {shown(setting.engine)} takes no mixtures; give "exact", "sample" or "both".', "engine"
+            )
+        super().check(source, table, setting)
+
     def modal(self, source: Any) -> Any:
         """Refused: a schedule is made for one problem."""
         raise InputError("the schedule is made for linear regression and noisy quadratics; take another kind.")
@@ -162,7 +170,9 @@ def _domains(table: Table) -> Iterator[tuple[Table, str]]:
     """Every table [[problem.domains]] and its path, or an InputError."""
     listed = table.get("domains")
     if not isinstance(listed, list) or not listed or not all(isinstance(each, dict) for each in listed):
-        raise InputError(" are no tables; write [[problem.domains]] and the parameters of each below it.", "problem.domains")
+        raise InputError(
+            " are no tables; write [[problem.domains]] and the parameters of each below it.", "problem.domains"
+        )
     for j, domain in enumerate(listed):
         yield domain, f"problem.domains[{j}]"
 
