@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # `as` says that a name is to be had from here
     from simlab.optimal.tune import tune as tune
     from simlab.problems import EmpiricalRegression as EmpiricalRegression
     from simlab.problems import LinearRegression as LinearRegression
+    from simlab.problems import Mixture as Mixture
     from simlab.problems import NoisyQuadratic as NoisyQuadratic
     from simlab.problems import RandomFeatures as RandomFeatures
     from simlab.sweeps import sweep as sweep
@@ -49,7 +50,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "experiment": ("Experiment",),
     "optimal.optimize": ("optimize",),
     "optimal.tune": ("tune",),
-    "problems": ("EmpiricalRegression", "LinearRegression", "NoisyQuadratic", "RandomFeatures"),
+    "problems": ("EmpiricalRegression", "LinearRegression", "Mixture", "NoisyQuadratic", "RandomFeatures"),
     "sweeps": ("sweep",),
     "trace": ("RiskTrace",),
     **{f"engines.{name}": (name,) for name in (*ENGINES, "stability")},

@@ -38,6 +38,13 @@ class Source:
 
 
 _ALL: tuple[Source, ...] = (
+    Source(
+        "li2024mixing",
+        ("Li, Tianjian", "Xu, Haoran", "Tan, Weiting", "Murray, Kenton", "Khashabi, Daniel"),
+        2024,
+        "Upsample or Upweight? Balanced Training on Heavily Imbalanced Datasets",
+        "2410.04579",
+    ),
     Source("simlab", ("The simlab authors",), 2026, "simlab: a testbed for the analysis of SGD schedules"),
     Source(
         "zou2023",

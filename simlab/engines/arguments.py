@@ -42,7 +42,8 @@ def named_methods(method: MethodArgument, engine: str) -> tuple[list[Method], li
     """
 
     def taken(m: Method) -> Method:
-        return require_linear(m, engine) if ENGINES[engine].linear else m
+        free = ENGINES[engine].workers if m.workers else not ENGINES[engine].linear
+        return m if free else require_linear(m, engine)
 
     if isinstance(method, Method):
         return [taken(method)], None

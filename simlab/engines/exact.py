@@ -22,7 +22,7 @@ from simlab.engines.gpu.devices import choose
 from simlab.engines.moments.background import Job, run_all
 from simlab.errors import InputError
 from simlab.methods.base import Method
-from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression
+from simlab.problems import DiagonalProblem, EmpiricalRegression, LinearRegression, Mixture
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
 from simlab.trace.recording import Record, RunResult, Tick, record_steps, steps_asked
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
     from simlab.problems.rows import HeldOut
 
-__all__ = ["exact", "exact_results", "labelled"]
+__all__ = ["exact", "exact_results", "kind_of_state", "labelled"]
 
-PROBLEMS = "a LinearRegression, NoisyQuadratic, RandomFeatures or EmpiricalRegression"
+PROBLEMS = "a LinearRegression, NoisyQuadratic, RandomFeatures, EmpiricalRegression or Mixture"
+
+Problem = DiagonalProblem | EmpiricalRegression | Mixture
 
 
 @door
 def exact(
-    problem: DiagonalProblem | EmpiricalRegression,
+    problem: Problem,
     method: MethodArgument,
     *,
     record: Record = None,
@@ -59,7 +61,8 @@ def exact(
 
     Parameters
     ----------
-    problem : LinearRegression, NoisyQuadratic, RandomFeatures, or EmpiricalRegression.
+    problem : LinearRegression, NoisyQuadratic, RandomFeatures, EmpiricalRegression, or Mixture (the trace then has a
+        dimension "domain").
     method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
     record : None for 200 log-spaced steps, a number for that many, "linear" for 200 equally spaced ones, "all", or the
         steps themselves; 0 and T are always among them.
@@ -84,18 +87,22 @@ def exact(
     noise_variance / 2 if that is larger. Ctrl-C returns what has been computed, with status "interrupted". Raises
     InputError for bad input.
     """
-    check_problem(problem, (EmpiricalRegression, DiagonalProblem), PROBLEMS)
+    check_problem(problem, (EmpiricalRegression, Mixture, DiagonalProblem), PROBLEMS)
     methods, labels = named_methods(method, "exact")
     progress = check_progress(progress)
     partition = from_spec(subspaces)
     workers = worker_count(threads)
-    kind: Kind = "covariance" if isinstance(problem, EmpiricalRegression) else "moments"
+    kind = kind_of_state(problem)
+    for each in methods if start is not None else []:
+        if each.workers > 0:
+            raise InputError(" is not known for methods of several workers, which begin at w_0; leave it out.", "start")
     whole = [continued(start, each, kind, "exact") for each in methods]
     methods, begins = [each for each, _ in whole], [0 if state is None else state.step for _, state in whole]
     shots = steps_asked("snapshots", snapshots, methods, begins)
     kept = NONE if keep is None and labels is not None else steps_asked("keep", keep, methods, begins)
     beside = deterministic or shots is not None or start is not None or keep is not None
-    simple = not (beside or kind == "covariance" or heldout_of(problem) is not None)
+    single = all(each.workers == 0 for each in methods)
+    simple = not (beside or kind != "moments" or heldout_of(problem) is not None) and single
     if _on_gpu(device, simple, len(methods)):
         jobs, names, size = _gpu_job(problem, methods, partition, record)
     else:
@@ -110,8 +117,14 @@ def exact(
     return build_trace(results, methods, names, problem, run_labels=labels, provenance=facts)
 
 
+def kind_of_state(problem: Problem) -> Kind:
+    """What the states of `exact` on this problem hold."""
+    of_data: Kind = "covariance" if isinstance(problem, EmpiricalRegression) else "moments"
+    return "mixture" if isinstance(problem, Mixture) else of_data
+
+
 def exact_results(
-    problem: DiagonalProblem | EmpiricalRegression,
+    problem: Problem,
     methods: list[Method],
     *,
     record: Record,
@@ -125,8 +138,9 @@ def exact_results(
     `tick` is called with the mode-steps done, and stops the runs by False.
     """
     going: Tick = tick or (lambda amount: True)
-    of_data = isinstance(problem, EmpiricalRegression) or heldout_of(problem) is not None
-    if _on_gpu(device, not (deterministic or of_data), len(methods)):
+    simple = kind_of_state(problem) == "moments" and heldout_of(problem) is None
+    simple = simple and not deterministic and all(each.workers == 0 for each in methods)
+    if _on_gpu(device, simple, len(methods)):
         jobs, _, _ = _gpu_job(problem, methods, partition, record)
     else:
         jobs, _, _ = _jobs(
@@ -135,7 +149,7 @@ def exact_results(
     return [result for job in jobs for result in job(going)]
 
 
-def heldout_of(problem: DiagonalProblem | EmpiricalRegression) -> tuple[HeldOut, FloatArray] | None:
+def heldout_of(problem: Problem) -> tuple[HeldOut, FloatArray] | None:
     """Rows held out from the data set of a problem, with the initial error (outputs, d) of each output."""
     if not isinstance(problem, EmpiricalRegression | LinearRegression) or problem.heldout is None:
         return None
@@ -165,7 +179,7 @@ def _on_gpu(device: str, simple: bool, runs: int) -> bool:
         return False
     if not simple and device == "gpu":
         raise InputError(
-            " = 'gpu' runs neither data sets (own moments, held-out rows) nor deterministic, snapshots, start or keep; "
+            " = 'gpu' runs neither data sets (own moments, held-out rows), mixtures, several workers, nor deterministic, snapshots, start or keep; "
             "leave these out, or choose device='cpu'.",
             "device",
         )
@@ -173,7 +187,7 @@ def _on_gpu(device: str, simple: bool, runs: int) -> bool:
 
 
 class _Labelled(NamedTuple):
-    """A method with what it runs on (None for a data set), the names of the subspaces and the label of every node."""
+    """A method with what it runs on (None for a data set or a mixture), the names of the subspaces and the label of every node."""
 
     method: Method
     nodes: NodeArrays | None
@@ -181,9 +195,7 @@ class _Labelled(NamedTuple):
     labels: IntArray
 
 
-def labelled(
-    problem: DiagonalProblem | EmpiricalRegression, methods: list[Method], partition: Subspaces, together: bool = False
-) -> list[_Labelled]:
+def labelled(problem: Problem, methods: list[Method], partition: Subspaces, together: bool = False) -> list[_Labelled]:
     """Every method with its nodes and labels; nodes of equal modes are cut where a subspace ends within one.
 
     Only `effective` reads the training time, and only it differs from run to run; `together` cuts the nodes of all runs
@@ -200,7 +212,7 @@ def labelled(
         return sorted({e for time in moments for e in partition.boundaries(*facts, time)}) if divisible else []
 
     made: dict[float, tuple[NodeArrays | None, list[str], IntArray]] = {}
-    if isinstance(problem, EmpiricalRegression):
+    if isinstance(problem, EmpiricalRegression | Mixture):
         index = np.arange(problem.dim, dtype=np.int64)
         made = {time: (None, *partition.labels(index, index + 1, *facts, time)) for time in set(times)}
     else:
@@ -214,7 +226,7 @@ def labelled(
 
 
 def _gpu_job(
-    problem: DiagonalProblem | EmpiricalRegression, methods: list[Method], partition: Subspaces, record: Record
+    problem: Problem, methods: list[Method], partition: Subspaces, record: Record
 ) -> tuple[list[Job], list[str], int]:
     """One job that takes all runs, the names of the subspaces, and the work of one step."""
     from simlab.engines.gpu.moments import MomentJob, run_moments_gpu
@@ -230,7 +242,7 @@ def _gpu_job(
 
 
 def _jobs(
-    problem: DiagonalProblem | EmpiricalRegression,
+    problem: Problem,
     methods: list[Method],
     partition: Subspaces,
     record: Record,
@@ -246,10 +258,19 @@ def _jobs(
     recorded = {length: record_steps(record, length, begin) for length in {method.length for method in methods}}
     each = labelled(problem, methods, partition, together=asked.snapshots is not None)
     for (method, nodes, names, labels), state in zip(each, starts, strict=True):
-        if isinstance(problem, EmpiricalRegression):
+        if method.workers > 0:
+            from simlab.engines.moments.workers import run_workers
+
+            _check_workers(problem)
+            size, run = problem.dim, partial(run_workers, problem if nodes is None else nodes)
+        elif isinstance(problem, EmpiricalRegression):
             from simlab.engines.moments.empirical import run_empirical
 
             size, run = problem.dim, partial(run_empirical, problem)
+        elif isinstance(problem, Mixture):
+            from simlab.engines.moments.mixture import run_mixture
+
+            size, run = problem.dim, partial(run_mixture, problem)
         else:
             from simlab.engines.moments.diagonal import run_diagonal
 
@@ -258,6 +279,16 @@ def _jobs(
         steps, options = recorded[method.length], {**asked._asdict(), "start": state}
         jobs.append(partial(_start, run, method, steps, labels, len(names), options))
     return jobs, names, size
+
+
+def _check_workers(problem: Problem) -> None:
+    """Refuse what is not known of several workers."""
+    if isinstance(problem, EmpiricalRegression) or heldout_of(problem) is not None:
+        raise InputError(
+            " is a data set with its own moments, or with rows held out, on which several workers are not known; give "
+            "moments='gaussian', without holdout.",
+            "problem",
+        )
 
 
 def _start(

@@ -17,12 +17,14 @@ __all__ = ["ENGINES", "Engine"]
 class Engine:
     """An entry: the name of an engine, of its door and of its file.
 
-    linear : takes linear methods alone.  rate : units of work (see `Family.work`) a second and thread, roughly; None
+    linear : takes linear methods alone.  workers : takes several workers of these (`methods.local`) as well.
+    rate : units of work (see `Family.work`) a second and thread, roughly; None
     where a short run has to tell.
     """
 
     name: str
     linear: bool = True
+    workers: bool = False
     rate: float | None = None
 
     @property
@@ -36,7 +38,7 @@ ENGINES = {
     engine.name: engine
     for engine in (
         Engine("descend", linear=False, rate=1e9),
-        Engine("exact"),
+        Engine("exact", workers=True),
         Engine("exact_valley"),
         Engine("limit", linear=False, rate=1e8),
         Engine("long", rate=1e9),

@@ -18,24 +18,25 @@ from simlab.engines.arguments import MethodArgument, Progress, check_counters, n
 from simlab.engines.gpu.devices import choose
 from simlab.engines.replicas.adaptive import Adapted, check_basis
 from simlab.engines.replicas.march import Kept, Ticker, march_all, planned
+from simlab.engines.replicas.mixture import MixtureReplicas
 from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
 from simlab.errors import InputError, check_count, check_entries, unknown_name
 from simlab.methods.base import Method
-from simlab.problems import DiagonalProblem, EmpiricalRegression
-from simlab.problems.draws import Draws, draws_of
+from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
+from simlab.problems.draws import Draws, MixedDraws, draws_of
 from simlab.subspaces import Subspaces, from_spec
 from simlab.trace import RiskTrace, build_trace
 from simlab.trace.recording import Record, RunResult, Status, record_steps, steps_asked
-from simlab.trace.state import State, continued
+from simlab.trace.state import Kind, State, continued
 
-__all__ = ["check_sampling", "sample"]
+__all__ = ["check_sampling", "kind_of_replicas", "sample"]
 
 
 @door
 def sample(
-    problem: DiagonalProblem | EmpiricalRegression,
+    problem: DiagonalProblem | EmpiricalRegression | Mixture,
     method: MethodArgument,
     *,
     replicas: int = 256,
@@ -67,7 +68,8 @@ def sample(
 
     Parameters
     ----------
-    problem : LinearRegression (not compressed), NoisyQuadratic, RandomFeatures, or EmpiricalRegression.
+    problem : LinearRegression (not compressed), NoisyQuadratic, RandomFeatures, EmpiricalRegression, or Mixture (the
+        risk then has a dimension "domain", trajectories are of w itself, and all is in double precision).
     method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
     replicas : number of independent runs R.
     seed : 0 .. 2^64 - 1.
@@ -103,7 +105,7 @@ def sample(
     """
     methods, runs = named_methods(method, "sample")
     own = methods
-    whole = [continued(start, each, "replicas", "sample") for each in methods]
+    whole = [continued(start, each, kind_of_replicas(problem), "sample") for each in methods]
     methods, states = [each for each, _ in whole], [state for _, state in whole]
     partition = from_spec(subspaces)
     if start is not None:
@@ -114,9 +116,16 @@ def sample(
         problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split and linear, dtype=dtype,
         threads=threads, block=block, every=every,
     )  # fmt: skip
-    for each in methods:
-        draws = check_basis(basis, draws, each)
-    watched = _watched(coordinates, draws.eigenvalues.size)
+    if isinstance(draws, MixedDraws):
+        if basis not in (None, "eigen"):
+            raise InputError(f" = {basis!r} is not known; give 'eigen', or leave it out.", "basis")
+        if not linear:
+            raise InputError(" is a Mixture, on which only linear methods are known; give one domain.", "problem")
+    else:
+        for each in methods:
+            draws = check_basis(basis, draws, each)
+    size = draws.eigenvalues.shape[-1]
+    watched = _watched(coordinates, size)
     for each in methods:
         check_counters(each)
     begin = 0 if start is None else start.step
@@ -128,9 +137,9 @@ def sample(
         precisions.append(
             (plan.precision, "as before") if as_before else _precision_of(draws, each, plan, dtype is None)
         )
-    able = "held-out rows" if draws.heldout is not None else "" if linear else "methods that are not linear"
+    able = "mixtures" if isinstance(draws, MixedDraws) else "held-out rows" if draws.heldout is not None else ""
+    able = able or ("" if linear else "methods that are not linear")
     chosen = _without_gpu(device, able) if able else choose(device)
-    size = draws.eigenvalues.size
     ticker = Ticker("sample", plan.replicas * sum(m.length - begin for m in methods), progress)
     results: list[RunResult] = []
     names: list[str] = []
@@ -140,8 +149,10 @@ def sample(
         for each, steps, (precision, _), state in zip(methods, recorded, precisions, states, strict=True):
             names, labels = _labels(partition, problem, size, each)
             how = replace(plan, precision=precision)
-            kind = Regression if each.linear else Adapted
-            crew = kind(draws, each, labels, watched, how, chosen, state, kept_at)
+            kind: type[Regression] = Regression if each.linear else Adapted
+            kind = MixtureReplicas if isinstance(draws, MixedDraws) else kind
+            made: Any = draws
+            crew = kind(made, each, labels, watched, how, chosen, state, kept_at)
             yield crew, steps, partial(_fingerprint, crew, steps, labels)
 
     for crew, steps, kept in march_all(crews(), checkpoint, ticker):
@@ -159,6 +170,11 @@ def sample(
     return trace.with_coordinates(axes)
 
 
+def kind_of_replicas(problem: Any) -> Kind:
+    """What the states of `sample` on this problem hold."""
+    return "mixed replicas" if isinstance(problem, Mixture) else "replicas"
+
+
 def check_sampling(
     problem: Any,
     *,
@@ -172,13 +188,15 @@ def check_sampling(
     every: int | None,
     threads: int | None = None,
     **others: Any,
-) -> tuple[Draws, Sampling, FloatArray]:
+) -> tuple[Draws | MixedDraws, Sampling, FloatArray]:
     """What these arguments of `sample` ask for (the others are for somebody else to check), or an InputError."""
     precision = "float32" if dtype is None else _precision(dtype)
     how = {"precision": precision, "split": bool(split)}
     plan = planned(Sampling, replicas=replicas, seed=seed, threads=threads, block=block, every=every, **how)
     draws = draws_of(problem, law)
-    _watched(others.get("coordinates"), draws.eigenvalues.size)
+    if isinstance(draws, MixedDraws) and dtype is not None and precision == "float32":
+        raise InputError(" = 'float32' is not for mixtures, whose weights are no small errors; leave it out.", "dtype")
+    _watched(others.get("coordinates"), draws.eigenvalues.shape[-1])
     return draws, plan, quantile_levels(quantiles)
 
 
@@ -194,8 +212,10 @@ def _precision(dtype: Any) -> Precision:
     raise unknown_name("dtype", name, ["float32", "float64"])
 
 
-def _precision_of(draws: Draws, method: Method, plan: Sampling, free: bool) -> tuple[Precision, str]:
+def _precision_of(draws: Draws | MixedDraws, method: Method, plan: Sampling, free: bool) -> tuple[Precision, str]:
     """The precision of a run and why; `free`: float64 is taken where float32 would stall, else only said so."""
+    if isinstance(draws, MixedDraws):
+        return "float64", "a mixture is in absolute coordinates"
     if not method.linear:
         return ("float64", "the method is not linear") if free else (plan.precision, "as asked")
     if not free and plan.precision == "float64":
@@ -240,11 +260,16 @@ def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tu
 def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
     """A digest of everything that the bits of a run depend on."""
     plan, draws = crew.plan, crew.draws
-    facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, draws.noise, crew.device]
+    mixed = isinstance(draws, MixedDraws)
+    noise = draws.noise.tolist() if mixed else draws.noise
+    facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, noise, crew.device]
     if not crew.method.linear:
         facts.append(crew.method.core.expression)
     arrays = [part for part in (*draws, steps, labels, crew.watched, crew.keep_at) if isinstance(part, np.ndarray)]
     arrays += list(draws.heldout or ())
+    if mixed:
+        own, length = draws.problem, crew.method.length
+        arrays += [own.eigenvalues, own.optima, own.kurtosis, own.shares(0, length), own.loss_weights(0, length)]
     if crew.start is not None:
         arrays += list(crew.start.arrays.values())
     return fingerprint(facts, arrays, crew.method, crew.begin)
@@ -257,14 +282,15 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
     """Mean, errors and quantiles of an ensemble over those replicas that got to each record."""
     components, risk = crew.components(kept.records["risk"])
     records, replicas = risk.shape[:2]
-    got = np.count_nonzero(~np.isnan(risk[:, :, 0, 0]), axis=1)
-    mean = np.full((records, len(components), labels), np.nan)
-    statistics = {
-        "standard_error": (("component", "subspace"), np.full_like(mean, np.nan)),
-        "risk_error": (("subspace",), np.full((records, labels), np.nan)),
-        "total_error": ((), np.full(records, np.nan)),
-        "risk_quantile": (("quantile", "subspace"), np.full((records, levels.size, labels), np.nan)),
-        "total_quantile": (("quantile",), np.full((records, levels.size), np.nan)),
+    got = np.count_nonzero(~np.isnan(risk.reshape(records, replicas, -1)[..., 0]), axis=1)
+    axes, others = tuple(crew.axes), risk.shape[3:-1]
+    mean = np.full((records, len(components), *others, labels), np.nan)
+    statistics: dict[str, tuple[tuple[str, ...], FloatArray]] = {
+        "standard_error": (("component", *axes, "subspace"), np.full_like(mean, np.nan)),
+        "risk_error": ((*axes, "subspace"), np.full((records, *others, labels), np.nan)),
+        "total_error": (axes, np.full((records, *others), np.nan)),
+        "risk_quantile": (("quantile", *axes, "subspace"), np.full((records, levels.size, *others, labels), np.nan)),
+        "total_quantile": (("quantile", *axes), np.full((records, levels.size, *others), np.nan)),
         "replicas": ((), got.astype(np.float64)),
         "diverged": ((), _count_diverged(kept.ended, steps, got)),
     }
@@ -275,9 +301,9 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
         mean[rows], statistics["standard_error"][1][rows] = mean_and_error(part)
         whole = part.sum(axis=2)
         statistics["risk_error"][1][rows] = mean_and_error(whole)[1]
-        statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=2))[1]
+        statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=-1))[1]
         statistics["risk_quantile"][1][rows] = order_statistics(whole, levels)
-        statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=2), levels)
+        statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=-1), levels)
     if "heldout" in kept.records:
         statistics |= _heldout(crew, kept.records["heldout"], got)
     if crew.watched.size:
@@ -289,7 +315,8 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
     ended_at = int(steps[last])
     states = {} if kept.interrupted else {at: crew.kept_state(*held, at) for at, held in kept.states.items()}
     return RunResult(
-        steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics, states
+        steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics, states,
+        dict(crew.axes),
     )  # fmt: skip
 
 

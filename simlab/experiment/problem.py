@@ -24,7 +24,17 @@ from simlab.problems.density import Negative, positive_part
 from simlab.reading.spectra import read_spectrum
 from simlab.subspaces import Subspaces
 
-__all__ = ["FROM_FILES", "LAZY", "PROBLEMS", "Problem", "build_problem", "check_compressible", "compress", "tolerance"]
+__all__ = [
+    "FROM_FILES",
+    "LAZY",
+    "PROBLEMS",
+    "Problem",
+    "build_problem",
+    "check_compressible",
+    "compress",
+    "files_of",
+    "tolerance",
+]
 
 Problem = DiagonalProblem | EmpiricalRegression
 
@@ -235,16 +245,24 @@ FROM_FILES = ("data", "eigenvalues")
 """Kinds that may name a file."""
 
 
-def build_problem(table: Table, folder: Path) -> Problem:
-    """The problem of a table [problem], before any compression, or an InputError."""
-    kind = kind_of(table, "problem", PROBLEMS)
+def files_of(table: Table, path: str = "problem") -> dict[str, Path]:
+    """The keys of the table of a problem that name files, and these."""
+    if table["kind"] not in FROM_FILES:
+        return {}
+    given = {key: table[key] for key in ("path", "holdout") if isinstance(table.get(key), str)}
+    return {key: check_path(f"{path}.{key}", value) for key, value in given.items()}
+
+
+def build_problem(table: Table, folder: Path, path: str = "problem") -> Problem:
+    """The problem of the table found at `path`, before any compression, or an InputError."""
+    kind = kind_of(table, path, PROBLEMS)
     given = {key: value for key, value in table.items() if key != "compress"}
     dim = given.get("dim")
     if kind in LAZY and tolerance(table) is None and isinstance(dim, int | float) and dim > MOST_MODES:
         raise InputError(
-            f" = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem].", "problem.dim"
+            f" = {shown(dim)} modes are too many to hold one by one; add compress = true to [problem].", f"{path}.dim"
         )
-    problem: Problem = call(PROBLEMS[kind], given, "problem", {"folder": folder} if kind in FROM_FILES else {})
+    problem: Problem = call(PROBLEMS[kind], given, path, {"folder": folder} if kind in FROM_FILES else {})
     return problem
 
 

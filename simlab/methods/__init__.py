@@ -1,7 +1,7 @@
 """Methods in state-space form: z <- M_t z - b_t g(c_t . z), evaluated at o_t . z. Wrappers append a coordinate."""
 
 from simlab.doors import unknown_attributes
-from simlab.methods import accelerated, adaptive, averaging, closed, gradient, own, wrappers
+from simlab.methods import accelerated, adaptive, averaging, closed, gradient, own, workers, wrappers
 from simlab.methods.accelerated import *  # noqa: F403
 from simlab.methods.adaptive import *  # noqa: F403
 from simlab.methods.averaging import *  # noqa: F403
@@ -10,6 +10,7 @@ from simlab.methods.closed import *  # noqa: F403
 from simlab.methods.gradient import *  # noqa: F403
 from simlab.methods.own import *  # noqa: F403
 from simlab.methods.shifted import rest
+from simlab.methods.workers import *  # noqa: F403
 from simlab.methods.wrappers import *  # noqa: F403
 
 __all__ = ["Coefficients", "Method", "rest"]
@@ -19,6 +20,7 @@ __all__ += averaging.__all__
 __all__ += closed.__all__
 __all__ += gradient.__all__
 __all__ += own.__all__
+__all__ += workers.__all__
 __all__ += wrappers.__all__
 
 ELSEWHERE = {

@@ -87,6 +87,11 @@ class Method:
     """
 
     linear: ClassVar[bool] = True
+    unfit: ClassVar[str] = "is not linear"
+    takers: ClassVar[str] = "simlab.sample, simlab.descend or simlab.limit"
+    """What `require_linear` says of one that is not."""
+    workers: int = 0
+    """Of `methods.local`, how many go side by side; 0 for a method by itself."""
     tacit: ClassVar[tuple[str, ...]] = ()
     """Fields that the expression leaves out where they are as by default."""
 
@@ -345,8 +350,8 @@ def require_linear(method: Method, who: str) -> Method:
     """The method, if it is linear; else the InputError of `who` reads its arrays: the one place of this refusal."""
     if not method.linear:
         raise InputError(
-            f" = {brief(method)} is not linear, and {who} needs a linear one; give such as methods.heavy_ball, or take "
-            f"simlab.sample, simlab.descend or simlab.limit.",
+            f" = {brief(method)} {method.unfit}, and {who} needs a single linear one; give such as methods.heavy_ball, or "
+            f"take {method.takers}.",
             "method",
         )
     return method

@@ -129,7 +129,8 @@ def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None, sampled: R
     One run: bias and variance of every subspace. Several runs: the total of each, and the final risk of each stacked by
     subspace, bias filled and variance hatched. `x` is the scale of the step axis (default: linear where the recorded
     steps are equally spaced, else logarithmic). A trace by `simlab.sample` is drawn with a band of two standard errors;
-    the `sampled` twin of an exact trace as points with bars of two standard errors.
+    the `sampled` twin of an exact trace as points with bars of two standard errors. Of a mixture a panel for each
+    domain, with the total of every run, or of one run with its bias and variance.
     """
     check_kind("trace", trace, RiskTrace, "a trace", "give what simlab.exact or simlab.sample returns")
     if sampled is not None:
@@ -140,6 +141,8 @@ def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None, sampled: R
     if x not in ("log", "linear"):
         raise unknown_name("x", x, ["log", "linear"])
     with style():
+        if "domain" in trace.risk.dims:
+            return _by_domain(trace, x, sampled)
         return _several(trace, x, sampled) if "run" in trace.risk.dims else _one(trace, x, sampled)
 
 
@@ -248,6 +251,58 @@ def _one(trace: RiskTrace, x: str, sampled: RiskTrace | None) -> Figure:
         handles, labels = [*handles, _sampled_handle()], [*labels, SAMPLED]
     figure.legend(handles, labels, loc="outside right upper", title="eigen-index" if len(subspaces) > 1 else None)
     return figure
+
+
+def _by_domain(trace: RiskTrace, x: str, sampled: RiskTrace | None) -> Figure:
+    """A panel for each domain: the total of every run, or the parts of a single one."""
+    names = [str(name) for name in trace.risk["domain"].values]
+    figure = new_figure(WIDTH, 3.3)
+    axes = figure.subplots(2, len(names), sharex=True, sharey="row", height_ratios=[3.2, 1.0], squeeze=False)
+    steps, shown = _steps(trace, x)
+    lines = _lines(trace)
+    twin = {} if sampled is None else _lines(sampled)
+    rates = np.atleast_2d(trace.dataset["lr"].transpose(..., "step").values)
+    for column, name in enumerate(names):
+        top, bottom = axes[0, column], axes[1, column]
+        for j, (label, values) in enumerate(lines.items()):
+            colour, dashes = PALETTE[j % len(PALETTE)], DASHES[(j // len(PALETTE)) % len(DASHES)]
+            own = values.sel(domain=name).values[shown]
+            top.plot(steps[shown], own, color=colour, linestyle=dashes, label=literal(label, 34))
+            if label in twin:
+                points = twin[label].sel(domain=name)
+                points = points[np.isin(points["step"], steps[shown])]
+                error = twin[label].attrs["error"].sel(domain=name, step=points["step"])
+                _points(top, points["step"].values, points.values, error.values, colour)
+        for j, row in enumerate(rates):
+            _draw_lr(bottom, steps[shown], row[shown], PALETTE[j % len(PALETTE)] if len(rates) > 1 else "black")
+        top.set_title(literal(name, 34))
+        bottom.set_xlabel("step")
+    axes[0, 0].set_ylabel(UNIT)
+    axes[1, 0].set_ylabel("learning rate")
+    _risk_scale(axes[0, 0], np.concatenate([each.values[shown].ravel() for each in lines.values()]))
+    _step_axis(axes[0, 0], x)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if sampled is not None:
+        handles, labels = [*handles, _sampled_handle()], [*labels, SAMPLED]
+    figure.legend(handles, labels, loc="outside right upper")
+    return figure
+
+
+def _lines(trace: RiskTrace) -> dict[str, Any]:
+    """What is drawn of a mixture, by (step, domain): with the standard error as an attribute, where there is one."""
+    total, error = trace.total().transpose(..., "step", "domain"), trace.dataset.get("total_error")
+    if "run" in total.dims:
+        out = {str(run): total.sel(run=run) for run in total["run"].values}
+        errors = {} if error is None else {run: error.sel(run=run) for run in out}
+    else:
+        parts = trace.by_component().transpose("component", "step", "domain")
+        names = [name for name in ("bias", "variance") if name in parts["component"].values]
+        out = {"risk": total, **{name: parts.sel(component=name) for name in names}}
+        errors = {} if error is None else {"risk": error}
+        if error is not None:
+            spread = trace.dataset["standard_error"].sum("subspace")
+            errors |= {name: spread.sel(component=name) for name in names}
+    return {name: each.assign_attrs(error=errors.get(name)) for name, each in out.items()}
 
 
 def _several(trace: RiskTrace, x: str, sampled: RiskTrace | None) -> Figure:

@@ -10,10 +10,11 @@ from simlab.arrays import FloatArray
 from simlab.errors import InputError, unknown_name
 from simlab.problems.empirical import EmpiricalRegression
 from simlab.problems.linear_regression import LinearRegression
+from simlab.problems.mixture import Mixture
 from simlab.problems.noisy_quadratic import NoisyQuadratic
 from simlab.problems.rows import HeldOut
 
-__all__ = ["LAWS", "Draws", "draws_of"]
+__all__ = ["LAWS", "Draws", "MixedDraws", "draws_of"]
 
 
 LAWS = {"gaussian": 3.0, "rademacher": 1.0, "uniform": 1.8, "laplace": 6.0, "student_t": None, "three_point": None}
@@ -50,10 +51,39 @@ class Draws(NamedTuple):
         return self.noise == 0.0 and not np.any(self.gradient_noise) and not np.any(self.residual)
 
 
+class MixedDraws(NamedTuple):
+    """Samples of a mixture as they are drawn: a domain, then features by its law, in the order of its directions."""
+
+    problem: Mixture
+    domains: list[Draws]
+    law: str
+    heldout: None = None
+
+    @property
+    def eigenvalues(self) -> FloatArray:
+        """lam_k, (K, d)."""
+        return self.problem.eigenvalues
+
+    @property
+    def initial_error(self) -> FloatArray:
+        """w_0 - w_k, (K, d)."""
+        return -self.problem.optima
+
+    @property
+    def noise(self) -> FloatArray:
+        """sigma_k, (K,)."""
+        return np.sqrt(self.problem.noise_variance)
+
+    @property
+    def noiseless(self) -> bool:
+        """Whether labels have no noise."""
+        return not np.any(self.noise)
+
+
 _NONE = np.zeros(0)
 
 
-def draws_of(problem: Any, law: str | None = None) -> Draws:
+def draws_of(problem: Any, law: str | None = None) -> Draws | MixedDraws:
     """How the gradients of `problem` are drawn under `law` (None: the law that the problem implies).
 
     A LinearRegression fixes the kurtosis and not the law: 3 means Gaussian, 1 Rademacher, 1.8 uniform, 6 Laplace, and
@@ -71,6 +101,11 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
         _check_outputs(problem.outputs)
         lam, error, data = problem.eigenvalues, problem.initial_error, (problem.rows, problem.residual, problem.heldout)
         return Draws(name, lam, error, np.full(lam.size, 3.0), 0.0, _NONE, *data)
+    if isinstance(problem, Mixture):
+        each = [_regression(domain, law) for domain in problem.domains]
+        aligned = zip(each, problem.kurtosis, strict=True)
+        named = ", ".join(dict.fromkeys(draws.law for draws in each))
+        return MixedDraws(problem, [draws._replace(kurtosis=kurtosis) for draws, kurtosis in aligned], named)
     if isinstance(problem, NoisyQuadratic):
         if law not in (None, "gaussian"):
             raise unknown_name("law (of additive noise)", str(law), ["gaussian"])
@@ -82,8 +117,8 @@ def draws_of(problem: Any, law: str | None = None) -> Draws:
         )  # fmt: skip
     if not isinstance(problem, LinearRegression):
         raise InputError(
-            f" is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic, RandomFeatures or "
-            f"EmpiricalRegression.",
+            f" is {type(problem).__name__}; give a LinearRegression, NoisyQuadratic, RandomFeatures, "
+            f"EmpiricalRegression or Mixture.",
             "problem",
         )
     return _regression(problem, law)

@@ -89,7 +89,8 @@ class LinearRegression(Immutable):
             raise InputError(
                 f" = {kurt.min():g} is below 1, which no distribution has; the Gaussian value is 3.", "kurtosis"
             )
-        lam, error, count, kurt = sort_descending(lam, error, count, kurt)
+        lam, error, count, kurt, order = sort_descending(lam, error, count, kurt, np.arange(n, dtype=np.float64))
+        self._directions: IntArray | None = order.astype(np.int64)
         self._noise = check_number("noise_variance", noise_variance, low=0.0)
         self._kurtosis = kurt if np.any(kurt != kurt[0]) else float(kurt[0])
         self._coupled, self._origin = True, dict[str, Any]()
@@ -102,7 +103,7 @@ class LinearRegression(Immutable):
     def _of(spectrum: Family | Nodes, noise_variance: float, kurtosis: float) -> LinearRegression:
         """The regression with this spectrum: a family, of which no array is made until one is asked for, or nodes."""
         made = LinearRegression([1.0], [1.0], noise_variance, check_number("kurtosis", kurtosis, low=1.0))
-        made._error = None
+        made._error = made._directions = None
         if isinstance(spectrum, Family):
             made._family = spectrum
             del made._nodes
@@ -142,6 +143,11 @@ class LinearRegression(Immutable):
         error = np.full(lam.size, np.nan)
         np.divide(signal, count * lam, out=error, where=count > 0.0)
         return frozen(np.sqrt(error))
+
+    @property
+    def directions(self) -> IntArray:
+        """Which of the eigenvalues, as they were given, each of the sorted ones is, shape (n,)."""
+        return np.arange(self.eigenvalues.size) if self._directions is None else self._directions
 
     @property
     def multiplicity(self) -> FloatArray:
@@ -253,6 +259,46 @@ class LinearRegression(Immutable):
         nodes = compressed(self, self._family, tolerance, subspaces, method)
         made = self._of(nodes, self._noise, self._kurtosis)
         made._coupled, made._origin = self._coupled, {**self._origin, "compressed_to": float(tolerance)}
+        return made
+
+    # -- a domain beside this one -------------------------------------------------------------------------------------
+
+    @door
+    def shifted(
+        self,
+        covariance: npt.ArrayLike = 1.0,
+        optimum: npt.ArrayLike = 0.0,
+        noise_variance: float | None = None,
+    ) -> LinearRegression:
+        """The same directions with other eigenvalues, another optimum and other noise: a second domain of a `Mixture`.
+
+        covariance : what each eigenvalue is multiplied by, (n,), one number for all, or two that take turns (covariate
+        shift).  optimum : what is added to w*, (n,), or a number c: c w*_i, up and down in turn, so that w* moves by c
+        times its size (concept shift).  noise_variance : by default that of this one.
+
+        Entry i of an array is the mode i of this problem; `directions` of the new one says where each has gone.
+        """
+        if self.compressed:
+            raise InputError(
+                " is compressed, and its nodes do not say where each mode is; give the original.", "problem"
+            )
+        n, turn = self.eigenvalues.size, np.where(np.arange(self.eigenvalues.size) % 2, -1.0, 1.0)
+        pair: Any = covariance
+        factor = np.resize(pair, n) if np.size(pair) == 2 and n > 2 else per_mode("covariance", covariance, n)
+        lam = self.eigenvalues * check_array("covariance", factor, low=0.0)
+        if not np.all(lam > 0.0):
+            raise InputError(" holds a zero, which leaves no eigenvalue; give positive numbers.", "covariance")
+        moved: Any = optimum
+        error = self.initial_error
+        error = error - (
+            per_mode("optimum", optimum, n) if np.ndim(moved) else -per_mode("optimum", optimum, n) * turn * error
+        )
+        order = np.argsort(-lam, kind="stable")
+        kurtosis = np.broadcast_to(self.kurtosis, lam.shape)[order]
+        noise = self._noise if noise_variance is None else noise_variance
+        made = LinearRegression(lam[order], error[order], noise, kurtosis, self.multiplicity[order])
+        made._directions, made._origin = self.directions[order], {**self._origin, "shifted": True}
+        made._coupled = self._coupled
         return made
 
     # -- builders -----------------------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ class RunResult:
 
     `final` is the risk (components, subspaces) at the step `ended_at`. `learning_rate` is that of the run. `snapshots`
     maps a step to the risk per node (components, nodes). `statistics` maps a name to (further dimensions, array
-    (records, ...)): what a sampler says beside the mean. `states` maps a step to the state kept there.
+    (records, ...)): what a sampler says beside the mean. `states` maps a step to the state kept there. `axes` maps the
+    name of a further dimension of the risk, between components and subspaces (or nodes), to its labels.
     """
 
     steps: IntArray
@@ -57,6 +58,7 @@ class RunResult:
     snapshots: dict[int, FloatArray] = field(default_factory=dict)
     statistics: dict[str, tuple[tuple[str, ...], FloatArray]] = field(default_factory=dict)
     states: dict[int, State] = field(default_factory=dict)
+    axes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def training_time(self) -> FloatArray:

@@ -15,7 +15,7 @@ from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, check_kind, check_path
 from simlab.methods.base import Method
-from simlab.problems import DiagonalProblem, EmpiricalRegression
+from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
 from simlab.reading import opened, understood
 from simlab.replacing import replacing, settle
 from simlab.trace.recording import RunResult, hyper_parameters
@@ -32,7 +32,7 @@ __all__ = ["RiskTrace", "build_trace", "saved"]
 FORMAT = 1
 UNITS = "excess risk, 1/2 E (w - w*)^T H (w - w*)"
 LOSS = "half the mean squared residual of w"
-Problem = DiagonalProblem | EmpiricalRegression
+Problem = DiagonalProblem | EmpiricalRegression | Mixture
 ADDITIVE = ("bias", "variance", "cross", "total")
 """Components that add up to the risk; "deterministic" is a part of the bias."""
 
@@ -40,7 +40,7 @@ ADDITIVE = ("bias", "variance", "cross", "total")
 class RiskTrace:
     """Risk over the steps of one run or several, by component and eigen-subspace.
 
-    `dataset` holds the variable `risk` with dims ([run,] step, component, subspace), coordinates lr, batch, momentum
+    `dataset` holds the variable `risk` with dims ([run,] step, component, [domain,] subspace), coordinates lr, batch, momentum
     (of the step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and ended_at, and
     attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN: where runs
     are of different lengths or diverge, the risk in which each ended is `final()` (the variable `final_risk`). The last
@@ -142,7 +142,7 @@ class RiskTrace:
         noise = json.loads(self.dataset.attrs.get("problem", "{}")).get("noise_variance")
         if noise is None:
             raise InputError(" is of a problem without labels, whose risk is its loss; take total().", "trace")
-        loss = self.total() + 0.5 * float(noise)
+        loss = self.total() + 0.5 * (xr.DataArray(noise, dims="domain") if isinstance(noise, list) else float(noise))
         return loss.rename("training_loss").assign_attrs(long_name="training loss", units=LOSS)
 
     @door
@@ -249,7 +249,8 @@ class RiskTrace:
         )
         final = self.final()
         parts = final.sel(component=[c for c in final["component"].values if c in ADDITIVE]).sum("subspace")
-        rows = parts.values[None] if "run" not in sizes else parts.values
+        mean = parts.mean("domain") if "domain" in sizes else parts
+        rows = mean.values[None] if "run" not in sizes else mean.values
         names = [self.dataset.attrs.get("method", "run")] if "run" not in sizes else list(parts["run"].values)
         status = np.atleast_1d(self.status.values)
         ended = np.atleast_1d(self.dataset["ended_at"].values)
@@ -257,6 +258,8 @@ class RiskTrace:
         for name, row, state, step in zip(names, rows, status, ended, strict=True):
             split = ", ".join(f"{c} {value:.6g}" for c, value in zip(parts["component"].values, row, strict=True))
             lines.append(f"  {name}: {state} at step {step}, risk {row.sum():.6g} ({split})")
+        if "domain" in sizes:
+            lines.append(f"  (means over the domains {', '.join(map(str, final['domain'].values))})")
         return "\n".join(lines)
 
 
@@ -280,7 +283,8 @@ def build_trace(
     reached = [np.append(r.steps[r.steps <= r.ended_at], r.ended_at) for r in results]
     grid = np.unique(np.concatenate(reached if run_labels is None else [r.steps for r in results]))
     components = list(results[0].components)
-    risk = np.full((len(results), grid.size, len(components), len(subspace_names)), np.nan)
+    axes = results[0].axes
+    risk = np.full((len(results), grid.size, *results[0].final.shape), np.nan)
     for row, result in zip(risk, results, strict=True):
         kept = np.isin(result.steps, grid)
         row[np.searchsorted(grid, result.steps[kept])] = result.risk[kept]
@@ -290,8 +294,8 @@ def build_trace(
     units = {"units": UNITS}
     final = np.stack([r.final for r in results])
     variables: dict[str, Any] = {
-        "risk": (("run", "step", "component", "subspace"), risk, {"long_name": "risk", **units}),
-        "final_risk": (("run", "component", "subspace"), final, units),
+        "risk": (("run", "step", "component", *axes, "subspace"), risk, {"long_name": "risk", **units}),
+        "final_risk": (("run", "component", *axes, "subspace"), final, units),
     }
     for name, (dims, first) in results[0].statistics.items():
         rows = np.full((len(results), grid.size, *first.shape[1:]), np.nan)
@@ -306,12 +310,12 @@ def build_trace(
     coordinates["ended_at"] = (("run",), np.array([r.ended_at for r in results]))
     if taken:
         stack = np.array([[r.snapshots[s] for s in taken] for r in results])
-        variables["mode_risk"] = (("run", "snapshot", "component", "mode"), stack, units)
+        variables["mode_risk"] = (("run", "snapshot", "component", *axes, "mode"), stack, units)
     if run_labels is None:
         variables, coordinates = _without_runs(variables), _without_runs(coordinates)
     else:
         coordinates["run"] = list(run_labels)
-    coordinates |= {"step": grid, "component": components, "subspace": list(subspace_names)}
+    coordinates |= {"step": grid, "component": components, **axes, "subspace": list(subspace_names)}
     names = [""] if run_labels is None else list(run_labels)
     states = {(name, at): each for name, r in zip(names, results, strict=True) for at, each in r.states.items()}
     if taken:

@@ -26,11 +26,13 @@ from simlab.trace.moving import moved
 
 __all__ = ["Kind", "State", "at_nodes", "conjugated", "continued", "packed", "state_of", "unpacked"]
 
-Kind = Literal["moments", "covariance", "replicas", "landscape"]
+Kind = Literal["moments", "covariance", "mixture", "replicas", "mixed replicas", "landscape"]
 ENGINE: dict[Kind, str] = {
     "moments": "simlab.exact or simlab.long",
     "covariance": "simlab.exact on a data set",
+    "mixture": "simlab.exact on a Mixture",
     "replicas": "simlab.sample",
+    "mixed replicas": "simlab.sample on a Mixture",
     "landscape": "simlab.descend",
 }
 FRESH = ("iterate",)
@@ -44,8 +46,10 @@ class State:
     the modes of a node of E zz^T, bias before variance; mean (k, nodes), E z over w_0 - w*, where the deterministic
     part was asked for; pairs (k, k, pairs of modes), of held-out rows; uncertain, of the shape of second, what `long`
     may be off by; signal, eigenvalues, multiplicity, start, stop (nodes,).  "covariance", of `exact` on a data set: P
-    (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "replicas", of `sample`: z (replicas, parts k, d) whitened by
-    the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1.  "landscape", of
+    (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "mixture", of `exact` on a Mixture: second (2, k (k + 1) / 2,
+    d), covariances; mean (k, d), E z measured from the places `origin` (d,).  "replicas", of `sample`: z (replicas, parts k, d) whitened by
+    the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1; "mixed replicas", on a
+    Mixture, in absolute coordinates.  "landscape", of
     `descend`: z (replicas, k, dim), places as they are; ended.
     clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z are.  readout :
     o (k,), the iterate evaluated.  at_rest : (k,), z of weights that rest one away from w*: 1 for what is a place, 0
@@ -84,10 +88,9 @@ class State:
         the mean of z (of `exact`: a run with deterministic=True). What noise has added stays what it is. Raises
         InputError where the mean was not kept, and for problems of other modes.
         """
-        if self.kind == "landscape":
-            raise InputError(
-                " is on a landscape, whose places need no w*; start on another landscape as it is.", "state"
-            )
+        if self.kind in ("landscape", "mixture", "mixed replicas"):
+            place = "landscape" if self.kind == "landscape" else "mixture"
+            raise InputError(f" is on a {place}, whose places need no w*; start on another {place} as it is.", "state")
         if any(re.fullmatch(r"z\d+ of \d+", name) for name in self.coordinates):
             raise InputError(
                 " is of methods.generic, whose arrays do not say which coordinates are places; move one of a named "
@@ -98,7 +101,8 @@ class State:
 
     def reseeded(self, seed: int) -> State:
         """The same replicas, which go on with the random words of another seed: a branch with noise of its own."""
-        self.require("landscape" if self.kind == "landscape" else "replicas", "sample")
+        if self.kind not in ("landscape", "mixed replicas"):
+            self.require("replicas", "sample")
         return replace(self, facts={**self.facts, "seed": check_count("seed", seed, low=0, high=2**64 - 1)})
 
     def of(self, method: Method) -> State:
@@ -133,7 +137,7 @@ class State:
         """z' = A z, A (k', k), of which `readout` (k',) is evaluated."""
         arrays = dict(self.arrays)
         k = A.shape[1]
-        if self.kind == "moments":
+        if self.kind in ("moments", "mixture"):
             for name in arrays.keys() & {"second", "uncertain"}:
                 arrays[name] = conjugated(arrays[name], A)
         elif self.kind == "covariance":
@@ -150,7 +154,8 @@ class State:
         return replace(self, arrays=arrays, coordinates=coordinates, readout=readout, at_rest=A @ self.at_rest)
 
     def __repr__(self) -> str:
-        on = f"{self.arrays['eigenvalues'].size} modes" if "eigenvalues" in self.arrays else "a landscape"
+        known = next((name for name in ("eigenvalues", "origin") if name in self.arrays), None)
+        on = "a landscape" if known is None else f"{self.arrays[known].size} modes"
         return f"State at step {self.step} of {self.method}: {', '.join(self.coordinates)} on {on}"
 
 

@@ -108,7 +108,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("door", REFUSED)
 def test_what_needs_a_linear_method_refuses_others(door):
-    with pytest.raises(sl.InputError, match=r"method = crooked\(.*\) is not linear, and .* needs a linear one"):
+    with pytest.raises(sl.InputError, match=r"method = crooked\(.*\) is not linear, and .* needs a single linear one"):
         REFUSED[door](crooked(RATE))
 
 

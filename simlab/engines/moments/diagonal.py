@@ -9,14 +9,14 @@ from simlab.engines.moments.heldout import HeldOutLoss, PairsOfModes
 from simlab.engines.moments.kept import from_kernel, nodes_kept, to_kernel
 from simlab.errors import InputError
 from simlab.kernels.moments import steps as moments
-from simlab.kernels.moments.chunk import advance
+from simlab.kernels.moments.chunk import advance as advance_nodes
 from simlab.kernels.moments.layout import NodeArrays, packed_outer, padded, scratch
 from simlab.methods.base import Method
 from simlab.problems.rows import HeldOut
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
 from simlab.trace.state import State, state_of
 
-__all__ = ["run_diagonal"]
+__all__ = ["Moments", "advance", "run_diagonal"]
 
 
 CHUNK_WORK = 30_000_000
@@ -28,7 +28,7 @@ LARGEST_END = 1 << 23
 """Most numbers of a state that is kept without being asked for (64 MiB)."""
 
 
-class _State:
+class Moments:
     """The moments in motion, in kernel layout."""
 
     def __init__(
@@ -147,7 +147,7 @@ def run_diagonal(
     Ends early where twice the risk at the gradient point passes 10^6 x max(initial risk, noise / 2) x 2 or overflows.
     """
     pairs = None if heldout is None else PairsOfModes(*heldout, nodes, method, start)
-    state = _State(nodes, method, labels, deterministic or pairs is not None, start, pairs)
+    state = Moments(nodes, method, labels, deterministic or pairs is not None, start, pairs)
     components = ("bias", "variance", "deterministic") if deterministic else ("bias", "variance")
     loss = None if heldout is None else HeldOutLoss(heldout[0], steps, components)
     risk = np.full((steps.size, len(components), label_count), np.nan)
@@ -172,7 +172,7 @@ def run_diagonal(
         if at == method.length:
             break
         end = min(at + chunk, method.length, *stops[np.searchsorted(stops, at, side="right") :][:1].tolist())
-        done = _advance(state, method, at, end, steps, moment_rows, mean_rows, limit)
+        done = advance(state, method, at, end, steps, moment_rows, mean_rows, limit)
         at += done
         keep_going = tick is None or tick(done * state.nodes.lam.size)
         if at < end or not _finite(state) or _beyond(state, method, at, limit):
@@ -198,8 +198,8 @@ def run_diagonal(
     return RunResult(steps, risk, components, status, at, final, method.learning_rate, shots, held, states)
 
 
-def _advance(
-    state: _State,
+def advance(
+    state: Moments,
     method: Method,
     at: int,
     end: int,
@@ -216,7 +216,7 @@ def _advance(
     nodes = state.nodes
     share = method.inverse_batch(at, end)
     noise = (nodes.lam, nodes.self_noise, nodes.ratio, nodes.drive, nodes.noise, nodes.coupling)
-    done: int = advance(M, b, c, o, share, *noise, state.U, limit, marks, state.labels, moment_rows, state.work)
+    done: int = advance_nodes(M, b, c, o, share, *noise, state.U, limit, marks, state.labels, moment_rows, state.work)
     if state.mean is not None:
         head = (at, M[:done], b[:done], c[:done], o)
         moments.advance_mean(*head, nodes.lam, nodes.signal, state.mean, marks[:done], state.labels, mean_rows)
@@ -225,7 +225,7 @@ def _advance(
     return done
 
 
-def _beyond(state: _State, method: Method, at: int, limit: float) -> bool:
+def _beyond(state: Moments, method: Method, at: int, limit: float) -> bool:
     """Whether the risk where the next gradient is taken passes `limit`; the kernel cannot tell at the end of a
     chunk.
     """
@@ -243,5 +243,5 @@ def _chunk_steps(nodes: NodeArrays, state_size: int) -> int:
     return int(np.clip(CHUNK_WORK // (stepped * state_size**2), 16, MAX_CHUNK))
 
 
-def _finite(state: _State) -> bool:
+def _finite(state: Moments) -> bool:
     return bool(np.all(np.isfinite(state.U[:, :, 0])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,11 +17,11 @@ from simlab.kernels.random import laws
 from simlab.kernels.random.philox import TILE
 from simlab.kernels.replicas import trajectories
 from simlab.methods.base import Method
-from simlab.problems.draws import Draws
+from simlab.problems.draws import Draws, MixedDraws
 from simlab.trace.recording import DIVERGENCE_FACTOR
 from simlab.trace.state import State, state_of
 
-__all__ = ["Regression", "Sampling", "parts_of", "samples"]
+__all__ = ["Regression", "Sampling", "check_start", "law_parameters", "parts_of", "samples"]
 
 Precision = Literal["float32", "float64"]
 
@@ -59,6 +60,8 @@ class Regression(Crew):
     """
 
     pieces, leave = 4, False
+    axes: Mapping[str, list[str]] = {}
+    """Dimensions of the risk between its parts and labels."""
     remedy = "record fewer steps or subspaces, or sample fewer replicas"
     plan: Sampling
 
@@ -106,27 +109,20 @@ class Regression(Crew):
         self.limit = limit if limit > 0.0 else np.inf
         self.drawn = self.origin = (self.begin, 0 if start is None else int(start.facts["drawn"]))
         if start is not None:
-            _check_start(start, lam.size, (self.parts, self.noise_part), draws.law)
+            check_start(start, lam.size, (self.parts, self.noise_part), draws.law)
 
     def _source(self) -> trajectories.Source:
         draws, lam = self.draws, self.draws.eigenvalues
-        threshold, size = np.zeros(lam.size, np.uint32), np.zeros(lam.size)
-        degrees, cumulative = 5.0, np.zeros(0)
-        rows, residual = np.zeros((0, 0)), np.zeros(0)
-        if draws.law in ("three_point", "rademacher"):
-            # |xi| = 1 / sqrt(p) with probability p, a multiple of 2^-31, so that the variance is 1 to rounding.
-            threshold = np.maximum(np.round(2.0**31 / draws.kurtosis), 1.0).astype(np.uint32)
-            size = np.sqrt(2.0**31 / threshold)
-        elif draws.law == "one_hot":
+        code, degrees, threshold, size = law_parameters(draws)
+        cumulative, rows, residual = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
+        if draws.law == "one_hot":
             size, cumulative = np.sqrt(draws.kurtosis), np.cumsum(1.0 / draws.kurtosis)
         elif draws.law == "additive":
             size = draws.gradient_noise / np.sqrt(lam)
-        elif draws.law == "student_t":
-            degrees = 4.0 + 6.0 / (float(draws.kurtosis[0]) - 3.0)
         elif draws.law in ("rows", "epochs"):
             rows, residual = draws.rows / np.sqrt(lam), draws.residual
         return trajectories.Source(
-            _LAWS[draws.law],
+            code,
             self.padded(lam),
             draws.noise,
             degrees,
@@ -217,13 +213,25 @@ class Regression(Crew):
             return ("total",), risk
         if self.parts == 2:
             return ("bias", "variance", "cross"), risk
-        full = np.zeros((*risk.shape[:2], 3, risk.shape[3]))
-        full[np.isnan(risk[:, :, 0, 0])] = np.nan
+        full = np.zeros((*risk.shape[:2], 3, *risk.shape[3:]))
+        full[np.isnan(risk.reshape(*risk.shape[:2], -1)[..., 0])] = np.nan
         full[:, :, 1 if self.noise_part == 0 else 0] = risk[:, :, 0]
         return ("bias", "variance", "cross"), full
 
 
-def _check_start(start: State, dim: int, parts: tuple[int, int], law: str) -> None:
+def law_parameters(draws: Draws) -> tuple[int, float, npt.NDArray[np.uint32], FloatArray]:
+    """The code of a law, Student's degrees, and threshold and size (d,) of the three-point law (see `draw_strip`)."""
+    threshold, size, degrees = np.zeros(draws.kurtosis.size, np.uint32), np.zeros(draws.kurtosis.size), 5.0
+    if draws.law in ("three_point", "rademacher"):
+        # |xi| = 1 / sqrt(p) with probability p, a multiple of 2^-31, so that the variance is 1 to rounding.
+        threshold = np.maximum(np.round(2.0**31 / draws.kurtosis), 1.0).astype(np.uint32)
+        size = np.sqrt(2.0**31 / threshold)
+    elif draws.law == "student_t":
+        degrees = 4.0 + 6.0 / (float(draws.kurtosis[0]) - 3.0)
+    return _LAWS[draws.law], degrees, threshold, size
+
+
+def check_start(start: State, dim: int, parts: tuple[int, int], law: str) -> None:
     """Refuse a state of other parts, on another number of modes, or of other draws from a data set."""
     size = start.arrays["eigenvalues"].size
     if size != dim:
@@ -238,7 +246,7 @@ def _check_start(start: State, dim: int, parts: tuple[int, int], law: str) -> No
         raise InputError(f" was drawn by the law {start.facts['law']!r}; give law={start.facts['law']!r}.", "start")
 
 
-def parts_of(draws: Draws, split: bool) -> tuple[int, int]:
+def parts_of(draws: Draws | MixedDraws, split: bool) -> tuple[int, int]:
     """(trajectories that share features, which of them the label noise enters): none is run that would stay at 0."""
     if draws.noiseless:
         return 1, -1

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.engines.registry import ENGINES, Engine
-from simlab.errors import InputError, check_number, check_path
+from simlab.errors import InputError, check_number
 from simlab.experiment.engine import Setting
 from simlab.experiment.families.base import (
     Array,
@@ -28,19 +28,18 @@ from simlab.experiment.families.base import (
 )
 from simlab.experiment.families.final import final_table, z_table
 from simlab.experiment.problem import (
-    FROM_FILES,
     PROBLEMS,
     Problem,
     build_problem,
     check_compressible,
     compress,
+    files_of,
     tolerance,
 )
 from simlab.experiment.tables import Table, within
 from simlab.methods import Method
 from simlab.problems import EmpiricalRegression
 from simlab.trace.recording import record_steps
-from simlab.trace.state import Kind
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,12 +76,12 @@ class Risks(Family):
 
     def located(self, table: Table, folder: Path) -> Table:
         """The path of measured data, or of a spectrum, and of rows held out."""
-        return {**table, **{key: str((folder / path).resolve()) for key, path in _files_of(table).items()}}
+        return {**table, **{key: str((folder / path).resolve()) for key, path in files_of(table).items()}}
 
     def facts(self, table: Table) -> dict[str, str]:
         """The digests of measured data, or of a spectrum, and of rows held out."""
         names = {"path": "data_sha256", "holdout": "holdout_sha256"}
-        return {names[key]: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in _files_of(table).items()}
+        return {names[key]: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in files_of(table).items()}
 
     def bare(self, table: Table) -> Table:
         """Without compression."""
@@ -122,9 +121,11 @@ class Risks(Family):
                 raise InputError(
                     " is a state of one engine, and both are asked for; give engine = the one that kept it.", "start"
                 )
-            sampled = setting.engine == "sample"
-            exact: Kind = "covariance" if isinstance(source, EmpiricalRegression) else "moments"
-            setting.start.require("replicas" if sampled else exact, setting.engine)
+            from simlab.engines.exact import kind_of_state
+            from simlab.engines.sample import kind_of_replicas
+
+            kind = kind_of_replicas if setting.engine == "sample" else kind_of_state
+            setting.start.require(kind(source), setting.engine)
 
     def _check_long(self, source: Problem, setting: Setting) -> None:
         """What the long engine does not take, and its own arguments."""
@@ -316,14 +317,6 @@ class Risks(Family):
         }
 
 
-def _files_of(table: Table) -> dict[str, Path]:
-    """The keys of a table [problem] that name files, and these."""
-    if table["kind"] not in FROM_FILES:
-        return {}
-    given = {key: table[key] for key in ("path", "holdout") if isinstance(table.get(key), str)}
-    return {key: check_path(f"problem.{key}", value) for key, value in given.items()}
-
-
 def _labelled(runs: Runs, setting: Setting) -> Any:
     """One run gives a trace without a "run" axis, entries of [compare] one with their labels."""
     return next(iter(runs.values())) if setting.single else runs
@@ -379,5 +372,13 @@ def _sampled(problem: Any, methods: Sequence[Method], setting: Setting, device: 
     }
     if "holdout" in data:
         order |= {"holdout": ("step", "component"), "holdout_error": ("step",)}
-    out = {name: data[name].transpose("run", *dims).values for name, dims in order.items()}
+    out = {name: data[name].transpose("run", *_dims(data[name], dims)).values for name, dims in order.items()}
     return {**out, "status": statuses(data["status"].values)}
+
+
+def _dims(values: xr.DataArray, dims: tuple[str, ...]) -> list[str]:
+    """`dims`, with that of domains before that of subspaces, or last, where there are any."""
+    if "domain" not in values.dims:
+        return list(dims)
+    at = dims.index("subspace") if "subspace" in dims else len(dims)
+    return [*dims[:at], "domain", *dims[at:]]

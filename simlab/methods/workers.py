@@ -1,0 +1,93 @@
+"""Local steps: several workers from one start, each with data of its own, merged now and then."""
+
+# Annotations of records are evaluated: see `simlab.methods.base`.
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from simlab.arrays import FloatArray
+from simlab.errors import InputError, brief, check_count, check_entries
+from simlab.methods.base import Coefficients, Method, Steps, Wrapper, check_inner, method, record
+from simlab.methods.shifted import Shifted
+
+__all__ = ["local"]
+
+
+@method
+class local(Wrapper):
+    """`workers` runs of a method from one start, each on fresh samples of its own, whose states are averaged at merges.
+
+    merge : the steps after which all workers take on the mean of their states (momentum and averages included), or
+    every : so many steps, one of the two; without either they are merged at the end alone. What is evaluated is the mean
+    of the workers at any time, merged or not; the risk of one of them is `trace.dataset["worker_risk"]`. A step of all
+    takes workers x batch samples.
+
+    own_domains : on a `Mixture` of as many domains, worker k draws from domain k alone, whatever the shares; otherwise
+    every worker draws from the whole.
+
+    Merged after every step this is mini-batch SGD of workers x batch samples. Merged once, it is so where the noise of
+    gradients does not depend on the weights; on a regression it is never better.
+    Sources: McMahan et al. 2017 (arXiv 1602.05629), Stich 2019 (arXiv
+    1805.09767), Zhu et al. 2025 (arXiv 2507.06542). `simlab.exact` alone runs it.
+    """
+
+    workers: int
+    merge: Sequence[int] | None = None
+    every: int | None = None
+    own_domains: bool = False
+    tacit: ClassVar = ("own_domains",)
+    linear: ClassVar[bool] = False
+    unfit: ClassVar[str] = "is of several workers"
+    takers: ClassVar[str] = "simlab.exact"
+    merges: ClassVar[tuple[int, ...]]
+    """The steps after which workers are merged."""
+
+    def __post_init__(self) -> None:
+        inner = check_inner(self.inner)
+        self._keep(length=inner.length, learning_rate=inner.learning_rate, batch=inner.batch, z0=inner.z0)
+        self._keep(coordinates=inner.coordinates, iterate=inner.iterate, _schedules={})
+        self._keep(workers=check_count("workers", self.workers, high=1024))
+        if self.merge is not None and self.every is not None:
+            raise InputError(" and every are both given; give one of them.", "merge")
+        steps = []
+        if self.every is not None:
+            every = check_count("every", self.every, high=self.length)
+            self._keep(every=every)
+            steps = list(range(every, self.length + 1, every))
+        elif self.merge is not None:
+            listed = enumerate(check_entries("merge", self.merge, "steps"))
+            steps = [check_count(f"merge[{j}]", t, high=self.length) for j, t in listed]
+            self._keep(merge=steps)
+        if not isinstance(self.own_domains, bool | np.bool_):
+            raise InputError(f" = {brief(self.own_domains)} is neither; give True or False.", "own_domains")
+        self._keep(merges=tuple(sorted(set(steps))))
+
+    def recursion(self, t: Steps) -> Coefficients:
+        return self.inner.recursion(t)
+
+    def increments(self, t: Steps) -> Coefficients:
+        return self.inner.increments(t)
+
+    def outlook(self, t: Steps) -> FloatArray:
+        return self.inner.outlook(t)
+
+    @property
+    def basis(self) -> FloatArray:
+        return self.inner.basis
+
+
+@record
+class Quiet(Shifted):
+    """A method with the full gradient at every step: how the product of two workers moves."""
+
+    by: int = 0
+
+    def share(self, t: Steps) -> FloatArray:
+        return np.zeros(t.size)
+
+
+def of_one(method: Method) -> tuple[Method, Method]:
+    """What moves the second moments of one worker, and what those of two different ones."""
+    assert isinstance(method, local)
+    return method.inner, Quiet(method.inner)

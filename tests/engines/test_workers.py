@@ -1,0 +1,175 @@
+"""Several workers that are merged: identities, refutations on random problems, and copies that are sampled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import simlab as sl
+from simlab import methods, schedules
+from tests.oracles.method_zoo import ZOO
+
+T = 60
+PROBLEM = sl.LinearRegression(np.arange(1.0, 41.0) ** -1.5, 1.0, 0.3)
+METHODS = {
+    "sgd": methods.sgd(schedules.linear(T, 0.2), batch=2),
+    "ema of heavy ball": methods.ema(methods.heavy_ball(schedules.linear(T, 0.05), momentum=0.8), decay=0.9),
+}
+
+
+def everything(problem, method, **asked):
+    return sl.exact(problem, method, record="all", subspaces="log_bins(2)", deterministic=True, **asked)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_merged_once(name):
+    """1/N of the risk of one worker and the rest of the run without sampling, mode by mode, at any time."""
+    method, full = (ZOO[name](schedules.wsd(T, 0.02), schedules.constant(T, 0.8), b) for b in (2.0, np.inf))
+    merged = everything(PROBLEM, methods.local(method, 4))
+    one, noiseless = everything(PROBLEM, method).risk, everything(PROBLEM, full).risk
+    np.testing.assert_allclose(merged.risk, one / 4.0 + 0.75 * noiseless, rtol=1e-10, atol=1e-16)
+    np.testing.assert_allclose(merged.dataset["worker_risk"], one, rtol=1e-10, atol=1e-16)
+
+
+@pytest.mark.parametrize("every", [1, 7, T])
+def test_under_additive_noise_merging_is_a_larger_batch(every):
+    problem = sl.NoisyQuadratic(PROBLEM.eigenvalues, 1.0, 0.3)
+    method = methods.heavy_ball(schedules.linear(T, 0.1), momentum=0.8, batch=3)
+    larger = methods.heavy_ball(schedules.linear(T, 0.1), momentum=0.8, batch=12)
+    merged = everything(problem, methods.local(method, 4, every=every)).risk
+    np.testing.assert_allclose(merged, everything(problem, larger).risk, rtol=1e-12, atol=1e-16)
+
+
+def test_merged_at_every_step_is_a_mini_batch():
+    merged = everything(PROBLEM, methods.local(METHODS["sgd"], 4, every=1))
+    batch = everything(PROBLEM, methods.sgd(schedules.linear(T, 0.2), batch=8))
+    np.testing.assert_allclose(merged.risk, batch.risk, rtol=1e-12)
+
+
+def test_a_single_worker_is_the_method():
+    merged = everything(PROBLEM, methods.local(METHODS["sgd"], 1, every=5))
+    np.testing.assert_allclose(merged.risk, everything(PROBLEM, METHODS["sgd"]).risk, rtol=1e-13)
+
+
+@pytest.mark.parametrize("every", [None, 7])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_mixture_of_one_domain_and_equal_domains_of_their_own(name, every):
+    """Three codes: a regression, a mixture that all draw from, and a domain for each worker."""
+    method = methods.local(METHODS[name], 3, every=every)
+    alone = everything(PROBLEM, method)
+    mixed = everything(sl.Mixture([PROBLEM]), method)
+    apart = everything(sl.Mixture([PROBLEM] * 3), methods.local(METHODS[name], 3, every=every, own_domains=True))
+    for trace, worker in ((mixed, {}), (apart, {"worker": 2})):
+        np.testing.assert_allclose(trace.risk.sel(domain="1"), alone.risk, rtol=1e-11, atol=1e-16)
+        own = trace.dataset["worker_risk"].isel(worker).sel(domain="1")
+        np.testing.assert_allclose(own, alone.dataset["worker_risk"], rtol=1e-11, atol=1e-16)
+
+
+def test_merging_once_is_never_better_than_a_mini_batch():
+    """200 random problems: merged once over the mini-batch of the same samples, never below one."""
+    rng, ratios = np.random.default_rng(11), []
+    for _ in range(200):
+        d, workers = int(rng.integers(5, 60)), int(rng.integers(2, 17))
+        lam = np.arange(1.0, d + 1) ** -rng.uniform(1.0, 2.0)
+        problem = sl.LinearRegression(lam, rng.standard_normal(d), 10.0 ** rng.uniform(-2.0, 1.0))
+        lr = schedules.constant(int(rng.integers(20, 400)), rng.uniform(0.05, 0.9) / lam.sum())
+        once = sl.exact(problem, methods.local(methods.sgd(lr), workers), record=2, progress=False)
+        batch = sl.exact(problem, methods.sgd(lr, batch=workers), record=2, progress=False)
+        ratios.append(float(once.total()[-1] / batch.total()[-1]))
+    assert min(ratios) > 1.0 - 1e-12
+    assert max(ratios) > 1.5
+
+
+def test_merging_more_often_is_better_and_late_beats_early():
+    method = methods.sgd(schedules.constant(240, 0.1))
+    ends = [float(sl.exact(PROBLEM, methods.local(method, 4, every=e)).total()[-1]) for e in (1, 8, 40, 240)]
+    assert np.all(np.diff(ends) > 0.0)
+    early, late = (
+        float(sl.exact(PROBLEM, methods.local(method, 4, merge=steps)).total()[-1])
+        for steps in ([10, 20, 30, 240], [180, 200, 220, 240])
+    )
+    assert ends[2] < early
+    assert late < early
+
+
+def sampled(lam, best, noise, lr, batch, merges, copies, record, seed):
+    """Mean and standard error of the risk of the merged model on each domain, (records, domains), from worker copies.
+
+    lam, best (workers, d), noise (workers,).
+    """
+    rng = np.random.default_rng(seed)
+    workers, d = lam.shape
+    w = np.zeros((copies, workers, d))
+    out = []
+    for t in range(lr.size + 1):
+        if t in merges:
+            w[:] = w.mean(axis=1, keepdims=True)
+        if t in record:
+            off = w.mean(axis=1)[:, None] - best
+            out.append(0.5 * np.sum(lam * off**2, axis=2))
+        if t < lr.size:
+            x = rng.standard_normal((copies, workers, batch, d)) * np.sqrt(lam)[:, None]
+            eps = rng.standard_normal((copies, workers, batch)) * np.sqrt(noise)[:, None]
+            residual = np.einsum("cwbd,cwd->cwb", x, w - best) - eps
+            w -= lr[t] / batch * np.einsum("cwb,cwbd->cwd", residual, x)
+    risks = np.array(out)
+    return risks.mean(axis=1), risks.std(axis=1, ddof=1) / np.sqrt(copies)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_copies_that_are_sampled(apart):
+    """z-scores of the merged risk at five times; right code fails by chance once in a million, 1 % is seen by most."""
+    rng, workers, steps = np.random.default_rng(3), 3, 40
+    lam = np.stack([np.sort(rng.uniform(0.05, 1.0, 8))[::-1] for _ in range(workers)])
+    best, noise = rng.standard_normal((workers, 8)), np.array([0.2, 0.5, 1.0])
+    if not apart:
+        lam, best, noise = (np.repeat(each[:1], workers, axis=0) for each in (lam, best, noise))
+    domains = [sl.LinearRegression(l, -w, float(s)) for l, w, s in zip(lam, best, noise, strict=True)]
+    lr, record = schedules.linear(steps, 0.08), [5, 15, 16, 30, 40]
+    method = methods.local(methods.sgd(lr, batch=2), workers, merge=[15, 30], own_domains=apart)
+    known = sl.exact(sl.Mixture(domains), method, record=record).total().sel(step=record).values
+    mean, error = sampled(lam, best, noise, lr.values(), 2, (15, 30), 8000, record, seed=1)
+    z = (mean - known) / error
+    assert np.abs(z).max() < norm.isf(1e-6 / z.size / 2.0)
+    assert np.median(error / known) < 0.01
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"workers": 0}, "workers = 0"),
+        ({"workers": 2, "merge": [10], "every": 5}, "merge and every are both given"),
+        ({"workers": 2, "merge": [10, T + 1]}, rf"merge\[1\] = {T + 1} is out of range"),
+        ({"workers": 2, "every": T + 1}, f"every = {T + 1} is out of range"),
+        ({"workers": 2, "own_domains": "yes"}, "own_domains = 'yes' is neither"),
+    ],
+)
+def test_bad_workers_are_refused(given, said):
+    with pytest.raises(sl.InputError, match=said):
+        methods.local(METHODS["sgd"], **given)
+
+
+def test_who_does_not_know_several_workers_says_so():
+    team = methods.local(METHODS["sgd"], 4)
+    for engine in (sl.sample, sl.long):
+        with pytest.raises(sl.InputError, match="is of several workers, and .* needs a single linear one"):
+            engine(PROBLEM, team)
+    with pytest.raises(sl.InputError, match="is of several workers"):
+        methods.ema(team, decay=0.9)
+    with pytest.raises(sl.InputError, match="keep is not known for methods of several workers"):
+        sl.exact(PROBLEM, team, keep=[5])
+    with pytest.raises(sl.InputError, match="start is not known"):
+        sl.exact(PROBLEM, team, start=sl.exact(PROBLEM, METHODS["sgd"]).state)
+    with pytest.raises(sl.InputError, match="4 workers with domains of their own, and the mixture has 1"):
+        sl.exact(sl.Mixture([PROBLEM]), methods.local(METHODS["sgd"], 4, own_domains=True))
+    with pytest.raises(sl.InputError, match="on which several workers are not known"):
+        sl.exact(sl.EmpiricalRegression(np.eye(3), np.ones(3)), team)
+
+
+def test_workers_that_leave_are_results():
+    trace = sl.exact(PROBLEM, methods.local(methods.sgd(schedules.constant(400, 4.0)), 4))
+    assert trace.status.item() == "diverged"
