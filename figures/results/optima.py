@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 import simlab as sl
 
-__all__ = ["RATES", "ends", "power_law", "problem_name"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["RATES", "ends", "legend", "power_law", "problem_name"]
 
 RATES = "Bordelon and Mori 2026 (arXiv 2602.04774), Li et al. 2026 (2602.06797), Wang, Liu and Chen 2026 (2609.40148)"
 """Those who had the first order of the optimal rates, 1/lr ~ sqrt(K(S - u) (F(u) + noise)), before."""
@@ -29,3 +34,10 @@ def ends(problem: sl.LinearRegression, runs: Sequence[sl.methods.Method]) -> npt
     """Risk of the last iterate of every run, inf where it diverges; all of the same length."""
     last = sl.exact(problem, list(runs), record=2, progress=False).total().values[:, -1]
     return np.nan_to_num(np.asarray(last, dtype=np.float64), nan=np.inf)
+
+
+def legend(figure: Figure, panels: Iterable[Axes], columns: int, title: str | None = None) -> None:
+    """One legend below, of what is named in any of the panels."""
+    handles = [axes.get_legend_handles_labels() for axes in panels]
+    lines, names = ([each for pair in handles for each in pair[k]] for k in (0, 1))
+    figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import RATES, ends, power_law, problem_name
+from simlab.figures.results.optima import RATES, ends, legend, power_law, problem_name
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, style
@@ -32,7 +32,7 @@ LAWS = ("full law", "short law")
 
 
 def compute(scale: Scale) -> Data:
-    """optimum: risk, its certificate and the exact engine's risk; ends: risk of every schedule; rates: the schedules."""
+    """optimum: risk, certificate and the exact engine's risk; ends: risk of every schedule; rates: the schedules."""
     steps = {"tiny": 100, "quick": 3_000, "full": 10_000}[scale]
     optima, found, rates = [], [], []
     for j, case in enumerate({"tiny": CASES[:1], "quick": CASES, "full": CASES + MORE}[scale]):
@@ -49,9 +49,7 @@ def compute(scale: Scale) -> Data:
         if j < 2:
             at = np.unique(np.linspace(0, steps - 1, 300).round().astype(np.int64))
             drawn = {key: lr for key, lr in schedules.items() if key != "short law" and key != "power"}
-            rates += [
-                {"problem": name, "schedule": key, "at": at / steps, "lr": lr(at)} for key, lr in drawn.items()
-            ]
+            rates += [{"problem": name, "schedule": key, "at": at / steps, "lr": lr(at)} for key, lr in drawn.items()]
     return {"optimum": stack(optima), "ends": stack(found), "rates": stack(rates)}
 
 
@@ -84,8 +82,7 @@ def draw(data: Data) -> Figure:
         panels[2].set_yticklabels(problems)
         panels[2].invert_yaxis()
         panels[2].set_title("(c) capacity, source, noise variance")
-        shown = [axes.get_legend_handles_labels() for axes in (panels[0], panels[2])]
-        figure.legend(*(a + b for a, b in zip(*shown, strict=True)), loc="outside lower center", ncols=4)
+        legend(figure, panels, 4)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""How the optimal schedule changes with the length of the run: exponents that theorems give, and when they are there."""
+"""The optimal schedule as runs get longer: exponents that theorems give, and when they are there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simlab.figures.columns import stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import power_law
+from simlab.figures.results.optima import legend, power_law
 from simlab.theory.optimal_rates import optimal_exponent
 
 import simlab as sl
@@ -48,7 +48,9 @@ def compute(scale: Scale) -> Data:
             slope = float(np.polyfit(np.log(1.0 - at / steps), np.log(lr(at)), 1)[0])
             row = {"peak": lr.peak(), "decay": slope, "half": _below_half(lr, steps)}
             law.append({"case": case, "decade": [decade], **row})
-            shown = np.unique(np.append(np.linspace(0.0, 1.0 - 1.0 / steps, 200), 1.0 - np.geomspace(1.0 / steps, 0.1, 60)))
+            shown = np.unique(
+                np.append(np.linspace(0.0, 1.0 - 1.0 / steps, 200), 1.0 - np.geomspace(1.0 / steps, 0.1, 60))
+            )
             values = lr((shown * steps).astype(np.int64)) / lr.peak()
             rates.append({"case": case, "decade": decade, "at": shown, "lr": values})
             if decade in run:
@@ -80,26 +82,46 @@ def draw(data: Data) -> Figure:
         for axes, (case, (capacity, source)) in zip(panels, CASES.items(), strict=False):
             for decade in decades:
                 at, lr = (column(data["rates"], key, case=case, decade=decade) for key in ("at", "lr"))
-                axes.plot(at, lr, color=colours[decade], lw=1.2, label=f"$T = 10^{{{decade:.0f}}}$" if case == "easy" else None)
-            axes.set(xlabel="share of the run", title=f"({'ab'[case == 'hard']}) {case}: {capacity:g}, {source:g}", ylim=(0, 1.05), xlim=(0, 1))
+                axes.plot(
+                    at,
+                    lr,
+                    color=colours[decade],
+                    lw=1.2,
+                    label=f"$T = 10^{{{decade:.0f}}}$" if case == "easy" else None,
+                )
+            axes.set(
+                xlabel="share of the run",
+                title=f"({'ab'[case == 'hard']}) {case}: {capacity:g}, {source:g}",
+                ylim=(0, 1.05),
+                xlim=(0, 1),
+            )
         panels[0].set_ylabel("learning rate / peak")
         decade, decay = (column(data["law"], key, case="easy") for key in ("decade", "decay"))
         half = column(data["law"], "half", case="hard")
-        panels[2].plot(decade, decay / _limits("easy")[0], "o-", color=PALETTE[0], ms=3.5, label="easy: exponent of the decay / its limit")
+        panels[2].plot(
+            decade,
+            decay / _limits("easy")[0],
+            "o-",
+            color=PALETTE[0],
+            ms=3.5,
+            label="easy: exponent of the decay / its limit",
+        )
         panels[2].plot(decade, half, "s-", color=PALETTE[1], ms=3.5, label="hard: share of the run below half the peak")
         panels[2].axhline(1.0, color=PALETTE[0], ls="--", lw=0.8, zorder=0)
-        panels[2].set(xlabel="$\\log_{10} T$", title="(c) shape", ylim=(0, None), xticks=decade[[0, decade.size // 2, -1]])
+        panels[2].set(
+            xlabel="$\\log_{10} T$", title="(c) shape", ylim=(0, None), xticks=decade[[0, decade.size // 2, -1]]
+        )
         for i, case in enumerate(CASES):
             for j, (table, name) in enumerate((("risks", "risk"), ("law", "peak"))):
                 at, slope = _slopes(data[table], name, case)
                 label = f"{case}: exponent of the {name} in 1/T"
                 panels[3].plot(at, slope, "^v"[j] + ["-", ":"][j], color=PALETTE[2 + i], ms=3.5, lw=1.0, label=label)
                 panels[3].axhline(_limits(case)[2 - j], color=PALETTE[2 + i], ls="--", lw=0.8, zorder=0)
-        panels[3].set(xlabel="$\\log_{10} T$", title="(d) powers of T", ylim=(-0.03, None), xticks=panels[2].get_xticks())
+        panels[3].set(
+            xlabel="$\\log_{10} T$", title="(d) powers of T", ylim=(-0.03, None), xticks=panels[2].get_xticks()
+        )
         panels[3].plot([], [], color="0.4", ls="--", lw=0.9, label="limit")
-        handles = [axes.get_legend_handles_labels() for axes in panels]
-        shown = [sum((h[k] for h in handles), []) for k in (0, 1)]
-        figure.legend(*shown, loc="outside lower center", ncols=3)
+        legend(figure, panels, 3)
     return figure
 
 
@@ -113,7 +135,7 @@ def claims(data: Data) -> list[Claim]:
             "easy: the exponent of the decay rises to 2 capacity - 1 and is there only in very long runs",
             f"slope of log rate against log steps left, from {NEAR_END[0]:g} to {NEAR_END[1]:g} of the run; {LIMITS}",
             "within 0.1 of the limit at 10^12 steps, less than half of it at 10^4, and always rising",
-            f"{', '.join(f'{value:.2f}' for value in decay)} at 10^{decade[0]:.0f} to 10^{decade[-1]:.0f}; limit {limit:g}",
+            f"{', '.join(f'{value:.2f}' for value in decay)}; 10^{decade[0]:.0f} to 10^{decade[-1]:.0f}; limit {limit:g}",
             far and bool(np.all(np.diff(decay) > 0) and decay[0] < 0.5 * limit and abs(decay[-1] - limit) < 0.1),
             "runs are too short",
             own=True,
@@ -143,7 +165,10 @@ def claims(data: Data) -> list[Claim]:
             f"{', '.join(f'{value:.3f}' for value in column(law, 'peak', case='hard'))}",
             far
             and bool(abs(peak[-1] - _limits("easy")[1]) <= 0.01)
-            and bool(np.all(np.diff(column(law, "peak", case="hard")) > 0) and np.ptp(np.log(column(law, "peak", case="hard"))) < 0.1),
+            and bool(
+                np.all(np.diff(column(law, "peak", case="hard")) > 0)
+                and np.ptp(np.log(column(law, "peak", case="hard"))) < 0.1
+            ),
             "runs are too short",
             own=True,
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import median_filter
 from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, power_law, problem_name
+from simlab.figures.results.optima import ends, legend, power_law, problem_name
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
@@ -36,14 +37,20 @@ def compute(scale: Scale) -> Data:
         for batch in BATCHES:
             plain = sl.optimize(problem, steps, batch=batch)
             best = sl.optimize(problem, steps, method="heavy_ball", batch=batch, sweeps=sweeps)
-            pair = best.schedule.values(), best.method.momentum.values()  # type: ignore[attr-defined]
-            smooth = (sl.schedules.from_array(median_filter(part, SPELL, mode="nearest")) for part in pair)
-            runs = [best.method, sl.methods.heavy_ball(*smooth, batch=batch)]
+            pair = best.schedule.values(), _momenta(best)
+            lr, beta = (sl.schedules.from_array(median_filter(part, SPELL, mode="nearest")) for part in pair)
+            runs = [best.method, sl.methods.heavy_ball(lr, beta, batch=batch)]
             found, smoothed = ends(problem, runs)
             at = {"case": case, "batch": batch}
             risks.append({**at, "sgd": plain.risk, "free": found, "smooth": smoothed, "left": best.certificate.gain})
             made.append({**at, "at": np.arange(steps) / steps, "lr": pair[0], "momentum": pair[1]})
     return {"risks": stack(risks), "steps": stack(made)}
+
+
+def _momenta(best: Any) -> npt.NDArray[np.float64]:
+    """Of every step."""
+    values: npt.NDArray[np.float64] = best.momentum.values()
+    return values
 
 
 def _momentum(data: Data, case: str, batch: int) -> tuple[Any, Any]:
@@ -69,17 +76,18 @@ def draw(data: Data) -> Figure:
                 at, momentum = _momentum(data, case, batch)
                 panels[j].plot(at, momentum, color=PALETTE[i], lw=0.8, label=f"momentum, batch {batch}")
             numbers = problem_name(*CASES[case])
-            panels[j].set(xlabel="share of the run", title=f"({'abc'[j]}) {case}\n{numbers}", ylim=(-0.02, 1.02), xlim=(0, 1))
+            panels[j].set(
+                xlabel="share of the run", title=f"({'abc'[j]}) {case}\n{numbers}", ylim=(-0.02, 1.02), xlim=(0, 1)
+            )
             gains = [column(data["risks"], key, case=case) for key in ("sgd", "free")]
             panels[3].plot(
                 BATCHES, gains[0] / gains[1], "os^"[j], ls=DASHES[j], color=PALETTE[3 + j], ms=4, label=f"gain, {case}"
             )
         panels[0].set_ylabel("best momentum")
-        panels[3].set(xscale="log", yscale="log", xlabel="batch", title="(d) risk of the best SGD\nover the best heavy ball")
+        panels[3].set(xscale="log", yscale="log", xlabel="batch", title="(d) risk of SGD over\nheavy ball, both free")
         panels[3].set_xticks(BATCHES, [str(batch) for batch in BATCHES])
         panels[3].set_xticks([], minor=True)
-        handles = [axes.get_legend_handles_labels() for axes in (panels[0], panels[3])]
-        figure.legend(*(a + b for a, b in zip(*handles, strict=True)), loc="outside lower center", ncols=3)
+        legend(figure, (panels[0], panels[3]), 3)
     return figure
 
 
@@ -95,15 +103,17 @@ def claims(data: Data) -> list[Claim]:
     ending = [each for case in easy for each in _ending(data, case)]
     hard = _ending(data, HARD)
     gain = {case: column(data["risks"], "sgd", case=case) / column(data["risks"], "free", case=case) for case in CASES}
-    lost = np.array([column(data["risks"], "smooth", case=case) / column(data["risks"], "free", case=case) - 1 for case in easy])
+    lost = np.array(
+        [column(data["risks"], "smooth", case=case) / column(data["risks"], "free", case=case) - 1 for case in easy]
+    )
     left = max(float(column(data["risks"], "left", case=case).max()) for case in easy)
     steps = "a convex quadratic in rate and momentum of each step, minimised exactly by Krotov's sweep (derived here)"
     return [
         Claim(
             "easy: the best momentum rises from zero, and ends at exactly zero for the last eighth of the run or more",
             steps,
-            "zero at the first step, its largest after 1 to 30 % of the run, zero from 87.5 % on, and the exact engine's "
-            "risk below that of SGD",
+            "zero at the first step, its largest after 1 to 30 % of the run, zero from 87.5 % on, and the exact "
+            "engine's risk below that of SGD",
             f"largest {min(peaks):.2f} to {max(peaks):.2f} after {min(ups):.1%} to {max(ups):.0%}, zero from "
             f"{min(ending):.0%} to {max(ending):.0%} on",
             max(begins) == 0.0
