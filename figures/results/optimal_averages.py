@@ -61,26 +61,26 @@ def _ratio(data: Data, problem: str) -> float:
 
 def draw(data: Data) -> Figure:
     problems = first(data["risks"]["problem"])
+    colours = dict(zip(problems, PALETTE, strict=False))
     with style():
         figure = new_figure(WIDTH, 2.9)
         panels = figure.subplots(1, 3, width_ratios=(1.5, 1.0, 1.0))
         for i, way in enumerate(WAYS[1:]):
-            height = np.arange(len(problems)) + 0.12 * (i - 1)
-            panels[0].plot(100 * _change(data, way), height, "os^"[i], color=PALETTE[i], ms=4, lw=0, label=way)
+            for j, (name, lost) in enumerate(zip(problems, 100 * _change(data, way), strict=True)):
+                panels[0].plot(lost, j + 0.12 * (i - 1), "os^"[i], color=colours[name], ms=4.5)
+            panels[0].plot([], [], "os^"[i], color="0.3", ms=4.5, lw=0, label=way)
         panels[0].axvline(0.0, color="0.3", lw=0.9)
-        panels[0].set(
-            xlabel="risk against the best decay's [%]", title="(a) capacity, source, noise", yticks=range(len(problems))
-        )
-        panels[0].set_yticklabels(problems)
+        panels[0].set(xlabel="risk against the best decay's [%]", title="(a) capacity, source, noise variance")
+        panels[0].set_yticks(range(len(problems)), problems)
+        for label, name in zip(panels[0].get_yticklabels(), problems, strict=True):
+            label.set_color(colours[name])
         panels[0].invert_yaxis()
         for axes, cases, title in ((panels[1], EASY, "(b) easy"), (panels[2], HARD, "(c) hard")):
-            for j, name in enumerate(problem_name(*case) for case in cases):
+            for name in (problem_name(*case) for case in cases):
                 at, decay, lr = (column(data["rates"], key, problem=name) for key in ("at", "decay", "lr"))
-                colour = PALETTE[3 + j]
-                axes.plot(at, decay, color=colour, lw=0.8, ls=":")
-                axes.plot(at, lr, color=colour, lw=1.2, label=name)
+                axes.plot(at, decay, color=colours[name], lw=0.8, ls=":")
+                axes.plot(at, lr, color=colours[name], lw=1.2)
             axes.set(xlabel="share of the run", title=title, xlim=(0, 1), ylim=(0, 2.5 if cases is EASY else 1.25))
-            axes.legend(fontsize=6, loc="upper center", ncols=2)
         panels[1].set_ylabel("rate / peak of the best decay")
         panels[0].plot([], [], color="0.3", lw=1.2, label="rate beside a free average")
         panels[0].plot([], [], color="0.3", lw=0.8, ls=":", label="rate of the best decay")

@@ -134,7 +134,7 @@ def claims(data: Data) -> list[Claim]:
     open_easy, open_hard, shut_hard = ("easy", LIMITS[0]), ("hard", LIMITS[0]), ("hard", LIMITS[1])
 
     def spoken(values: Any) -> str:
-        return ", ".join(f"{100 * value:.2g} %" for value in values)
+        return ", ".join(f"{100 * value:.3g} %" for value in values)
 
     apart = (growth[open_easy] / decay[open_easy] - 1.0)[small]
     ahead = {key: growth[key] / decay[key] - 1.0 for key in growth}
@@ -177,11 +177,11 @@ FIGURES = [
         "Decay of the rate against growth of the batch",
         "This project",
         2026,
-        "SGD on an easy and a hard power law of 10^8 modes; 4,096 samples (full: 16,384) in 4, 16, 64 or 256 times "
-        "fewer steps, rates up to the critical one of the mean batch, or to 1 / lam_1: a constant rate and batch, the best "
-        "decay at a constant batch, the best growth at the best constant rate, and both free. All ways at one point of "
-        "the axis have equal samples and equal steps. Not shown: growth of rate and batch together, as in a warmup, "
-        "and what a step costs in time.",
+        "SGD on an easy and a hard power law of 10^8 modes (capacity, source, noise variance above the panels); 4,096 "
+        "samples (full: 16,384) in 4, 16, 64 or 256 times fewer steps, rates up to the critical one of the mean batch or "
+        "to 1 / lam_1: a constant rate and batch, the best decay at a constant batch, the best growth at the best "
+        "constant rate, and both free. All ways at one point of the axis have equal samples and equal steps. Not "
+        "shown: growth of rate and batch together, as in a warmup, and what a step costs in time.",
         compute,
         draw,
         claims,

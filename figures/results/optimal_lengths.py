@@ -118,7 +118,11 @@ def draw(data: Data) -> Figure:
                 panels[3].plot(at, slope, "^v"[j] + ["-", ":"][j], color=PALETTE[2 + i], ms=3.5, lw=1.0, label=label)
                 panels[3].axhline(_limits(case)[2 - j], color=PALETTE[2 + i], ls="--", lw=0.8, zorder=0)
         panels[3].set(
-            xlabel="$\\log_{10} T$", title="(d) powers of T", ylim=(-0.03, None), xticks=panels[2].get_xticks()
+            xlabel="$\\log_{10} T$",
+            title="(d) powers of T",
+            ylim=(-0.03, None),
+            xticks=panels[2].get_xticks(),
+            xlim=panels[2].get_xlim(),
         )
         panels[3].plot([], [], color="0.4", ls="--", lw=0.9, label="limit")
         legend(figure, panels, 3)
@@ -135,7 +139,7 @@ def claims(data: Data) -> list[Claim]:
             "easy: the exponent of the decay rises to 2 capacity - 1 and is there only in very long runs",
             f"slope of log rate against log steps left, from {NEAR_END[0]:g} to {NEAR_END[1]:g} of the run; {LIMITS}",
             "within 0.1 of the limit at 10^12 steps, less than half of it at 10^4, and always rising",
-            f"{', '.join(f'{value:.2f}' for value in decay)}; 10^{decade[0]:.0f} to 10^{decade[-1]:.0f}; limit {limit:g}",
+            f"{', '.join(f'{each:.2f}' for each in decay)}; 10^{decade[0]:.0f} to 10^{decade[-1]:.0f}; limit {limit:g}",
             far and bool(np.all(np.diff(decay) > 0) and decay[0] < 0.5 * limit and abs(decay[-1] - limit) < 0.1),
             "runs are too short",
             own=True,
