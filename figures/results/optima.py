@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["RATES", "ends", "legend", "power_law", "problem_name"]
+__all__ = ["RATES", "ends", "legend", "power_law", "problem_name", "tuned"]
 
 RATES = "Bordelon and Mori 2026 (arXiv 2602.04774), Li et al. 2026 (2602.06797), Wang, Liu and Chen 2026 (2609.40148)"
 """Those who had the first order of the optimal rates, 1/lr ~ sqrt(K(S - u) (F(u) + noise)), before."""
@@ -34,6 +35,13 @@ def ends(problem: sl.LinearRegression, runs: Sequence[sl.methods.Method]) -> npt
     """Risk of the last iterate of every run, inf where it diverges; all of the same length."""
     last = sl.exact(problem, list(runs), record=2, progress=False).total().values[:, -1]
     return np.nan_to_num(np.asarray(last, dtype=np.float64), nan=np.inf)
+
+
+def tuned(problem: sl.LinearRegression, family: str | Callable[..., Any], steps: int, **options: Any) -> Any:
+    """What `sl.tune` finds; in a figure an end of a range, a cooldown over all of the run, is an answer too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sl.tune(problem, family, steps, **options)
 
 
 def legend(figure: Figure, panels: Iterable[Axes], columns: int, title: str | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law, problem_name
+from simlab.figures.results.optima import ends, legend, power_law, problem_name, tuned
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, style
@@ -35,9 +35,9 @@ def compute(scale: Scale) -> Data:
         problem, name = power_law(*case), problem_name(*case)
         decay = sl.optimize(problem, steps)
         free = sl.optimize(problem, steps, method="ema", tolerance=1e-5, sweeps=sweeps)
-        runs = {"constant": sl.tune(problem, "constant", steps).method}
+        runs = {"constant": tuned(problem, "constant", steps).method}
         for way, (parameter, method) in averages.items():
-            runs[way] = sl.tune(problem, "constant", steps, over=("peak", parameter), method=method).method
+            runs[way] = tuned(problem, "constant", steps, over=("peak", parameter), method=method).method
         runs["both free"] = free.method
         found = ends(problem, [sl.methods.sgd(decay.schedule), *runs.values()])
         risks.append({"problem": name, "way": ["decay", *runs], "risk": found})
@@ -140,9 +140,9 @@ FIGURES = [
         2026,
         "SGD on six power laws of 10^8 modes, batch 1, 1,000 steps (full: 10,000): the certified best decay, read at "
         "its last iterate; a constant rate alone, with an EMA, with a tail average, each at its best; and free rates "
-        "with free decays of the average at every step. Why: one rate must serve all modes, and an average is a second "
-        "filter; on a single mode nothing is gained. Not shown: negative weights, which could add more, and methods "
-        "with momentum.",
+        "with free decays of the average at every step. Why: one rate must serve all modes, and an average is a "
+        "second filter; on a single mode nothing is gained. Not shown: negative weights, which could add more, and "
+        "methods with momentum.",
         compute,
         draw,
         claims,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law, problem_name
+from simlab.figures.results.optima import ends, legend, power_law, problem_name, tuned
 
 import simlab as sl
 from simlab.kernels.moments.layout import NodeArrays
@@ -42,23 +42,14 @@ def compute(scale: Scale) -> Data:
             steps = samples // mean
             critical = sl.stability(problem, sl.methods.sgd(sl.schedules.constant(steps, 0.1), mean)).critical_lr
             for limit, cap in zip(LIMITS, (float(critical), 1.0), strict=True):
-                flat = _tuned_constant(problem, steps, mean, cap)
+                bounds = {"peak": (1e-3 * cap, cap)}
+                flat = tuned(problem, "constant", steps, given={"batch": mean}, bounds=bounds).method
                 decay = sl.optimize(problem, steps, batch=mean, cap=cap)
                 growth = _growth(problem, steps, samples, cap)
                 both = sl.optimize(problem, steps, samples=samples, cap=cap)
                 found = ends(problem, [flat, decay.method, growth, both.method]) / alone.risk
                 risks.append({"case": case, "limit": limit, "mean": mean, "way": list(WAYS), "risk": found})
     return {"risks": stack(risks)}
-
-
-def _tuned_constant(problem: sl.LinearRegression, steps: int, mean: int, cap: float) -> sl.methods.Method:
-    """The best constant rate; at the limit is an answer, not a bound to be warned of."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        bounds = {"peak": (1e-3 * cap, cap)}
-        return sl.tune(problem, "constant", steps, given={"batch": mean}, bounds=bounds).method
 
 
 def _growth(problem: sl.LinearRegression, steps: int, samples: int, cap: float) -> Any:
@@ -177,11 +168,11 @@ FIGURES = [
         "Decay of the rate against growth of the batch",
         "This project",
         2026,
-        "SGD on an easy and a hard power law of 10^8 modes (capacity, source, noise variance above the panels); 4,096 "
-        "samples (full: 16,384) in 4, 16, 64 or 256 times fewer steps, rates up to the critical one of the mean batch or "
-        "to 1 / lam_1: a constant rate and batch, the best decay at a constant batch, the best growth at the best "
-        "constant rate, and both free. All ways at one point of the axis have equal samples and equal steps. Not "
-        "shown: growth of rate and batch together, as in a warmup, and what a step costs in time.",
+        "SGD on an easy and a hard power law of 10^8 modes (capacity, source, noise above each panel); 4,096 samples "
+        "(full: 16,384) in 4, 16, 64 or 256 times fewer steps, rates up to the critical one of the mean batch or to 1 "
+        "/ lam_1: a constant rate and batch, the best decay at a constant batch, the best growth at the best constant "
+        "rate, and both free. All ways at one point of the axis have equal samples and equal steps. Not shown: growth "
+        "of rate and batch together, as in a warmup, and what a step costs in time.",
         compute,
         draw,
         claims,

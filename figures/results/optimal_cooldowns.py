@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, power_law
+from simlab.figures.results.optima import ends, power_law, tuned
 
 import simlab as sl
 from simlab.plot import WIDTH, new_figure, style
@@ -20,6 +20,7 @@ __all__ = ["FIGURES"]
 SHAPES = {"linear": "1-u", "1-sqrt": "1-\N{SQUARE ROOT}u", "cosine": "cos", "square": "1-u\N{SUPERSCRIPT TWO}"}
 """Shapes of a cooldown, and what they are called in the picture."""
 NOISES = (1.0, 0.01)
+OVER = ("peak", "cooldown")
 
 
 def compute(scale: Scale) -> Data:
@@ -33,21 +34,12 @@ def compute(scale: Scale) -> Data:
             for source in sources:
                 problem = power_law(capacity, source, noise)
                 least = sl.optimize(problem, steps).risk
-                best = [_tuned(problem, steps, shape) for shape in SHAPES]
+                best = [tuned(problem, "wsd", steps, over=OVER, given={"shape": shape}) for shape in SHAPES]
                 risk = ends(problem, [each.method for each in best])
                 at = {"noise": noise, "capacity": capacity, "source": source, "shape": list(SHAPES)}
                 cooldown = [each.parameters["cooldown"] for each in best]
                 found.append({**at, "cooldown": cooldown, "regret": risk / least - 1.0})
     return {"wsd": stack(found)}
-
-
-def _tuned(problem: sl.LinearRegression, steps: int, shape: str) -> Any:
-    """The best peak and cooldown; a cooldown over all of the run is an answer, not a bound to be warned of."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return sl.tune(problem, "wsd", steps, over=("peak", "cooldown"), given={"shape": shape})
 
 
 def _grid(data: Data, noise: float, name: str, shape: str) -> Any:

@@ -173,11 +173,11 @@ FIGURES = [
         "The price of not knowing the length of the run",
         "This project",
         2026,
-        "SGD on two power laws of 10^8 modes (capacity, source, noise variance above the panels), batch 1, that may be "
-        "asked to stop at any of 3 or 13 horizons, 50 to 800 steps (full: 312 to 5,000, up to 25 horizons): the schedule "
-        "of free rates with the least worst ratio to the optima of the horizons, c t^-q at its best, and a constant rate "
-        "read through a polynomial average. Not shown: every horizon at once, which costs more than thirteen, and wider "
-        "ranges of horizons.",
+        "SGD on two power laws of 10^8 modes (capacity, source, noise above each panel), batch 1, that may be asked "
+        "to stop at any of 3 or 13 horizons, 50 to 800 steps (full: 312 to 5,000, up to 25 horizons): the schedule of "
+        "free rates with the least worst ratio to the optima of the horizons, c t^-q at its best, and a constant rate "
+        "read through a polynomial average. Not shown: every horizon at once, which costs more than thirteen, and "
+        "wider ranges of horizons.",
         compute,
         draw,
         claims,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import RATES, ends, legend, power_law, problem_name
+from simlab.figures.results.optima import RATES, ends, legend, power_law, problem_name, tuned
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, style
@@ -42,7 +42,7 @@ def compute(scale: Scale) -> Data:
         for law, form in zip(LAWS, ("full", "short"), strict=True):
             schedules[law] = sl.schedules.spectral(problem, steps, form=form)  # type: ignore[arg-type]
         for family, (kind, over, given) in FAMILIES.items():
-            schedules[family] = sl.tune(problem, kind, steps, over=over, given=given).schedule
+            schedules[family] = tuned(problem, kind, steps, over=over, given=given).schedule
         risks = ends(problem, [sl.methods.sgd(lr) for lr in schedules.values()])
         optima.append({"problem": name, "risk": best.risk, "exact": risks[0], "gain": best.certificate.gain})
         found.append({"problem": name, "schedule": list(schedules), "risk": risks})

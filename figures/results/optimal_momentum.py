@@ -159,11 +159,10 @@ FIGURES = [
         "The best momentum of every step",
         "This project",
         2026,
-        "Heavy ball on power laws of 250 modes (capacity, source, noise variance above the panels), 1,000 steps, "
-        "batches 1, 8 and 64; a free rate and a free momentum in "
-        "[0, 1] at every step (600 sweeps; full: 6,000), beside SGD with free rates. Not shown: a global optimum. The "
-        "problem is not convex, sweeps have not converged (hard: starts end percents apart), and momentum may be one "
-        "because there are only so many modes.",
+        "Heavy ball on power laws of 250 modes (capacity, source, noise above each panel), 1,000 steps, batches 1, 8 "
+        "and 64; a free rate and a free momentum in [0, 1] at every step (600 sweeps; full: 6,000), beside SGD with "
+        "free rates. Not shown: a global optimum. The problem is not convex, sweeps have not converged (hard: starts "
+        "end percents apart), and momentum may be one because there are only so many modes.",
         compute,
         draw,
         claims,

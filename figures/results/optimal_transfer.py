@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from simlab.figures.columns import first, stack
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law
+from simlab.figures.results.optima import ends, legend, power_law, tuned
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, shades, style
@@ -34,7 +34,7 @@ def compute(scale: Scale) -> Data:
         for name, lr in shapes.items():
             rates.append({"noise": noise, "problem": name, "at": np.arange(steps) / steps, "lr": lr})
         for name, problem in problems.items():
-            linear = sl.tune(problem, "linear", steps).method
+            linear = tuned(problem, "linear", steps).method
             runs = [sl.methods.sgd(sl.schedules.from_array(lr)) for lr in shapes.values()]
             *asis, line = ends(problem, [*runs, linear])
             level = np.array([_best_level(problem, lr, best[name].schedule.peak()) for lr in shapes.values()])
@@ -50,7 +50,7 @@ def _best_level(problem: sl.LinearRegression, lr: npt.NDArray[np.float64], peak:
     def scaled(steps: int, peak: float) -> sl.schedules.Schedule:
         return sl.schedules.from_array(peak * shape[:steps])
 
-    found = sl.tune(problem, scaled, lr.size, bounds={"peak": (0.2 * peak, 5.0 * peak)})
+    found = tuned(problem, scaled, lr.size, bounds={"peak": (0.2 * peak, 5.0 * peak)})
     return float(ends(problem, [found.method])[0])
 
 
@@ -152,9 +152,9 @@ FIGURES = [
         "Shape transfers, level does not",
         "This project",
         2026,
-        "Nine power laws of 10^8 modes (capacity 1.2, 1.5, 2; source 1.3, 1.8, 2.5), noise variance 1 and 0.01, SGD at "
-        "batch 1, 1,000 steps (full: 3,000). The certified optimum of each is run on all others, as it is and with its "
-        "best peak there. Not shown: spectra that are not power laws, and shapes for another number of steps.",
+        "Nine power laws of 10^8 modes (capacity 1.2, 1.5, 2; source 1.3, 1.8, 2.5), noise variance 1 and 0.01, SGD "
+        "at batch 1, 1,000 steps (full: 3,000). The certified optimum of each is run on all others, as it is and with "
+        "its best peak there. Not shown: spectra that are not power laws, and shapes for another number of steps.",
         compute,
         draw,
         claims,
