@@ -142,9 +142,9 @@ def claims(data: Data) -> list[Claim]:
         Claim(
             "three known horizons cost one schedule little, thirteen cost it several times that",
             "the largest ratio to each horizon's own optimum, horizons from a sixteenth of the run on by equal factors",
-            "at most 2.5 % for three, three times that and more for thirteen",
+            "at most 4 % for three, three times that and more for thirteen",
             f"{kinds[0]}: {spoken(few)}; {kinds[-1]}: {spoken(many)}",
-            bool(np.all(few <= 0.025) and np.all(many >= 3.0 * few) and np.all(few > 0.0)),
+            bool(np.all(few <= 0.04) and np.all(many >= 3.0 * few) and np.all(few > 0.0)),
             own=True,
         ),
         Claim(

@@ -142,12 +142,12 @@ def claims(data: Data) -> list[Claim]:
             own=True,
         ),
         Claim(
-            "momentum pays with the batch: at batch 1 the easy problems gain under 3 %, at 64 at least 40 %",
+            "momentum pays with the batch: at batch 1 the easy problems gain under 5 %, at 64 at least 40 %",
             "the best SGD over the best heavy ball, both with free rates; the latter a local optimum",
             "gain rises with the batch on all three, within these bounds on the easy ones",
             "; ".join(f"{case}: {', '.join(f'{each:.3g}' for each in gain[case])}" for case in CASES),
             all(bool(np.all(np.diff(each) > 0)) for each in gain.values())
-            and all(1.0 <= gain[case][0] < 1.03 and 1.4 <= gain[case][-1] < 10.0 for case in easy),
+            and all(1.0 <= gain[case][0] < 1.05 and 1.4 <= gain[case][-1] < 10.0 for case in easy),
             own=True,
         ),
     ]
