@@ -130,13 +130,12 @@ def claims(data: Data) -> list[Claim]:
             own=True,
         ),
         Claim(
-            "at noise 0.01 a 1-sqrt cooldown is never the best of four shapes",
+            "at noise 0.01 a 1-sqrt cooldown is never the best of four shapes where the problem is hard",
             "against linear, cosine and square, each at its best peak and cooldown (Hägele et al. 2024, arXiv "
             "2405.18392, found 1-sqrt ahead of linear in training runs)",
-            "another shape has the least risk on every problem",
+            "another shape has the least risk on every problem with source <= capacity",
             f"best: {', '.join(f'{name} on {count}' for name, count in seen.items())} of both noises",
-            not bool(np.any(best[0.01] == names.index("1-sqrt"))),
-            "over more spectra and steps it is the best of four on a few",
+            not bool(np.any((best[0.01] == names.index("1-sqrt")) & ~easy)),
             turns=f"at noise 1 it is the best at capacity, source = {'; '.join(root) or 'none of these'}",
             own=True,
         ),
