@@ -82,7 +82,7 @@ def test_cooldowns_are_compared_cell_by_cell():
     assert held("results-cooldowns", data) == [0, 2, 3]
     assert 0 not in held("results-cooldowns", changed(data, "wsd", "cooldown", 2.0, noise=0.01))
     assert held("results-cooldowns", changed(data, "wsd", "regret", 0.1, shape="1-sqrt")) == [0, 2]
-    assert 2 not in held("results-cooldowns", changed(data, "wsd", "regret", 2.0))
+    assert 2 not in held("results-cooldowns", changed(data, "wsd", "regret", 4.0))
 
 
 def hump(end):
