@@ -47,5 +47,6 @@ def tuned(problem: sl.LinearRegression, family: str | Callable[..., Any], steps:
 def legend(figure: Figure, panels: Iterable[Axes], columns: int, title: str | None = None) -> None:
     """One legend below, of what is named in any of the panels."""
     handles = [axes.get_legend_handles_labels() for axes in panels]
-    lines, names = ([each for pair in handles for each in pair[k]] for k in (0, 1))
+    lines = [line for pair in handles for line in pair[0]]
+    names = [name for pair in handles for name in pair[1]]
     figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title)
