@@ -11,6 +11,7 @@
 # %matplotlib inline
 # %config InlineBackend.figure_format = "retina"
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,6 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown, display
-from scipy.optimize import minimize
 from sklearn.datasets import load_digits
 
 import simlab as sl
@@ -166,9 +166,9 @@ widgets.interact(
 # %% [markdown]
 # ## A fair answer
 #
-# Every shape at its own best peak **and** fraction. A grid shows how flat the optimum is; a minimiser finds it. An
-# exact run takes about a millisecond, so neither is a matter of budget. (For larger grids there is `simlab.sweep`,
-# which keeps what it has computed.)
+# Every shape at its own best peak **and** fraction. A grid shows how flat the optimum is; `sl.tune` finds it, by exact
+# gradients. An exact run takes about a millisecond, so neither is a matter of budget. (For larger grids there is
+# `simlab.sweep`, which keeps what it has computed.)
 
 
 # %%
@@ -180,15 +180,11 @@ class Best(NamedTuple):
 
 def best(source: sl.LinearRegression, shape: str, steps: int = STEPS, batch: int = BATCH) -> Best:
     """The best peak and cooldown fraction of a shape."""
-    unit = critical(source, batch)
-    corners = [[np.log(share), fraction] for share, fraction in ((0.2, 0.7), (0.3, 0.7), (0.2, 0.9))]
-
-    def loss(at: np.ndarray) -> float:
-        return float(final(source, [wsd(shape, unit * np.exp(at[0]), at[1], steps, batch)])[0])
-
-    options = {"xatol": 1e-3, "fatol": 1e-9, "initial_simplex": corners}
-    found = minimize(loss, corners[0], method="Nelder-Mead", bounds=[(-6, 1), (0.02, 1)], options=options)
-    return Best(float(found.fun), float(unit * np.exp(found.x[0])), float(found.x[1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it would say that a cooldown cannot be longer than the run
+        given = {"shape": shape, "batch": batch}
+        found = sl.tune(source, "wsd", steps, over=("peak", "cooldown"), given=given)
+    return Best(found.risk, *found.parameters.values())
 
 
 winners = {shape: best(problem, shape) for shape in COLOURS}
