@@ -1,4 +1,4 @@
-"""Li et al. 2024 on imbalanced domains: a domain that shall count more may be drawn more often, or weigh more in the loss.
+"""Li et al. 2024 on imbalanced domains: what shall count more may be drawn more often, or weigh more in the loss.
 
 Upsampling draws domain k with the share p_k that is wanted; upweighting draws it with its natural share q_k and
 multiplies its loss by p_k / q_k. Gradients have one mean, and so the means of all linear methods are one path; second

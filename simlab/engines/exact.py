@@ -179,15 +179,15 @@ def _on_gpu(device: str, simple: bool, runs: int) -> bool:
         return False
     if not simple and device == "gpu":
         raise InputError(
-            " = 'gpu' runs neither data sets (own moments, held-out rows), mixtures, several workers, nor deterministic, snapshots, start or keep; "
-            "leave these out, or choose device='cpu'.",
+            " = 'gpu' runs neither data sets (own moments, held-out rows), mixtures, several workers, nor "
+            "deterministic, snapshots, start or keep; leave these out, or choose device='cpu'.",
             "device",
         )
     return simple and (device == "gpu" or runs >= MANY_RUNS)
 
 
 class _Labelled(NamedTuple):
-    """A method with what it runs on (None for a data set or a mixture), the names of the subspaces and the label of every node."""
+    """A method with what it runs on (None for a data set or a mixture), names of subspaces and labels of nodes."""
 
     method: Method
     nodes: NodeArrays | None

@@ -17,9 +17,8 @@ __all__ = ["ENGINES", "Engine"]
 class Engine:
     """An entry: the name of an engine, of its door and of its file.
 
-    linear : takes linear methods alone.  workers : takes several workers of these (`methods.local`) as well.
-    rate : units of work (see `Family.work`) a second and thread, roughly; None
-    where a short run has to tell.
+    linear : takes linear methods alone.  workers : takes several workers of these (`methods.local`) as well.  rate :
+    units of work (see `Family.work`) a second and thread, roughly; None where a short run has to tell.
     """
 
     name: str

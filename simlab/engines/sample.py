@@ -260,16 +260,17 @@ def _labels(partition: Subspaces, problem: Any, size: int, method: Method) -> tu
 def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
     """A digest of everything that the bits of a run depend on."""
     plan, draws = crew.plan, crew.draws
-    mixed = isinstance(draws, MixedDraws)
-    noise = draws.noise.tolist() if mixed else draws.noise
+    mixed = draws.problem if isinstance(draws, MixedDraws) else None
+    noise = draws.noise if mixed is None else mixed.noise_variance.tolist()
     facts = [plan.replicas, plan.seed, plan.precision, plan.split, draws.law, noise, crew.device]
     if not crew.method.linear:
         facts.append(crew.method.core.expression)
     arrays = [part for part in (*draws, steps, labels, crew.watched, crew.keep_at) if isinstance(part, np.ndarray)]
     arrays += list(draws.heldout or ())
-    if mixed:
-        own, length = draws.problem, crew.method.length
-        arrays += [own.eigenvalues, own.optima, own.kurtosis, own.shares(0, length), own.loss_weights(0, length)]
+    if mixed is not None:
+        steps_of = (0, crew.method.length)
+        arrays += [mixed.eigenvalues, mixed.optima, mixed.kurtosis]
+        arrays += [mixed.shares(*steps_of), mixed.loss_weights(*steps_of)]
     if crew.start is not None:
         arrays += list(crew.start.arrays.values())
     return fingerprint(facts, arrays, crew.method, crew.begin)

@@ -19,9 +19,9 @@ class local(Wrapper):
     """`workers` runs of a method from one start, each on fresh samples of its own, whose states are averaged at merges.
 
     merge : the steps after which all workers take on the mean of their states (momentum and averages included), or
-    every : so many steps, one of the two; without either they are merged at the end alone. What is evaluated is the mean
-    of the workers at any time, merged or not; the risk of one of them is `trace.dataset["worker_risk"]`. A step of all
-    takes workers x batch samples.
+    every : so many steps, one of the two; without either they are merged at the end alone. What is evaluated is the
+    mean of the workers at any time, merged or not; the risk of one of them is `trace.dataset["worker_risk"]`. A step of
+    all takes workers x batch samples.
 
     own_domains : on a `Mixture` of as many domains, worker k draws from domain k alone, whatever the shares; otherwise
     every worker draws from the whole.

@@ -62,7 +62,8 @@ class MixedDraws(NamedTuple):
     @property
     def eigenvalues(self) -> FloatArray:
         """lam_k, (K, d)."""
-        return self.problem.eigenvalues
+        lam: FloatArray = self.problem.eigenvalues
+        return lam
 
     @property
     def initial_error(self) -> FloatArray:
@@ -72,7 +73,8 @@ class MixedDraws(NamedTuple):
     @property
     def noise(self) -> FloatArray:
         """sigma_k, (K,)."""
-        return np.sqrt(self.problem.noise_variance)
+        noise: FloatArray = np.sqrt(self.problem.noise_variance)
+        return noise
 
     @property
     def noiseless(self) -> bool:

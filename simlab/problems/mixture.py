@@ -34,13 +34,14 @@ class Mixture(Immutable):
     """K domains: sample by sample one is drawn, domain k with probability share_k(t), and its loss counts weight_k(t).
 
     A domain is a LinearRegression in absolute coordinates: its run starts at w_0 = 0, so that its optimum w_k is
-    -initial_error. Entry i of every domain, as its eigenvalues were given, is direction i of the one eigenbasis; indices
-    of subspaces are those of the first domain, in descending order of its eigenvalues. Gradients of a batch B are
+    -initial_error. Entry i of every domain, as its eigenvalues were given, is direction i of the one eigenbasis;
+    indices of subspaces are those of the first domain, in descending order of its eigenvalues. Gradients of a batch B
+    are
 
         g = (1/B) sum_b weight_k(b) x_b (x_b . (w - w_k(b)) - eps_b),   k(b) drawn with probabilities share(t)
 
-    and the risk on domain k is 1/2 E (w - w_k)^T H_k (w - w_k). Its variance is what label noise adds; its bias what the
-    noiseless run has, which includes what the draw of domains that disagree does.
+    and the risk on domain k is 1/2 E (w - w_k)^T H_k (w - w_k). Its variance is what label noise adds; its bias what
+    the noiseless run has, which includes what the draw of domains that disagree does.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ class Mixture(Immutable):
         even = [1.0 / len(listed)] * len(listed)
         self.share: tuple[Share | None, ...] = _entries("share", even if share is None else share, len(listed), True)
         ones = [1.0] * len(listed)
-        self.weights: tuple[Share, ...] = _entries("weights", ones if weights is None else weights, len(listed), False)  # type: ignore[assignment]
+        self.weights: tuple[Share, ...] = _entries("weights", ones if weights is None else weights, len(listed), False)
         self._check_shares()
         lam, error, kurtosis = (np.stack(each) for each in zip(*map(_directions, self.domains), strict=True))
         order = np.argsort(-lam[0], kind="stable")

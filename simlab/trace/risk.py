@@ -40,12 +40,12 @@ ADDITIVE = ("bias", "variance", "cross", "total")
 class RiskTrace:
     """Risk over the steps of one run or several, by component and eigen-subspace.
 
-    `dataset` holds the variable `risk` with dims ([run,] step, component, [domain,] subspace), coordinates lr, batch, momentum
-    (of the step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and ended_at, and
-    attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are NaN: where runs
-    are of different lengths or diverge, the risk in which each ended is `final()` (the variable `final_risk`). The last
-    step of `risk` is that of the longest run alone, and xarray's `risk.isel(step=-1).sum()`, which skips NaN, is 0 for
-    all others.
+    `dataset` holds the variable `risk` with dims ([run,] step, component, [domain,] subspace), coordinates lr, batch,
+    momentum (of the step that follows; NaN at the last), k_star (modes with lam_i sum lr >= 1 so far), status and
+    ended_at, and attributes that say where the numbers come from. Steps run 0 .. T. Values after the end of a run are
+    NaN: where runs are of different lengths or diverge, the risk in which each ended is `final()` (the variable
+    `final_risk`). The last step of `risk` is that of the longest run alone, and xarray's `risk.isel(step=-1).sum()`,
+    which skips NaN, is 0 for all others.
     """
 
     @door

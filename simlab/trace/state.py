@@ -47,14 +47,13 @@ class State:
     part was asked for; pairs (k, k, pairs of modes), of held-out rows; uncertain, of the shape of second, what `long`
     may be off by; signal, eigenvalues, multiplicity, start, stop (nodes,).  "covariance", of `exact` on a data set: P
     (3, k, k, d, d), mean (outputs, k, d), eigenvalues.  "mixture", of `exact` on a Mixture: second (2, k (k + 1) / 2,
-    d), covariances; mean (k, d), E z measured from the places `origin` (d,).  "replicas", of `sample`: z (replicas, parts k, d) whitened by
-    the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1; "mixed replicas", on a
-    Mixture, in absolute coordinates.  "landscape", of
-    `descend`: z (replicas, k, dim), places as they are; ended.
-    clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z are.  readout :
-    o (k,), the iterate evaluated.  at_rest : (k,), z of weights that rest one away from w*: 1 for what is a place, 0
-    for what is a velocity.  method : its expression.  facts : what else a sampler needs: seed, samples drawn, law,
-    parts.  fresh : there is nothing but an iterate, from which a method starts as from any other.
+    d), covariances; mean (k, d), E z measured from the places `origin` (d,).  "replicas", of `sample`: z (replicas,
+    parts k, d) whitened by the square roots of eigenvalues; ended (replicas,), the step at which each diverged, or -1;
+    "mixed replicas", on a Mixture, in absolute coordinates.  "landscape", of `descend`: z (replicas, k, dim), places as
+    they are; ended. clock : tells `time`, the sum of the learning rates so far.  coordinates : what the entries of z
+    are.  readout : o (k,), the iterate evaluated.  at_rest : (k,), z of weights that rest one away from w*: 1 for what
+    is a place, 0 for what is a velocity.  method : its expression.  facts : what else a sampler needs: seed, samples
+    drawn, law, parts.  fresh : there is nothing but an iterate, from which a method starts as from any other.
     """
 
     kind: Kind

@@ -235,7 +235,7 @@ def test_what_does_not_go_together_is_refused():
     with pytest.raises(sl.InputError, match="Mixture, not a problem"):
         sl.long(mixture, method)
     state = sl.exact(ONE, method).state
-    with pytest.raises(sl.InputError, match="is a state of simlab.exact or simlab.long"):
+    with pytest.raises(sl.InputError, match=r"is a state of simlab.exact or simlab.long"):
         sl.exact(sl.Mixture([ONE]), method, start=state)
     own = sl.exact(sl.Mixture([ONE]), method).state
     with pytest.raises(sl.InputError, match="is on a mixture"):

@@ -42,7 +42,7 @@ def replayed(state, lr, share):
 
 
 def test_rewarming_and_replay(phase_1):
-    """Re-warmed is better than staying at the lowest rate, and half of replay nearly as good as the union of both (5 %)."""
+    """Re-warmed is better than staying at the lowest rate, and half of replay within 5 % of the union of both."""
     low = schedules.constant(T, LOW)
     rewarm, stay = ([replayed(phase_1, lr, s) for s in (0.0, 0.05, 0.25, 0.5)] for lr in (warmed(), low))
     union = end(run(warmed(steps=2 * T), [0.5, 0.5]))

@@ -13,7 +13,8 @@ from simlab.experiment.report import run_experiment
 FILE = """
 [problem]
 kind = "mixture"
-share = ["rest", {kind = "join", parts = [{kind = "constant", steps = 30, peak = 0.1}, {kind = "constant", steps = 10, peak = 0.5}]}]
+share = ["rest", {kind = "join", parts = [
+    {kind = "constant", steps = 30, peak = 0.1}, {kind = "constant", steps = 10, peak = 0.5}]}]
 weights = [1.0, 2.0]
 [[problem.domains]]
 name = "general"
@@ -128,5 +129,5 @@ def test_domains_are_tables(written):
     text = FILE[: FILE.index("[[problem")] + FILE[FILE.index("[schedule]") :]
     with pytest.raises(sl.InputError, match=r"problem.domains are no tables; write \[\[problem.domains\]\]"):
         sl.Experiment.from_file(written(text))
-    with pytest.raises(sl.InputError, match="'long'"):
-        sl.Experiment.from_file(written(FILE + '[engine]\nkind = "long"\n')).run(progress=False)
+    with pytest.raises(sl.InputError, match="engine = 'long' takes no mixtures"):
+        sl.Experiment.from_file(written(FILE + '[engine]\nkind = "long"\n'))

@@ -1,7 +1,7 @@
 """Mixtures, sampled against exact: random domains x methods x shares, and wrong mixtures that are caught.
 
-The exact engine knows moments, the sampler draws domains: where they agree, both are right. The verdict fails right code
-once in a million seeds, if means over the replicas are normal.
+The exact engine knows moments, the sampler draws domains: where they agree, both are right. The verdict fails right
+code once in a million seeds, if means over the replicas are normal.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ def _true(given: Arguments) -> Any:
 def _spread(problem: Mixture) -> FloatArray:
     """Covariance of the gradient of one sample at w_0, (d,): that of a step of rate 1."""
     trace = exact(problem, methods.sgd(schedules.constant(1, 1.0)), progress=False)
-    second: FloatArray = trace.state.arrays["second"]
-    return second[:, 0].sum(axis=0)
+    spread: FloatArray = trace.state.arrays["second"][:, 0].sum(axis=0)
+    return spread
 
 
 def _outside(given: Arguments) -> list[Arguments]:

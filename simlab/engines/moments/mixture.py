@@ -28,7 +28,8 @@ PARTS = ("bias", "variance", "deterministic")
 def resting(u: FloatArray, M: FloatArray) -> FloatArray:
     """(n + 1, k) : the state of weights that rest one away from their optimum, at the steps of M (n, k, k) and after.
 
-    (1, 0) of momentum, whose velocity is at rest, at all steps; what is averaged with weights that sum to one stays one.
+    (1, 0) of momentum, whose velocity is at rest, at all steps; what is averaged with weights that sum to one stays
+    one.
     """
     out = np.empty((M.shape[0] + 1, u.size))
     out[0] = u

@@ -1,9 +1,9 @@
 """Several workers that are merged: second moments of one of them, and of two different ones.
 
 With fresh samples of its own each worker moves as the method does, and E z_a z_b^T of two of them, whose gradients are
-independent, as with the full gradient: C <- A C A^T with A = M - lam b c^T. The mean of N workers has (P + (N - 1) C) / N,
-which a merge puts in the place of both. On domains of their own, A_a C A_b^T of two is Phi_a S Phi_b^T, where S is what
-the last merge left and Phi_a the product of the A_a since.
+independent, as with the full gradient: C <- A C A^T with A = M - lam b c^T. The mean of N workers has (P + (N - 1) C) /
+N, which a merge puts in the place of both. On domains of their own, A_a C A_b^T of two is Phi_a S Phi_b^T, where S is
+what the last merge left and Phi_a the product of the A_a since.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from simlab.engines.moments.diagonal import Moments, advance
 from simlab.engines.moments.mixture import MixedMoments, resting
 from simlab.errors import InputError
 from simlab.kernels.moments.layout import NodeArrays
-from simlab.methods.base import Method
 from simlab.methods.workers import local, of_one
 from simlab.problems.mixture import Mixture
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
@@ -78,7 +77,7 @@ def run_workers(
         if at == steps[row]:
             mean, one = team.risks(method.readout(at, at + 1)[0])
             final = mean[:count]
-            risk[row], own[row] = final, one[..., :count, *(slice(None),) * (mean.ndim - 1)]
+            risk[row], own[row] = final, np.moveaxis(np.moveaxis(one, len(team.each), 0)[:count], 0, len(team.each))
             row += 1
         if at == method.length or status != "done":
             break
@@ -124,7 +123,8 @@ class _Alike:
 
     def __init__(self, nodes: NodeArrays, method: local, labels: IntArray, count: int) -> None:
         self.nodes, self.count, self.workers = nodes, count, method.workers
-        self.axes, self.each = dict[str, list[str]](), ()
+        self.axes: dict[str, list[str]] = {}
+        self.each: tuple[str, ...] = ()
         self.moves = of_one(method)
         self.pair = tuple(Moments(nodes, method, labels, True, None) for _ in range(2))
         limit = 2.0 * DIVERGENCE_FACTOR * nodes.reference_risk
@@ -161,7 +161,8 @@ class _AlikeOnMixture:
 
     def __init__(self, problem: Mixture, method: local, labels: IntArray, count: int) -> None:
         self.labels, self.count, self.workers = labels, count, method.workers
-        self.axes, self.each = {"domain": list(problem.names)}, ()
+        self.axes = {"domain": list(problem.names)}
+        self.each: tuple[str, ...] = ()
         self.moves = of_one(method)
         self.pair = tuple(MixedMoments(problem, method, labels, None) for _ in range(2))
         self.limit = _limit_of(problem)
@@ -187,7 +188,8 @@ class _Apart:
 
     def __init__(self, problem: Mixture, method: local, labels: IntArray, count: int) -> None:
         self.labels, self.count, self.problem, self.method = labels, count, problem, method
-        self.axes, self.each = {"domain": list(problem.names)}, ("worker",)
+        self.axes = {"domain": list(problem.names)}
+        self.each: tuple[str, ...] = ("worker",)
         K, k = len(problem.names), method.state_size
         self.one = [
             MixedMoments(Mixture(problem.domains, np.eye(K)[j].tolist()), method.inner, labels, None) for j in range(K)

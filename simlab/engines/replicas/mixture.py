@@ -33,8 +33,6 @@ class MixtureReplicas(Regression):
     replicas, coordinates) of w itself.
     """
 
-    draws: Any
-
     def __init__(
         self,
         draws: MixedDraws,

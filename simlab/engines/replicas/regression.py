@@ -79,7 +79,7 @@ class Regression(Crew):
         super().__init__(method, plan, device)
         self.start, self.begin = start, 0 if start is None else start.step
         self.keep_at = self.keep_at if keep is None else keep
-        self.draws = draws
+        self.draws: Any = draws
         self.dtype = np.dtype(plan.precision)
         lam, error = draws.eigenvalues, draws.initial_error
         self.dim = -(-lam.size // TILE) * TILE

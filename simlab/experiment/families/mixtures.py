@@ -16,7 +16,7 @@ from simlab.experiment.engine import Setting
 from simlab.experiment.families.base import Array, Declared, Outcome, Schema, Tick, family
 from simlab.experiment.families.final import final_table, z_table
 from simlab.experiment.families.risks import Risks
-from simlab.experiment.problem import FROM_FILES, PROBLEMS, build_problem, files_of
+from simlab.experiment.problem import PROBLEMS, build_problem, files_of
 from simlab.experiment.schedule import build_schedule
 from simlab.experiment.tables import Table, call, check_keys, kind_of, shown, within
 from simlab.methods import Method

@@ -35,7 +35,8 @@ _ROW = tuple(np.uint64(row * WIDTH) for row in range(20))
 FIXED = 12
 """Rows before the moments: y, V of bias and variance; h; what is in g beside h y; of sum_k r_k (kurtosis_k - 1) lam_k^2
 (V + y_k^2) what stands with V + y^2, with 2 y and by itself; the curvature of V in the noise; noise of bias and
-variance; g. After them m (k), C of bias and of variance (k (k + 1) / 2 each), and lam, delta and kurtosis of each domain.
+variance; g. After them m (k), C of bias and of variance (k (k + 1) / 2 each), and lam, delta and kurtosis of each
+domain.
 """
 
 
@@ -292,9 +293,9 @@ def _flush(X, k, stride):
 def advance_mixture(first, M, b, c, o, u, inverse_batch, shares, weights, noise_variance, X, slots, labels, out, limit):
     """n steps of the moments of a mixture from step `first` on, in place; returns how many were done.
 
-    M (n, k, k), b, c, o, u (n, k) float64; inverse_batch (n,) = 1/B; shares, weights (n, K); noise_variance (K,); X : the
-    tiles, flat. slots (n,) int64 : record of each iterate, or -1; labels (d,); out (records, 3, K, labels). Stops before
-    the step at which twice the risk at the gradient point passes `limit` on some domain.
+    M (n, k, k), b, c, o, u (n, k) float64; inverse_batch (n,) = 1/B; shares, weights (n, K); noise_variance (K,); X :
+    the tiles, flat. slots (n,) int64 : record of each iterate, or -1; labels (d,); out (records, 3, K, labels). Stops
+    before the step at which twice the risk at the gradient point passes `limit` on some domain.
     """
     k, K = b.shape[1], shares.shape[1]
     rows = FIXED + k + k * (k + 1)

@@ -4,8 +4,8 @@ With x_i = sqrt(lam_ki) xi_i of domain k and the point y = c . z where the gradi
 
     p = sum_i x_i (y_i - (c . u) w_ki) - eps,     g_i = mean over the batch of weight_k x_i p,     z_i <- M z_i - b g_i
 
-where the noise's own trajectory has no w_k, and the noiseless one no eps. The law of a sample is that of its domain; the
-words that it is made of are not: domains of one law see the same features.
+where the noise's own trajectory has no w_k, and the noiseless one no eps. The law of a sample is that of its domain;
+the words that it is made of are not: domains of one law see the same features.
 """
 
 from __future__ import annotations
@@ -162,9 +162,10 @@ def run_mixture_replicas(
 ):  # fmt: skip
     """Take the replicas begin .. end - 1 of a block through a chunk of n steps that begins at step t0.
 
-    M (n, k, k), b, c (n, k), o, u (n + 1, k); batch (n,) int64, 0 for the full gradient; shares, cumulative, weights (n,
-    K), cumulative the running sums of the shares. z (replicas, parts k, D) float64 is changed in place; replica r of the
-    block is replica first_replica + r of the ensemble. parts = 2: noiseless run and noise alone, under the same draws.
+    M (n, k, k), b, c (n, k), o, u (n + 1, k); batch (n,) int64, 0 for the full gradient; shares, cumulative, weights
+    (n, K), cumulative the running sums of the shares. z (replicas, parts k, D) float64 is changed in place; replica r
+    of the block is replica first_replica + r of the ensemble. parts = 2: noiseless run and noise alone, under the same
+    draws.
     """
     n, k, size = b.shape[0], b.shape[1], domains.root.shape[1]
     root, optima, noise = domains.root, domains.optima, domains.noise
