@@ -121,6 +121,14 @@ def _doors() -> dict[str, Door]:
             sl.EmpiricalRegression,
             {"X": ROWS, "y": np.ones(4), "rank_tolerance": 1e-10, "holdout": 0.5, "holdout_seed": 0},
         ),
+        "LinearRegression.shifted": Door(
+            sl.LinearRegression([1.0, 0.5], 1.0, 0.1).shifted,
+            {"covariance": 1.5, "optimum": 0.5, "noise_variance": 0.2},
+        ),
+        "Mixture": Door(
+            sl.Mixture,
+            {"domains": [sl.LinearRegression([1.0, 0.5], 1.0, 0.1)] * 2, "share": [0.4, 0.6], "weights": [1.0, 2.0]},
+        ),
         "NoisyQuadratic": Door(
             sl.NoisyQuadratic, {"eigenvalues": [1.0, 0.5], "initial_error": 1.0, "gradient_covariance": 1.0}
         ),
@@ -212,6 +220,9 @@ def _doors() -> dict[str, Door]:
         "methods.merge": Door(methods.merge, {**around, "steps": [2, 4], "weights": None}),
         "methods.merge_weights": Door(methods.merge_weights, {"decay": [0.5, 0.25]}),
         "methods.lookahead": Door(methods.lookahead, {**around, "every": 5, "alpha": 0.5}),
+        "methods.local": Door(
+            methods.local, {**around, "workers": 2, "merge": None, "every": 5, "own_domains": False}
+        ),
         "methods.weight_decay": Door(methods.weight_decay, {**around, "decay": 0.1, "form": "coupled"}),
         "methods.rest": Door(methods.rest, {"method": SGD, "step": 2}),
         "methods.jain_2018_rule": Door(methods.jain_2018_rule, {"problem": PROBLEM, "c1": 0.25}),
