@@ -30,7 +30,7 @@ def docs(
     if build:
         if find_spec("sphinx") is None:
             raise InputError("building the documentation needs an extra; pip install -e '.[docs]' first.")
-        command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-j", "auto"]
+        command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
         if subprocess.run([*command, str(SOURCES), str(page.parent)], check=False).returncode != 0:
             raise InputError("the documentation was not built; what stands above says why.")
     elif not page.exists():

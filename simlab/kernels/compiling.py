@@ -11,7 +11,7 @@ from typing import Any
 
 import numba
 from numba import njit
-from numba.core.event import Listener, TimingListener, install_listener, register
+from numba.core import event
 
 from simlab import progress
 from simlab.kernels.cache import folder
@@ -82,12 +82,13 @@ def compiled_only(function: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def running_time() -> Iterator[Callable[[], float]]:
     """A clock of seconds since the `with`, which stands still while kernels are being compiled, by any thread."""
-    began, compiling = time.perf_counter(), TimingListener()
-    with install_listener("numba:compile", compiling):
+    listener: Any = event.TimingListener  # numba.core has no types
+    began, compiling = time.perf_counter(), listener()
+    with event.install_listener("numba:compile", compiling):
         yield lambda: time.perf_counter() - began - (compiling.duration if compiling.done else 0.0)
 
 
-class _Waiting(Listener):  # type: ignore[misc]
+class _Waiting(event.Listener):
     """Says once that kernels are being compiled, when that takes longer than `PATIENCE` seconds."""
 
     PATIENCE = 1.0
@@ -95,14 +96,14 @@ class _Waiting(Listener):  # type: ignore[misc]
     def __init__(self) -> None:
         self.depth, self.timer = 0, threading.Timer(0.0, self.say)
 
-    def on_start(self, event: Any) -> None:
+    def on_start(self, _event: Any) -> None:
         self.depth += 1
         if self.depth == 1 and progress.waiting is not None:
             self.timer = threading.Timer(self.PATIENCE, self.say)
             self.timer.daemon = True
             self.timer.start()
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, _event: Any) -> None:
         self.depth -= 1
         if self.depth == 0:
             self.timer.cancel()
@@ -113,4 +114,5 @@ class _Waiting(Listener):  # type: ignore[misc]
             heard(f"compiling kernels, once; they are kept in {folder() or 'memory alone'}.")
 
 
-register("numba:compile", _Waiting())
+_register: Any = event.register
+_register("numba:compile", _Waiting())

@@ -94,6 +94,7 @@ def numpy_run(problem, lr, steps=STEPS):
     return run
 
 
+@pytest.mark.thorough
 @pytest.mark.benchmark(group="ensemble of SGD, float32, R = 64, d = 1,000, T = 4,000", warmup=True)
 @pytest.mark.parametrize("who", ["simlab", "simlab, one thread", "simlab, bias and variance", "torch", "jax", "numpy"])
 def test_ensemble(benchmark, problem, lr, who):
@@ -113,6 +114,7 @@ def test_ensemble(benchmark, problem, lr, who):
     assert answer == pytest.approx(expected, rel=0.3)
 
 
+@pytest.mark.thorough
 @pytest.mark.benchmark(group="ensemble of 512 replicas, d = 1,000, T = 4,000, threads for each processor")
 @pytest.mark.parametrize("who", ["simlab", "one thread"])
 def test_threads(benchmark, problem, lr, who):

@@ -18,6 +18,7 @@ def published(lr: np.ndarray) -> np.ndarray:
     return np.array([double_sum(lr, np.ones(1), 1.0, t) for t in range(1, lr.size + 1)])
 
 
+@pytest.mark.thorough
 @pytest.mark.benchmark(group="last-iterate bound at all horizons, T = 20,000")
 @pytest.mark.parametrize("who", ["simlab", "double sum"])
 def test_bound_on_a_whole_curve(benchmark, who):

@@ -89,6 +89,7 @@ def shell(
 # -- simlab run
 
 
+@pytest.mark.thorough
 def test_run_writes_everything_and_prints_the_table(here):
     out = simlab("run", "e.toml")
     folder = here / "e-results"
@@ -147,6 +148,7 @@ def test_an_experiment_that_notices_something(here):
     assert err.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_init_writes_an_example_that_runs(here):
     simlab("init", "new.toml")
     simlab("run", "new.toml")
@@ -167,6 +169,7 @@ def test_what_cannot_be_written_leaves_nothing(here, monkeypatch):
     assert [p.name for p in here.iterdir()] == ["e.toml"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", [full, lambda *a, **k: 1 / 0], ids=["disk", "bug"])
 def test_a_figure_that_fails_costs_nothing_but_itself(how, here, monkeypatch):
     """The trace is on the disk before it is drawn; of an earlier run nothing stands beside it."""
@@ -221,6 +224,7 @@ main()
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_keeps_the_trace_so_far(name, code, here):
     """Ctrl-C, and what a scheduler sends before it kills."""

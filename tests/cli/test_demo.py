@@ -19,6 +19,7 @@ def comparison():
     return demo.compare(replicas=200, steps=120, seed=3)
 
 
+@pytest.mark.thorough
 def test_own_moments_predict_the_measurement(comparison):
     """Exact for this sampling: 18 z-scores of independent runs; a right code fails this once in 10^5 seeds, and it is
     fixed.
@@ -40,6 +41,7 @@ def test_gaussian_model_errs_by_what_is_stated(comparison):
     assert np.abs(ratio - 1.0).max() > 0.01
 
 
+@pytest.mark.thorough
 def test_a_wrong_prediction_is_seen():
     """Negative control: the same measurement against a prediction with the learning rate off by 15 % fails."""
     X, y = demo.digits()
@@ -75,6 +77,7 @@ def test_files_and_table(tmp_path):
         demo.run(tmp_path / "out", replicas=20, steps=30)
 
 
+@pytest.mark.thorough
 def test_random_features_leave_out_what_is_too_large(tmp_path):
     """500 features: only the Gaussian model is offered, and it says so by absence, not by a made-up number."""
     comparison = demo.compare(features=500, replicas=20, steps=20)

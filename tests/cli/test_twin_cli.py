@@ -80,6 +80,7 @@ def test_design_lists_the_runs_that_could_be_made(folder):
     assert len(lines) == 3
 
 
+@pytest.mark.thorough
 def test_a_report_holds_the_twin_beside_its_referees(folder):
     logs = [str(folder / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
     held = str(folder / "wsdcon_9.csv")

@@ -88,6 +88,7 @@ CASES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_sparse_records_keep_their_digits(name):
     problem, make = CASES[name]

@@ -51,6 +51,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("other", OTHERS)
 def test_the_state_of_another_run_is_refused(other, tmp_path):
     take(REGRESSION, HEAVY_BALL, checkpoint=tmp_path)
@@ -261,6 +262,7 @@ def test_kills_within_a_save(moment, killer, tmp_path):
     assert_same_bits(trace, take(REGRESSION, HEAVY_BALL, replicas=6, record=20))
 
 
+@pytest.mark.thorough
 def test_a_kill_within_the_first_save_leaves_a_clean_start(killer, tmp_path):
     killed, left = killer(killed_in_save, tmp_path, "half written", 1)
     assert (killed, left) == (True, [".partial"])

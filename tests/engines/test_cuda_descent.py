@@ -38,6 +38,7 @@ def as_gpu(host, monkeypatch):
     return host
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", cases.CASES, ids=str)
 def test_descents_are_those_of_the_cpu(host, case):
     cases.check_case(case, host, BOUND)
@@ -47,6 +48,7 @@ def test_the_public_door(as_gpu, tmp_path):
     cases.check_doors(tmp_path)
 
 
+@pytest.mark.thorough
 def test_what_a_gpu_does_not_take(as_gpu):
     cases.check_refusals(as_gpu)
 

@@ -123,6 +123,7 @@ def runs(draw):
     return problem, ZOO[draw(st.sampled_from(sorted(ZOO)))](lr, momentum, batch)
 
 
+@pytest.mark.thorough
 @settings(max_examples=200)
 @given(runs())
 def test_random_problems(run):

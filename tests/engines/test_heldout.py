@@ -170,6 +170,7 @@ def test_what_has_no_rows_held_out_says_so():
 # -- sampled -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("moments", "name", "law"),
     [

@@ -271,6 +271,7 @@ def test_a_trillion_steps_of_a_trillion_modes():
     assert np.all(np.diff(trace.total().values[trace.risk["step"].values > 0]) < 1e-12)
 
 
+@pytest.mark.thorough
 def test_rates_stored_one_by_one_are_stepped_or_refused():
     problem = sl.LinearRegression.power_law(60, 1.5, 1.2, 0.1)
     rates = S.from_array(np.geomspace(0.3, 0.01, 20_000))

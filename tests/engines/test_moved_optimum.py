@@ -60,6 +60,7 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", PROBLEMS)
 @pytest.mark.parametrize("name", ["sgd", "heavy_ball", "ema_schedule_free"])
 def test_exact_against_sampled(kind, name):

@@ -71,6 +71,7 @@ def test_every_method(name, batch):
     assert_same(REGRESSION, ZOO[name](LR, MOMENTUM, BATCHES[batch]), subspaces=sl.subspaces.modes(2, 4))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ZOO)
 def test_batch_schedule(name):
     assert_same(REGRESSION, ZOO[name](LR, MOMENTUM, changing(LR.length)), cut=(True,))
@@ -80,6 +81,7 @@ LAWS = {"gaussian": 3.0, "rademacher": 1.0, "uniform": 1.8, "laplace": 6.0, "stu
 MIXED = np.array([1.0, 6.0, 1.8, 3.0, 9.0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("law", [*LAWS, "mixed kurtosis"])
 def test_every_law(law, batch):
@@ -89,6 +91,7 @@ def test_every_law(law, batch):
         assert_same(problem, method, law=None if law == "mixed kurtosis" else law)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("d", [1, 3, 64, 256, 257, 300, 1024, 1100])
 @pytest.mark.parametrize("law", ["gaussian", "student_t", "three_point"])
 def test_every_width(law, d):
@@ -128,6 +131,7 @@ def test_additive_noise(d, batch):
         assert_same(problem, ZOO[name](LR, MOMENTUM, changing(LR.length) if batch == "changing" else batch))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", ["rows", "epochs"])
 @pytest.mark.parametrize("batch", [1, 3, "changing", np.inf])
 @pytest.mark.parametrize("shape", [(7, 3), (40, 300)])

@@ -94,6 +94,7 @@ class Interrupt:
 # -- how the work is cut ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES)
 def test_threads_blocks_and_chunks_change_no_bit(case, monkeypatch):
     problem, method, options = CASES[case]
@@ -247,6 +248,7 @@ def test_errors_in_a_progress_callable_are_not_swallowed():
         take(REGRESSION, HEAVY_BALL, progress=broken)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("block", [None, 4])
 @pytest.mark.parametrize("case", ["k = 2, batches, wide", "k = 4, double", "epochs", "diverging", "two methods"])
 def test_resumption_ends_with_the_same_bits(case, block, tmp_path):

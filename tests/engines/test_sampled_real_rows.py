@@ -39,6 +39,7 @@ def risk(trace):
     ).sum("component")
 
 
+@pytest.mark.thorough
 def test_rows_obey_their_own_moments(answers):
     """48 z-scores, cross term included: right code exceeds 5.5 once in some 10^5 seeds, and the seed is fixed."""
     sampled, own, _ = answers
@@ -61,6 +62,7 @@ def test_the_gaussian_model_errs_and_the_sampler_sees_it(answers):
     )
 
 
+@pytest.mark.thorough
 def test_epochs_differ_from_rows_with_replacement(answers):
     """Four passes over 200 rows without replacement: less noise than with it (what one-pass theory leaves out)."""
     X, y = demo.digits()
@@ -75,6 +77,7 @@ def test_epochs_differ_from_rows_with_replacement(answers):
     assert abs(a - exact) < 5.0 * spread
 
 
+@pytest.mark.thorough
 def test_digits_that_were_held_out():
     """A fifth of the digits, not trained on: sampled against exact under the rows' own moments, at 33 steps.
 

@@ -24,6 +24,7 @@ def radius(lam, kurtosis, method, at):
     return np.abs(np.linalg.eigvals(operator)).max()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kurtosis", KURTOSES)
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("name", FROZEN)
@@ -197,6 +198,7 @@ RESPONSES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", RESPONSES)
 def test_response_is_its_own_sum(name):
     """Closed form and Lyapunov route alike."""

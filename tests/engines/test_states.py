@@ -253,6 +253,7 @@ def test_states_are_saved_with_their_trace(tmp_path, name, door):
         back.branch(20, sgd(9))
 
 
+@pytest.mark.thorough
 def test_an_altered_state_is_refused(tmp_path):
     sl.exact(SHORT, sgd(50), progress=False).save(tmp_path / "t.zarr")
     chunk = tmp_path / "t.zarr/state_0_signal/c/0"

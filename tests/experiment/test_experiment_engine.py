@@ -88,6 +88,7 @@ def test_z_scores_see_a_wrong_answer():
         sl.exact(problem, method).z_scores(sampled)
 
 
+@pytest.mark.thorough
 def test_run_prints_the_z_scores(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("e.toml").write_text(TEXT)

@@ -54,6 +54,7 @@ def written(folder, name, text, engine="exact"):
     return folder / name
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("engine", "door"), [("exact", sl.exact), ("sample", sl.sample)])
 def test_a_branch_by_two_files_and_two_commands(folder, engine, door, capsys):
     trunk, branch = written(folder, "trunk.toml", TRUNK, engine), written(folder, "branch.toml", BRANCH, engine)

@@ -17,6 +17,7 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
+@pytest.mark.thorough
 def test_effective_numbers_of_updates(quick):
     numbers = quick["bergsma2025-dual"]["numbers"]
     assert np.round(column(numbers, "n_eff")).tolist() == [39, 248, 318, 351]

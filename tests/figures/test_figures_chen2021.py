@@ -18,6 +18,7 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
+@pytest.mark.thorough
 def test_noise_decides_the_ranks(quick):
     claims = FIGURES[RANKS].claims(quick[RANKS])
     # What REX gains on the start it pays for in noise, and with little noise it pays little.

@@ -61,6 +61,7 @@ def test_one_hot_sgd_is_the_closed_form():
     )
 
 
+@pytest.mark.thorough
 def test_slopes_of_table_1(quick):
     """SGD, heavy ball and ASGD within 0.1 of the printed slopes on both designs; Nesterov on Gaussian data."""
     table = quick["slopes"]

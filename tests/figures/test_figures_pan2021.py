@@ -17,6 +17,7 @@ def laws():
     return FIGURES[LAWS].compute("quick")
 
 
+@pytest.mark.thorough
 def test_power_laws_turn_at_the_condition_number(laws):
     claims = FIGURES[LAWS].claims(laws)
     assert [claim.verdict for claim in claims] == ["reproduced", "holds", "chosen", "chosen", "holds", "holds"]

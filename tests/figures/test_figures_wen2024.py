@@ -20,6 +20,7 @@ def holds(name, data):
     return [claim.holds for claim in FIGURES[name].claims(data)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FIGURES)
 def test_drawn_from_the_data_and_what_does_not_hold_says_why(name, quick):
     assert FIGURES[name].draw(quick[name]).get_size_inches()[0] > 6.0

@@ -23,6 +23,7 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FIGURES)
 def test_claims_come_out_as_they_do(quick, name):
     assert missed(FIGURES[name].claims(quick[name])) == ([READ_OFF] if name == STEPS else [])

@@ -26,6 +26,7 @@ def test_tiny_computes_draws_and_judges():
         assert figure.claims(data)
 
 
+@pytest.mark.thorough
 def test_reference_table(quick):
     """60 numbers of a recursion written apart: each is what some sqrt(2) grid gives, to its four digits.
 

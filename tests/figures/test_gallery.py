@@ -88,6 +88,7 @@ def test_a_gallery_holds_data_pictures_and_claims(tmp_path, log):
     assert {p.name for p in (tmp_path / "g").iterdir()} == {"tiny", "index.html", "claims.json", ".simlab-gallery"}
 
 
+@pytest.mark.thorough
 def test_workers_make_the_same_files(tmp_path):
     made(tmp_path / "one")
     made(tmp_path / "two", processes=2)
@@ -130,6 +131,7 @@ def test_what_is_no_table_is_refused(tmp_path, table, words):
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("processes", [1, 2])
 def test_one_failing_figure_does_not_stop_the_others(tmp_path, processes):
     done = made(tmp_path / "g", "tests.figures.fakes_broken", processes=processes)
@@ -143,12 +145,14 @@ def test_one_failing_figure_does_not_stop_the_others(tmp_path, processes):
     assert "2 failed" in spoken.summary(list(done.values()))
 
 
+@pytest.mark.thorough
 def test_a_worker_that_dies_takes_only_its_figure(tmp_path):
     done = made(tmp_path / "g", "tests.figures.fakes_dying", processes=2)
     assert {name: o.state for name, o in done.items()} == {"dying": "failed", "other": "made", "third": "made"}
     assert "exit code 9" in done["dying"].why
 
 
+@pytest.mark.thorough
 def test_verdicts(tmp_path):
     done = made(tmp_path / "g", "tests.figures.fakes_refuted")
     verdicts = {name: outcome.claims[0].verdict for name, outcome in done.items()}
@@ -299,6 +303,7 @@ def test_a_new_style_draws_anew_and_computes_nothing(tmp_path, monkeypatch, log)
     assert (tmp_path / "g/tiny/cube/curve.csv").read_bytes() == data
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["curve.csv", "figure.png", "record.json"])
 def test_damaged_files_are_made_again(tmp_path, name):
     made(tmp_path / "g", ids=["cube"])
@@ -321,6 +326,7 @@ def test_measurements_that_change_change_the_fingerprint(tmp_path, monkeypatch):
     assert fingerprints(figure, FAKES, "tiny") != before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_killed_run_started_again_goes_on(tmp_path, log, processes):
     """SIGKILL while the second of three figures is computed: the first is kept, nothing half-made is seen."""
@@ -400,6 +406,7 @@ def test_progress_ends_at_the_whole(tmp_path):
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_page_is_well_formed_and_stands_alone(tmp_path):
     made(tmp_path / "g", FAKES, "tests.figures.fakes_refuted", "tests.figures.fakes_broken")
     page = Page(tmp_path / "g/index.html")
@@ -443,6 +450,7 @@ def fakes_only(monkeypatch):
     return use
 
 
+@pytest.mark.thorough
 def test_exit_codes(tmp_path, capsys, monkeypatch, fakes_only, known):
     monkeypatch.chdir(tmp_path)
     fakes_only(FAKES)

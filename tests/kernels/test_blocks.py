@@ -162,6 +162,7 @@ def test_spectra_under_larger_states(spectrum, k, plain):
     assert np.any(fast != slow), "no block was taken"
 
 
+@pytest.mark.thorough
 @needs_extended
 @pytest.mark.parametrize("factor", [1e-12, 1.0, 1e9])
 @pytest.mark.parametrize(("k", "steps"), [(1, 20_000), (2, 4000), (3, 2500), (4, 1500)])
@@ -181,6 +182,7 @@ def test_against_more_digits(k, steps, factor):
     assert_close(values(trace), want)
 
 
+@pytest.mark.thorough
 @needs_extended
 @pytest.mark.parametrize("shape", SCHEDULES)
 def test_schedules_against_more_digits(shape):
@@ -220,6 +222,7 @@ def affine_power(problem, lr, batch, steps):
     return result
 
 
+@pytest.mark.thorough
 @needs_extended
 def test_a_million_steps():
     """Accumulated error at T = 10^6: two constant rates, so that matrix powers give the answer without stepping."""

@@ -69,6 +69,7 @@ def test_interpolation_has_the_values_of_the_polynomial(m):
             assert out @ x**k == pytest.approx((offset / m) ** k, abs=1e-12)
 
 
+@pytest.mark.thorough
 def test_systems_side_by_side_are_solved_as_one_by_one():
     rng = np.random.default_rng(1)
     n, width = 12, 17

@@ -144,6 +144,7 @@ def test_expm1(dtype, bound):
     assert (error / np.maximum(1.0, x.astype(float)))[1:].max() < bound
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_normals_are_those_of_the_words(dtype):
     """Box and Muller in exact arithmetic from the same words, 4,700 pairs: found 1.2e-6 and 1.5e-15 absolutely.
@@ -211,6 +212,7 @@ def octaves(n) -> tuple[np.ndarray, np.ndarray]:
 ANGLES = (np.arange(64) * 2**26 + 2**25).astype(np.uint32)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_moments_of_normals(dtype):
     """Odd moments vanish; 1, 3, 15, 105; the two of a pair have the joint moments of independent ones: all to 1e-5."""
@@ -241,6 +243,7 @@ def tail_above(elementary):
     return lambda t: tail(t, int(TURN * math.exp(-0.5 * t * t)) + 1000)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_tails_of_normals(dtype):
     """Against erfc at 3, 4, 5 and 6: found 3e-8, 7e-8, 2e-6 and 1.2e-3, relatively (65 words reach beyond 6)."""

@@ -33,6 +33,7 @@ def naive(landscape, method, noise=None, replicas=70, seed=2**40 + 5):
 # -- the twin ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", list(ZOO))
 def test_every_method_follows_the_naive_twin(name):
     valley = river.curved(slope=0.1, start=[0.3, 0.7])
@@ -78,6 +79,7 @@ def swirl(w, params, xi, out):
     out[1] = xi[1] - w[0] * xi[0]
 
 
+@pytest.mark.thorough
 def test_every_noise_follows_the_naive_twin():
     valley = river.curved(slope=0.1, mu=0.2, start=[0.3, 0.7])
     method = methods.sgd(schedules.linear(STEPS, 0.05), batch=3)

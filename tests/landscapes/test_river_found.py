@@ -94,6 +94,7 @@ def bent_gradient(w, params, out):
     out[1] = steep
 
 
+@pytest.mark.thorough
 def test_without_a_hessian_it_is_found_by_differences():
     own = river.custom(bent, bent_gradient, 2, start=[0.3, 0.6], params=[0.1, 10.0])
     curve, known = find(own, length=5.0), find(river.curved(mu=0.0, slope=0.1, start=[0.3, 0.6]), length=5.0)
@@ -178,6 +179,7 @@ def peak_gradient(w, params, out):
     out[1] = 3.0 * np.sin(3.0 * w[0]) * np.cos(3.0 * w[1])
 
 
+@pytest.mark.thorough
 def test_where_there_is_no_valley_one_sentence_says_so():
     egg_box = river.custom(peak, peak_gradient, 2, start=[0.3, 0.9])
     with pytest.raises(

@@ -53,6 +53,7 @@ def test_hessian_is_that_of_the_gradient(landscape, points):
         np.testing.assert_allclose(landscape.hessian(w), found, atol=1e-7)
 
 
+@pytest.mark.thorough
 def test_compiled_loss_and_gradient_agree_with_the_strips(landscape, points):
     """The public compiled functions take one point in the landscape's own coordinates."""
     inner = landscape.inner_dim
@@ -117,6 +118,7 @@ def double_well_gradient(w, params, out):
     out[1] = w[1]
 
 
+@pytest.mark.thorough
 def test_a_landscape_of_ones_own():
     made = river.custom(double_well, double_well_gradient, 2, start=[0.3, 1.0], params=[0.25])
     assert float(made.value([2.0, 0.0])) == 0.25 * 9.0
@@ -125,6 +127,7 @@ def test_a_landscape_of_ones_own():
     np.testing.assert_allclose(np.linalg.eigvalsh(among.hessian(among.start))[-1], 5.0, atol=1e-7)
 
 
+@pytest.mark.thorough
 def test_a_wrong_gradient_is_refused():
     def wrong(w, params, out):
         out[0] = 4.1 * params[0] * w[0] * (w[0] ** 2 - 1.0)
@@ -136,6 +139,7 @@ def test_a_wrong_gradient_is_refused():
         river.custom(double_well, wrong, 2, start=[0.3, 1.0], params=[0.25])
 
 
+@pytest.mark.thorough
 def test_a_gradient_wrong_by_little_is_refused_and_a_steep_one_is_not():
     def slightly(w, params, out):
         out[0] = 4.0 * params[0] * w[0] * (w[0] ** 2 - 1.0)
@@ -165,6 +169,7 @@ def logarithmic_gradient(w, params, out):
     out[1] = w[1]
 
 
+@pytest.mark.thorough
 def test_starts_off_the_domain_are_refused():
     inside = {"inside": lambda w: w[:, 0] > 0.0}
     river.custom(logarithmic, logarithmic_gradient, 2, start=[1.0, 0.0], **inside)

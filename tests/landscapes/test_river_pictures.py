@@ -74,6 +74,7 @@ def test_a_surface_is_drawn(clouds, tmp_path):
     assert saved(figure, tmp_path).std() > 10.0
 
 
+@pytest.mark.thorough
 def test_split_shows_the_trace_and_its_parts(trace, tmp_path):
     figure = draw.split(trace, note="below the cap")
     for panel, values in zip(figure.axes[:3], ("total", "river_loss", None), strict=True):
@@ -178,6 +179,7 @@ def test_without_ffmpeg_mp4_is_refused_before_any_drawing(clouds, tmp_path, monk
         animation.animate(LANDSCAPE, clouds, {}, [tmp_path / "a.mp4"])
 
 
+@pytest.mark.thorough
 def test_simlab_river(tmp_path):
     """In 8 s on two idle cores; the promise is 30 s."""
     began = time.perf_counter()

@@ -23,6 +23,7 @@ def canonical():
     return descend(valley, runs, replicas=20_000, noise=river.noise.isotropic(1.0), record="linear")
 
 
+@pytest.mark.thorough
 def test_the_check_of_the_notes(canonical):
     """Printed from 400 seeds: stable hill loss .0159-.0173, WSD20 final hill .0008, x: 8.88, 8.0, 4.55.
 
@@ -128,6 +129,7 @@ def test_few_cooldowns_are_unbiased_too():
     assert np.isnan(river.bias_variance(valley, w[:2]).bias_error)
 
 
+@pytest.mark.thorough
 def test_the_bigram_learns_certain_tokens_in_the_stable_phase_and_uncertain_ones_in_the_decay():
     """Wen et al. section 4: deterministic prefixes are the river, uncertain ones the hills (noise: tokens drawn)."""
     model = river.bigram([1.0, 1.0, 0.99, 0.3, 0.1, 0.0], vocabulary=5)

@@ -58,6 +58,7 @@ def dense(valley, method):
         cov = A @ cov @ A.T + push @ C @ push.T / method.batches(t, t + 1)[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", VALLEYS)
 @pytest.mark.parametrize("name", ZOO)
 def test_every_method_against_dense_propagation(name, kind):

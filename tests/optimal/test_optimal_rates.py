@@ -201,6 +201,7 @@ def test_two_horizons_share_a_schedule():
     assert lr[99] < 0.5 * lr[110]  # it cools down for the first one
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("capacity", "source", "noise"), [(1.5, 1.2, 1.0), (2.0, 2.5, 1.0)])
 def test_the_least_worst_ratio_over_horizons_and_its_bound(capacity, source, noise):
     problem, steps = power_law(100, capacity, source, noise), [20, 60, 200]

@@ -88,6 +88,7 @@ def problem():
     return sl.LinearRegression.from_data(ROWS, TARGETS, moments="empirical")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("name", RUNS)
 def test_every_draw_of_every_batch(name, batch, problem):

@@ -144,6 +144,7 @@ def test_risk_of_each_subspace_is_right_to_the_tolerance(spectrum, run, toleranc
     assert worst_error(problem, compressed, method, BINS) < tolerance
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("tolerance", [1e-10, 1e-6])
 @pytest.mark.parametrize("run", ["sgd", "ema", "heavy_ball"])
 def test_a_million_modes(run, tolerance):
@@ -283,6 +284,7 @@ def digits():
     return LR(measured.eigenvalues, measured.initial_error, measured.noise_variance)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("tolerance", [1e-10, 1e-6])
 @pytest.mark.parametrize("run", ["sgd", "ema", "heavy_ball"])
 def test_digits(digits, run, tolerance):

@@ -68,6 +68,7 @@ def test_importing_simlab_loads_nothing_heavy():
     assert [name for name in HEAVY if name in loaded] == []
 
 
+@pytest.mark.thorough
 def test_making_a_problem_and_a_method_compiles_nothing():
     """Describing a run is cheap as well; numba comes with the first run."""
     code = (
@@ -113,6 +114,7 @@ def test_every_package_is_installed():
     assert setuptools["package-dir"] == {package: folder for folder, package in PLACES.items()}
 
 
+@pytest.mark.thorough
 def test_folders_of_a_researcher_hide_nothing(tmp_path):
     """`python -m` looks into the working folder first: what lies there must not stand in the way of our packages."""
     for name in ("theory", "figures", "tests", "notebooks"):

@@ -97,6 +97,7 @@ def test_a_trace_with_a_link_in_it(name, trace, tmp_path):
         sl.RiskTrace.load(path)
 
 
+@pytest.mark.thorough
 def test_a_trace_with_any_byte_changed_is_refused_or_read(trace, tmp_path):
     """In a sentence that names it; a trace holds no digests, so that not every change can be seen."""
     path, rng, refused = trace.save(tmp_path / "t.zarr"), np.random.default_rng(0), 0

@@ -33,6 +33,7 @@ def test_pictures_exist():
         assert (ROOT / picture).stat().st_size > 10_000, picture
 
 
+@pytest.mark.thorough
 def test_the_sweep_is_the_one_that_is_shown(tmp_path):
     """What the README says of its sweep: the number of cells, and which schedule wins where."""
     import simlab as sl
@@ -99,6 +100,7 @@ def test_ones_own_log_spectrum_and_state(tmp_path, monkeypatch):
     assert ends == sorted(ends, reverse=True)
 
 
+@pytest.mark.thorough
 def test_ones_own_data(tmp_path, monkeypatch):
     """Rows held out of the digits: learned from the others, and below where they began."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed; it ships the digits")

@@ -229,6 +229,7 @@ def test_what_fails_on_the_way_is_put_back(error, way, tmp_path, monkeypatch):
 # -- those who replace something
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["t.zarr", "t.nc"])
 def test_a_forced_save_that_is_killed_loses_no_trace(name, way, tmp_path, monkeypatch, no_grace):
@@ -245,6 +246,7 @@ def test_a_forced_save_that_is_killed_loses_no_trace(name, way, tmp_path, monkey
         assert hidden(tmp_path) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 def test_a_compacting_that_is_killed_loses_no_store(way, tmp_path, monkeypatch):
     tree = {

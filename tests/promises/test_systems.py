@@ -94,6 +94,7 @@ path = "log.csv"
 """
 
 
+@pytest.mark.thorough
 def test_commands_do_without_what_windows_lacks(tmp_path):
     """Files as Windows writes them (CRLF), no fcntl, no exchange of names: run, run --force, sweep, compact, show."""
     text = EXPERIMENT.replace("\n", "\r\n")

@@ -59,6 +59,7 @@ def test_runs_subspaces_and_schedules(tmp_path):
     saved(plot.schedules(dict.fromkeys(NASTY, schedule)), tmp_path)
 
 
+@pytest.mark.thorough
 def test_rivers(tmp_path):
     names = [*NASTY[:3], "😀\x07"]
     steps = np.arange(6)
@@ -97,6 +98,7 @@ schedules = [{label = '$\\foo$'}, {label = "😀 $$", kind = "cosine"}]
 """
 
 
+@pytest.mark.thorough
 def test_labels_of_files(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("e.toml").write_text(SWEPT, encoding="utf-8")

@@ -29,6 +29,7 @@ def power_law(capacity, source, noise, kurtosis=3.0):
 NINE = list(itertools.product([1.2, 1.5, 2.0], [1.2, 2.0, 3.0]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("capacity", "source"), NINE)
 def test_noisy_power_laws(capacity, source):
     problem = power_law(capacity, source, 1.0)

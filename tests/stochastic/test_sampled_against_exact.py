@@ -252,6 +252,7 @@ CONTROLS: dict[str, tuple[Callable[[Case], Case], Mapping[str, Maker], int]] = {
 SLOW = {"fourth moment": pytest.mark.slow}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in CONTROLS])
 def test_a_wrong_sampler_is_caught(name):
     """So many cases are enough, and show nothing when the sampler is right."""

@@ -132,6 +132,7 @@ def entered(ledger: str) -> int:
         return 0
 
 
+@pytest.mark.thorough
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(here):
     """A real SIGINT to a real process, once the first cells are in the store."""
     long = (

@@ -114,6 +114,7 @@ def assert_same(cell, alone, steps, names, rtol):
             np.testing.assert_allclose(cell[f"final_{name}"].values[corner[1:]], end, rtol=rtol)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXACT)
 def test_an_exact_cell_is_the_experiment_run_alone(name, tmp_path):
     plan, data = taken(*EXACT[name], tmp_path)
@@ -131,6 +132,7 @@ def test_an_exact_cell_is_the_experiment_run_alone(name, tmp_path):
     assert "units" not in data["river"].attrs
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", DESCENT)
 def test_a_sampled_cell_has_the_bits_of_the_experiment_run_alone(name, tmp_path):
     plan, data = taken(*DESCENT[name], tmp_path)
@@ -162,6 +164,7 @@ swept({path!r}, LONG, AXES, threads=1, progress=report)
 """
 
 
+@pytest.mark.thorough
 def test_threads_and_a_kill_change_no_byte(tmp_path):
     swept(tmp_path / "whole", LONG, AXES, threads=1)
     swept(tmp_path / "threads", LONG, AXES, threads=3)

@@ -110,6 +110,7 @@ def test_comparisons_that_say_nothing_are_no_evidence(stated, true):
 FEW = ["sgd_mass", "zou_average_upper", "sandwich_lower"]
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_table(tmp_path):
     first, again = (validate(FEW, quick=True, seed=3, processes=n, progress=False) for n in (1, 2))
     assert table_of(first) == table_of(again)
@@ -198,6 +199,7 @@ def test_simlab_theory_lists_and_cites():
     assert "did you mean 'zou_average_upper'?" in simlab("theory", "zou_average_uper", code=2)
 
 
+@pytest.mark.thorough
 def test_simlab_validate_writes_its_files_and_tells_by_its_exit_code(tmp_path, monkeypatch):
     out = tmp_path / "out"
     text = simlab("validate", *FEW, "--quick", "--processes", 1, "-o", out)

@@ -25,6 +25,7 @@ def test_the_hidden_constant_has_room():
     assert caught(check, lambda stated: stated / 22.0 if stated.size else stated)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("start", "steps", "bias", "variance"),
     [

@@ -46,6 +46,7 @@ def test_forty_digits_of_decimal_are_those_of_mpmath():
         assert abs(mpmath.mpf(str(_exact_bound(lr, 2000, decimal.Decimal))) / exact - 1) < 1e-30
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shape", ["wsd", "constant"])
 def test_right_to_1e_12_at_a_million_steps(shape):
     """Both ways to evaluate; a constant 0.1 is where a running sum drifts, a cooldown where total minus prefix does."""

@@ -67,6 +67,7 @@ FIGURE_2 = {  # N = 1000: (a, b) -> iterate average, tail average, last iterate,
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("a", "b"), FIGURE_2)
 def test_reference_numbers_of_figure_2(a: int, b: int) -> None:
     """Notes, section 1: lam = i^-a, w* = i^-b, d = 200, lr tuned on a sqrt(2) grid; where the grid begins moves 1-2

@@ -75,6 +75,7 @@ def test_regret_by_subspace_adds_up_to_what_a_run_loses(several):
     assert f"above that of {rows[1]}" in other.get_xlabel()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_saved_pictures_are_reproducible(one, tmp_path, suffix):
     paths = [sl.plot.save(sl.plot.risk(one), tmp_path / f"{name}{suffix}") for name in ("a", "b")]

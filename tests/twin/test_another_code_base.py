@@ -71,6 +71,7 @@ def test_a_short_cooldown_beside_it_tells_of_other_peaks(curves):
     assert errors(twin, [curves[name] for name in OTHER]) < 0.005
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("decay", [0.04, 0.25])
 def test_the_weight_decay_is_read_off_the_curves(curves, decay):
     """0.1 in the recipe; told 2.5 times too little or too much, the curves pull it back."""

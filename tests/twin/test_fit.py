@@ -34,6 +34,7 @@ def test_a_known_twin_is_recovered(synthetic):
         assert abs(value - TRUTH[PLACE[name]]) < 3.0 * spread + 1e-9, name
 
 
+@pytest.mark.thorough
 def test_bands_cover_what_their_likelihood_draws():
     """Six replications of three curves, drawn from a known twin with the misfit and noise that `Errors` states.
 
@@ -92,6 +93,7 @@ def test_one_run_without_a_cooldown_says_so():
         sl.twin.fit(made(TRUTH, "cosine_24000", 0), weight_decay=0.1)
 
 
+@pytest.mark.thorough
 def test_the_curves_know_the_weight_decay(shared_data):
     """All nine curves at 100M, with priors a factor of ten off either way; the recipe's own would be -9.72."""
     curves = list(measured(shared_data, "100M").values())

@@ -108,6 +108,7 @@ def edit_consolidated(store):
     (store / "zarr.json").write_text(json.dumps(said), encoding="utf-8")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", DECLARED)
 def test_an_altered_declaration_is_made_again(how, store, whole):
     """And costs no cell: what the ledger says of the chunks still holds."""
@@ -147,6 +148,7 @@ STATEMENTS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", STATEMENTS)
 def test_altered_entries_are_made_again(how, store, whole):
     statement, computed = STATEMENTS[how]
@@ -177,6 +179,7 @@ def test_a_ledger_that_is_none_is_put_aside(content, store, whole):
     assert_same_store(store, whole)
 
 
+@pytest.mark.thorough
 def test_flipped_bits_of_a_ledger(store, whole, tmp_path):
     """Wherever: it is refused, or computed again, or nothing that counts (times, calls, free space)."""
     good, rng, computed = (store / "ledger.sqlite").read_bytes(), np.random.default_rng(1), set()

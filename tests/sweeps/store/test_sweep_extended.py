@@ -133,6 +133,7 @@ ZIPPED = {"zip": [{"problem.capacity": [1.2, 1.5], "problem.source": [1.3, 1.4]}
 LONGER_ZIP = {"zip": [{"problem.capacity": [1.2, 1.8, 1.5], "problem.source": [1.3, 1.1, 1.4]}]}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("tables", "fewer", "more", "sizes"),
     [

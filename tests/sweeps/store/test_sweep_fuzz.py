@@ -120,6 +120,7 @@ def flips(rng, per_file: int):
             yield name, int(at), int(rng.choice([0xFF, 1 << rng.integers(8)]))
 
 
+@pytest.mark.thorough
 def test_a_flipped_byte_is_refused_or_does_not_matter(here):
     """Of some files of every kind, read by `show`; the control is the same store with nothing flipped."""
     right, rng = right_answers(), np.random.default_rng(0)
@@ -209,6 +210,7 @@ FORGED = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", FORGED)
 def test_a_forged_store_is_refused_in_a_sentence(how, here):
     """Digests and all: nothing in it makes `show` or `check` fail otherwise, or read what lies outside."""
@@ -239,6 +241,7 @@ def linked(path: Path, to: str) -> None:
     path.symlink_to(to)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", LINKS)
 def test_links_are_not_followed(what, here):
     """Out of a store that a stranger gave, or into what never ends."""

@@ -191,6 +191,7 @@ print(swept(Path(sys.argv[1]), progress=wait))
 """
 
 
+@pytest.mark.thorough
 def test_a_second_writer_is_sent_away(whole, tmp_path):
     """By the process that holds the lock, named in one sentence; the first goes on undisturbed."""
     path = tmp_path / "store"

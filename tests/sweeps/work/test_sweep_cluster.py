@@ -118,6 +118,7 @@ def workers_of(path):
 # -- the same bytes ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_two_worker_processes_have_the_bytes_of_threads(whole, tmp_path):
     """And the file of a relative path is found by them, in the folder of the experiment."""
     with scheduler() as (address, _), worker(address, "--name", "one"), worker(address, "--name", "two"):
@@ -146,6 +147,7 @@ def test_workers_of_our_own(whole, tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.thorough
 def test_compressed_problems_and_samples(tmp_path):
     """What the cells of a problem share is the same wherever they are computed."""
     problem = {**TABLES["problem"], "dim": 10**5, "compress": True}
@@ -159,6 +161,7 @@ def test_compressed_problems_and_samples(tmp_path):
             assert_same_store(tmp_path / name / "workers", tmp_path / name / "threads")
 
 
+@pytest.mark.thorough
 def test_a_worker_that_announces_a_gpu_is_used(whole, preloaded, tmp_path):
     """For all cells, and told to; here it computes on its CPU nevertheless."""
     module = preloaded(RUN.format("log.open('a').write(device + '\\n')"))
@@ -180,6 +183,7 @@ def test_a_worker_that_announces_a_gpu_is_used(whole, preloaded, tmp_path):
 # -- workers that die -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_costs_nothing(whole, tmp_path):
     """Within a group; the scheduler gives it to the other one."""
     with scheduler() as (address, _), worker(address) as first, worker(address):
@@ -195,6 +199,7 @@ def test_a_killed_worker_costs_nothing(whole, tmp_path):
     assert_same_store(tmp_path / "store", whole)
 
 
+@pytest.mark.thorough
 def test_killed_workers_of_our_own_cost_nothing(whole, tmp_path):
     """They are started again; what they were at is computed alone, to find a cell that kills, and none does."""
     killed = []
@@ -213,6 +218,7 @@ def test_killed_workers_of_our_own_cost_nothing(whole, tmp_path):
     assert_same_store(tmp_path / "store", whole)
 
 
+@pytest.mark.thorough
 def test_a_cell_that_kills_its_worker_ends_as_an_error(whole, preloaded, tmp_path):
     """After three attempts of its own, and all others are done."""
     hit = HIT.format(cell=9)
@@ -233,6 +239,7 @@ def test_a_cell_that_kills_its_worker_ends_as_an_error(whole, preloaded, tmp_pat
     assert swept(tmp_path / "store", LONG).reused == CELLS, "what is an error is an answer"
 
 
+@pytest.mark.thorough
 def test_a_cell_that_raises_ends_as_an_error(whole, preloaded, tmp_path):
     """In a worker that lives on."""
     hit = HIT.format(cell=9)
@@ -292,6 +299,7 @@ def test_a_scheduler_that_does_not_answer(silent, seconds, tmp_path, monkeypatch
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.thorough
 def test_a_lost_scheduler_stops_it_cleanly(whole, tmp_path):
     """With what was finished; the sweep goes on by other means."""
     path = tmp_path / "store"
@@ -311,6 +319,7 @@ def test_a_lost_scheduler_stops_it_cleanly(whole, tmp_path):
     assert_same_store(path, whole)
 
 
+@pytest.mark.thorough
 def test_a_worker_of_another_version_is_refused(preloaded, tmp_path):
     module = preloaded("cluster.__version__ = '9.9.9'")
     with scheduler() as (address, _), worker(address, "--preload", module):
@@ -333,6 +342,7 @@ def test_a_scheduler_without_workers_is_waited_for_and_said_to_have_none(tmp_pat
     assert report.left == CELLS
 
 
+@pytest.mark.thorough
 def test_a_worker_that_cannot_compute_is_no_lost_one(preloaded, tmp_path):
     """One sentence, and not thousands of cells with an error each."""
     module = preloaded("def broken(*tables):\n    raise OSError('no such folder')\ncluster._sweep_of = broken")

@@ -62,6 +62,7 @@ def cells_kept(path):
         return connection.execute("SELECT count(*) FROM cells").fetchone()[0] if "cells" in tables else 0
 
 
+@pytest.mark.thorough
 def test_twenty_kills_at_random_moments(killer, tmp_path, monkeypatch):
     """Every cell a block of its own, so that there are many moments to be killed at."""
     rng = np.random.default_rng(4)
@@ -159,6 +160,7 @@ def killed_in_ledger(path, moment, numbers):
     return ends, os.waitpid(forked(lambda: swept(path).left or os._exit(0)), 0)[1] == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["before", "within", "after"])
 def test_kills_between_data_and_ledger(moment, killer, whole, tmp_path):
     """An entry that is half made is none, and one that is made counts."""

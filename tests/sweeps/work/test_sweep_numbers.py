@@ -152,6 +152,7 @@ def assert_same(cell, alone, steps, rtol):
     assert np.all(np.isnan(got[:, :, names:]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXACT)
 def test_every_cell_is_the_experiment_run_alone(name, tmp_path):
     plan, data, rows = taken(*EXACT[name], tmp_path)
@@ -163,6 +164,7 @@ def test_every_cell_is_the_experiment_run_alone(name, tmp_path):
         assert data["status"].sel({"method.momentum": 0.9}).values.tolist() == ["done", "diverged", "diverged"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_a_compressed_problem_is_right_for_every_cell(name, tmp_path):
     """One rule for all cells of a problem, made for the few of them that are extreme."""
@@ -290,6 +292,7 @@ def test_calls_are_recorded(tmp_path):
 DIMS = st.lists(st.integers(1, 7), min_size=1, max_size=5)
 
 
+@pytest.mark.thorough
 @given(DIMS, st.integers(1, 1 << 24), st.floats(1.0, 1e12))
 def test_blocks_cover_every_cell_once(dims, size, work):
     shape = block_shape(dims, size, work)

@@ -217,6 +217,7 @@ def limited(path, size, axes):
     return said, os.waitpid(process, 0)[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("outgrown", ["declarations", "group", "ledger when made", "ledger later"])
 def test_a_quota_stops_it_cleanly(outgrown, killer, whole, tmp_path):
     """A real one of the system, and a file that is larger."""
