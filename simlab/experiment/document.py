@@ -39,8 +39,8 @@ class Experiment:
     Make one with `from_file` or `from_dict`; everything is checked and built there, and InputError names the TOML path,
     the value and the remedy. `problem` is the problem (compressed if the file says so), `runs` maps labels to methods,
     `schedule` is the table [schedule] by itself (None where every run brings its own), `folder` is what relative paths
-    are relative to. `engine` is "exact", "long", "sample" or "both". `family` is what is known of problems of this
-    kind; `text` the file that was read, empty for a dict.
+    are relative to. `engine` is "exact", "long", "limit", "sample" or "both". `family` is what is known of problems of
+    this kind; `text` the file that was read, empty for a dict.
     """
 
     @door
@@ -132,7 +132,7 @@ class Experiment:
 
     @property
     def engine(self) -> str:
-        """ "exact", "long", "sample" or "both"."""
+        """ "exact", "long", "limit", "sample" or "both"."""
         return self.setting.engine
 
     @property

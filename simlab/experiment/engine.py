@@ -16,10 +16,16 @@ from simlab.trace.state import State
 
 __all__ = ["LEGS", "Setting", "engine_table"]
 
-LEGS = {"exact": ("exact",), "long": ("long",), "sample": ("sample",), "both": ("exact", "sample")}
+LEGS = {
+    "exact": ("exact",),
+    "long": ("long",),
+    "limit": ("limit",),
+    "sample": ("sample",),
+    "both": ("exact", "sample"),
+}
 """What engine.kind may be, and the methods of a family (`simlab.experiment.families`) that it stands for, in turn."""
 
-OWN_KEYS = {"exact": ("device",), "long": ("tolerance", "budget")}
+OWN_KEYS = {"exact": ("device",), "long": ("tolerance", "budget"), "limit": ()}
 """Keys of [engine] where nothing is sampled."""
 
 
@@ -60,7 +66,8 @@ def engine_table(value: Any) -> Table:
         value = {"kind": value}
     if not isinstance(value, dict):
         raise InputError(
-            f' = {shown(value)} is not known; give "exact", "long", "sample" or "both", or a table [engine].', "engine"
+            f' = {shown(value)} is not known; give "exact", "long", "limit", "sample" or "both", or a table [engine].',
+            "engine",
         )
     table = {**value, "kind": kind_of({"kind": "sample", **value}, "engine", LEGS)}
     if table["kind"] in OWN_KEYS:

@@ -63,7 +63,7 @@ class Risks(Family):
     """All problems of `PROBLEMS`; variables `risk` and `final_risk` by component and subspace."""
 
     kinds = tuple(PROBLEMS)
-    engines: ClassVar[Mapping[str, Engine]] = {name: ENGINES[name] for name in ("exact", "long", "sample")}
+    engines: ClassVar[Mapping[str, Engine]] = {name: ENGINES[name] for name in ("exact", "long", "limit", "sample")}
     recorded = ("steps", "subspaces", "deterministic", "snapshots", "keep")
     risk, unit = "risk", "excess risk"
     needed = ("final_risk", "component", "subspace")
@@ -103,6 +103,8 @@ class Risks(Family):
         """The arguments of the sampler, and that nodes can stand for the modes where they are asked for."""
         if setting.engine == "long":
             self._check_long(source, setting)
+        if setting.engine == "limit":
+            self._check_limit(table, setting)
         if setting.sampled:
             from simlab.engines.sample import check_sampling
 
@@ -141,6 +143,14 @@ class Risks(Family):
             if key in setting.options:
                 check_number(f"engine.{key}", setting.options[key], low=low, high=high)
 
+    def _check_limit(self, table: Table, setting: Setting) -> None:
+        """What the limit does not take."""
+        asked = {f"record.{name}": value for name, value in setting.extras.items()}
+        asked |= {"problem.compress": tolerance(table) is not None, "start": setting.start is not None}
+        for where, value in asked.items():
+            if value:
+                raise InputError(" is not known to the limit; leave it out, or give engine = 'sample'.", where)
+
     def problem(self, source: Problem, table: Table, partition: Any, methods: Callable[[], Sequence[Method]]) -> Any:
         """Compressed, if its table says so, to nodes that are right for all of `methods`."""
         return source if tolerance(table) is None else compress(source, table, partition, methods())
@@ -160,6 +170,12 @@ class Risks(Family):
         given = {"record": setting.record, "subspaces": setting.partition, **setting.options, "start": setting.start}
         given |= {"keep": setting.extras["keep"], **how}
         trace: RiskTrace = self.engines["long"].door(problem, _labelled(runs, setting), **given)
+        return trace
+
+    def limit(self, problem: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
+        """By `simlab.limit`."""
+        given = {"record": setting.record, "subspaces": setting.partition, **how}
+        trace: RiskTrace = self.engines["limit"].door(problem, _labelled(runs, setting), **given)
         return trace
 
     def sample(self, source: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
@@ -239,8 +255,9 @@ class Risks(Family):
         """Exact moments, or an ensemble."""
         if setting.engine == "sample":
             return _sampled(problem, methods, setting, device, tick)
-        if setting.engine == "long":
-            return _long(problem, methods, setting, tick)
+        if setting.engine in ("long", "limit"):
+            works = [self.work(setting, problem, {}, method) for method in methods]
+            return _one_by_one(self.engines[setting.engine].door, problem, methods, setting, works, tick)
         from simlab.engines.exact import exact_results
 
         results = exact_results(
@@ -322,19 +339,24 @@ def _labelled(runs: Runs, setting: Setting) -> Any:
     return next(iter(runs.values())) if setting.single else runs
 
 
-def _long(problem: Any, methods: Sequence[Method], setting: Setting, tick: Tick | None) -> Outcome:
-    """Risks with the errors that the long engine estimates, cell by cell, so that a sweep can be stopped between.
+def _one_by_one(
+    run: Callable[..., RiskTrace],
+    problem: Any,
+    methods: Sequence[Method],
+    setting: Setting,
+    works: Sequence[float],
+    tick: Tick | None,
+) -> Outcome:
+    """Risks with the errors that an engine estimates, cell by cell, so that a sweep can be stopped between.
 
     A run whose error is above the tolerance is done like another: its error says so.
     """
-    from simlab.engines.long import long
-
     rows: list[Outcome] = []
-    for method in methods:
-        if tick is not None and not tick(int(LONG_WORK) * method.state_size**2):
+    for method, work in zip(methods, works, strict=True):
+        if tick is not None and not tick(int(work)):
             raise Interrupted
         given = {"record": setting.record, "subspaces": setting.partition, **setting.options}
-        data = long(problem, method, threads=1, progress=False, **given).dataset
+        data = run(problem, method, threads=1, progress=False, **given).dataset
         risk, error = (data[name].transpose("step", "component", "subspace").values for name in ("risk", "risk_error"))
         final = data["final_risk"].transpose("component", "subspace").values
         ended = int(data["ended_at"])

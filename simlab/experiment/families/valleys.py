@@ -91,8 +91,10 @@ class Valleys(Family):
             raise InputError(" is for sampled valleys; give engine = 'sample', or leave it out.", where)
         if setting.start is not None:
             setting.start.require("landscape", "descend")
-        if setting.engine == "long":
-            raise InputError(" = 'long' takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine")
+        if setting.engine in ("long", "limit"):
+            raise InputError(
+                f" = {setting.engine!r} takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine"
+            )
         if setting.engine != "sample" and source.straight is None:
             raise InputError(
                 f" = {setting.engine!r} cannot run {table['kind']}; take 'sample', or river-straight.", "engine"

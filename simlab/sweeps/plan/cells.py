@@ -121,7 +121,7 @@ class Representatives:
         kept = self._kept.setdefault(problem, {})
         kind = " ".join(type(each).__name__ for each in method.layers())
         numbers = [method.learning_rate.peak()]
-        if method.state_size > 1:
+        if method.linear and method.state_size > 1:
             middle = method.length // 2
             for entries in method.coefficients(middle, middle + 1):
                 numbers += entries[0].ravel().tolist()

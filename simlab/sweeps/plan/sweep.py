@@ -75,7 +75,7 @@ class Sweep:
         self.builder = Builder(self.folder, self.family)
         first = self.grid.named(0, self._experiment)
         if first.engine == "both":
-            raise InputError(' = "both" is for one run; a sweep takes "exact", "long" or "sample".', "engine")
+            raise InputError(' = "both" is for one run; a sweep takes "exact", "long", "limit" or "sample".', "engine")
         if not first.single:
             self.grid = Grid(self.grid.axes, list(first.runs))
         if first.setting.extras.get("snapshots"):
@@ -212,7 +212,13 @@ class Sweep:
         subspaces, levels = _common(list(names.values())), tuple(self._setting.options.get("quantiles", ()))
         sampled = self.engine == "sample"
         schema = Schema(
-            several.pop(), subspaces, dict(sorted(steps.items())), sampled, levels, heldout.pop(), self.engine == "long"
+            several.pop(),
+            subspaces,
+            dict(sorted(steps.items())),
+            sampled,
+            levels,
+            heldout.pop(),
+            self.engine in ("long", "limit"),
         )
         return Checked(schema, representatives, kinds, longest)
 
