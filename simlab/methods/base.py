@@ -340,8 +340,7 @@ def require_linear(method: Method, who: str) -> Method:
     """The method, if it is linear; else the InputError of `who` reads its arrays: the one place of this refusal."""
     if not method.linear:
         raise InputError(
-            f" = {brief(method)} {method.refusal}, and {who} needs a single linear one; give such as "
-            f"methods.heavy_ball.",
+            f" = {brief(method)} {method.refusal}, and {who} needs a linear one; give such as methods.heavy_ball.",
             "method",
         )
     return method
