@@ -32,7 +32,7 @@ def test_an_engine_says_whether_a_method_must_be_linear(monkeypatch):
         linear = False
 
     method = Odd(sl.schedules.constant(3, 0.1))
-    with pytest.raises(sl.InputError, match="is not linear, and long needs a single linear one"):
+    with pytest.raises(sl.InputError, match="is not linear, and long needs a linear one"):
         named_methods({"a": method}, "long")
     monkeypatch.setitem(registry.ENGINES, "long", replace(registry.ENGINES["long"], linear=False))
     assert named_methods(method, "long") == ([method], None)

@@ -156,7 +156,7 @@ def test_bad_workers_are_refused(given, said):
 def test_who_does_not_know_several_workers_says_so():
     team = methods.local(METHODS["sgd"], 4)
     for engine in (sl.sample, sl.long):
-        with pytest.raises(sl.InputError, match=r"is of several workers, and .* needs a single linear one"):
+        with pytest.raises(sl.InputError, match=r"is of several workers, and .* needs a linear one"):
             engine(PROBLEM, team)
     with pytest.raises(sl.InputError, match="is of several workers"):
         methods.ema(team, decay=0.9)

@@ -135,6 +135,7 @@ WRAPPER_TABLES: dict[str, dict[str, Any]] = {
     "average": {"start": 10},
     "ema": {"decay": {"kind": "constant", "peak": 0.9}, "form": "old"},
     "lookahead": {"every": 3},
+    "local": {"workers": 2, "every": 10},
     "merge": {"steps": [10, 20, 40]},
     "polynomial_average": {"power": 2},
     "tail_average": {"window": 0.5},
