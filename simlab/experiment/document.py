@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simlab.doors import door
-from simlab.engines.arguments import check_counters
+from simlab.engines.arguments import check_counters, named_methods
 from simlab.errors import InputError, check_count, check_path
 from simlab.experiment.compare import runs_of
 from simlab.experiment.engine import LEGS, Setting, engine_table
@@ -178,6 +178,10 @@ class Experiment:
 
     def _check(self) -> None:
         """What the engine would refuse, before anything is computed."""
+        for leg in LEGS[self.engine]:
+            engine = self.family.engines.get(leg)
+            if engine is not None:
+                named_methods(list(self.runs.values()), engine.name)
         self.family.check(self._source, self._tree["problem"], self.setting)
         modes, partition = self.family.modes(self.setting, self._source), self.setting.partition
         for method in self.runs.values():

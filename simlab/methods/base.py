@@ -350,8 +350,8 @@ def require_linear(method: Method, who: str) -> Method:
     """The method, if it is linear; else the InputError of `who` reads its arrays: the one place of this refusal."""
     if not method.linear:
         raise InputError(
-            f" = {brief(method)} {method.unfit}, and {who} needs a linear one; give such as methods.heavy_ball, or take "
-            f"{method.takers}.",
+            f" = {brief(method)} {method.unfit}, and {who} needs a linear one; give such as methods.heavy_ball, or "
+            f"take {method.takers}.",
             "method",
         )
     return method

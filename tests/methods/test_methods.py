@@ -33,8 +33,9 @@ def test_the_registry_is_what_is_public_and_what_files_know():
 
 def test_every_method_is_in_the_zoo():
     seen = {type(layer).__name__ for make in ZOO.values() for layer in make(RATE, MOMENTUM, 2).layers()}
-    # Several workers are no single recursion: tests/engines/test_workers.py.
-    assert seen == set(METHODS) - {"local"}
+    # Several workers are no single recursion (tests/engines/test_workers.py), rules that are not linear none at all
+    # (tests/methods/test_adaptive_rules.py).
+    assert seen == {name for name, kind in METHODS.items() if kind.linear}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -98,8 +99,7 @@ VALLEY = river.StraightValley([4.0, 1.0], slope=0.2)
 REFUSED = {
     "exact": lambda m: sl.exact(PROBLEM, m),
     "exact of many": lambda m: sl.exact(PROBLEM, {"a": methods.sgd(RATE), "b": m}),
-    "sample": lambda m: sl.sample(PROBLEM, m, replicas=2),
-    "descend": lambda m: sl.descend(river.curved(), m, replicas=2),
+    "long": lambda m: sl.long(PROBLEM, m),
     "exact_valley": lambda m: sl.exact_valley(VALLEY, m),
     "stability": lambda m: sl.stability(PROBLEM, m),
     "compress": lambda m: PROBLEM.compress(method=m),
