@@ -14,11 +14,14 @@ DASH = "\N{EM DASH}"
 
 
 def _plain(line: str) -> str:
-    """A line of prose in which no sign means markup; what stands in backticks is code."""
-    parts = CODE.split(line)
-    return "".join(
-        f"``{part[1:-1]}``" if i % 2 else re.sub(r"([\\*|_`<>])", r"\\\1", part) for i, part in enumerate(parts)
-    )
+    """A line of prose in which no sign means markup; what stands in backticks is code, whatever touches it."""
+    out = ""
+    for i, part in enumerate(CODE.split(line)):
+        if i % 2:
+            out += f"\\ ``{part[1:-1]}``\\ " if part[1:-1].strip() == part[1:-1] and part[1:-1] else part[1:-1]
+        else:
+            out += re.sub(r"([\\*|_`<>])", r"\\\1", part)
+    return out
 
 
 def _sections(lines: list[str]) -> list[int]:
