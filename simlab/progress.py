@@ -15,9 +15,6 @@ Progress = Callable[[int, int], None]
 
 PATIENCE = 2.0
 
-waiting: Callable[[str], None] | None = None
-"""Who is told, once, that kernels are being compiled; the command line sets it."""
-
 
 class ProgressBar:
     """Call it with (work done, work in all); it draws itself on standard error when the run turns out to be long.

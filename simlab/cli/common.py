@@ -27,9 +27,9 @@ class _Simlab(TyperGroup):
     """The root command: the one place where refusals become a line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        from simlab import progress
+        import simlab.kernels.cache as kept
 
-        progress.waiting = complain
+        kept.waiting = complain
         with _terminable() as stopped:
             try:
                 return self._answered(ctx)

@@ -18,9 +18,9 @@ from simlab.schedules import Schedule
 __all__ = ["METHODS", "WRAPPERS", "build_method", "method_parameters", "wrappers_of"]
 
 METHODS: dict[str, Callable[..., Method]] = {
-    name: made for name, made in sorted(REGISTRY.items()) if issubclass(made, Rated)
+    name: made for name, made in sorted(REGISTRY.items()) if issubclass(made, Rated) and name != "custom"
 }
-"""Kind -> method; `lr` is the schedule, all other parameters are keys of the table."""
+"""Kind -> method; `lr` is the schedule, all other parameters are keys of the table. A rule of one's own is Python's."""
 
 WRAPPERS: dict[str, Callable[..., Method]] = {
     name: made for name, made in sorted(REGISTRY.items()) if issubclass(made, Wrapper)

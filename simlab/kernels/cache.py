@@ -15,6 +15,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,9 @@ __all__ = ["folder"]
 
 HERE = Path(__file__).parent
 STAMP = "sources.txt"
+
+waiting: Callable[[str], None] | None = None
+"""Who is told, once, that kernels are being compiled; the command line sets it."""
 
 
 @cache

@@ -13,7 +13,7 @@ import numba
 from numba import njit
 from numba.core import event
 
-from simlab import progress
+from simlab.kernels import cache
 from simlab.kernels.cache import folder
 
 __all__ = ["FAST", "FUSED", "INLINED", "compiled_only", "hot", "inlined", "kept", "running_time"]
@@ -98,7 +98,7 @@ class _Waiting(event.Listener):
 
     def on_start(self, _event: Any) -> None:
         self.depth += 1
-        if self.depth == 1 and progress.waiting is not None:
+        if self.depth == 1 and cache.waiting is not None:
             self.timer = threading.Timer(self.PATIENCE, self.say)
             self.timer.daemon = True
             self.timer.start()
@@ -109,7 +109,7 @@ class _Waiting(event.Listener):
             self.timer.cancel()
 
     def say(self) -> None:
-        heard, progress.waiting = progress.waiting, None
+        heard, cache.waiting = cache.waiting, None
         if heard is not None:
             heard(f"compiling kernels, once; they are kept in {folder() or 'memory alone'}.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
@@ -283,16 +284,13 @@ class LinearRegression(Immutable):
                 " is compressed, and its nodes do not say where each mode is; give the original.", "problem"
             )
         n, turn = self.eigenvalues.size, np.where(np.arange(self.eigenvalues.size) % 2, -1.0, 1.0)
-        pair: Any = covariance
-        factor = np.resize(pair, n) if np.size(pair) == 2 and n > 2 else per_mode("covariance", covariance, n)
-        lam = self.eigenvalues * check_array("covariance", factor, low=0.0)
+        pair = None if isinstance(covariance, Real) else check_array("covariance", covariance)
+        factor = covariance if pair is None else np.resize(pair, n) if pair.size == 2 and n > 2 else pair
+        lam = self.eigenvalues * per_mode("covariance", factor, n, low=0.0)
         if not np.all(lam > 0.0):
             raise InputError(" holds a zero, which leaves no eigenvalue; give positive numbers.", "covariance")
-        moved: Any = optimum
-        error = self.initial_error
-        error = error - (
-            per_mode("optimum", optimum, n) if np.ndim(moved) else -per_mode("optimum", optimum, n) * turn * error
-        )
+        move, error = per_mode("optimum", optimum, n), self.initial_error
+        error = error + move * turn * error if isinstance(optimum, Real) else error - move
         order = np.argsort(-lam, kind="stable")
         kurtosis = np.broadcast_to(self.kurtosis, lam.shape)[order]
         noise = self._noise if noise_variance is None else noise_variance

@@ -25,7 +25,7 @@ PROBLEM = sl.LinearRegression([1.0, 0.5], 1.0, 0.1)
 def test_the_registry_is_what_is_public_and_what_files_know():
     assert set(METHODS) <= set(methods.__all__)
     assert {name: getattr(methods, name) for name in METHODS} == METHODS
-    assert {**KINDS, **WRAPPERS, "generic": methods.generic} == METHODS
+    assert {**KINDS, **WRAPPERS, "generic": methods.generic, "custom": methods.custom} == METHODS
     assert PROBLEMS.keys() <= IN_FILES.keys()
     classes = {kind for kind in PROBLEMS.values() if inspect.isclass(kind)}
     assert classes == {sl.LinearRegression, sl.NoisyQuadratic, sl.RandomFeatures}

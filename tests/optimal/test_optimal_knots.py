@@ -152,7 +152,7 @@ def test_one_schedule_for_several_problems_and_its_bound():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"method": "adam"}, ["method", "'adam'"]),
+        ({"method": "adam"}, ["method = adam", "is not linear"]),
         ({"method": "signsgd"}, ["method", "not known"]),
         ({"method": 3}, ["method = 3", "nesterov"]),
         ({"method": lambda lr: 3}, ["method makes 3"]),
