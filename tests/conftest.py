@@ -27,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 pytest_plugins = ["tests.warm"]
 
 TIERS = ("slow", "thorough")
-"""Markers of tests that wait to be asked for; continuous integration asks for the thorough ones."""
+"""Markers of tests that wait to be asked for: suites of hours, and eight minutes of what takes seconds each."""
 
 settings.register_profile("simlab", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("simlab")

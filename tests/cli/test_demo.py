@@ -32,6 +32,7 @@ def test_own_moments_predict_the_measurement(comparison):
     assert relative.max() < 0.07
 
 
+@pytest.mark.thorough
 def test_gaussian_model_errs_by_what_is_stated(comparison):
     """The README states the cost of the Gaussian model: some per cent, at most 10 % of a subspace's risk, and not
     nothing.

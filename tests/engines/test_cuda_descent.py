@@ -17,6 +17,8 @@ from simlab.experiment import Experiment
 from tests.oracles import cuda_descent_cases as cases
 from tests.oracles import cuda_host, nvrtc
 
+pytestmark = pytest.mark.thorough
+
 SOURCE = cuda.source_of(cuda_descent.DESCENT)
 BOUND = 1e-11
 """Relative to the largest of a run: 70 steps, on which roundings hardly grow."""
@@ -38,7 +40,6 @@ def as_gpu(host, monkeypatch):
     return host
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("case", cases.CASES, ids=str)
 def test_descents_are_those_of_the_cpu(host, case):
     cases.check_case(case, host, BOUND)
@@ -48,7 +49,6 @@ def test_the_public_door(as_gpu, tmp_path):
     cases.check_doors(tmp_path)
 
 
-@pytest.mark.thorough
 def test_what_a_gpu_does_not_take(as_gpu):
     cases.check_refusals(as_gpu)
 

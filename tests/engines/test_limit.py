@@ -38,6 +38,7 @@ def test_signs_of_small_shares(batch, wanted):
     assert [risks[t - 1] for t in (100, 300, 600)] == pytest.approx(wanted, abs=6e-6)
 
 
+@pytest.mark.thorough
 def test_signs_of_few_modes_and_of_many():
     """What is no chance falls as 1 / d."""
     for dim, replicas in ((50, 1024), (400, 256), (3200, 32)):
@@ -246,6 +247,7 @@ def test_d_adaptation_stays_below_the_distance():
 # -- on a landscape ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_loops_on_a_landscape():
     valley = sl.river.curved()
     own = feedback.custom(lambda at, memory, gains: at.base)

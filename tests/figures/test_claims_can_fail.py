@@ -28,6 +28,7 @@ def right():
     return judged(ALL["li2024-directions"], "quick")[TEXT]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("falsification", FALSIFICATIONS)
 def test_a_wrong_engine_is_noticed(falsification, right):
     """The numbers of an independent recursion do not survive any of them."""

@@ -9,6 +9,8 @@ from simlab.figures.reproduction import column
 
 import simlab as sl
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in bergsma2025.FIGURES}
 
 
@@ -17,7 +19,6 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
-@pytest.mark.thorough
 def test_effective_numbers_of_updates(quick):
     numbers = quick["bergsma2025-dual"]["numbers"]
     assert np.round(column(numbers, "n_eff")).tolist() == [39, 248, 318, 351]

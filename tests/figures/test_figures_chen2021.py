@@ -9,6 +9,8 @@ from simlab.figures.reproduction import column
 
 import simlab as sl
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in [*chen2021.FIGURES, *chen2021_sampling.FIGURES]}
 RANKS, SAMPLING = "chen2021-ranks", "chen2021-sampling"
 
@@ -18,7 +20,6 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
-@pytest.mark.thorough
 def test_noise_decides_the_ranks(quick):
     claims = FIGURES[RANKS].claims(quick[RANKS])
     # What REX gains on the start it pays for in noise, and with little noise it pays little.

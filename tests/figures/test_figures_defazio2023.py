@@ -9,6 +9,8 @@ from simlab.figures.reproduction import column
 
 from simlab.errors import InputError
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in (*defazio2023.FIGURES, *defazio2023_measured.FIGURES)}
 COMPUTED = ("defazio2023-synthetic", "defazio2023-regression")
 

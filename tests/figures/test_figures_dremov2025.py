@@ -8,6 +8,8 @@ from simlab.figures.papers import dremov2025, dremov2025_regression
 from simlab.figures.papers.cooldowns import BEST, REST, SHAPES
 from simlab.figures.reproduction import column, rows
 
+pytestmark = pytest.mark.thorough
+
 VALLEY, REGRESSION = (module.FIGURES[0] for module in (dremov2025, dremov2025_regression))
 
 
@@ -21,13 +23,11 @@ def regression():
     return REGRESSION.compute("quick")
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("figure", [VALLEY, REGRESSION])
 def test_tiny_is_computed_and_drawn(figure):
     assert len(figure.draw(figure.compute("tiny")).axes) >= 3
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(("place", "fall"), [*enumerate(dremov2025.FALLS)])
 def test_table_of_another_recursion(valley, place, fall):
     loss = np.round(column(valley["table"], "loss", fall=fall), 1)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from simlab.figures.papers import haegele2024
 
+pytestmark = pytest.mark.thorough
+
 (FIGURE,) = haegele2024.FIGURES
 
 

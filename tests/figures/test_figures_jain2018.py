@@ -7,6 +7,8 @@ import pytest
 from simlab.figures.papers import jain2018
 from simlab.figures.reproduction import column
 
+pytestmark = pytest.mark.thorough
+
 (FIGURE,) = jain2018.FIGURES
 
 

@@ -11,6 +11,8 @@ from simlab.theory.kidambi2018 import one_hot_sgd
 import simlab as sl
 from simlab.engines.stability import second_moment_radius
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def quick():
@@ -61,7 +63,6 @@ def test_one_hot_sgd_is_the_closed_form():
     )
 
 
-@pytest.mark.thorough
 def test_slopes_of_table_1(quick):
     """SGD, heavy ball and ASGD within 0.1 of the printed slopes on both designs; Nesterov on Gaussian data."""
     table = quick["slopes"]

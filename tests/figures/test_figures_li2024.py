@@ -7,6 +7,8 @@ import pytest
 from simlab.figures.papers import li2024, li2024_bands, li2024_map
 from simlab.figures.reproduction import column
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in [*li2024.FIGURES, *li2024_bands.FIGURES, *li2024_map.FIGURES]}
 
 
@@ -38,7 +40,6 @@ def test_rates_are_the_eigenvalues_of_the_recursion():
     assert np.round(radii["ASGD"][[0, 1, 2, 3]], 5).tolist() == [0.94185, 0.98030, 0.98726, 0.98969]
 
 
-@pytest.mark.thorough
 def test_directions(quick):
     claims = FIGURES["li2024-directions"].claims(quick["li2024-directions"])
     assert [claim.verdict for claim in claims] == ["chosen", "chosen", "holds", "holds"]

@@ -7,6 +7,8 @@ import pytest
 from simlab.figures.papers import li2025, li2025_subspaces
 from simlab.figures.reproduction import column
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in [*li2025.FIGURES, *li2025_subspaces.FIGURES]}
 
 

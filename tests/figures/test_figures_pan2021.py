@@ -8,6 +8,8 @@ from simlab.figures.papers import pan2021
 
 from simlab.errors import InputError
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in pan2021.FIGURES}
 LAWS, MEASURED = "pan2021-power-laws", "pan2021-measured"
 
@@ -17,7 +19,6 @@ def laws():
     return FIGURES[LAWS].compute("quick")
 
 
-@pytest.mark.thorough
 def test_power_laws_turn_at_the_condition_number(laws):
     claims = FIGURES[LAWS].claims(laws)
     assert [claim.verdict for claim in claims] == ["reproduced", "holds", "chosen", "chosen", "holds", "holds"]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from simlab.figures.results import horizon
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in horizon.FIGURES}
 
 

@@ -15,6 +15,8 @@ from simlab.figures.results import (
     optimal_transfer,
 )
 
+pytestmark = pytest.mark.thorough
+
 MODULES = (
     optimal_averages,
     optimal_batches,

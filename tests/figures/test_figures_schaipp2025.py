@@ -18,6 +18,8 @@ from simlab.figures.reproduction import column
 
 from simlab.errors import InputError
 
+pytestmark = pytest.mark.thorough
+
 MODULES = (schaipp2025, schaipp2025_limits, schaipp2025_losses, schaipp2025_runs, schaipp2025_transfer)
 FIGURES = {figure.id: figure for module in MODULES for figure in module.FIGURES}
 NEED_NO_DATA = sorted(name for name, figure in FIGURES.items() if not figure.needs)

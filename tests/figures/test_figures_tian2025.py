@@ -7,6 +7,8 @@ import pytest
 from simlab.figures.papers import tian2025
 from simlab.figures.reproduction import column
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in tian2025.FIGURES}
 
 

@@ -7,6 +7,8 @@ import pytest
 from simlab.figures.papers import wen2024, wen2024_bigram, wen2024_landscape, wen2024_segments, wen2024_wsds
 from simlab.figures.reproduction import column, rows
 
+pytestmark = pytest.mark.thorough
+
 MODULES = (wen2024, wen2024_wsds, wen2024_segments, wen2024_landscape, wen2024_bigram)
 FIGURES = {figure.id: figure for module in MODULES for figure in module.FIGURES}
 
@@ -20,7 +22,6 @@ def holds(name, data):
     return [claim.holds for claim in FIGURES[name].claims(data)]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("name", FIGURES)
 def test_drawn_from_the_data_and_what_does_not_hold_says_why(name, quick):
     assert FIGURES[name].draw(quick[name]).get_size_inches()[0] > 6.0

@@ -8,6 +8,8 @@ from simlab.figures.papers import wu2022 as wu
 from simlab.figures.reproduction import column
 from simlab.theory.wu2022 import default_block, wu_geometric_upper
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def decay():

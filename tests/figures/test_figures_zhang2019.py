@@ -10,6 +10,8 @@ from simlab.theory.zhang2019 import nqm_momentum
 
 import simlab as sl
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = {figure.id: figure for figure in [*zhang2019.FIGURES, *zhang2019_schedules.FIGURES]}
 STEPS, SCHEDULES = "zhang2019-steps", "zhang2019-schedules"
 
@@ -23,7 +25,6 @@ def quick():
     return {name: figure.compute("quick") for name, figure in FIGURES.items()}
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("name", FIGURES)
 def test_claims_come_out_as_they_do(quick, name):
     assert missed(FIGURES[name].claims(quick[name])) == ([READ_OFF] if name == STEPS else [])

@@ -8,6 +8,8 @@ from simlab.figures.papers import zou2023 as zou
 from simlab.figures.papers import zou2023_bounds as bounds
 from simlab.figures.reproduction import column
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def quick():
@@ -26,7 +28,6 @@ def test_tiny_computes_draws_and_judges():
         assert figure.claims(data)
 
 
-@pytest.mark.thorough
 def test_reference_table(quick):
     """60 numbers of a recursion written apart: each is what some sqrt(2) grid gives, to its four digits.
 

@@ -21,6 +21,8 @@ from simlab.kernels.random import laws, philox, rows
 from tests.oracles import cuda_cases, cuda_host, nvrtc
 from tests.oracles.cuda_cases import BOUNDS, CASES, KEY, LAWS
 
+pytestmark = pytest.mark.thorough
+
 # -- NVRTC -------------------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +123,6 @@ def pointer(array):
 TILES, STEP, REPLICA, SAMPLE = 5, 2**32 - 3, 77, 9
 
 
-@pytest.mark.thorough
 def test_words_are_the_same_bit_for_bit(library):
     expected, got = np.zeros((2, 256 * TILES), np.uint32)
     fourth = 1 + 8 * SAMPLE
@@ -173,14 +174,12 @@ def test_label_noise_rows_and_categories(library):
 # -- whole runs on the host --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.usefixtures("library")
 def test_trajectories_are_those_of_the_cpu(host, case, monkeypatch):
     cuda_cases.check_case(case, host, BOUNDS[case.real], monkeypatch)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("dim", [100, 5000, 8000, 40_000])
 def test_sizes_of_blocks(host, dim):
     cuda_cases.check_size(dim, host, BOUNDS[np.float32])
@@ -198,7 +197,6 @@ def moments(host):
     return host
 
 
-@pytest.mark.thorough
 def test_moments_are_those_of_the_cpu(moments):
     cuda_cases.check_moments(cuda_cases.moment_jobs(), moments)
 

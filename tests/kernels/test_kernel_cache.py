@@ -72,6 +72,7 @@ def said(code: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("code", [EXACT, pytest.param(ALL, marks=pytest.mark.slow)], ids=["exact", "every kernel"])
 def test_bits_are_those_of_the_process_that_compiled(code, tmp_path):
     first, second = said(code, tmp_path), said(code, tmp_path)

@@ -77,6 +77,7 @@ def test_the_river_runs_where_its_floor_does(name):
         assert np.abs(ahead - behind).max() / (2.0 * h) < 1e-8
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_draws_have_the_covariance_of_the_projector(name):
     """One step from a point, with and without noise, R = 40,000: all entries of the covariance by z-scores.

@@ -43,6 +43,7 @@ def test_the_check_of_the_notes(canonical):
     assert stable.mean() == pytest.approx(straight, rel=0.06)
 
 
+@pytest.mark.thorough
 def test_cosine_is_below_at_half_time_and_overtaken_in_the_decay(canonical):
     """At one peak for both, half the cap 2 / (lam (1 + a^2 k^2)) = 0.16: with a higher peak cosine may win."""
     loss = canonical["total"]

@@ -85,6 +85,7 @@ def make(name, given, lr=LR, batch=np.inf):
     return getattr(methods, name)(lr, batch=batch, **given)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_a_full_gradient_by_hand(name, given):
     """On a turned quadratic, where coordinates are mixed."""
@@ -178,6 +179,7 @@ def allocating(state, gradient, rate):
     return state, rate * gradient
 
 
+@pytest.mark.thorough
 def test_a_rule_of_ones_own_is_heavy_ball():
     lr = schedules.linear(50, 0.05)
     own, known = methods.custom(lr, heavy), methods.heavy_ball(lr, 0.9)

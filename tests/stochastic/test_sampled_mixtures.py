@@ -42,6 +42,7 @@ def scores(mixture, known, seed=2, **asked):
     return drawn, drawn.z_scores(sl.exact(known, METHODS, record=asked["record"], subspaces=asked["subspaces"]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shares", SHARES)
 def test_risks_by_domain(shares):
     mixture = sl.Mixture(domains(5), SHARES[shares], WEIGHTS)
