@@ -20,7 +20,7 @@ def pages(target: Path) -> dict[str, str]:
         "playground.md": """# Playground
 
 Drag a schedule, and see which eigen-subspaces pay for it. One file, which `simlab play` writes:
-[open it alone](../playground.html).
+<a href="../playground.html">open it alone</a>.
 
 <iframe src="../playground.html" style="width: 100%; height: 1200px; border: 0" title="playground"></iframe>
 """
