@@ -22,6 +22,6 @@ def pages(target: Path) -> dict[str, str]:
 Drag a schedule, and see which eigen-subspaces pay for it. One file, which `simlab play` writes:
 <a href="../playground.html">open it alone</a>.
 
-<iframe src="../playground.html" style="width: 100%; height: 1200px; border: 0" title="playground"></iframe>
+<iframe src="../playground.html" style="width: 100%; height: 1450px; border: 0" title="playground"></iframe>
 """
     }
