@@ -35,9 +35,11 @@ class Logged(Schedule):
     """A schedule with the losses that its log holds beside the rates.
 
     losses : column -> (steps, values), shape (n, 2): steps as the schedule counts them, from 0.
+    left_out : column -> lines of the rows that its losses leave out, whose cell holds something but no finite number.
     """
 
     losses: Mapping[str, FloatArray] = field(default_factory=dict)
+    left_out: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 @door
@@ -88,7 +90,9 @@ def from_log(
     _check_restarts(log, clock, rows, restarts)
     schedule = _through(log, clock, places, values, steps, between)
     scaled = _scaled(schedule, scale, peak)
-    return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, _losses(log, clock))
+    losses = _losses(log, clock)
+    left_out = {name: _without_number(log, name) for name in losses}
+    return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, losses, left_out)
 
 
 @door
@@ -243,6 +247,12 @@ def _losses(log: Log, clock: _Clock) -> dict[str, FloatArray]:
         if name != clock.lr and kept.any():
             out[name] = np.column_stack([steps[kept], values[kept]])
     return out
+
+
+def _without_number(log: Log, column: str) -> list[int]:
+    """Lines of the rows whose cell is NaN, infinite or no number; an empty one is a row of something else."""
+    finite, cells = np.isfinite(log.numbers(column)), log.columns[column]
+    return [line for line, ok, cell in zip(log.lines, finite, cells, strict=True) if not ok and cell not in ("", None)]
 
 
 def _cell(cell: object) -> str:

@@ -90,6 +90,7 @@ class Curve:
         loss : its column, where there are several.  schedule : the exact one where it is known; by default straight
         lines between the log's rates, and the first rate before its first row. Give it where the rate jumps between two
         rows (a notice says so): predictions of jumps suffer.  warmup : a linear one that the log does not hold.
+        Rows whose loss is NaN or infinite are left out, with a notice.
         """
         logged = from_log(path, **reading)
         if loss is None and len(logged.losses) != 1:
@@ -98,6 +99,7 @@ class Curve:
         column = loss if loss is not None else next(iter(logged.losses))
         if column not in logged.losses:
             raise unknown_name("loss", column, logged.losses)
+        _notice_left_out(Path(path).name, column, logged.left_out[column])
         table = logged.losses[column]
         last = {int(step): float(value) for step, value in table}
         steps = sorted(last)
@@ -117,6 +119,16 @@ class Curve:
     def __repr__(self) -> str:
         name = f"{self.name}: " if self.name else ""
         return f"Curve({name}{len(self)} losses of {len(self.schedule)} steps, peak {self.schedule.peak():.4g})"
+
+
+def _notice_left_out(name: str, column: str, lines: Sequence[int]) -> None:
+    """A notice where rows hold a loss that is no finite number, as those of a run that blew up do."""
+    if lines:
+        rows = "1 row is" if len(lines) == 1 else f"{len(lines)} rows are"
+        notice(
+            f"{name}: {rows} left out whose {column} is no finite number (the first is line {lines[0]}); "
+            f"see whether the run went on from there."
+        )
 
 
 def _notice_jump(name: str, schedule: Schedule, steps: Sequence[int]) -> None:

@@ -189,6 +189,20 @@ def test_a_log_is_a_curve(tmp_path):
         sl.twin.Curve.from_log(path, loss="val")
 
 
+@pytest.mark.parametrize("words", [("nan", "inf", "-inf"), ("NaN",)])
+def test_losses_of_a_log_that_are_no_numbers_are_counted(tmp_path, words):
+    """Empty cells are rows of something else (an evaluation, say), and no word is said of them."""
+    cells = {7 + 10 * j: word for j, word in enumerate(words)} | {3: ""}
+    rows = [f"{100 * t},1e-3,{cells.get(t, 4.0 - 0.01 * t)}" for t in range(60)]
+    path = tmp_path / "run.csv"
+    path.write_text("\n".join(["step,lr,loss", *rows]))
+    said = f"run.csv: {len(words)} rows? (is|are) left out whose loss is no finite number .the first is line 9"
+    with pytest.warns(UserWarning, match=said) as caught:
+        curve = sl.twin.Curve.from_log(path)
+    assert len(caught) == 1
+    assert curve.steps.tolist() == [100 * t for t in range(60) if t not in cells]
+
+
 def test_sgd_on_a_power_law_has_a_twin():
     """Curves of the exact engine, far below its critical rate: lam_i ~ i^-1.5, lam_i e_i^2 ~ i^-1.6, noise lam_i.
 
