@@ -262,7 +262,8 @@ def check_refusals(device):
     with pytest.raises(InputError, match="noise with a function of your own is known to the processor alone"):
         descend(custom(), noise=own_noise, device="gpu", **run)
     for landscape, noise in ((plain, river.noise.none()), (custom(), own_noise)):
-        assert _device("auto", landscape, noise.on(landscape)) == "cpu"
+        assert _device("auto", landscape, noise.on(landscape), True) == "cpu"
+    assert _device("auto", custom(), river.noise.none().on(custom()), False) == "cpu"
     for change, words in {
         ("0.5 * params", "0.5000002 * params"): None,
         (
