@@ -5,7 +5,7 @@
 # schedule, and learn what it must not be asked.
 #
 # **Prerequisites.** [Notebook 2](02_many_modes.ipynb) (bias and variance, mode by mode) and
-# [notebook 9](09_which_schedule_is_optimal.ipynb) (the best schedule of a problem that is known).
+# [notebook 9](09_which_schedule.ipynb) (the best schedule of a problem that is known).
 
 # %%
 # %matplotlib inline
