@@ -15,7 +15,9 @@ def pages(target: Path) -> dict[str, str]:
         return {"playground.md": "# Playground\n\n`pip install '.[play]' && simlab play --open` writes it.\n"}
     from simlab.playground import write
 
-    write(target / "extra" / "playground.html")
+    page = target / "extra" / "playground.html"
+    page.unlink(missing_ok=True)  # that of the build before
+    write(page)
     return {
         "playground.md": """# Playground
 
