@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Kept, Processor
-from simlab.engines.replicas.regression import Regression, Sampling
+from simlab.engines.replicas.regression import Regression
 from simlab.errors import InputError
 from simlab.kernels.dials import SUMMARY
 from simlab.kernels.replicas import adaptive, trajectories
 from simlab.methods.base import Method
 from simlab.problems.draws import Draws
-from simlab.trace.state import State
 
 __all__ = ["Adapted", "check_basis"]
 
@@ -48,19 +47,9 @@ class Adapted(Regression):
     The iterate and the origin are whitened in the eigenbasis, as `Regression` has them, all else is of the weights.
     """
 
-    def __init__(
-        self,
-        draws: Draws,
-        method: Method,
-        labels: IntArray,
-        watched: IntArray,
-        plan: Sampling,
-        device: str = "cpu",
-        start: State | None = None,
-        keep: IntArray | None = None,
-    ) -> None:
-        super().__init__(draws, method, labels, watched, plan, device, start, keep)
-        core: Any = method.core
+    def _backend(self, device: str) -> Any:
+        draws = self.draws
+        core: Any = self.method.core
         lam = draws.eigenvalues
         ground = adaptive.Ground(
             self.padded(np.sqrt(lam)),
@@ -71,8 +60,8 @@ class Adapted(Regression):
             np.zeros(1 + SUMMARY),
         )
         self.fault = ground.fault
-        self.backend = Processor(partial(adaptive.run_rules, self._source(), ground))
         self.last = (self.noise_part, core.rule, core.pulled, *core.compiled)
+        return Processor(partial(adaptive.run_rules, self._source(), ground))
 
     def state(self, first: int, replicas: int) -> npt.NDArray[Any]:
         """The start of so many replicas, or what was kept of them, in place where the eigenvalues are others."""

@@ -84,13 +84,7 @@ class Regression(Crew):
         lam, error = draws.eigenvalues, draws.initial_error
         self.dim = -(-lam.size // TILE) * TILE
         self.parts, self.noise_part = self.last = parts_of(draws, plan.split)
-        self.backend: Any
-        if device == "cpu":
-            self.backend = Processor(partial(trajectories.run_replicas, self._source()))
-        else:
-            from simlab.engines.gpu.regression import GpuSampler
-
-            self.backend = GpuSampler(self._source())
+        self.backend: Any = self._backend(device)
         self.bytes_per_replica = self.parts * method.state_size * self.dim * self.dtype.itemsize
         edges = np.flatnonzero(np.diff(labels)) + 1
         self.first = np.concatenate([[0], edges]).astype(np.int64)
@@ -110,6 +104,14 @@ class Regression(Crew):
         self.drawn = self.origin = (self.begin, 0 if start is None else int(start.facts["drawn"]))
         if start is not None:
             check_start(start, lam.size, (self.parts, self.noise_part), draws.law)
+
+    def _backend(self, device: str) -> Any:
+        """What takes a chunk of replicas through its steps."""
+        if device == "cpu":
+            return Processor(partial(trajectories.run_replicas, self._source()))
+        from simlab.engines.gpu.regression import GpuSampler
+
+        return GpuSampler(self._source())
 
     def _source(self) -> trajectories.Source:
         draws, lam = self.draws, self.draws.eigenvalues
