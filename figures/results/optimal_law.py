@@ -110,8 +110,6 @@ def claims(data: Data) -> list[Claim]:
             "at most 0.02 % above on every problem",
             f"at most {100 * full.max():.4f} %, {100 * np.median(full):.4f} % in the middle",
             bool(np.all(np.abs(full) <= 2e-4)),
-            "on a steep spectrum (capacity 3, source 2, noise 0.01) it loses 0.06 % at 10^4 steps, and so with S by "
-            "its formula: not the search for S, but the closure or the straight lines between knots",
             own=True,
         ),
         Claim(

@@ -136,8 +136,11 @@ class Law:
 
     @cached_property
     def _rates(self) -> FloatArray:
-        low = np.geomspace(1e-7, 0.08, RATES // 2, endpoint=False)
-        return self.top * np.concatenate([low, np.linspace(0.08, 1.0, RATES // 2)])
+        """Geometric from below, and towards the top, where the mass of a first mode about to ring is steepest."""
+        third = RATES // 3
+        low = np.geomspace(1e-7, 0.08, third, endpoint=False)
+        middle = np.linspace(0.08, 0.7, third, endpoint=False)
+        return self.top * np.concatenate([low, middle, 1.0 - np.geomspace(0.3, 0.01, third - 1), [1.0]])
 
     @cached_property
     def _ages(self) -> FloatArray:

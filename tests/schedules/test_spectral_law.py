@@ -39,6 +39,11 @@ def test_noisy_power_laws(capacity, source):
     assert full <= short
 
 
+def test_a_first_mode_about_to_ring():
+    """Near the critical rate of a steep spectrum its first mode's mass turns sharply: rates are told apart there."""
+    assert regret(power_law(3.0, 2.0, 0.01), 10_000) <= 5e-5
+
+
 @pytest.mark.parametrize(
     ("kurtosis", "batch", "cap", "most"),
     [(1.0, 1, None, 2e-4), (10.0, 1, None, 2e-4), (3.0, 4, 0.1, 2e-4), (3.0, 16, 0.5, 1.5e-3), (3.0, 64, 0.5, 1.5e-3),
