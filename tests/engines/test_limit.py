@@ -248,6 +248,12 @@ def test_d_adaptation_stays_below_the_distance():
 
 
 @pytest.mark.thorough
+def test_a_rate_that_is_none_on_a_landscape_is_named():
+    with pytest.raises(sl.InputError, match=r"rate nan at step 11.*loss ="):
+        sl.descend(sl.river.curved(), looped(NONE, 200), replicas=2)
+
+
+@pytest.mark.thorough
 def test_loops_on_a_landscape():
     valley = sl.river.curved()
     own = feedback.custom(lambda at, memory, gains: at.base)
@@ -280,7 +286,6 @@ NONE = feedback.custom(lambda at, memory, gains: np.nan if at.step > 10.0 else 0
         (lambda: sl.limit(SMALL, looped(FALLS, 200)), ["falls", "rate -0.001 at step 101", "risk ="]),
         (lambda: sl.limit(SMALL, looped(NONE, 200)), ["none", "rate nan at step 11"]),
         (lambda: sl.sample(SMALL, looped(FALLS, 200), basis="eigen", replicas=2), ["at step 101", "risk ="]),
-        (lambda: sl.descend(sl.river.curved(), looped(NONE, 200), replicas=2), ["rate nan at step 11", "loss ="]),
         (lambda: sl.sample(SMALL, looped(feedback.autolrs(10), 200), basis="eigen"), ["looks ahead", "simlab.limit"]),
         (lambda: methods.closed_loop(methods.heavy_ball(FLAT), FALLS), ["inner", "heavy_ball"]),
         (lambda: methods.closed_loop(methods.sgd(FLAT), 3.0), ["feedback = 3.0"]),

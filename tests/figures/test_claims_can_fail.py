@@ -36,6 +36,7 @@ def test_a_wrong_engine_is_noticed(falsification, right):
     assert not judged(ALL["li2024-directions"], "quick", falsification)[TEXT].holds
 
 
+@pytest.mark.thorough
 def test_a_wrong_engine_leaves_no_trace(right):
     for falsification in FALSIFICATIONS:
         with falsified(falsification):

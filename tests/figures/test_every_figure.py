@@ -6,6 +6,8 @@ import pytest
 from simlab.figures.gallery.outcome import entries
 from simlab.figures.measurements import measured
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize("figure", [entry.figure for entry in entries().values()], ids=lambda figure: figure.id)
 def test_tiny_is_computed_drawn_and_judged(figure):

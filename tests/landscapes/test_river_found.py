@@ -76,6 +76,7 @@ def test_where_hills_change_the_river_stays_on_the_floor(make):
     assert steeper == (make is river.narrowing)
 
 
+@pytest.mark.thorough
 def test_among_hills_it_is_the_same_river_turned():
     inner = river.curved(mu=0.0, slope=0.1, start=[0.3, 0.6])
     turned = river.embedded(inner, np.linspace(2.0, 30.0, 30), seed=1)

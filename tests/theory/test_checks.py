@@ -17,12 +17,24 @@ CHECKS = checks()
 SGD = CHECKS["sgd_mass"]
 
 
-@pytest.mark.parametrize("name", CHECKS)
+def quick(name: str) -> object:
+    """What takes seconds for its few seeds is thorough."""
+    return pytest.param(name, marks=[pytest.mark.thorough] if CHECKS[name].cost >= 0.4 else [])
+
+
+@pytest.mark.parametrize("name", [quick(name) for name in CHECKS])
 def test_theorem(name):
     check = CHECKS[name]
-    seeds = range(int(np.clip(0.4 / check.cost, 4, 40)))
+    seeds = range(int(np.clip(0.15 / check.cost, 4, 40)))
     check_by_kind(check, seeds)
     sees_errors(check, seeds)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", CHECKS)
+def test_theorem_at_more_seeds(name):
+    check = CHECKS[name]
+    check_by_kind(check, range(int(np.clip(0.8 / check.cost, 8, 80))))
 
 
 def test_checks_stand_in_the_module_of_their_theorems_name():

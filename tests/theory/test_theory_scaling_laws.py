@@ -46,6 +46,7 @@ def test_risk_at_the_best_peak_of_the_notes(make, risk, slope):
     assert law == (0.5, 0.0)
 
 
+@pytest.mark.thorough
 def test_the_cap_on_the_exponent_of_the_width():
     """a - 1 = 4, b = 2: sketches fall as d^-2 (b), not as d^-4 (the 2 b that the notes remember)."""
     risk = [

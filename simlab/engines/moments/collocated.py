@@ -118,7 +118,8 @@ def blocks_of(patterns: list[BoolArray], damping: FloatArray) -> Blocks:
                 placed.append(g)
                 order += members[np.argsort(memory[members], kind="stable")].tolist()
                 sizes.append(members.size)
-    return Blocks(np.array(order, dtype=np.int64), np.array(sizes, dtype=np.int64), on)
+    # Numba compiles a kernel for each order of memory, and two fancy indices leave one of their own.
+    return Blocks(np.array(order, dtype=np.int64), np.array(sizes, dtype=np.int64), np.ascontiguousarray(on))
 
 
 class March:

@@ -53,7 +53,7 @@ class Adapted(Regression):
         lam = draws.eigenvalues
         ground = adaptive.Ground(
             self.padded(np.sqrt(lam)),
-            np.ascontiguousarray(draws.rotation, self.dtype),
+            np.array(draws.rotation, self.dtype, order="C"),  # a copy: what is read-only would be compiled for anew
             core.edges(lam.size),
             self.padded(np.sqrt(lam) * draws.initial_error),
             _power(draws),

@@ -12,6 +12,7 @@ from simlab.kernels import dials as names
 from simlab.kernels.compiling import FUSED, hot, inlined, kept
 from simlab.kernels.landscapes.descent import CHECK, NO_NOISE, add_noise, look
 from simlab.kernels.landscapes.strips import turned_gradient, turned_loss
+from simlab.kernels.puts import put, put_rows
 from simlab.kernels.random.philox import LANES
 from simlab.kernels.rules import average_by_block, steps
 
@@ -110,7 +111,7 @@ def _run(
                 look(terrain, watch, one, t0 + at, slot, first, flat, y, buffers[2], loss)
             if at == n:
                 break
-            y[:, :] = state[0]
+            put_rows(state[0], y)
             turned_gradient(
                 terrain.gradient, y, terrain.params, terrain.rotation, terrain.hills, buffers[1], buffers[2], g
             )  # fmt: skip
@@ -128,7 +129,7 @@ def _run(
                     rates[l] = feedback(summary, memory[l], gains)
                     memory[l, names.MEMORY] = rates[l]
                     if watch.ended[first + l] < 0 and not 0.0 <= rates[l] < np.inf and np.isfinite(loss[l]):
-                        fault[1:] = summary
+                        put(summary, fault[1:])
                         fault[0] = rates[l]
                 rate = 1.0
             if own is not None:
@@ -139,7 +140,7 @@ def _run(
                     average_by_block(edges, LANES, square)
                 steps(rule, p, rate, flat, 1, g.reshape(-1), square, out.reshape(-1))
             if pulled:
-                shares[:] = rates * (rate * p[names.DECAY])
+                put(rates * (rate * p[names.DECAY]), shares)
                 _pulled(state, rows + 1, shares)
             _moved(state, out, rates)
         if feedback is not None:

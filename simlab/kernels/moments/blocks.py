@@ -49,6 +49,7 @@ from simlab.kernels.moments.polynomials import (
     transfer,
 )
 from simlab.kernels.moments.steps import FLUSH, LANES, flush, pack, record, step_2, step_3, step_any, unpack
+from simlab.kernels.puts import put_planes
 
 REACH = 1.5
 STEEPEST = 0.1
@@ -223,7 +224,7 @@ def block(
             if k <= 3:
                 unpack(X, head, U)
             else:
-                U[:, :, :head] = U_head
+                put_planes(U_head, U)
             row = out[slots[j]]
             record(U[:, :, :head], o[j], labels[:head], row)
             packed(j, o, oo)
@@ -282,9 +283,6 @@ def block(
     if k <= 3:
         unpack(X, head, U)
     else:
-        for component in range(2):
-            for e in range(entries):
-                for i in range(head):
-                    U[component, e, i] = U_head[component, e, i]
+        put_planes(U_head, U)
     bring_up_to_date(lam, top, drive, U, head, buffer[side])
     return done

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simlab.kernels import dials as names
 from simlab.kernels.compiling import FAST, hot, inlined, kept
+from simlab.kernels.puts import put, put_rows
 from simlab.kernels.random.philox import LANES
 from simlab.kernels.replicas import trajectories
 from simlab.kernels.replicas.push import STRIP, dot, gather, linear_gradient
@@ -215,17 +216,17 @@ def run_rules(
                 mine[k - 1, names.MEMORY] = rate
                 if not 0.0 <= rate < np.inf:
                     if summary[names.RISK] <= keep.limit:
-                        ground.fault[1:] = summary
+                        put(summary, ground.fault[1:])
                         ground.fault[0] = rate
                     end_replica(r, t0 + at, at, keep)
                     break
             if ground.rotation.size:
                 _turned(ground.rotation, g, turned)
-                g[:] = turned
+                put(turned, g)
             if own is not None:
-                state[:, :] = mine[1 : 1 + rows, :dim]
+                put_rows(mine[1 : 1 + rows, :dim], state)
                 own(state, g, rate, out)
-                mine[1 : 1 + rows, :dim] = state
+                put_rows(state, mine[1 : 1 + rows])
             else:
                 _squares(g, square)
                 if ground.edges.size:
@@ -233,7 +234,7 @@ def run_rules(
                 steps(rule, p, rate, mine, 1, g, square, out)
             if ground.rotation.size:
                 _turned_back(ground.rotation, out, turned)
-                out[:] = turned
+                put(turned, out)
             if pulled:
                 _pulled(z, r, origin, rate * p[names.DECAY], dim)
             _moved(z, r, ground.root, out)

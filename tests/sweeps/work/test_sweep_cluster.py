@@ -132,6 +132,7 @@ def test_two_worker_processes_have_the_bytes_of_threads(whole, tmp_path):
         assert not (tmp_path / "g").exists()
 
 
+@pytest.mark.thorough
 def test_workers_of_our_own(whole, tmp_path, capfd):
     """local:N; begun by threads and finished by workers makes no difference."""
 
