@@ -41,6 +41,6 @@ ENGINES = {
         Engine("exact_valley"),
         Engine("limit", linear=False, rate=1e8),
         Engine("long", rate=1e9),
-        Engine("sample", linear=False, rate=1e9),
+        Engine("sample", linear=False, workers=True, rate=1e9),
     )
 }

@@ -22,6 +22,7 @@ from simlab.engines.replicas.mixture import MixtureReplicas
 from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
+from simlab.engines.replicas.workers import Teams
 from simlab.errors import InputError, check_count, check_entries, unknown_name
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
@@ -70,7 +71,8 @@ def sample(
     ----------
     problem : LinearRegression (not compressed), NoisyQuadratic, RandomFeatures, EmpiricalRegression, or Mixture (the
         risk then has a dimension "domain", trajectories are of w itself, and all is in double precision).
-    method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis.
+    method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis. Of
+        `methods.local` every replica has its workers; `worker_risk` (component, subspace) is the mean over them all.
     replicas : number of independent runs R.
     seed : 0 .. 2^64 - 1.
     law : of the coordinates: "gaussian", "rademacher", "uniform", "laplace", "student_t" or "three_point" (default:
@@ -111,19 +113,25 @@ def sample(
     if start is not None:
         replicas, seed = start.arrays["ended"].size, int(start.facts["seed"])
         dtype = dtype or start.arrays["z"].dtype.name
-    linear = all(each.linear for each in methods)
+    linear = all(each.linear or each.workers > 0 for each in methods)
+    if any(each.workers > 0 for each in methods):
+        for name, asked in (("keep", keep), ("start", start)):
+            if asked is not None:
+                raise InputError(" is not known for methods of several workers; leave it out.", name)
     draws, plan, levels = check_sampling(
         problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split and linear, dtype=dtype,
         threads=threads, block=block, every=every,
     )  # fmt: skip
     if isinstance(draws, MixedDraws):
+        if any(each.workers > 0 for each in methods):
+            raise InputError(" is a Mixture, on which simlab.exact alone runs several workers; take that.", "problem")
         if basis not in (None, "eigen"):
             raise InputError(f" = {basis!r} is not known; give 'eigen', or leave it out.", "basis")
         if not linear:
             raise InputError(" is a Mixture, on which only linear methods are known; give one domain.", "problem")
     else:
         for each in methods:
-            draws = check_basis(basis, draws, each)
+            draws = draws if each.workers > 0 else check_basis(basis, draws, each)
     size = draws.eigenvalues.shape[-1]
     watched = _watched(coordinates, size)
     for each in methods:
@@ -139,6 +147,7 @@ def sample(
         )
     able = "mixtures" if isinstance(draws, MixedDraws) else "held-out rows" if draws.heldout is not None else ""
     able = able or ("" if linear else "methods that are not linear")
+    able = able or ("several workers" if any(each.workers > 0 for each in methods) else "")
     chosen = _without_gpu(device, able) if able else choose(device)
     ticker = Ticker("sample", plan.replicas * sum(m.length - begin for m in methods), progress)
     results: list[RunResult] = []
@@ -149,7 +158,7 @@ def sample(
         for each, steps, (precision, _), state in zip(methods, recorded, precisions, states, strict=True):
             names, labels = _labels(partition, problem, size, each)
             how = replace(plan, precision=precision)
-            kind: type[Regression] = Regression if each.linear else Adapted
+            kind: type[Regression] = Regression if each.linear else Teams if each.workers > 0 else Adapted
             kind = MixtureReplicas if isinstance(draws, MixedDraws) else kind
             made: Any = draws
             crew = kind(made, each, labels, watched, how, chosen, state, kept_at)
@@ -217,7 +226,8 @@ def _precision_of(draws: Draws | MixedDraws, method: Method, plan: Sampling, fre
     if isinstance(draws, MixedDraws):
         return "float64", "a mixture is in absolute coordinates"
     if not method.linear:
-        return ("float64", "the method is not linear") if free else (plan.precision, "as asked")
+        what = "several workers" if method.workers > 0 else "the method is not linear"
+        return ("float64", what) if free else (plan.precision, "as asked")
     if not free and plan.precision == "float64":
         return "float64", "as asked"
     loss = rounding_loss(draws, method, parts_of(draws, plan.split) == (1, 0), plan.replicas)
@@ -305,6 +315,9 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
         statistics["total_error"][1][rows] = mean_and_error(whole.sum(axis=-1))[1]
         statistics["risk_quantile"][1][rows] = order_statistics(whole, levels)
         statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=-1), levels)
+    if "worker" in kept.records:
+        _, each = crew.components(kept.records["worker"])
+        statistics["worker_risk"] = (("component", *axes, "subspace"), np.nanmean(each, axis=1))
     if "heldout" in kept.records:
         statistics |= _heldout(crew, kept.records["heldout"], got)
     if crew.watched.size:

@@ -29,7 +29,7 @@ class local(Wrapper):
     Merged after every step this is mini-batch SGD of workers x batch samples. Merged once, it is so where the noise of
     gradients does not depend on the weights; on a regression it is never better.
     Sources: McMahan et al. 2017 (arXiv 1602.05629), Stich 2019 (arXiv
-    1805.09767), Zhu et al. 2025 (arXiv 2507.06542). `simlab.exact` alone runs it.
+    1805.09767), Zhu et al. 2025 (arXiv 2507.06542). `simlab.exact` runs it, and `simlab.sample` but on mixtures.
     """
 
     workers: int
@@ -39,7 +39,7 @@ class local(Wrapper):
     tacit: ClassVar = ("own_domains",)
     linear: ClassVar[bool] = False
     unfit: ClassVar[str] = "is of several workers"
-    takers: ClassVar[str] = "simlab.exact"
+    takers: ClassVar[str] = "simlab.exact or simlab.sample"
     merges: ClassVar[tuple[int, ...]]
     """The steps after which workers are merged."""
 

@@ -135,6 +135,63 @@ def test_copies_that_are_sampled(apart):
     assert np.median(error / known) < 0.01
 
 
+# -- sampled -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("merges", [{"merge": [15, 30]}, {"every": 7}, {}], ids=str)
+@pytest.mark.parametrize("name", ["sgd", "averaged"])
+def test_the_sampler_has_the_risks_of_the_moments(name, merges):
+    """Of the mean and of one worker; right code fails by chance once in a million."""
+    lr, record = schedules.linear(40, 0.08), [5, 15, 16, 30, 40]
+    inner = {"sgd": methods.sgd(lr, batch=2), "averaged": methods.ema(methods.heavy_ball(lr, 0.5), 0.9)}[name]
+    team = methods.local(inner, 3, **merges)
+    problem = sl.LinearRegression.power_law(20, 1.5, 1.2, 0.3)
+    known = sl.exact(problem, team, record=record)
+    got = sl.sample(problem, team, replicas=2000, record=record, seed=3, progress=False)
+    z = ((got.risk - known.risk) / got.dataset["standard_error"]).sel(component=["bias", "variance"]).values[1:]
+    assert np.abs(z).max() < norm.isf(1e-6 / z.size / 2.0)
+    whole = got.total().values
+    assert np.median(got.dataset["total_error"].values / whole) < 0.01
+    one, wanted = (each.dataset["worker_risk"].sel(component="variance").values[1:] for each in (got, known))
+    np.testing.assert_allclose(one, wanted, rtol=0.03)
+    assert np.all(one >= got.risk.sel(component="variance").values[1:] * (1.0 - 1e-12))
+
+
+def test_one_sampled_worker_is_the_sampler_and_two_are_its_replicas():
+    problem, method = sl.LinearRegression.power_law(20, 1.5, 1.2, 0.3), methods.sgd(schedules.constant(40, 0.1))
+    how = {"record": [5, 40], "dtype": "float64", "progress": False}
+    alone = sl.sample(problem, method, replicas=8, **how)
+    one = sl.sample(problem, methods.local(method, 1), replicas=8, **how)
+    np.testing.assert_array_equal(one.risk.values, alone.risk.values)
+    two = sl.sample(problem, methods.local(method, 2), replicas=4, **how)
+    both = two.dataset["worker_risk"].values
+    np.testing.assert_allclose(both, alone.risk.values, rtol=1e-12, atol=1e-15)
+
+
+def test_how_sampled_workers_are_cut_changes_no_bit(tmp_path):
+    problem = sl.LinearRegression.power_law(20, 1.5, 1.2, 0.3)
+    team = methods.local(methods.sgd(schedules.linear(90, 0.1), batch=3), 3, merge=[20, 45])
+    how = {"replicas": 21, "record": [5, 45, 90], "coordinates": [1, 4], "progress": False}
+    whole = sl.sample(problem, team, threads=1, **how)
+    cut = sl.sample(problem, team, threads=2, block=5, **how)
+    assert cut.dataset.drop_attrs().identical(whole.dataset.drop_attrs())
+
+    def stop(done, total):
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    how |= {"checkpoint": tmp_path / "kept", "every": 10, "block": 5}
+    assert sl.sample(problem, team, **how | {"progress": stop}).status.item() == "interrupted"
+    again = sl.sample(problem, team, **how)
+    assert again.dataset.drop_attrs().identical(whole.dataset.drop_attrs())
+
+
+def test_sampled_workers_that_leave_are_results():
+    problem = sl.LinearRegression.power_law(20, 1.5, 1.2, 0.3)
+    team = methods.local(methods.sgd(schedules.constant(400, 6.0)), 4)
+    assert sl.sample(problem, team, replicas=8, progress=False).status.item() == "diverged"
+
+
 # -- refusals ----------------------------------------------------------------------------------------------------------
 
 
@@ -155,9 +212,12 @@ def test_bad_workers_are_refused(given, said):
 
 def test_who_does_not_know_several_workers_says_so():
     team = methods.local(METHODS["sgd"], 4)
-    for engine in (sl.sample, sl.long):
-        with pytest.raises(sl.InputError, match=r"is of several workers, and .* needs a linear one"):
-            engine(PROBLEM, team)
+    with pytest.raises(sl.InputError, match=r"is of several workers, and long needs a linear one"):
+        sl.long(PROBLEM, team)
+    with pytest.raises(sl.InputError, match="keep is not known for methods of several workers"):
+        sl.sample(PROBLEM, team, keep=[5])
+    with pytest.raises(sl.InputError, match=r"a Mixture, on which simlab\.exact alone runs several workers"):
+        sl.sample(sl.Mixture([PROBLEM]), team)
     with pytest.raises(sl.InputError, match="is of several workers"):
         methods.ema(team, decay=0.9)
     with pytest.raises(sl.InputError, match="keep is not known for methods of several workers"):
