@@ -44,9 +44,14 @@ class Law {
   constructor(nodes, T, batch) {
     Object.assign(this, { nodes, T, share: 1 / batch });
     this.top = criticalRate(nodes, { kind: "sgd" }, batch);
-    const { lam, own, drive, coupling } = nodes, n = lam.length, half = RATES / 2;
-    this.rates = Float64Array.from({ length: RATES }, (_, j) =>
-      this.top * (j < half ? 1e-7 * (0.08 / 1e-7) ** (j / half) : 0.08 + (0.92 * (j - half)) / (half - 1)));
+    const { lam, own, drive, coupling } = nodes, n = lam.length, third = RATES / 3;
+    // Geometric from below, and towards the top, where the mass of a first mode about to ring is steepest.
+    const share = (j) => {
+      if (j < third) return 1e-7 * (0.08 / 1e-7) ** (j / third);
+      if (j < 2 * third) return 0.08 + (0.62 * (j - third)) / third;
+      return j < RATES - 1 ? 1 - 0.3 * (0.01 / 0.3) ** ((j - 2 * third) / (third - 2)) : 1;
+    };
+    this.rates = Float64Array.from({ length: RATES }, (_, j) => this.top * share(j));
     this.ages = graded(this.top * T, FINEST / lam[0], AGES);
     // Mass of each mode at every rate, and x = lr dm/dlr - m.
     const base = Array.from({ length: RATES }, () => new Float64Array(n));
