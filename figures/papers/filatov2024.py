@@ -166,7 +166,7 @@ def _named(key: tuple[str, str, int], slope: float) -> str:
 def _regimes(data: Data, given: dict[str, Any]) -> list[Claim]:
     slopes = _slopes(data)
     up = max(slopes, key=lambda key: slopes[key])
-    middle = {batch: slope for (task, name, batch), slope in slopes.items() if (task, name) == ("s = 1/2", "linear")}
+    middle = {batch: slope for (*at, batch), slope in slopes.items() if at == ["s = 1/2", "linear"]}
     flat = [batch for batch, slope in middle.items() if abs(slope) <= 0.05]
     near = min(slopes, key=lambda key: abs(slopes[key] + 0.5))
     return [
@@ -279,8 +279,8 @@ FIGURES = [
         PAPER,
         2024,
         "SGD on power laws of a million modes (capacity 1.5, s = 1/6, 1/2, 1, sigma^2 = 1), batches 1 .. 4,096, 256 .."
-        " 16,384 samples (full: to 262,144), at least 2 steps; constant rate and linear decay (drawn), best peaks by the"
-        " exact engine. Critical batch: twice the samples of batch 1 for its risk.",
+        " 16,384 samples (full: to 262,144), at least 2 steps; constant rate and linear decay (drawn), best peaks by"
+        " the exact engine. Critical batch: twice the samples of batch 1 for its risk.",
         compute,
         draw,
         claims,

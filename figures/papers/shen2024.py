@@ -236,7 +236,7 @@ def _scheduler_claims(data: Data, given: dict[str, Any]) -> list[Claim]:
             " batch, beyond 4,096 samples, peaks below half the critical rate",
             f"at most {power[PAPERS] - 1.0:+.1%}",
             0.0 < power[PAPERS] <= 1.03,
-            "with an exponent below -1/2 the sum of squared rates is that of the first steps, and slow modes keep their noise",
+            "below -1/2 the sum of squared rates is that of the first steps, whose noise slow modes keep",
             paper="consistently impressive performance with one set of hyper-parameters",
             turns=f"worst by task: {spoken(power)}; where half the critical rate binds, {max(capped) - 1.0:+.1%}",
             **given,
@@ -275,8 +275,8 @@ FIGURES = [
         "The best peak of WSD by batch and tokens, and the power scheduler",
         PAPER,
         2024,
-        "SGD on power laws of a million modes (capacity 1.5, s = 1/3, 1, 1.4, 2, sigma^2 = 1), batches 1 .. 256, 1,024 .."
-        " 65,536 samples (full: to 262,144), at least 64 steps. WSD with an exponential cooldown of 10 % to a tenth;"
+        "SGD on power laws of a million modes (capacity 1.5, s = 1/3, 1, 1.4, 2, sigma^2 = 1), batches 1 .. 256, 1,024"
+        " .. 65,536 samples (full: to 262,144), at least 64 steps. WSD with an exponential cooldown of 10 % to a tenth;"
         " best peaks by the exact engine up to the critical rate.",
         compute,
         draw,
