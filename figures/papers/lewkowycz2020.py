@@ -202,7 +202,7 @@ def _phases(data: Data) -> list[Claim]:
         Claim(
             "between 2/lam_0 and 4/lam_0 the loss rises, and then converges at a curvature below 2/lr",
             "abstract; section on the two-layer linear net",
-            "loss above 1.5 times its start, then below a thousandth of it, lr lam at the end below 2, lr lam_0 in 2.05 .. 3.95",
+            "loss above 1.5 times its start, then below a thousandth of it, at the end lr lam below 2, 2.05 .. 3.95",
             f"rises in {np.sum(rising & middle)} of {middle.sum()}, ends at most {left[middle].max():.1e},"
             f" lr lam {(product * lam)[middle].min():.2f} .. {(product * lam)[middle].max():.2f}",
             bool(
