@@ -113,10 +113,9 @@ def draw(data: Data) -> Figure:
         panels[0].legend(fontsize=6)
         for i, task in enumerate(names):
             risk = _by_phi(data, task, 1.0)
-            panels[1].plot(
-                PHIS, risk / risk.min(), color=PALETTE[i], ls=DASHES[i], marker="os^Dvx"[i], ms=3, label=task
-            )
-            best = min(_risk(data, task, share, name) for share in SHARES[-1:] for name in OTHERS)
+            look: dict[str, Any] = {"color": PALETTE[i], "marker": "os^Dvx"[i]}
+            panels[1].plot(PHIS, risk / risk.min(), ls=DASHES[i], ms=3, label=task, **look)
+            best = min(_risk(data, task, 1.0, name) for name in OTHERS)
             rest = [100 * (_risk(data, task, 1.0, name) / best - 1.0) for name in OTHERS]
             one = 100 * (risk.min() / best - 1.0)
             panels[2].plot([*rest, one], ls="", ms=4, mfc="none", **look)
@@ -195,8 +194,8 @@ FIGURES = [
         PAPER,
         2025,
         "SGD at batch 1, 1,024 steps (full: 8,192), half and a quarter of them, on 64 modes of condition number 10 .."
-        " 10^4 and on two power laws, sigma^2 = 1. UBA in a reconstructed form with phi = 0.25 .. 8 (2 is cosine) against"
-        " six schedules, each at its best peak.",
+        " 10^4 and on two power laws, sigma^2 = 1. UBA in a reconstructed form with phi = 0.25 .. 8 (2 is cosine)"
+        " against six schedules, each at its best peak.",
         compute,
         draw,
         claims,
