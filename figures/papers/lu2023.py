@@ -132,7 +132,7 @@ def claims(data: Data) -> list[Claim]:
             "a large rate oscillates and learns the weak feature",
             "abstract",
             "v at the end at least three times that of the smallest rate, at rates from 1.05 of 2/curvature to 0.2",
-            f"{weak[large].min():.2f} .. {weak[large].max():.2f}, f swings by up to {swing[large].max():.2f} in steps 50 .. 150",
+            f"{weak[large].min():.2f} .. {weak[large].max():.2f}; f swings by up to {swing[large].max():.2f}",
             bool(weak[large].min() >= 3.0 * weak[0]),
             "so few steps do not move it",
             paper="oscillation helps the weak feature",
