@@ -137,7 +137,8 @@ def _lost(axes: Axes, data: Data) -> None:
             axes.plot(n, 100.0 * (ratio - 1.0), marker=marker, ms=3, color=PALETTE[i], ls=dash, label=label)
     axes.set(xscale="log", xlabel="samples n", ylabel="risk above retuned WSD [%]", title="(c) one setting, B = 1")
     axes.set_yscale("symlog", linthresh=10.0)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.12))
+    axes.set_ylim(bottom=-3.0)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.12), title="colours as in (b)")
 
 
 def claims(data: Data) -> list[Claim]:

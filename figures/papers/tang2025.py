@@ -110,7 +110,7 @@ def draw(data: Data) -> Figure:
             values = np.append(sl.schedules.uba(200, 1.0, phi=phi).values(), 0.0)
             panels[0].plot(u, values, color=PALETTE[i], ls=DASHES[i % 6], label=rf"$\varphi$ = {phi:g}")
         panels[0].set(xlabel="share of the run", ylabel="rate / peak", title="(a) UBA")
-        panels[0].legend(fontsize=6)
+        panels[0].legend(ncols=3, loc="lower left", bbox_to_anchor=(-0.2, 1.1), columnspacing=0.8, fontsize=6)
         for i, task in enumerate(names):
             risk = _by_phi(data, task, 1.0)
             look: dict[str, Any] = {"color": PALETTE[i], "marker": "os^Dvx"[i]}
@@ -125,7 +125,7 @@ def draw(data: Data) -> Figure:
         panels[2].set_xticks(range(len(OTHERS) + 1), [*OTHERS, "UBA"], rotation=60)
         panels[2].set(ylabel="risk above the best of six [%]", title="(c) full budget")
         panels[2].set_yscale("symlog", linthresh=1.0)
-        panels[2].set_ylim(bottom=-0.5)
+        panels[2].set_ylim(bottom=-2.0)
         handles, labels = panels[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower left", ncols=3)
     return figure
