@@ -30,9 +30,9 @@ def test_the_best_peak_is_where_no_neighbour_is_better():
         return sl.methods.sgd(sl.schedules.linear(500, peak))
 
     (peak,), (risk,) = best_peaks(problem, [run], 2.0 * critical(problem))
-    near = final_risks(problem, [run(peak * factor) for factor in (0.99, 1.0, 1.01)])
+    near = final_risks(problem, [run(peak * factor) for factor in (0.95, 1.0, 1.05)])
     assert near[1] == min(near)
-    assert risk == pytest.approx(near[1], rel=1e-5)
+    assert risk == pytest.approx(near[1], rel=1e-3)
     assert final_risks(problem, [run(5.0 * critical(problem))])[0] == np.inf
 
 
@@ -74,7 +74,8 @@ def test_thresholds_by_batch():
         x = lr * granziol2020.spectrum(2.0)
         assert np.sum(x / (2.0 - x * (1.0 + 1.0 / batch))) / batch == pytest.approx(1.0, rel=1e-4)
     assert not verdicts(figure, changed(data, "rates", "edge", 0.5, batch=16))[1]
-    assert not verdicts(figure, changed(data, "runs", "above", 0.0, batch=64))[5]
+    still = {**data["runs"], "above": np.full(len(data["runs"]["above"]), 0.99)}
+    assert not verdicts(figure, {**data, "runs": still})[5]
 
 
 def test_ratio_of_rate_to_batch():

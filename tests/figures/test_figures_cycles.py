@@ -20,10 +20,9 @@ def test_super_convergence_is_not_that_of_a_regression():
     assert smith2017.faster(data, "little in the tail", "1cycle", "step") == pytest.approx(1.18, abs=0.02)
     assert smith2017.faster(data, "little in the tail", "linear", "step") == pytest.approx(1.41, abs=0.02)
     way = np.asarray(data["risks"]["way"])
-    # A triangle that took a hundredth of the steps would be seen.
-    steps = np.where(way == "one triangle", np.asarray(data["risks"]["steps"]) / 100.0, data["risks"]["steps"])
-    steps[(way == "one triangle") & (np.asarray(data["risks"]["steps"]) == 2_048)] = 2_048
-    assert verdicts(figure, {**data, "risks": {**data["risks"], "steps": steps}})[2]
+    # A triangle that left a tenth of the risk would be seen.
+    risk = np.where(way == "one triangle", 0.1, 1.0) * np.asarray(data["risks"]["risk"])
+    assert verdicts(figure, {**data, "risks": {**data["risks"], "risk": risk}})[2]
 
 
 def test_growing_cycles():
