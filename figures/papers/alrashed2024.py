@@ -70,8 +70,8 @@ def _rank(one: FloatArray, other: FloatArray) -> float:
     """Spearman's correlation; 0 of fewer than three."""
     if one.size < 3:
         return 0.0
-    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    ranks = np.array([np.argsort(np.argsort(values)) for values in (one, other)], dtype=np.float64)
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _halves(data: Data, source: float) -> dict[str, float]:
@@ -210,6 +210,6 @@ FIGURES = [
         claims,
         chosen=(CHOSEN,),
         substituted=(REGRESSION,),
-        seconds=2.0,
+        seconds=1.0,
     )
 ]

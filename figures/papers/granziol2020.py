@@ -277,6 +277,6 @@ FIGURES = [
         claims,
         chosen=(CHOSEN, ADAMS),
         substituted=(REGRESSION,),
-        seconds=4.0,
+        seconds=2.0,
     )
 ]

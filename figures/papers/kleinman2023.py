@@ -91,9 +91,9 @@ def draw(data: Data) -> Figure:
             _path(axes, data, onset, tag)
         panels[0].set_ylabel("strength K")
         for i, depth in enumerate(DEPTHS):
-            onset = column(data["ends"], "onset", depth=depth)
+            at = column(data["ends"], "onset", depth=depth)
             look: dict[str, Any] = {"color": PALETTE[2 + i], "ls": DASHES[i], "marker": "os^D"[i], "ms": 3}
-            panels[3].plot(onset, _kept(data, depth), label=f"D = {depth}", **look)
+            panels[3].plot(at, _kept(data, depth), label=f"D = {depth}", **look)
         panels[3].set(xlabel="onset of the deficit [t]", ylabel="$K_2$ at the end / (S/2)", ylim=(0, 1.05))
         panels[3].set_title("(d) deficit of t/4")
         panels[3].legend(loc="lower right")
@@ -215,6 +215,6 @@ FIGURES = [
         draw,
         claims,
         chosen=(CHOSEN, SHORT),
-        seconds=2.0,
+        seconds=1.5,
     )
 ]

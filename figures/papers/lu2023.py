@@ -185,6 +185,6 @@ FIGURES = [
         claims,
         chosen=(CHOSEN,),
         substituted=(REDUCED,),
-        seconds=1.0,
+        seconds=0.5,
     )
 ]

@@ -239,6 +239,6 @@ FIGURES = [
         claims,
         chosen=(CHOSEN,),
         substituted=(REGRESSION,),
-        seconds=2.0,
+        seconds=1.0,
     )
 ]

@@ -185,7 +185,7 @@ def _order(data: Data, given: dict[str, Any]) -> Claim:
         "pairs of methods that end more than 5 % apart keep their order at every end, sources 1.2 and 2, peak 0.1",
         f"{(same & apart).sum()} of {apart.sum()}",
         bool(apart.any() and np.all(same[apart])),
-        "what a method gains by forgetting noise faster counts for more after a restart",
+        "a restart costs a high rate more than a low one",
         paper="relative speed-ups are kept",
         turns=f"the largest gap that is turned round: {np.expm1(swapped.max(initial=0.0)):.1%}, of {swapped.size}"
         f" among {gap.size} pairs",

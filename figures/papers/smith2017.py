@@ -243,6 +243,6 @@ FIGURES = [
         claims,
         chosen=(CHOSEN,),
         substituted=(REGRESSION,),
-        seconds=3.0,
+        seconds=2.0,
     )
 ]
