@@ -146,7 +146,7 @@ def claims(data: Data) -> list[Claim]:
         Claim(
             "it is 1.1 to 3 times as fast as a constant rate",
             "abstract: against FedAvg",
-            f"steps of the constant rate over steps to its final risk, beta = {fast:g}: at least 1.1 from each first rate",
+            f"steps of the constant rate over those to its final risk, beta = {fast:g}: at least 1.1 from each rate",
             "; ".join(
                 f"source {source:g}, from {shown}: "
                 + ", ".join(f"{x:.2g}" if x > 0 else "never" for x in speed[source])
@@ -175,7 +175,7 @@ def claims(data: Data) -> list[Claim]:
         Claim(
             "where much of the error lies in the tail, the faster it adapts the worse it ends",
             "the rate of the next step forgets the tail (short-horizon bias)",
-            f"source {SOURCES[0]:g}, from {starts[-2]:g}: risk rises with beta, to at least 1.3 times a tuned linear decay",
+            f"source {SOURCES[0]:g}, from {starts[-2]:g}: risk rises with beta, to 1.3 times tuned linear decay or more",
             "; ".join(
                 f"source {source:g}: {', '.join(f'{x:.2f}' for x in ratios)} times tuned linear decay"
                 for source, ratios in against.items()
