@@ -118,9 +118,7 @@ def draw(data: Data) -> Figure:
         risks.set_yticks(np.arange(len(names)), names)
         risks.set(xlabel="final risk / tuned linear decay", title="(b)")
         gains.axhline(1.22, color="0.3", lw=0.8, ls=":", label="1.22")
-        gains.set(
-            xscale="log", yscale="log", xlabel="peak of the cosine / its best peak", ylabel="speed-up", title="(c)"
-        )
+        gains.set(xscale="log", yscale="log", xlabel="peak of cosine / best peak", ylabel="speed-up", title="(c)")
         gains.set_xticks(FACTORS, [f"{factor:g}" for factor in FACTORS])
         gains.set_xticks([], minor=True)
         gains.set_yticks([1, 2, 4, 8], ["1", "2", "4", "8"])
@@ -187,7 +185,7 @@ FIGURES = [
         PAPER,
         2021,
         "SGD of batch 1 on power laws of 10^6 modes (capacity, source, noise), 1,024 steps (full: 8,192). Each stage "
-        "takes the constant rate that leaves the least risk at its end, found exactly: AutoLRS with a perfect forecast, "
+        "takes the constant rate that leaves the least risk at its end, found exactly: AutoLRS of perfect forecast, "
         "whose trials cost nothing. Stages of one length, or from T / 64 on twice as long each time.",
         compute,
         draw,

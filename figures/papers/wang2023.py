@@ -175,7 +175,7 @@ def claims(data: Data) -> list[Claim]:
         Claim(
             "where much of the error lies in the tail, the faster it adapts the worse it ends",
             "the rate of the next step forgets the tail (short-horizon bias)",
-            f"source {SOURCES[0]:g}, from {starts[-2]:g}: risk rises with beta, to 1.3 times tuned linear decay or more",
+            f"source {SOURCES[0]:g}, from {starts[-2]:g}: risk rises with beta, to 1.3 times tuned linear or more",
             "; ".join(
                 f"source {source:g}: {', '.join(f'{x:.2f}' for x in ratios)} times tuned linear decay"
                 for source, ratios in against.items()
