@@ -78,6 +78,8 @@ def draw(data: Data) -> Figure:
             ratio = column(table, "ratio", T=horizons[-1], way=way)
             problems.plot(sources, 100 * (ratio - 1), "o", ls=dashes, ms=3, color=colour, label=LABELS[way])
         lengths.set(xscale="log", yscale="log", xlabel="steps $T$", ylabel="risk above the optimum [%]")
+        lengths.set_xticks(horizons, [f"{steps:,}" for steps in horizons])
+        lengths.set_xticks([], minor=True)
         lengths.set_title(f"(b) source b = {source:g}")
         problems.set(yscale="log", xlabel="source exponent b", title=f"(c) T = {horizons[-1]:,}")
         legend(figure, (rates, problems), 4)
