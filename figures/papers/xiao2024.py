@@ -205,9 +205,9 @@ FIGURES = [
         "Risk curves of signSGD",
         PAPER,
         2024,
-        "signSGD on Gaussian regressions. (a) eigenvalues from 0.5 to 1.5, noise 0.25, rate 1 / (2 d), 24 runs (full: 32,"
-        " d to 1,600) and the limit; (b) the same, constant rates, batch 1, d = 40; (c) eigenvalues 1 and 0.01 in equal "
-        "halves, d = 40, noise 0.01, 600 steps (full: 1,200), the best of seven peaks.",
+        "signSGD on Gaussian regressions. (a) eigenvalues from 0.5 to 1.5, noise 0.25, rate 1 / (2 d), 24 runs (full: "
+        "32, d to 1,600) and the limit; (b) the same, constant rates, batch 1, d = 40; (c) eigenvalues 1 and 0.01 in "
+        "equal halves, d = 40, noise 0.01, 600 steps (full: 1,200), the best of seven peaks.",
         compute,
         draw,
         claims,
