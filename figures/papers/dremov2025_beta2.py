@@ -147,9 +147,9 @@ FIGURES = [
         "beta_2 in the cooldown",
         PAPER,
         2025,
-        "Adam on a regression (lam_i = i^-1.5, source 1.3, noise 0.1, d = 100; full: 400), batch 1, 500 steps (full: 3,000)"
-        ": WSD whose last 20 % cool down in three shapes, beta_2 = 0.95 until then and another one from there; 64 runs "
-        "(full: 256) with the same draws.",
+        "Adam on a regression (lam_i = i^-1.5, source 1.3, noise 0.1, d = 100; full: 400), batch 1, 500 steps (full: "
+        "3,000): WSD whose last 20 % cool down in three shapes, beta_2 = 0.95 until then and another one from there; "
+        "64 runs (full: 256) with the same draws.",
         compute,
         draw,
         claims,
