@@ -146,8 +146,8 @@ def claims(data: Data) -> list[Claim]:
             "d_0 need not be tuned: each decade costs as many steps, and few",
             "growth of d is exponential at first",
             "steps to D / 4 for each decade of d_0 equal within 15 %, at most 50",
-            f"{', '.join(f'{x:.1f}' for x in decade)} for a decade; {', '.join(f'{x:.0f}' for x in reached)} steps from "
-            f"d_0 = {', '.join(f'{x:g}' for x in STARTS)}",
+            f"{', '.join(f'{x:.1f}' for x in decade)} for a decade; {', '.join(f'{x:.0f}' for x in reached)} steps "
+            f"from d_0 = {', '.join(f'{x:g}' for x in STARTS)}",
             bool(np.ptp(decade) <= 0.15 * decade.mean() and decade.max() <= 50.0),
             "growth is not exponential",
             paper="no need to know D; d_0 small is enough",
