@@ -302,8 +302,8 @@ def claims_adagrad(data: Data) -> list[Claim]:
         Claim(
             "on power laws the rate stays constant or decays, with a phase transition at kappa = 1",
             "abstract; lr ~ t^(1/kappa - 1), risk ~ t^(1 - 2/kappa) beyond it, risk ~ t^(kappa - 2) before",
-            "exponents over the last decade within 0.1, at every kappa; rate at the end within 20 % of (1 + tr H times the "
-            "sum of 2 R)^(-1/2)",
+            "exponents over the last decade within 0.1, at every kappa; rate at the end within 20 % of (1 + tr H times "
+            "the sum of 2 R)^(-1/2)",
             f"rate {_list(last / own, 2)} of that; kappa = "
             + ", ".join(f"{k:.2f}: {a:.3f}, {b:.3f}" for k, a, b in zip(kappa, rate, risk, strict=True)),
             bool(np.all(far <= 0.1) and np.all(np.abs(last / own - 1.0) <= 0.2)),

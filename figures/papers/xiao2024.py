@@ -20,7 +20,7 @@ __all__ = ["FIGURES"]
 PAPER = "Xiao, Marshall, Agarwala and Paquette 2024, arXiv 2411.12135"
 BATCHES = (1, 4)
 NOISE = 0.25
-FLOOR_RATES = (0.001, 0.002, 0.004)
+FLOOR_RATES = (0.0015, 0.003, 0.006)
 LEVELS = (1.0, 0.01)
 """Two eigenvalues, in equal halves: condition number 100."""
 
@@ -65,7 +65,7 @@ def _curve(dim: int, batch: int, replicas: int) -> dict[str, Any]:
 
 def _floor(noise: float, rate: float, steps: int) -> dict[str, Any]:
     """Risk where signSGD at a constant rate, batch 1, no longer falls, and R / 2 of the formula."""
-    dim = 40
+    dim = 30
     method = sl.methods.sign_sgd(sl.schedules.constant(steps, rate))
     trace = sl.limit(problem(dim, noise), method, record=2, progress=False)
     k = rate * np.sqrt(problem(dim, noise).eigenvalues).sum() / (2.0 * 2.0 / np.pi)
@@ -175,7 +175,7 @@ def claims(data: Data) -> list[Claim]:
             f"slopes {slopes[NOISE]:.2f} and {slopes[0.0]:.2f}; within {apart:.1%}",
             bool(abs(slopes[NOISE] - 1.0) <= 0.1 and abs(slopes[0.0] - 2.0) <= 0.1 and apart <= 0.03),
             "the runs have not settled",
-            chosen="eigenvalues from 0.5 to 1.5, d = 40",
+            chosen="eigenvalues from 0.5 to 1.5, d = 30",
         ),
         Claim(
             "diagonal preconditioning: the condition number of a diagonal covariance is square-rooted",
@@ -206,7 +206,7 @@ FIGURES = [
         PAPER,
         2024,
         "signSGD on Gaussian regressions. (a) eigenvalues from 0.5 to 1.5, noise 0.25, rate 1 / (2 d), 24 runs (full: "
-        "32, d to 1,600) and the limit; (b) the same, constant rates, batch 1, d = 40; (c) eigenvalues 1 and 0.01 in "
+        "32, d to 1,600) and the limit; (b) the same, constant rates, batch 1, d = 30; (c) eigenvalues 1 and 0.01 in "
         "equal halves, d = 40, noise 0.01, 600 steps (full: 1,200), the best of seven peaks.",
         compute,
         draw,

@@ -119,8 +119,8 @@ def claims(data: Data) -> list[Claim]:
             "and the more the longer the run",
             "both over the certified optimum of each horizon",
             f"the ratio grows from T = {horizons[0]:,} on at every source, to 1.3 to 2.1 at {middle:,}",
-            f"b = {shown}: from {_list(step[:, 0])} to {_list(ratio('next step', middle))} (T = {middle:,}); its rate is "
-            f"{_list(np.array(share))} of the best one at half of the longest run",
+            f"b = {shown}: from {_list(step[:, 0])} to {_list(ratio('next step', middle))} (T = {middle:,}); its rate "
+            f"is {_list(np.array(share))} of the best one at half of the longest run",
             bool(np.all(growth > 1.0) and np.all(np.abs(ratio("next step", middle) - 1.7) <= 0.4)),
             "the ratio falls at a source",
             own=True,
