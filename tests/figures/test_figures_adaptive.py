@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures.papers import dremov2025_beta2, liu2019, surge2024, xiao2024, xie2024, zhang2024
+from simlab.figures.papers import dremov2025_beta2, liu2019, luo2019, surge2024, xiao2024, xie2024, zhang2024
 from simlab.figures.results import adam
 
 pytestmark = pytest.mark.thorough
@@ -83,3 +83,13 @@ def test_a_beta_that_helps_would_be_seen():
     beta2 = np.asarray(table["beta2"])
     better = {**table, "risk": np.asarray(table["risk"]) * np.where(beta2 == 0.999, 0.5, 1.0)}
     assert [claim.holds for claim in dremov2025_beta2.claims({"ends": better})[:2]] == [True, True]
+
+
+def test_adabound_with_shut_bounds_is_momentum():
+    """Bounds that close at once leave the final rate, which is that of the exact engine's heavy ball."""
+    data = luo2019.compute("quick")
+    claims = luo2019.claims(data)
+    assert [claim.holds for claim in claims] == [True, True, False]
+    table = data["curves"]
+    late = {**table, "risk": np.asarray(table["risk"]) * np.where(np.asarray(table["run"]) == "SGD, 0.05", 1.2, 1.0)}
+    assert not luo2019.claims({"curves": late})[1].holds
