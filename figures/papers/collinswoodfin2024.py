@@ -155,7 +155,7 @@ def compute_adagrad(scale: Scale) -> Data:
     dims, time, replicas, most, settle = {
         "tiny": ((16, 32), 4, 8, 200, 2),
         "quick": ((64, 256), 10, 60, 3_000, 16),
-        "full": ((256, 1_024, 4_096), 10, 30, 60_000, 40),
+        "full": ((256, 1_024), 10, 30, 20_000, 20),
     }[scale]
     return {
         "concentration": stack([_concentration(dim, time, replicas) for dim in dims]),
@@ -338,8 +338,8 @@ FIGURES = [
         PAPER,
         2024,
         "AdaGrad-norm, eta = 1, b_0 = 0.3. (a) isotropic features, noise 1, t to 10, d = 64 and 256, 60 runs (full: "
-        "256 to 4,096, 30 runs); (b) no noise, d = 40; (c) no noise, lam_i = i^-1.5, 10^8 modes, 3,000 steps (full: "
-        "60,000).",
+        "256 and 1,024, 30 runs); (b) no noise, d = 40; (c) no noise, lam_i = i^-1.5, 10^8 modes, 3,000 steps (full: "
+        "20,000).",
         compute_adagrad,
         draw_adagrad,
         claims_adagrad,

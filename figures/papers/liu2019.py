@@ -35,7 +35,7 @@ def compute(scale: Scale, names: tuple[str, ...]) -> Data:
     dim, steps, peaks = {
         "tiny": (20, 60, PEAKS[1::2]),
         "quick": (100, 500, PEAKS),
-        "full": (400, 3_000, (0.003, *PEAKS)),
+        "full": (200, 1_500, (0.003, *PEAKS)),
     }[scale]
     task = sl.LinearRegression.power_law(dim, 1.5, 1.3, noise_variance=0.1)
     table, curves = [], []
@@ -194,7 +194,7 @@ def _where(data: Data, mask: Any) -> str:
 
 
 SETTING = (
-    f"Regression, {TASK}; d = 100, 500 steps (full: 400, 3,000), linear decay, beta1 = 0.9, beta2 = {BETA2:g}, in the "
+    f"Regression, {TASK}; d = 100, 500 steps (full: 200, 1,500), linear decay, beta1 = 0.9, beta2 = {BETA2:g}, in the "
     "limit of many modes; beside it beta2 = 0.99 at one peak."
 )
 

@@ -71,7 +71,7 @@ def compute(scale: Scale) -> Data:
     dim, largest, draws, replicas = {
         "tiny": (8, 16, 2_048, 8),
         "quick": (60, 256, 16_384, 24),
-        "full": (60, 512, 131_072, 96),
+        "full": (60, 512, 49_152, 48),
     }[scale]
     steps, runs = [], []
     for case, (correlation, error) in CASES.items():
@@ -193,7 +193,7 @@ FIGURES = [
         2024,
         "signSGD on regressions of 60 weights, noise 1: features of equal correlation (or none), errors equal in all "
         "weights. (a): the rate of one step of least expected risk, sampled; (b), (c): whole runs of linear decay, 64 "
-        "steps or 512 samples, the best of eight peaks, 24 runs each (full: 96).",
+        "steps or 512 samples, the best of eight peaks, 24 runs each (full: 48).",
         compute,
         draw,
         claims,

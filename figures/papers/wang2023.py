@@ -34,7 +34,7 @@ def compute(scale: Scale) -> Data:
     steps, betas, starts = {
         "tiny": (60, BETAS[1:], RATES[::3]),
         "quick": (1_000, BETAS, RATES),
-        "full": (10_000, BETAS, RATES),
+        "full": (4_000, BETAS, RATES),
     }[scale]
     table, curves, rivals = [], [], []
     for source in SOURCES:
@@ -203,7 +203,7 @@ FIGURES = [
         PAPER,
         2023,
         "lr <- lr + beta <g, g'>, closed over exact moments: SGD of batch 1 on power laws of 10^6 modes, capacity 1.5, "
-        "source 1.3 and 2, noise 1; 1,000 steps (full: 10,000) from four first rates. Beside it the constant rate, the "
+        "source 1.3 and 2, noise 1; 1,000 steps (full: 4,000) from four first rates. Beside it the constant rate, the "
         "best constant and linear ones, and the greedy rate of exact line search.",
         compute,
         draw,

@@ -40,7 +40,7 @@ def compute(scale: Scale) -> Data:
     dims, steps, replicas, long = {
         "tiny": ((10, 40), 100, 8, 400),
         "quick": ((50, 400), 600, 24, 3_000),
-        "full": ((50, 400, 1_600), 1_200, 32, 20_000),
+        "full": ((50, 400, 1_600), 1_200, 12, 8_000),
     }[scale]
     curves = [_curve(dim, batch, replicas) for dim in dims for batch in BATCHES]
     floors = [_floor(noise, rate, long) for noise in (0.0, NOISE) for rate in FLOOR_RATES]
@@ -206,7 +206,7 @@ FIGURES = [
         PAPER,
         2024,
         "signSGD on Gaussian regressions. (a) eigenvalues from 0.5 to 1.5, noise 0.25, rate 1 / (2 d), 24 runs (full: "
-        "32, d to 1,600) and the limit; (b) the same, constant rates, batch 1, d = 30; (c) eigenvalues 1 and 0.01 in "
+        "12, d to 1,600) and the limit; (b) the same, constant rates, batch 1, d = 30; (c) eigenvalues 1 and 0.01 in "
         "equal halves, d = 40, noise 0.01, 600 steps (full: 1,200), the best of seven peaks.",
         compute,
         draw,

@@ -24,7 +24,7 @@ CASES = {"batch 1": (0.9, 1), "batch 8": (0.9, 8), "batch 1, no momentum": (0.0,
 
 def compute(scale: Scale) -> Data:
     """ends: risk at the end of a linear decay by beta_2 and case, of the limit and of runs; what each may be off by."""
-    dim, steps, replicas = {"tiny": (20, 60, 8), "quick": (100, 300, 128), "full": (400, 1_500, 512)}[scale]
+    dim, steps, replicas = {"tiny": (20, 60, 8), "quick": (100, 300, 128), "full": (200, 600, 256)}[scale]
     task = sl.LinearRegression.power_law(dim, 1.5, 1.3, noise_variance=0.1)
     table = []
     for case, (beta1, batch) in CASES.items():
@@ -126,8 +126,8 @@ FIGURES = [
         "Adam's limit of many modes against runs",
         "This project",
         2026,
-        "Adam on a regression, lam_i = i^-1.5, source 1.3, noise 0.1, d = 100 (full: 400), 300 steps (full: 1,500) of "
-        "a linear decay from 0.05: the limit, in which v is replaced by its expectation, and 128 runs (full: 512) for "
+        "Adam on a regression, lam_i = i^-1.5, source 1.3, noise 0.1, d = 100 (full: 200), 300 steps (full: 600) of "
+        "a linear decay from 0.05: the limit, in which v is replaced by its expectation, and 128 runs (full: 256) for "
         "six beta_2, batch 1 and 8, with and without momentum.",
         compute,
         draw,
