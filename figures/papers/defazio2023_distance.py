@@ -135,8 +135,8 @@ def claims(data: Data) -> list[Claim]:
         Claim(
             "d is a bound from below on |w_0 - w*| that grows exponentially, whatever d_0, and comes near it",
             "theorem: d_k <= D without noise; while w is near w_0, d^ = lr (d_0 + .. + d_k)",
-            f"never above 1, diverging runs included; at least 0.9 for one that converges; {wanted:.1f} +- 2 steps for a "
-            "decade of d_0",
+            f"never above 1, diverging runs included; at least 0.9 for one that converges; {wanted:.1f} +- 2 steps for "
+            "a decade of d_0",
             f"at most {d.max():.4f}; {best:.3f}; {', '.join(f'{x:.1f}' for x in decade)} steps for a decade, "
             f"{', '.join(f'{x:.0f}' for x in reached)} to D / 4 from d_0 = {', '.join(f'{x:g}' for x in STARTS)}",
             bool(d.max() <= 1.0 and best >= 0.9 and np.all(np.abs(decade - wanted) <= 2.0)),

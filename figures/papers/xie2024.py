@@ -153,8 +153,8 @@ FIGURES = [
         PAPER,
         2024,
         "Full gradients on a noiseless quadratic, lam_i = i^-1.5, d = 32 (full: 64), errors +-1 along eigenvectors "
-        "that are turned by exp(angle A), three random A (full: four); steps to a thousandth of the loss at the best of "
-        "ten constant rates, beta1 = 0, beta2 = 0.99; four blocks in blockwise Adam, one in AdaSGD.",
+        "that are turned by exp(angle A), three random A (full: four); steps to a thousandth of the loss at the best "
+        "of ten constant rates, beta1 = 0, beta2 = 0.99; four blocks in blockwise Adam, one in AdaSGD.",
         compute,
         draw,
         claims,

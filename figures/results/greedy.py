@@ -33,7 +33,7 @@ def compute(scale: Scale) -> Data:
     sources, horizons = {
         "tiny": ((1.3, 2.0), (32, 64)),
         "quick": ((1.15, 1.3, 1.6, 2.5), (128, 512, 2_048)),
-        "full": ((1.15, 1.3, 1.6, 2.0, 2.5), (128, 512, 2_048, 4_096)),
+        "full": ((1.15, 1.3, 1.6, 2.5), (128, 512, 2_048, 4_096)),
     }[scale]
     ratios, rates = [], []
     for source in sources:
