@@ -273,12 +273,10 @@ def claims_adagrad(data: Data) -> list[Claim]:
     rate, risk = np.array([_slopes(data, source) for source in sources]).T
     last, own = (np.array([column(data["tails"], n, source=source)[-1] for source in sources]) for n in ("rate", "own"))
     far = np.maximum(np.abs(rate - _theory(kappa)[0]), np.abs(risk - _theory(kappa)[1]))
-    slopes = {
-        distance: float(
-            np.polyfit(*(np.log(column(data["constants"], n, distance=distance)) for n in ("mean", "gamma")), 1)[0]
-        )
-        for distance in DISTANCES
-    }
+    slopes = {}
+    for distance in DISTANCES:
+        mean, gamma = (column(data["constants"], name, distance=distance) for name in ("mean", "gamma"))
+        slopes[distance] = float(np.polyfit(np.log(mean), np.log(gamma), 1)[0])
     return [
         Claim(
             "the risk of AdaGrad-norm concentrates about the deterministic loop as d grows",

@@ -76,9 +76,9 @@ def compute(scale: Scale) -> Data:
     steps, runs = [], []
     for case, (correlation, error) in CASES.items():
         task = problem(dim, correlation, error)
-        for batch in 2 ** np.arange(int(np.log2(largest)) + 1):
-            rate, gain = best_step(task, int(batch), max(draws // int(batch), draws // 32))
-            steps.append({"case": case, "batch": int(batch), "rate": rate, "gain": gain})
+        for batch in (2**k for k in range(largest.bit_length())):
+            rate, gain = best_step(task, batch, max(draws // batch, draws // 32))
+            steps.append({"case": case, "batch": batch, "rate": rate, "gain": gain})
     task = problem(dim, *CASES[WHOLE])
     for fixed in ("steps", "samples"):
         for batch in BATCHES[: 2 if scale == "tiny" else None]:

@@ -56,7 +56,7 @@ def _steps(problem: sl.LinearRegression, steps: int, dim: int) -> dict[str, floa
     """Steps of full gradients until TARGET of the loss is left, at the best of ten constant rates; inf for never."""
     options: dict[str, Any] = {"beta1": 0.0, "beta2": 0.99, "batch": np.inf}
     flat = [sl.schedules.constant(steps, rate) for rate in RATES]
-    made = {
+    made: dict[str, list[Any]] = {
         "Adam": [sl.methods.adam(each, **options) for each in flat],
         "blockwise Adam": [sl.methods.adam_mini(each, blocks=dim // 4, **options) for each in flat],
         "AdaSGD": [sl.methods.adam_mini(each, blocks=dim, **options) for each in flat],
