@@ -1,6 +1,7 @@
 """Problems that the engines solve: linear regression, mixtures, noisy quadratics, random features, measured data."""
 
 from simlab.problems.base import DiagonalProblem, Modes
+from simlab.problems.block_diagonal import blocks
 from simlab.problems.empirical import EmpiricalRegression
 from simlab.problems.linear_regression import LinearRegression
 from simlab.problems.mixture import Mixture
@@ -15,4 +16,5 @@ __all__ = [
     "Modes",
     "NoisyQuadratic",
     "RandomFeatures",
+    "blocks",
 ]

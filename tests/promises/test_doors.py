@@ -135,6 +135,10 @@ def _doors() -> dict[str, Door]:
         "RandomFeatures": Door(
             sl.RandomFeatures, {"alpha": 1.0, "beta": 1.0, "ambient_dim": 6, "features": 3, "seed": 0}
         ),
+        "problems.blocks": Door(
+            sl.problems.blocks,
+            {"matrices": [np.eye(2), [[3.0]]], "initial_error": [1.0, -1.0, 0.5], "noise_variance": 0.1},
+        ),
         "Experiment": Door(sl.Experiment, {"tree": TREE, "folder": "."}),
         "Experiment.from_dict": Door(sl.Experiment.from_dict, {"tree": TREE, "folder": "."}),
         "Experiment.from_file": Door(sl.Experiment.from_file, {"path": "no file.toml"}),
