@@ -59,7 +59,8 @@ def _go(problem: sl.Mixture, schedule: sl.schedules.Schedule, start: Any) -> Any
 
 def _cosines(mixes: list[sl.Mixture], steps: int, peak: float) -> tuple[Any, Any]:
     """Risks on all tasks at the end of each (TASKS, TASKS), and at the stops of the last one."""
-    state, ends = None, []
+    state: Any = None
+    ends = []
     whole = sl.schedules.cosine(steps, peak, warmup=steps // 100, floor=LOWEST)
     for mix in mixes[:-1]:
         trace = _go(mix, whole, state)
@@ -72,7 +73,8 @@ def _cosines(mixes: list[sl.Mixture], steps: int, peak: float) -> tuple[Any, Any
 
 def _infinite(mixes: list[sl.Mixture], steps: int, peak: float) -> tuple[Any, Any]:
     """The same; every risk is that of a branch annealed up to there."""
-    plateau, cool, state = PLATEAU * peak, round(ANNEAL * steps), None
+    plateau, cool = PLATEAU * peak, round(ANNEAL * steps)
+    state: Any = None
     annealed = sl.schedules.linear(cool, plateau, floor=LOWEST / PLATEAU)
     down = sl.schedules.cosine(steps // 4, peak, warmup=steps // 100, floor_value=plateau)
     first = sl.schedules.join(down, sl.schedules.constant(steps - down.length, plateau))
