@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from typing import Any
 from unittest.mock import patch
 
@@ -22,64 +23,111 @@ from simlab.figures.gallery.outcome import chosen, entries
 from simlab.figures.measurements import measured
 from simlab.figures.reproduction import Claim, Reproduction, Scale
 
-from simlab.engines.moments import diagonal
+from simlab.engines import limit
+from simlab.engines.moments import diagonal, mixture, workers
 from simlab.engines.moments.background import run_all
+from simlab.engines.moments.loops import Rates
+from simlab.engines.moments.mixture import MixedMoments
+from simlab.engines.moments.walks import Drive
 from simlab.engines.replicas.march import march_all
+from simlab.kernels.dials import DIALS, RATE
 from simlab.kernels.moments import layout
 from simlab.methods import averaging
+from simlab.methods.adaptive import Adaptive
 from simlab.methods.base import Coefficients, Method
+from simlab.methods.closed import closed_loop
 
 __all__ = ["FALSIFICATIONS", "judged", "turned"]
 
 
+def _with_noise(stack: ExitStack, factor: float) -> None:
+    """The noise of exact moments and of limits is multiplied; that of samplers, which referee them, is not."""
+    nodes, drive, mixed = layout.NodeArrays.__init__, Drive.__init__, MixedMoments.__init__
+
+    def of_nodes(self: Any, modes: Any) -> None:
+        nodes(self, modes)
+        self.noise *= factor
+
+    def of_drive(self: Any, modes: Any, error: Any) -> None:
+        drive(self, modes, error)
+        self.noise *= factor
+
+    def of_mixture(self: Any, problem: Any, *others: Any) -> None:
+        mixed(self, problem, *others)
+        self.problem = copy(problem)
+        self.problem.__dict__["noise_variance"] = factor * problem.noise_variance
+
+    stack.enter_context(patch.object(layout.NodeArrays, "__init__", of_nodes))
+    stack.enter_context(patch.object(Drive, "__init__", of_drive))
+    stack.enter_context(patch.object(MixedMoments, "__init__", of_mixture))
+
+
 def _twice_the_noise(stack: ExitStack) -> None:
-    """The noise of the exact engine has twice its variance; that of the sampler, which referees it, has not."""
-    plain = layout.NodeArrays.__init__
-
-    def doubled(self: Any, modes: Any) -> None:
-        plain(self, modes)
-        self.noise *= 2.0
-
-    stack.enter_context(patch.object(layout.NodeArrays, "__init__", doubled))
+    """The noise of exact moments has twice its variance."""
+    _with_noise(stack, 2.0)
 
 
 def _no_noise(stack: ExitStack) -> None:
-    """The exact engine has no label noise; the sampler, which referees it, has."""
-    plain = layout.NodeArrays.__init__
+    """Exact moments have no label noise."""
+    _with_noise(stack, 0.0)
 
-    def without(self: Any, modes: Any) -> None:
-        plain(self, modes)
-        self.noise = 0.0
 
-    stack.enter_context(patch.object(layout.NodeArrays, "__init__", without))
+def _at_other_steps(stack: ExitStack, other: Callable[[Method, Any], Any]) -> None:
+    """Step t is taken with the numbers of the step other(method, t), by engines that step."""
+
+    def linear(self: Method, start: int = 0, stop: int | None = None) -> Coefficients:
+        plain = self.recursion(other(self, np.arange(start, self.length if stop is None else stop)))
+        return Coefficients(*(np.require(part, np.float64, ["C", "W"]) for part in plain))
+
+    def other_numbers(self: Any, start: int, stop: int) -> tuple[Any, ...]:
+        steps = other(self, np.arange(start, stop))
+        order = np.argsort(steps, kind="stable")
+        dials = np.empty((steps.size, DIALS))
+        dials[order] = self.dials(steps[order])
+        return (dials,)
+
+    stack.enter_context(patch.object(Method, "coefficients", linear))
+    for kind in (Adaptive, closed_loop):
+        stack.enter_context(patch.object(kind, "numbers", other_numbers))
 
 
 def _one_step_late(stack: ExitStack) -> None:
-    """Every step is taken with the arrays of the one before."""
-
-    def late(self: Method, start: int = 0, stop: int | None = None) -> Coefficients:
-        steps = np.arange(start, self.length if stop is None else stop)
-        plain = self.recursion(np.maximum(steps - 1, 0))
-        return Coefficients(*(np.require(part, np.float64, ["C", "W"]) for part in plain))
-
-    stack.enter_context(patch.object(Method, "coefficients", late))
+    """Every step is taken with the numbers of the one before."""
+    _at_other_steps(stack, lambda method, t: np.maximum(t - 1, 0))
 
 
 def _steps_backwards(stack: ExitStack) -> None:
-    """Step t is taken with the arrays of the step T - 1 - t: a decay becomes a rise."""
-
-    def backwards(self: Method, start: int = 0, stop: int | None = None) -> Coefficients:
-        steps = np.arange(start, self.length if stop is None else stop)
-        plain = self.recursion(self.length - 1 - steps)
-        return Coefficients(*(np.require(part, np.float64, ["C", "W"]) for part in plain))
-
+    """Step t is taken with the numbers of the step T - 1 - t: a decay becomes a rise."""
     forwards = Method.increments
 
     def increments(self: Method, t: Any) -> Coefficients:
         return forwards(self, self.length - 1 - t)
 
-    stack.enter_context(patch.object(Method, "coefficients", backwards))
+    _at_other_steps(stack, lambda method, t: method.length - 1 - t)
     stack.enter_context(patch.object(Method, "increments", increments))
+
+
+def _half_the_step(stack: ExitStack) -> None:
+    """Steps are half as long; of rates that are fed back those of the limit, not those of samplers."""
+    linear, numbers, fed_back, ahead = Method.coefficients, Adaptive.numbers, Rates._fed_back, Rates._best_of_stage
+
+    def shorter(self: Method, start: int = 0, stop: int | None = None) -> Coefficients:
+        M, b, c = linear(self, start, stop)
+        return Coefficients(M, 0.5 * b, c)
+
+    def of_rules(self: Any, start: int, stop: int) -> tuple[Any, ...]:
+        (dials,) = numbers(self, start, stop)
+        dials[:, RATE] *= 0.5
+        return (dials,)
+
+    def of_loops(self: Any, at: int, base: float, share: float) -> Any:
+        rate, factors = fed_back(self, at, base, share)
+        return 0.5 * rate, factors
+
+    stack.enter_context(patch.object(Method, "coefficients", shorter))
+    stack.enter_context(patch.object(Adaptive, "numbers", of_rules))
+    stack.enter_context(patch.object(Rates, "_fed_back", of_loops))
+    stack.enter_context(patch.object(Rates, "_best_of_stage", lambda self, at: 0.5 * ahead(self, at)))
 
 
 def _no_average(stack: ExitStack) -> None:
@@ -109,15 +157,19 @@ def _average_off_by_one(stack: ExitStack) -> None:
 
 def _bias_for_variance(stack: ExitStack) -> None:
     """What is called bias is the variance."""
-    plain = diagonal.run_diagonal
 
-    def swapped(*arguments: Any, **options: Any) -> Any:
-        result = plain(*arguments, **options)
-        for part in (result.risk, result.final[None], *(each[None] for each in result.snapshots.values())):
-            part[:, [0, 1]] = part[:, [1, 0]]
-        return result
+    def swapped(plain: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            result = plain(*arguments, **options)
+            for part in (result.risk, result.final[None], *(each[None] for each in result.snapshots.values())):
+                part[:, [0, 1]] = part[:, [1, 0]]
+            return result
 
-    stack.enter_context(patch.object(diagonal, "run_diagonal", swapped))
+        return run
+
+    runs: Any = {diagonal: "run_diagonal", mixture: "run_mixture", workers: "run_workers", limit: "_run"}
+    for module, name in runs.items():
+        stack.enter_context(patch.object(module, name, swapped(getattr(module, name))))
 
 
 def _runs_mixed_up(stack: ExitStack) -> None:
@@ -130,8 +182,10 @@ def _runs_mixed_up(stack: ExitStack) -> None:
     def reversed_crews(*arguments: Any) -> Any:
         return list(march_all(*arguments))[::-1]
 
-    stack.enter_context(patch("simlab.engines.exact.run_all", reversed_runs))
-    stack.enter_context(patch("simlab.engines.descend.march_all", reversed_crews))
+    for engine in ("exact", "limit"):
+        stack.enter_context(patch(f"simlab.engines.{engine}.run_all", reversed_runs))
+    for engine in ("sample", "descend"):
+        stack.enter_context(patch(f"simlab.engines.{engine}.march_all", reversed_crews))
 
 
 FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
@@ -139,6 +193,7 @@ FALSIFICATIONS: dict[str, Callable[[ExitStack], None]] = {
     "no noise": _no_noise,
     "one step late": _one_step_late,
     "steps backwards": _steps_backwards,
+    "half the step": _half_the_step,
     "average off by one": _average_off_by_one,
     "no average": _no_average,
     "bias for variance": _bias_for_variance,

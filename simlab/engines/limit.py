@@ -66,7 +66,8 @@ def limit(
 
     Parameters
     ----------
-    problem : LinearRegression, not compressed and not rotated (sign_sgd: kurtosis 3), or NoisyQuadratic (not sign_sgd).
+    problem : LinearRegression, not rotated (sign_sgd: kurtosis 3), or NoisyQuadratic (not sign_sgd); compressed only
+        for SGD in a loop, which asks of the spectrum no more than sums.
     record, subspaces, threads, progress : as for `simlab.exact`.
 
     Returns a RiskTrace. "bias" is the risk of the mean path, "variance" that of what fluctuates about it: they do not
@@ -98,7 +99,8 @@ def limit(
 
 def _check(problem: Any, methods: list[Method]) -> None:
     """What the recursions are not derived for."""
-    if getattr(problem, "compressed", False):
+    weightwise = any(getattr(each.core, "rule", None) != names.PLAIN for each in methods)
+    if getattr(problem, "compressed", False) and weightwise:
         raise InputError(" is compressed, and its nodes are no weights; give the original problem.", "problem")
     if problem.rotation.size:
         raise InputError(

@@ -293,3 +293,13 @@ def test_refusals(call, words):
         call()
     for word in words:
         assert word in str(caught.value), caught.value
+
+
+def test_a_loop_around_sgd_runs_on_a_compressed_spectrum():
+    """Its rates are made of sums over modes, and those are what a compressed spectrum keeps."""
+    whole = sl.LinearRegression.power_law(dim=2_000, capacity=1.5, source=1.6, noise_variance=0.1)
+    for feedback in (sl.feedback.adagrad_norm(1.0), sl.feedback.line_search()):
+        loop = methods.closed_loop(methods.sgd(sl.schedules.constant(60, 1.0)), feedback)
+        few, all_modes = (sl.limit(problem, loop, record=12) for problem in (whole.compress(1e-9), whole))
+        np.testing.assert_allclose(few.total().values, all_modes.total().values, rtol=1e-7)
+        np.testing.assert_allclose(few.dataset["rate"].values, all_modes.dataset["rate"].values, rtol=1e-7)
