@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures.papers import luo2025
+from simlab.figures.papers import luo2025, porian2024
 
 pytestmark = pytest.mark.thorough
 
-FIGURES = {figure.id: figure for module in (luo2025,) for figure in module.FIGURES}
+FIGURES = {figure.id: figure for module in (luo2025, porian2024) for figure in module.FIGURES}
 
 
 def held(name, data):
@@ -34,3 +34,16 @@ def test_laws_of_loss_curves_are_held_against_exact_ones():
     assert held(name, changed(data, "cooldowns", "loss", -1.0, law="multi-power")) == [0, 2, 3, 4]
     gamma = data["fits"]["value"] + 0.6 * (data["fits"]["parameter"] == "gamma")
     assert held(name, {**data, "fits": {**data["fits"], "value": gamma}}) == [0, 1, 2, 4]
+
+
+def test_long_warmups_and_fixed_rates_distort_the_best_size():
+    name = "porian2024-sizes"
+    data = FIGURES[name].compute("tiny")
+    assert held(name, data) == [0, 1, 2, 3]
+    wide = {**data["fixed"], "width": 1.2 * np.asarray(data["fixed"]["width"])}
+    assert held(name, {**data, "fixed": wide}) == [2]
+    small = np.asarray(data["fixed"]["compute"]) < 1e4
+    flat = np.asarray(data["fixed"]["width"]) * np.where(
+        small & (np.asarray(data["fixed"]["run"]) == "warmup 0"), 0.8, 1
+    )
+    assert 3 not in held(name, {**data, "fixed": {**data["fixed"], "width": flat}})
