@@ -1,0 +1,49 @@
+"""Laws of loss curves and of scale: claims are refused for numbers that are wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from simlab.figures.papers import luo2025, porian2024
+
+pytestmark = pytest.mark.thorough
+
+FIGURES = {figure.id: figure for module in (luo2025, porian2024) for figure in module.FIGURES}
+
+
+def held(name, data):
+    """The numbers of the claims that hold, from 0."""
+    return [i for i, claim in enumerate(FIGURES[name].claims(data)) if claim.holds]
+
+
+def changed(data, table, name, factor, **where):
+    """The same tables with one column multiplied in the rows that have these values."""
+    old = data[table]
+    same = [np.asarray(old[key]) == value for key, value in where.items()]
+    rows = np.all(same, axis=0) if same else True
+    return {**data, table: {**old, name: np.where(rows, factor * np.asarray(old[name]), old[name])}}
+
+
+def test_laws_of_loss_curves_are_held_against_exact_ones():
+    name = "luo2025-laws"
+    data = FIGURES[name].compute("tiny")
+    assert held(name, data) == [0, 1, 2, 3, 4]
+    assert held(name, changed(data, "errors", "error", 10.0, law="multi-power")) == [1, 2, 3, 4]
+    assert held(name, changed(data, "errors", "error", 20.0, law="functional")) == [0, 1, 3, 4]
+    assert held(name, changed(data, "errors", "error", 3.0, law="spectral")) == [0, 1, 2, 3]
+    assert held(name, changed(data, "cooldowns", "loss", -1.0, law="multi-power")) == [0, 2, 3, 4]
+    gamma = data["fits"]["value"] + 0.6 * (data["fits"]["parameter"] == "gamma")
+    assert held(name, {**data, "fits": {**data["fits"], "value": gamma}}) == [0, 1, 2, 4]
+
+
+def test_long_warmups_and_fixed_rates_distort_the_best_size():
+    name = "porian2024-sizes"
+    data = FIGURES[name].compute("tiny")
+    assert held(name, data) == [0, 1, 2, 3]
+    wide = {**data["fixed"], "width": 1.2 * np.asarray(data["fixed"]["width"])}
+    assert held(name, {**data, "fixed": wide}) == [2]
+    small = np.asarray(data["fixed"]["compute"]) < 1e4
+    flat = np.asarray(data["fixed"]["width"]) * np.where(
+        small & (np.asarray(data["fixed"]["run"]) == "warmup 0"), 0.8, 1
+    )
+    assert 3 not in held(name, {**data, "fixed": {**data["fixed"], "width": flat}})
