@@ -322,7 +322,7 @@ class March:
         fall = np.log(np.maximum(np.minimum(apart, 1.0) / local, 1.0))
         if fall[0] > 0.0:  # what rings of the bias does so beside what does not, or until nothing is left of it
             quiet = size[0, :, np.isinf(each)].sum(axis=0)
-            fall[0] += np.log(np.max(total[0] / np.maximum(np.maximum(quiet, floor[0]), 1e-300)))
+            fall[0] += np.log(max(1.0, float((total[0] / np.maximum(np.maximum(quiet, floor[0]), 1e-300)).max())))
         steps = min(float(fall.max()) / damping, float(left))
         return Ringing(steps, damping, steps * min(1.0, PANEL / m))
 
