@@ -20,7 +20,7 @@ from simlab.engines.arguments import (
 )
 from simlab.engines.exact import labelled
 from simlab.engines.moments.background import Job, run_all
-from simlab.engines.moments.collocated import SHORTEST, Answer, March, relative_error
+from simlab.engines.moments.collocated import SHORTEST, Answer, March, Ringing, relative_error
 from simlab.engines.moments.cycles import cycles_from
 from simlab.errors import InputError, check_number
 from simlab.kernels.compiling import running_time
@@ -45,7 +45,7 @@ MOST_MODES = 400
 BUDGET = 60.0
 """Seconds that exact steps may take by default where nothing else will do."""
 
-STEP = 4e-9
+STEP = 2e-9
 """Seconds, some, that a step takes for each node and entry of its packed moments."""
 
 NO_STEPS = np.zeros(0, dtype=np.int64)
@@ -89,8 +89,9 @@ def long(
         the same the status is "inaccurate".
     record, subspaces, threads, progress : as for `exact`.
     budget : seconds that a run may take, without those of compiling the kernels. Where every step has to be taken
-        (rates stored one by one, momentum that rings for 10^9 steps): where schedules say so, InputError comes before;
-        a run that passes it all the same ends there, with the status "interrupted".
+        (rates stored one by one, momentum that rings for 10^9 steps): where schedules say so, or the eigenvalues of
+        the modes that keep panels short, InputError comes before; a run that passes it all the same ends there, with
+        the status "interrupted".
 
     start, keep : as for `exact`. A state carries what it may be off by into the run that goes on from it; one of
         `exact` is taken for exact. Of a regression of more than 400 modes a state is on the nodes of its compression:
@@ -123,10 +124,11 @@ def long(
             assert nodes is not None
             if many and state is not None:
                 _refuse_other_nodes(nodes, state)
-            _refuse_stepping(nodes, own, begin, budget)
+            patience = Patience(budget, _seconds_of_a_step(nodes, own))
+            _refuse_stepping(own, begin, patience)
             steps = record_steps(record, own.length, begin)
-            course = Course(steps, node_labels, len(names), state, kept)
-            jobs.append(partial(_run, nodes, own, course, tolerance, lost, budget))
+            course = Course(steps, node_labels, len(names), state, kept, patience)
+            jobs.append(partial(_run, nodes, own, course, tolerance, lost))
     work = sum(m.length - begin for m in methods)
     results = run_all(jobs, work, worker_count(threads), progress, "long", "steps")
     provenance = {"engine": "long", "subspaces": partition.expression, "tolerance": tolerance}
@@ -135,9 +137,24 @@ def long(
     return build_trace(results, methods, names, problem, run_labels=labels, provenance=provenance)
 
 
+class Patience(NamedTuple):
+    """The seconds that a run may take, and those that an exact step of it takes, roughly."""
+
+    budget: float = np.inf
+    step: float = 0.0
+
+    def refuse(self, exact_steps: float, why: str, remedy: str) -> None:
+        """InputError where so many steps take longer."""
+        seconds = exact_steps * self.step
+        if seconds > self.budget:
+            raise InputError(
+                f" {why}, in some {seconds:.2g} s; give budget={2.0 * seconds:.2g}, or {remedy}.", "method"
+            )
+
+
 class Course(NamedTuple):
     """What a run is to go through: its records, the subspace of every node and how many there are, the state that it
-    begins from, and the steps whose state it keeps (None: that of the end).
+    begins from, the steps whose state it keeps (None: that of the end), and how long it may take.
     """
 
     steps: IntArray
@@ -145,6 +162,7 @@ class Course(NamedTuple):
     label_count: int
     start: State | None = None
     keep: IntArray | None = NO_STEPS
+    patience: Patience = Patience()
 
     @property
     def begin(self) -> int:
@@ -175,7 +193,11 @@ def _compressed(problem: Any, tolerance: float, partition: Subspaces, method: Me
     return few
 
 
-def _refuse_stepping(nodes: NodeArrays, method: Method, begin: int, budget: float) -> None:
+def _seconds_of_a_step(nodes: NodeArrays, method: Method) -> float:
+    return STEP * nodes.lam.size * (method.state_size * (method.state_size + 1) // 2)
+
+
+def _refuse_stepping(method: Method, begin: int, patience: Patience) -> None:
     """Refuse a run whose schedules go on in another way so often that most of its steps have to be taken exactly."""
     t, pieces = begin, 0
     while t < method.length and pieces < LOOK:
@@ -185,21 +207,24 @@ def _refuse_stepping(nodes: NodeArrays, method: Method, begin: int, budget: floa
         return
     each = (t - begin) / pieces
     steps = min(1.0, SHORTEST / each) * (method.length - begin)
-    entries = method.state_size * (method.state_size + 1) // 2
-    seconds = steps * STEP * nodes.lam.size * entries
-    if seconds > budget:
-        raise InputError(
-            f" goes on in another way every {each:.3g} steps, so that {steps:.2g} of them have to be taken "
-            f"one by one, in some {seconds:.2g} s; give budget={2.0 * seconds:.2g}, or a schedule of longer pieces.",
-            "method",
-        )
+    why = f"goes on in another way every {each:.3g} steps, so that {steps:.2g} of them have to be taken one by one"
+    patience.refuse(steps, why, "a schedule of longer pieces")
+
+
+def _refuse_ringing(ringing: Ringing, patience: Patience) -> None:
+    """Refuse a run whose panels stay short for too long, until modes that they cannot follow have died away."""
+    why = (
+        f"rings for some {ringing.steps:.2g} steps more, its oscillating modes damped by {ringing.damping:.2g} a step, "
+        f"through which there is no way but by single steps or short panels"
+    )
+    patience.refuse(ringing.exact_steps, why, "more damping (less momentum, say)")
 
 
 def _run(
-    nodes: NodeArrays, method: Method, course: Course, tolerance: float, lost: float, budget: float, tick: Tick
+    nodes: NodeArrays, method: Method, course: Course, tolerance: float, lost: float, tick: Tick
 ) -> list[RunResult]:
     """Passes with ever smaller local errors until the reported one meets the tolerance, or what was reached."""
-    local = (tolerance - lost) / 4.0
+    local, budget = (tolerance - lost) / 4.0, course.patience.budget
     for _ in range(PASSES):
         with running_time() as clock:
             answer = march(nodes, method, course, local=local, tick=lambda n: tick(n) and clock() <= budget)
@@ -247,6 +272,7 @@ def march(
                 continue
         for length, _ in run.pieces(t, min(method.next_kink(t), stop), local, shortest):
             t += length
+            _refuse_ringing(run.ringing, course.patience)
             if length == 0:
                 answer.status = "diverged"
             elif not (tick is None or tick(length)):

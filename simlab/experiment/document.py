@@ -14,7 +14,7 @@ from simlab.doors import door
 from simlab.engines.arguments import check_counters, named_methods
 from simlab.errors import InputError, check_count, check_path
 from simlab.experiment.compare import runs_of
-from simlab.experiment.engine import LEGS, Setting, engine_table
+from simlab.experiment.engine import OWN_KEYS, Setting, engine_table, legs_of
 from simlab.experiment.families import FAMILIES, Family, family_of
 from simlab.experiment.method import METHODS, WRAPPERS, wrappers_of
 from simlab.experiment.problem import LAZY
@@ -71,7 +71,7 @@ class Experiment:
         self._check()
         methods = list(self.runs.values())
         # The long engine makes nodes of its own, for the error that it is asked for.
-        own = self.engine == "long"
+        own = self.setting.legs[0] == "long"
         made = source if own else self.family.problem(source, problem, self.setting.partition, lambda: methods)
         self.problem: Any = made
 
@@ -101,14 +101,14 @@ class Experiment:
 
     @door
     def run(self, progress: Progress = None, threads: int | None = None) -> Any:
-        """The trace of all runs: exact, or sampled where engine = "sample"; `sample` adds the other leg of "both".
+        """The trace of all runs: that of the first leg of "both", whose other one `sample` adds.
 
         A RiskTrace (`simlab.exact`, `simlab.sample`), with a "run" axis where there is [compare]; of a river valley
         a Dataset of its loss, river and hills by run and step (`simlab.exact_valley`), sampled ones with errors.
         Attribute "experiment" of the dataset holds `to_dict` as JSON. Of measured data the attribute "data_sha256"
         identifies the file.
         """
-        first, *others = LEGS[self.engine]
+        first, *others = self.setting.legs
         if others:
             self.setting.check_sampler()
         if first == "sample":
@@ -167,18 +167,22 @@ class Experiment:
         with within("record.subspaces", (), alias="subspaces"):
             partition = from_spec(partition)
         table = self._tree.get("engine", {"kind": family.default(self._source)})
-        if "sample" in LEGS[table["kind"]]:
-            options = family.options(table, self.folder)
+        legs, bounds = legs_of(table), {}
+        if "long" in legs:
+            bounds = {key: table[key] for key in OWN_KEYS["long"] if key in table}
+        if "sample" in legs:
+            other = {"against", *bounds} if table["kind"] == "both" else set()
+            options = family.options({key: table[key] for key in table if key not in other}, self.folder)
         else:
-            options = {"device": "cpu", **{key: value for key, value in table.items() if key != "kind"}}
+            options = {"device": table.get("device", "cpu")}
         return Setting(
             self.folder, table["kind"], options.pop("device"), steps, partition, self.single, options,
-            {name: value for name, value in extras.items() if name in family.recorded}, self.start,
+            {name: value for name, value in extras.items() if name in family.recorded}, self.start, legs, bounds,
         )  # fmt: skip
 
     def _check(self) -> None:
         """What the engine would refuse, before anything is computed."""
-        for leg in LEGS[self.engine]:
+        for leg in self.setting.legs:
             engine = self.family.engines.get(leg)
             if engine is not None:
                 named_methods(list(self.runs.values()), engine.name)

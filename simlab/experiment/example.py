@@ -58,6 +58,7 @@ kind = "exact"           # the keys below are for sample and both:
 # dtype = "float64"      # or "float32"; by default the second, unless its rounding would show
 # law = "gaussian"       # or rademacher, uniform, laplace, student_t, three_point; of data: rows, epochs
 # checkpoint = "state"   # a folder: a run that was killed goes on from there
+# against = "long"       # of both: z-scores against the long engine, its errors reckoned in, and not against exact
 
 # The runs, side by side. An entry takes over what the table above says and overrides what it names; with another `kind`
 # it takes over only steps, peak and warmup (of a method: batch, momentum and wrap). [[compare.methods]] works the same

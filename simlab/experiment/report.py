@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simlab.experiment.document import Experiment
-from simlab.experiment.engine import LEGS
 from simlab.files import ResultsFolder, writing
 
 __all__ = ["OUTPUTS", "run_experiment"]
@@ -29,12 +28,12 @@ def run_experiment(
 
     Returns whether all runs came to their end (a diverged one did); False after Ctrl-C.
     """
-    family, several = experiment.family, len(LEGS[experiment.engine]) > 1
+    family, (leg, *others) = experiment.family, experiment.setting.legs
     with ResultsFolder(target, OUTPUTS, force) as results:
         trace, sampled = experiment.run(threads=threads), None
-        title = "exact\n\n" if several else ""
+        title = f"{leg}\n\n" if others else ""
         say(f"{experiment.problem!r}\n\n{title}{family.final_table(trace)}\n")
-        if several and _finished(trace):
+        if others and _finished(trace):
             sampled = experiment.sample(threads=threads)
             say(f"sampled\n\n{family.final_table(sampled)}\n\n{family.z_table(sampled, trace)}\n")
         with writing(results.stage, target):

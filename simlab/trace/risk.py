@@ -149,9 +149,11 @@ class RiskTrace:
     def z_scores(self, exact: RiskTrace) -> xr.DataArray:
         """(sampled - exact) / standard error of this sampled trace, by ([run,] step, component, subspace).
 
-        Components are those that both have, and "risk", all of them together; NaN where the standard error is below
-        1e-6 of the exact value (nothing was random there, as at the start), and where either trace did not get.
-        Raises InputError for a trace that was not sampled.
+        What `exact` says of its own errors, as a trace of `simlab.long` does, is added to the standard error: a z-score
+        above 1 in absolute value is then never more than that of the truth, where those errors hold. Components are
+        those that both have, and "risk", all of them together; NaN where the standard error is below 1e-6 of the exact
+        value (nothing was random there, as at the start), and where either trace did not get. Raises InputError for a
+        trace that was not sampled.
         """
         check_kind("exact", exact, RiskTrace, "a trace", "give what simlab.exact returns")
         if "standard_error" not in self.dataset:
@@ -168,7 +170,11 @@ class RiskTrace:
         mean = xr.concat([mean, whole[0].expand_dims(component=names)], "component")
         known = xr.concat([known, whole[1].expand_dims(component=names)], "component")
         error = xr.concat([error, self.dataset["risk_error"].expand_dims(component=names)], "component")
-        return _z_scores(mean, known, error)
+        off = exact.dataset.get("risk_error")
+        if off is None or "component" not in off.dims:
+            return _z_scores(mean, known, error)
+        all_off = off.sel(component=sorted(other)).sum("component", skipna=False).expand_dims(component=names)
+        return _z_scores(mean, known, error, xr.concat([off.sel(component=both), all_off], "component"))
 
     @door
     def holdout_z_scores(self, exact: RiskTrace) -> xr.DataArray:
@@ -263,11 +269,15 @@ class RiskTrace:
         return "\n".join(lines)
 
 
-def _z_scores(mean: xr.DataArray, known: xr.DataArray, error: xr.DataArray) -> xr.DataArray:
-    """(mean - known) / error where both are, NaN where nothing was random."""
+def _z_scores(
+    mean: xr.DataArray, known: xr.DataArray, error: xr.DataArray, off: xr.DataArray | float = 0.0
+) -> xr.DataArray:
+    """(mean - known) / (error + off) where both are, NaN where nothing was random; `off` : what `known` may be off
+    by.
+    """
     mean, known, error = xr.align(mean, known, error, join="inner")
     random = (error > 1e-6 * np.abs(known)) & np.isfinite(error)
-    z: xr.DataArray = ((mean - known) / error.where(random)).rename("z")
+    z: xr.DataArray = ((mean - known) / (error.where(random) + off)).rename("z")
     return z
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from simlab.arrays import BoolArray, FloatArray, IntArray
 from simlab.engines.moments.kept import from_kernel, nodes_kept, to_kernel
+from simlab.engines.moments.ringing import Stall, slowest_ringing
 from simlab.kernels.moments.attempts import HIGH, LOW, Plan, attempt, new_panels, new_work, read_off
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.collocation import panel_steps
@@ -26,7 +28,7 @@ from simlab.methods.base import Method
 from simlab.trace.recording import DIVERGENCE_FACTOR, Status
 from simlab.trace.state import State, conjugated, state_of
 
-__all__ = ["SHORTEST", "Answer", "March", "relative_error"]
+__all__ = ["SHORTEST", "Answer", "March", "Ringing", "relative_error"]
 
 
 SHORTEST = 4096
@@ -43,8 +45,19 @@ ROUNDING = 2e-14
 
 EPS = float(np.finfo(float).eps)
 
+PANEL = 3_000
+"""Exact steps that a panel costs as much as, roughly, of two or three state variables."""
+
 NEGLIGIBLE = 1e-20
 """A component counts as at least this share of its largest value: a bias of 1e-115 need not be known to 1e-6."""
+
+
+class Ringing(NamedTuple):
+    """For how many `steps` modes damped by `damping` a step still keep panels short; the work in exact steps."""
+
+    steps: float = 0.0
+    damping: float = np.inf
+    exact_steps: float = 0.0
 
 
 class Dynamics:
@@ -153,6 +166,8 @@ class March:
         self.work, self.panels, self.scratch = new_work(k, size), new_panels(k, size, label_count), scratch(k)
         self.patterns: list[BoolArray] | None = None
         self.blocks: Blocks | None = None
+        self.ringing = Ringing()
+        self.peak, self.floor = np.zeros((2, k)), np.zeros((2, k))
         rows = (steps.size, 2, label_count)
         self.answer = Answer(steps, np.full(rows, np.nan), np.full(rows, np.nan), "done", 0)
 
@@ -205,8 +220,15 @@ class March:
     def attempt(self, t: int, m: int) -> tuple[float, Plan]:
         """A panel of m steps from t on, left in self.panels, and its estimated error relative to what is there."""
         plan, steps, blocks = self.collocated(t, m)
-        error = attempt(plan, steps, blocks, self.arrays, self.U, self.runs, self.limit, self.work, self.panels)
+        self.peak = np.maximum(self.peak, self._diagonal().sum(axis=-1))
+        given = (self.arrays, self.U, self.runs, self.floor, self.limit)
+        error = attempt(plan, steps, blocks, *given, self.work, self.panels)
         return float(error), plan
+
+    def _diagonal(self) -> FloatArray:
+        """The second moment of every state variable: (bias and variance, k, nodes)."""
+        k = self.method.state_size
+        return np.abs(self.U[:2, [r * k - r * (r - 1) // 2 for r in range(k)]])
 
     def accept(self, t: int, plan: Plan) -> None:
         """Go on from the end of the panel that was tried last, with the records in it."""
@@ -249,12 +271,12 @@ class March:
     def pieces(self, t: int, end: int, local: float, shortest: int) -> Iterator[tuple[int, bool]]:
         """Go from step t to `end` by panels of relative error at most `local`; (length, exact) of every piece done.
 
-        Where the run diverges a piece of no length comes last.
+        Where the run diverges a piece of no length comes last. Where panels do not grow, `ringing` says for how long.
         """
-        kink, proposal, chunk = t, 0, shortest
+        kink, proposal, chunk, stall = t, 0, shortest, Stall()
         while t < end:
             if t >= kink:
-                kink, proposal, chunk = min(self.method.next_kink(t), end), 0, shortest
+                kink, proposal, chunk, stall = min(self.method.next_kink(t), end), 0, shortest, Stall()
             left = kink - t
             if proposal < shortest or left <= shortest:
                 n = min(left, chunk)
@@ -271,6 +293,8 @@ class March:
                 m = -(-left // 2)
             error, plan = self.attempt(t, m)
             change = 0.85 * (local / max(error, 1e-300)) ** (1.0 / (LOW + 1))
+            if stall.tried(m, error <= local):
+                self.ringing = self._rings_on(t, left, m, local)
             if error <= local:
                 self.accept(t, plan)
                 yield m, False
@@ -282,6 +306,26 @@ class March:
             else:
                 self.answer.refused += 1
                 proposal = int(m * min(max(change, 0.1), 0.7))
+
+    def _rings_on(self, t: int, left: int, m: int, local: float) -> Ringing:
+        """Until when ringing keeps panels from being longer than the one of m steps from t on that was tried last.
+
+        From now on none is followed beyond what is negligible: where all of the bias rings it does so to its last bit.
+        """
+        growth, b, c, _ = self.steps_at(np.array([t], dtype=np.int64))
+        size, apart, self.floor = self._diagonal(), self.panels.apart, NEGLIGIBLE * self.peak
+        total, floor = size.sum(axis=-1), self.floor
+        if apart.max() <= local:  # a longer one is what it keeps from
+            m, apart = int(GROWTH * m), apart * GROWTH ** (LOW + 1)
+        each = slowest_ringing(growth[0], np.outer(b[0], c[0]), self.nodes.lam, m)
+        heard = np.any(size > local * np.maximum(LEAST_SHARE * total, floor)[:, :, None], axis=(0, 1))
+        damping = float(each[heard].min(initial=np.inf))
+        fall = np.log(np.maximum(np.minimum(apart, 1.0) / local, 1.0))
+        if fall[0] > 0.0:  # what rings of the bias does so beside what does not, or until nothing is left of it
+            quiet = size[0, :, np.isinf(each)].sum(axis=0)
+            fall[0] += np.log(max(1.0, float((total[0] / np.maximum(np.maximum(quiet, floor[0]), 1e-300)).max())))
+        steps = min(float(fall.max()) / damping, float(left))
+        return Ringing(steps, damping, steps * min(1.0, PANEL / m))
 
     def _beyond(self, t: int) -> bool:
         """Whether the risk where the next gradient is taken passes the limit, which no piece tells of its own end."""

@@ -62,7 +62,9 @@ def _held_out(trace: RiskTrace, run: int | None, end: int) -> str:
 
 
 def z_table(sampled: RiskTrace, exact: RiskTrace) -> str:
-    """The largest |z| of sampled against exact risk by component and subspace, over all steps and runs."""
+    """The largest |z| of sampled against exact risk by component and subspace, over all steps and runs; `exact` may be
+    of the long engine, whose own error is reckoned in.
+    """
     z = abs(sampled.z_scores(exact))
     worst = z.max([dim for dim in z.dims if dim not in ("component", "subspace")])
     worst = worst.transpose("subspace", "component")
@@ -70,7 +72,7 @@ def z_table(sampled: RiskTrace, exact: RiskTrace) -> str:
     names = [str(name) for name in worst["subspace"].values]
     margin = max(len(name) for name in [*names, "subspace"])
     lines = [
-        f"sampled against exact: largest |z| of {int(z.count())} comparisons",
+        f"sampled against {exact.dataset.attrs.get('engine', 'exact')}: largest |z| of {int(z.count())} comparisons",
         _row("subspace", components, margin),
     ]
     for name, row in zip([*names, "all"], [*worst.values, np.nanmax(worst.values, axis=0)], strict=True):

@@ -101,10 +101,9 @@ class Mixtures(Risks):
 
     def check(self, source: Any, table: Table, setting: Setting) -> None:
         """As of other risks; the long engine takes no mixtures."""
-        if setting.engine not in self.engines and setting.engine != "both":
-            raise InputError(
-                f' = {shown(setting.engine)} takes no mixtures; give "exact", "sample" or "both".', "engine"
-            )
+        other = next((leg for leg in setting.legs if leg not in self.engines), None)
+        if other is not None:
+            raise InputError(f' = {shown(other)} takes no mixtures; give "exact", "sample" or "both".', "engine")
         super().check(source, table, setting)
 
     def modal(self, source: Any) -> Any:

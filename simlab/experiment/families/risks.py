@@ -101,7 +101,7 @@ class Risks(Family):
 
     def check(self, source: Problem, table: Table, setting: Setting) -> None:
         """The arguments of the sampler, and that nodes can stand for the modes where they are asked for."""
-        if setting.engine == "long":
+        if "long" in setting.legs:
             self._check_long(source, setting)
         if setting.engine == "limit":
             self._check_limit(table, setting)
@@ -116,7 +116,7 @@ class Risks(Family):
                     "take law = 'rows', or kind = 'sample'.",
                     "engine.law",
                 )
-        if setting.engine in ("exact", "both") and tolerance(table) is not None:
+        if "exact" in setting.legs and tolerance(table) is not None:
             check_compressible(source, table)
         if setting.start is not None:
             if setting.engine == "both":
@@ -140,8 +140,8 @@ class Risks(Family):
             if value:
                 raise InputError(" is not known to the long engine; leave it out, or give engine = 'exact'.", where)
         for key, low, high in (("tolerance", 1e-9, 0.1), ("budget", 0.0, np.inf)):
-            if key in setting.options:
-                check_number(f"engine.{key}", setting.options[key], low=low, high=high)
+            if key in setting.bounds:
+                check_number(f"engine.{key}", setting.bounds[key], low=low, high=high)
 
     def _check_limit(self, table: Table, setting: Setting) -> None:
         """What the limit does not take."""
@@ -167,7 +167,7 @@ class Risks(Family):
 
     def long(self, problem: Any, runs: Runs, setting: Setting, **how: Any) -> RiskTrace:
         """By `simlab.long`."""
-        given = {"record": setting.record, "subspaces": setting.partition, **setting.options, "start": setting.start}
+        given = {"record": setting.record, "subspaces": setting.partition, **setting.bounds, "start": setting.start}
         given |= {"keep": setting.extras["keep"], **how}
         trace: RiskTrace = self.engines["long"].door(problem, _labelled(runs, setting), **given)
         return trace
@@ -355,7 +355,7 @@ def _one_by_one(
     for method, work in zip(methods, works, strict=True):
         if tick is not None and not tick(int(work)):
             raise Interrupted
-        given = {"record": setting.record, "subspaces": setting.partition, **setting.options}
+        given = {"record": setting.record, "subspaces": setting.partition, **setting.bounds}
         data = run(problem, method, threads=1, progress=False, **given).dataset
         risk, error = (data[name].transpose("step", "component", "subspace").values for name in ("risk", "risk_error"))
         final = data["final_risk"].transpose("component", "subspace").values

@@ -91,9 +91,9 @@ class Valleys(Family):
             raise InputError(" is for sampled valleys; give engine = 'sample', or leave it out.", where)
         if setting.start is not None:
             setting.start.require("landscape", "descend")
-        if setting.engine in ("long", "limit"):
+        if setting.legs[0] in ("long", "limit"):
             raise InputError(
-                f" = {setting.engine!r} takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine"
+                f" = {setting.legs[0]!r} takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine"
             )
         if setting.engine != "sample" and source.straight is None:
             raise InputError(

@@ -17,6 +17,9 @@ __all__ = ["HIGH", "LOW", "Panels", "Plan", "Work", "attempt", "new_panels", "ne
 LOW, HIGH = 7, 9
 """Collocation steps of the panel that is compared with, and of the one that is kept."""
 
+NONE = 1e-26
+"""What a risk below 0 may be, of the limit beyond which a run diverges: rounding of what has died away."""
+
 
 class Plan(NamedTuple):
     """The offsets at which the recursion is asked to hold: `high` and `low` in a panel of `length` steps, `brief` in
@@ -58,7 +61,7 @@ class Panels(NamedTuple):
 
     V, V_low, V_brief (4, E, HIGH, nodes) of the panel that is kept and of those compared with; `sums`, `sums_low`,
     `sums_brief` (HIGH + 1, 4, E, labels) at their starts and collocation steps; `lost` (2, E, labels) of the
-    first step.
+    first step; `apart` (2,) : the largest relative disagreement about bias and variance.
     """
 
     V: np.ndarray
@@ -77,6 +80,7 @@ class Panels(NamedTuple):
     sums_low: np.ndarray
     sums_brief: np.ndarray
     lost: np.ndarray
+    apart: np.ndarray
 
 
 def new_work(k: int, nodes: int) -> Work:
@@ -110,17 +114,19 @@ def new_panels(k: int, nodes: int, labels: int) -> Panels:
     values, ends, sums = (4, E, HIGH, nodes), (4, E, nodes), (HIGH + 1, 4, E, labels)
     pair, errors = (2, E, nodes), (2, k, nodes)
     shapes = (values, values, values, ends, ends, errors, errors, pair, pair, (4, HIGH), (HIGH + 1,), (2, labels))
-    return Panels(*map(np.zeros, (*shapes, sums, sums, sums, (2, E, labels))))
+    return Panels(*(np.zeros(shape) for shape in (*shapes, sums, sums, sums, (2, E, labels), (2,))))
 
 
 @kept(error_model="numpy", fastmath=FAST)
-def attempt(plan, steps, blocks, nodes, U, runs, limit, work, out):
+def attempt(plan, steps, blocks, nodes, U, runs, floor, limit, work, out):
     """Try a panel from U (4, E, nodes): bias, variance and their errors; the estimated relative error, inf if hopeless.
 
     `steps` are the collocation steps of plan.high, .brief and .low and the first step, in this order. The error is the
-    largest of four disagreements (see `simlab.engines.long`); `out` then holds what is needed to go on from the end.
+    largest of four disagreements (see `simlab.engines.long`), relative to sums of at least floor (2, k); `out` then
+    holds what is needed to go on from the end.
     """
     m = plan.length
+    out.apart[:] = np.inf
     for which in range(3):
         p, components = (HIGH, 4) if which == 0 else (LOW, 2)
         length = plan.short if which == 1 else m
@@ -132,12 +138,13 @@ def attempt(plan, steps, blocks, nodes, U, runs, limit, work, out):
         panel(float(length), p, components, steps, first, blocks, nodes, U, work, V, end, out.s)
         if which == 0:
             for l in range(HIGH):
-                if not (out.s[0, l] + out.s[1, l] <= limit and out.s[0, l] >= 0.0 and out.s[1, l] >= 0.0):
+                if not (out.s[0, l] + out.s[1, l] <= limit and min(out.s[0, l], out.s[1, l]) >= -NONE * limit):
                     return np.inf
         sums_by_label(components, p, U, V, runs, sums)
-    error = _ends(U, runs, out)
+    out.apart[:] = 0.0
+    _ends(U, runs, floor, out)
     for which in range(LOW + 5):
-        error = max(error, _compare(which, plan, steps, blocks, nodes, U, runs, work, out))
+        _compare(which, plan, steps, blocks, nodes, U, runs, floor, work, out)
     # `_compare` has left the first step, the last of its accounts, in out.Q and out.gap.
     for q in range(2):
         for r in range(out.P.shape[1]):
@@ -149,12 +156,13 @@ def attempt(plan, steps, blocks, nodes, U, runs, limit, work, out):
             for run in range(runs.label.size):
                 for i in range(runs.start[run], runs.stop[run]):
                     out.lost[q, e, runs.label[run]] += out.gap[q, e, i]
+    error = max(out.apart[0], out.apart[1])
     return error if np.isfinite(error) else np.inf
 
 
 @hot(fastmath=FAST, error_model="numpy")
-def _ends(U, runs, out):
-    """What the two orders disagree by at the end: as matrices in out.P, and relative."""
+def _ends(U, runs, floor, out):
+    """What the two orders disagree by at the end: as matrices in out.P, and relative in out.apart."""
     for q in range(2):
         for e in range(U.shape[1]):
             for i in range(U.shape[2]):
@@ -162,11 +170,11 @@ def _ends(U, runs, out):
                 out.other[q, e, i] = out.end[q, e, i]
     out.P[:, :, :] = 0.0
     majorant(U, out.gap, out.P)
-    return worst(out.other, out.P, runs, out.pair)
+    worst(out.other, out.P, runs, floor, out.pair, out.apart)
 
 
 @hot(fastmath=FAST, error_model="numpy")
-def _compare(which, plan, steps, blocks, nodes, U, runs, work, out):
+def _compare(which, plan, steps, blocks, nodes, U, runs, floor, work, out):
     """The polynomial of a panel at one step against another account of it.
 
     The first LOW: that kept, at the steps of the shorter panel (what neither order resolves on the whole panel they
@@ -196,7 +204,7 @@ def _compare(which, plan, steps, blocks, nodes, U, runs, work, out):
                 out.gap[q, e, i] -= out.other[q, e, i]
     out.Q[:, :, :] = 0.0
     majorant(out.other, out.gap, out.Q)
-    return worst(out.other, out.Q, runs, out.pair)
+    worst(out.other, out.Q, runs, floor, out.pair, out.apart)
 
 
 @hot(fastmath=FAST, error_model="numpy")

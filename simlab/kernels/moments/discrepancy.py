@@ -56,10 +56,12 @@ def majorant(U, difference, P):
 
 
 @hot(fastmath=FAST, error_model="numpy")
-def worst(U, P, runs, sums):
-    """The largest of sum P / sum U over components, states and labels; `sums` (2, labels) is scratch."""
+def worst(U, P, runs, floor, sums, apart):
+    """Raise apart (2,) to the largest of sum P / sum U over states and labels, for each component.
+
+    A sum counts as at least floor (2, k); `sums` (2, labels) is scratch.
+    """
     k, count = P.shape[1], sums.shape[1]
-    out = 0.0
     for q in range(2):
         for r in range(k):
             e = r * k - r * (r - 1) // 2
@@ -74,11 +76,11 @@ def worst(U, P, runs, sums):
                 sums[1, runs.label[run]] += size
                 total += size
             if total > 0.0:
+                least = max(LEAST_SHARE * total, floor[q, r])
                 for j in range(count):
-                    value = sums[0, j] / max(sums[1, j], LEAST_SHARE * total)
-                    if not value <= out:
-                        out = value
-    return out
+                    value = sums[0, j] / max(sums[1, j], least)
+                    if not value <= apart[q]:
+                        apart[q] = value
 
 
 @hot(fastmath=FAST, error_model="numpy")
