@@ -44,7 +44,7 @@ def draw_river(
 
     with ResultsFolder(output, FILES, force) as results:
         with whole():
-            trace = valley.canonical_trace("all")
+            trace = valley.canonical_trace("all", on_cap=True)
         text = valley.table(trace)
         typer.echo(f"{valley.canonical_valley()!r}\n\n{text}\n")
         with writing(results.stage, output):
@@ -87,7 +87,7 @@ def _figures(trace: xr.Dataset, wandering: Wandering) -> dict[str, Figure]:
     }
     return {
         "split": draw.split(trace.sel(run=["cosine", "WSD 20 %", "constant", "WSD 10 %"]), note=note),
-        "crossing": draw.crossing(trace, "cosine", "WSD 20 %", valley.CAVEAT, cap),
+        "crossing": draw.crossing(trace, "cosine", "WSD 20 %", (valley.CAVEAT, valley.ON_CAP), cap),
         "shapes": draw.shapes(cases, "10$^{-4}$ loss"),
         "decays": draw.decays({title: decays(hills) for title, hills in kinds.items()}),
         "valley": draw.valley(wandering.landscape, one, wandering.river, rates=wandering.rates),

@@ -1,4 +1,4 @@
-"""simlab twin: fit, predict, compare, optimize, design, report."""
+"""simlab twin: fit, predict, compare, optimize, design, play, report."""
 
 from __future__ import annotations
 
@@ -48,13 +48,16 @@ def fit(
     warmup: Warmup = None,
     between: Between = "linear",
     batch: Batches = None,
+    linear: Annotated[
+        bool, typer.Option("--linear", help="A plain quadratic, which `simlab twin play` needs.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Fit a twin to the curves of these logs, print its parameters, and write it."""
     from simlab.files import fresh_file
 
     with fresh_file(output, force) as partial, notices():
-        fitted = _fitted(_curves(logs, loss, warmup, between, batch), weight_decay, optimizer)
+        fitted = _fitted(_curves(logs, loss, warmup, between, batch), weight_decay, optimizer, linear)
         fitted.to_json(partial)
     typer.echo(f"{fitted}\n{output}: simlab twin predict {output} NAME --steps N -p peak={fitted.reference:g}")
 
@@ -141,6 +144,18 @@ def design(
         typer.echo(f"  {' '.join(f'{x:.4f}' for x in one.after)} {runs[one.place]!r}")
 
 
+@twin_app.command("play")
+def play(
+    file: File,
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")] = Path("playground.html"),
+    force: Force = False,
+) -> None:
+    """Write the playground with the spectrum of this twin, which was fitted with --linear."""
+    with notices():
+        written = _twin(file, None).play(output, force=force)
+    typer.echo(f"{written}: opens in any browser without a network")
+
+
 @twin_app.command("report")
 def report(
     logs: Logs,
@@ -186,10 +201,10 @@ def _curves(
     ]
 
 
-def _fitted(curves: Sequence[Curve], weight_decay: float | None, optimizer: Any) -> Twin:
+def _fitted(curves: Sequence[Curve], weight_decay: float | None, optimizer: Any, linear: bool = False) -> Twin:
     from simlab.twin import fit
 
-    return fit(curves, weight_decay, optimizer)
+    return fit(curves, weight_decay, optimizer, linear=linear)
 
 
 def _twin(file: Path, batch: float | None) -> Twin:

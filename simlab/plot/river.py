@@ -5,7 +5,7 @@ Pictures of the landscape itself are in `simlab.plot.terrain`, and can be had fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,21 +55,29 @@ def split(trace: xr.Dataset, note: str = "") -> Figure:
     return figure
 
 
-def crossing(trace: xr.Dataset, first: str, second: str, caveat: str | None = None, cap: float | None = None) -> Figure:
+def crossing(
+    trace: xr.Dataset,
+    first: str,
+    second: str,
+    caveat: str | Sequence[str] | None = None,
+    cap: float | None = None,
+) -> Figure:
     """Loss curves of two runs and where the second overtakes the first; beside it the final split of all runs.
 
-    caveat : a run that breaks the cap on the peak, drawn dotted.  cap : that cap, 2 / lam_max, quoted in the title: no
-    claim that WSD beats cosine holds without it.
+    caveat : a run that breaks the cap on the peak, drawn dotted; of several the first, and all are starred in the
+    split.  cap : that cap, 2 / lam_max, quoted in the title: no claim that WSD beats cosine holds without it.
     """
     _has_runs(trace)
+    starred = [] if caveat is None else [caveat] if isinstance(caveat, str) else list(caveat)
+    dotted = starred[0] if starred else None
     steps = trace["step"].values
     gap = (trace["total"].sel(run=second) - trace["total"].sel(run=first)).values
     late = np.flatnonzero(gap > 0.0)
     with style():
         figure = new_figure(WIDTH, 2.75)
         curve, bars = figure.subplots(1, 2, width_ratios=[1.15, 1.0])
-        for j, run in enumerate(run for run in (first, second, caveat) if run is not None):
-            options = line_of(j) if run != caveat else {"color": "0.45", "ls": ":", "lw": 1.3}
+        for j, run in enumerate(run for run in (first, second, dotted) if run is not None):
+            options = line_of(j) if run != dotted else {"color": "0.45", "ls": ":", "lw": 1.3}
             curve.plot(steps, trace["total"].sel(run=run), label=literal(run), **options)
         if late.size and late[-1] + 1 < steps.size:
             at = late[-1] + 1
@@ -79,12 +87,12 @@ def crossing(trace: xr.Dataset, first: str, second: str, caveat: str | None = No
                 f"overtaken at step {steps[at]}", (steps[at], height), (4, 30), textcoords="offset points", fontsize=7,
                 arrowprops={"arrowstyle": "-", "lw": 0.6}, ha="center",
             )  # fmt: skip
-        _range_of_two(curve, trace, first, second, caveat)
+        _range_of_two(curve, trace, first, second, dotted)
         curve.set(xlabel="step", ylabel="expected loss", xlim=(0, steps[-1]))
         curve.legend(loc="lower left")
         if cap is not None:
             curve.set_title(f"peaks below the cap 2/λ$_{{max}}$ = {cap:g}; dotted: on it", loc="left")
-        _final_split(bars, trace, caveat)
+        _final_split(bars, trace, starred)
     return figure
 
 
@@ -103,7 +111,7 @@ def _range_of_two(axes: Axes, trace: xr.Dataset, first: str, second: str, caveat
     axes.set_ylim(low - 0.06 * (high - low), high)
 
 
-def _final_split(axes: Axes, trace: xr.Dataset, caveat: str | None) -> None:
+def _final_split(axes: Axes, trace: xr.Dataset, starred: Sequence[str]) -> None:
     """Final loss of all runs: river to the left of 0, hills on top of it, the sum as a number."""
     end = trace.isel(step=-1).sortby("total", ascending=False)
     river, hills = end["river_loss"].values, _hills(end).values
@@ -112,7 +120,7 @@ def _final_split(axes: Axes, trace: xr.Dataset, caveat: str | None) -> None:
     axes.barh(
         rows, hills, left=river, color="#ad9f86", hatch="////", edgecolor="white", lw=0.3, label="hills", height=0.3
     )
-    names = [literal(f"{run} *" if run == caveat else run) for run in end["run"].values]
+    names = [literal(f"{run} *" if run in starred else run) for run in end["run"].values]
     for row, total in zip(rows, end["total"].values, strict=True):
         axes.plot([total, total], [row - 0.36, row + 0.36], color="black", lw=1.6)
         axes.text(0.04, float(row), f"{total:.2f}".replace("-", "−"), va="center", fontsize=7)
@@ -121,7 +129,7 @@ def _final_split(axes: Axes, trace: xr.Dataset, caveat: str | None) -> None:
     axes.set_xlim(1.08 * float(river.min()), 0.16 * abs(float(river.min())))
     axes.set_xlabel("final loss: river + hills = total (line)")
     axes.legend(loc="lower left")
-    if caveat is not None:
+    if starred:
         axes.set_title("* with its peak on the cap", loc="right")
 
 

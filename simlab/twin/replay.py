@@ -9,9 +9,12 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.errors import InputError
 from simlab.problems import NoisyQuadratic
-from simlab.twin.parameters import DEPARTURES, NODES, PARAMETERS
+from simlab.schedules import Schedule
+from simlab.twin.norm import effective
+from simlab.twin.parameters import DEPARTURES, NODES, PARAMETERS, PLACE
+from simlab.twin.posterior import Posterior
 
-__all__ = ["noise_measure", "problem_of"]
+__all__ = ["noise_measure", "problem_of", "rates_of"]
 
 LOWEST, HIGHEST, STEP = -40.0, 4.0, 0.25
 """Logarithms of 2 tau lam between which the river's measure is summed, and their distance."""
@@ -51,3 +54,13 @@ def problem_of(theta: FloatArray, span: float, substeps: int) -> NoisyQuadratic:
     errors = np.concatenate([error, np.zeros(NODES.size)])[order]
     noises = np.concatenate([np.zeros(error.size), noise])[order]
     return NoisyQuadratic(-np.expm1(-both[order]), errors, noises)
+
+
+def rates_of(twin: Posterior, schedule: Schedule) -> FloatArray:
+    """Rates (T,) that SGD has under this recipe, as multiples of the reference: of AdamW the effective ones."""
+    if twin.optimizer == "sgd":
+        return schedule.values() / twin.reference
+    theta = twin.modes[0].theta
+    decay = math.exp(theta[PLACE["log_kappa"]]) / (2.0 * twin.reference)
+    rates = effective(schedule, decay, math.exp(theta[PLACE["log_start"]]), twin.reference)
+    return rates.values() / twin.reference

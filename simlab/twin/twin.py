@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,8 +18,7 @@ from simlab.doors import door
 from simlab.errors import InputError, check_count, check_entries, check_number, check_path
 from simlab.schedules import Schedule, from_array
 from simlab.twin.curves import as_schedule
-from simlab.twin.norm import effective
-from simlab.twin.parameters import PARAMETERS, PLACE
+from simlab.twin.parameters import PARAMETERS
 from simlab.twin.posterior import Difference, Posterior, records
 
 if TYPE_CHECKING:
@@ -131,17 +131,24 @@ class Twin(Posterior):
         0.013 behind the warmup and 0.0007 after step 10,000. Of the twin in blocks of one step it is off by 0.01 over
         `substeps`. Raises InputError for a twin that was not fitted with linear = True.
         """
-        from simlab.twin.replay import problem_of
+        from simlab.twin.replay import problem_of, rates_of
 
-        theta = self.modes[0].theta
-        taken = as_schedule(schedule)
         substeps = check_count("substeps", substeps, high=1000)
-        problem = problem_of(theta, self.span, substeps)
-        if self.optimizer == "sgd":
-            return problem, from_array(np.repeat(taken.values() / self.reference, substeps))
-        decay = float(np.exp(theta[PLACE["log_kappa"]])) / (2.0 * self.reference)
-        rates = effective(taken, decay, float(np.exp(theta[PLACE["log_start"]])), self.reference)
-        return problem, from_array(np.repeat(rates.values() / self.reference, substeps))
+        rates = rates_of(self, as_schedule(schedule))
+        return problem_of(self.modes[0].theta, self.span, substeps), from_array(np.repeat(rates, substeps))
+
+    @door
+    def play(self, path: str | PathLike[str] = "playground.html", force: bool = False) -> Path:
+        """Write the playground with this twin's spectrum: a page in which a schedule is dragged; returns the path.
+
+        Its risk is the loss above the floor, at the effective rates of usual schedules as a start; one step of SGD for
+        one of the twin's, which errs behind a warmup as `as_problem` says of substeps = 1.  force : replace a file that
+        exists.  Raises InputError for a twin that was not fitted with linear = True, and where bokeh is missing.
+        """
+        from simlab.playground import write
+        from simlab.twin.playable import playable
+
+        return write(path, force=force, **playable(self))
 
     @door
     def to_json(self, path: str | PathLike[str]) -> None:

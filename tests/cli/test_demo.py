@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed; it ships the digits")
 
+import simlab as sl
 from simlab.errors import InputError
 from simlab.showcase import demo
 from simlab.trace import RiskTrace
@@ -73,7 +75,12 @@ def test_files_and_table(tmp_path):
     final = trace.final().sel(run=rows[0]["schedule"], subspace=rows[0]["subspace"])
     total = float(final.sel(component=["bias", "variance", "cross"]).sum())
     assert float(rows[0]["own_moments"]) == pytest.approx(total, rel=1e-12)
-    assert "largest |z|" in lines[-2]
+    text = "\n".join(lines)
+    assert "largest |z|" in text
+    for column in ("modes", "measured", "own moments", "z", "gaussian", "error"):
+        assert f"{column}: " in text
+    assert text.count("Conclusion: ") == 1
+    assert "simlab run experiment.toml" in lines[-1]
     with pytest.raises(InputError, match="exists"):
         demo.run(tmp_path / "out", replicas=20, steps=30)
 
@@ -84,3 +91,22 @@ def test_random_features_leave_out_what_is_too_large(tmp_path):
     comparison = demo.compare(features=500, replicas=20, steps=20)
     assert comparison.exact is None
     assert comparison.gaussian.risk.sizes["run"] == 6
+
+
+def test_the_conclusion_follows_from_the_numbers():
+    """Of made-up numbers: who ends lowest, how far off each prediction is, and what chance would have done."""
+    problem = sl.LinearRegression.power_law(dim=9, capacity=1.5, source=1.2, noise_variance=0.1)
+    runs = {name: sl.methods.sgd(sl.schedules.constant(9, lr)) for name, lr in (("slow", 0.01), ("fast", 0.1))}
+    trace = sl.exact(problem, runs, record=[0, 9], subspaces="log_bins(3)", progress=False)
+    rates = {name: method.learning_rate for name, method in runs.items()}
+    made = demo.Comparison(rates, np.array([0, 9]), ["a", "b", "c"], trace, trace, np.empty(0), np.empty(0))
+    measured = made.predicted(trace)
+    measured[0, -1] *= 1.5
+    text = demo.conclusion(replace(made, measured=measured, error=np.full_like(measured, np.inf)))
+    assert text.startswith("Conclusion: fast ends lowest and slow highest")
+    assert "at most 0.0 standard errors in 6 numbers, as chance alone" in text
+    assert text.endswith("by at most 0 %.")
+    text = demo.conclusion(replace(made, measured=measured, error=0.01 * measured))
+    assert "at most 33.3 standard errors" in text
+    assert "more than chance alone" in text
+    assert "within 33 % of every measured number" in demo.conclusion(replace(made, measured=measured, exact=None))

@@ -188,6 +188,7 @@ def test_simlab_river(tmp_path):
     assert time.perf_counter() - began < 60.0
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(FILES)
     assert re.search(r"WSD 20 % +-0\.97 +-4\.37 +-4\.50 +0\.13", result.output)
+    assert re.search(r"WSD 20 %, peak x 2 +-?\d+\.\d\d +-8\.8", result.output)
     assert "Caveat: cosine at twice the peak, 0.1, which is the cap itself, ends at -4.95" in result.output
     assert (tmp_path / "out" / "river.txt").read_text(encoding="utf-8").strip() in result.output
     again = CliRunner().invoke(app, ["river", "-o", str(tmp_path / "out")])

@@ -31,8 +31,8 @@ HEAVY = [
 FLOORS = {
     6: ["cli", "__main__"],
     5: ["figures"],
-    4: ["experiment", "sweeps", "conformance", "showcase", "playground", "doctor", "files"],
-    3: ["engines", "optimal", "plot", "progress", "checkpoint", "twin"],
+    4: ["experiment", "sweeps", "conformance", "showcase", "playground", "doctor", "files", "twin"],
+    3: ["engines", "optimal", "plot", "progress", "checkpoint"],
     2: ["problems", "methods", "feedback", "trace", "landscapes", "river"],
     1: [
         "arrays",

@@ -1,8 +1,7 @@
-"""The README's example works when pasted, and its pictures exist."""
+"""The README's example works when pasted, and what it shows and points to exists."""
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -10,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import simlab as sl
-
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
 
 def test_example_runs_as_pasted(tmp_path):
-    example = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[0]
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
@@ -26,109 +23,24 @@ def test_example_runs_as_pasted(tmp_path):
     assert (tmp_path / "schedules.png").stat().st_size > 10_000
 
 
-def test_pictures_exist():
-    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
-    assert pictures
-    for picture in pictures:
-        assert (ROOT / picture).stat().st_size > 10_000, picture
+def test_it_is_one_screen():
+    assert len(README.splitlines()) <= 80
 
 
-@pytest.mark.thorough
-def test_the_sweep_is_the_one_that_is_shown(tmp_path):
-    """What the README says of its sweep: the number of cells, and which schedule wins where."""
-    import simlab as sl
-    from simlab.sweeps.answer.best import Answer
-
-    file = ROOT / "figures/readme/sweep.toml"
-    (shown,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
-    assert shown in file.read_text()
-    with sl.sweep(file, store=tmp_path / "store", progress=False) as store:
-        assert store.size == 375
-        best = Answer(store).best()
-    winners = {b.group["problem.capacity"]: b.group["run"] for b in best if b.ratio == 1.0}
-    assert winners == {1.2: "linear", 1.5: "wsd, 1-sqrt", 2.0: "cosine"}
-    ratio = {(b.group["problem.capacity"], b.group["run"]): b.ratio for b in best}
-    assert 1.02 < ratio[1.2, "cosine"] < 1.04
-    assert 1.02 < ratio[1.5, "cosine"] < 1.04
-    assert all(1.25 < ratio[a, "constant"] < 1.4 for a in (1.2, 1.5))
-    assert ratio[2.0, "constant"] > 3.0
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").rglob("*.md")) if "generated" not in p.parts),
+    ],
+)
+def test_what_a_page_links_to_exists(page):
+    text = (ROOT / page).read_text()
+    for shown, target in re.findall(r"(!?)\[[^]]+\]\(([^):]+)\)", text):
+        assert ((ROOT / page).parent / target).stat().st_size > (10_000 if shown else 0), target
 
 
-def test_the_theorem_is_called_as_shown():
-    import numpy as np
-
-    example = next(
-        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "simlab import theory" in text
-    )
-    names = {"eigenvalues": 0.5 ** np.arange(1.0, 9.0), "initial_error": np.ones(8), "noise_variance": 0.1}
-    exec(example, names)
-    assert names["risk"].bias.shape == (8,)
-
-
-def test_which_schedule_is_best_is_as_it_says(capsys):
-    example = next(
-        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "sl.optimize" in text
-    )
-    names = {"sl": sl}
-    exec(example, names)
-    assert "Optimum: converged" in capsys.readouterr().out
-    best, wsd, problem = names["best"], names["wsd"], names["problem"]
-    runs = sl.exact(problem.compress(1e-9), sl.methods.sgd(names["law"]), record=2, progress=False)
-    assert 2e-6 < runs.total().values[-1] / best.risk - 1.0 < 1e-5
-    assert wsd.risk / best.risk - 1.0 == pytest.approx(0.0073, abs=5e-5)
-    assert wsd.parameters == pytest.approx({"peak": 0.547, "cooldown": 0.234}, abs=1e-3)
-    assert wsd.costs["peak"] == (pytest.approx(0.146, abs=5e-3), float("inf"))
-    for family, loss in (("linear", 0.095), ("cosine", 0.103)):
-        assert sl.tune(problem, family, 10_000).risk / best.risk - 1.0 == pytest.approx(loss, abs=1e-3)
-
-
-def test_ones_own_log_spectrum_and_state(tmp_path, monkeypatch):
-    """The paragraph on bringing one's own works when pasted, with a log and a density of one's own."""
-    import numpy
-
-    monkeypatch.chdir(tmp_path)
-    rows = [{"step": s, "learning_rate": 1e-3 * (1 - s / 100), "loss": 3 - s / 100} for s in range(0, 100, 10)]
-    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
-    numpy.savetxt("hessian.txt", numpy.column_stack([numpy.geomspace(1.0, 1e-5, 200), numpy.ones(200)]))
-    example = next(text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "from_log" in text)
-    names = {"numpy": numpy, "sl": sl}
-    with pytest.warns(UserWarning, match="those below lam_1 / 10000, 20 %, are left out"):
-        exec(example, names)
-    assert names["log"].losses["loss"].shape == (10, 2)
-    ends = [float(trace.total()[-1]) for trace in names["ends"].values()]
-    assert len(ends) == 10
-    assert ends == sorted(ends, reverse=True)
-
-
-@pytest.mark.thorough
-def test_ones_own_data(tmp_path, monkeypatch):
-    """Rows held out of the digits: learned from the others, and below where they began."""
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed; it ships the digits")
-    monkeypatch.chdir(tmp_path)
-    example = next(text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "holdout=" in text)
-    names = {"sl": sl}
-    exec(example, names)
-    unseen, seen = names["trace"].holdout(), names["trace"].training_loss()
-    assert float(unseen[-1] / unseen[0]) < 0.6
-    assert 0.8 < float(unseen[-1] / seen[-1]) < 1.25
-    assert (tmp_path / "losses.png").stat().st_size > 10_000
-
-
-def test_the_twin_example_runs(tmp_path, monkeypatch):
-    """On curves that a known twin made, in files as the example names them."""
-    from tests.twin.runs import TRUTH, made
-
-    for seed, (file, name) in enumerate([("cosine", "cosine_24000"), ("wsd", "wsdld_20000_24000")]):
-        curve = made(TRUTH, name, seed)
-        kept = curve.steps < len(curve.schedule)
-        rows = zip(curve.steps[kept], curve.schedule(curve.steps[kept]), curve.losses[kept], strict=True)
-        text = "\n".join(["step,lr,loss", *(f"{t},{lr:.17g},{y:.17g}" for t, lr, y in rows)])
-        (tmp_path / f"{file}.csv").write_text(text)
-    monkeypatch.chdir(tmp_path)
-    example = next(
-        text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "sl.twin.fit" in text
-    )
-    names = {"sl": sl}
-    exec(compile(example, "README.md", "exec"), names)
-    assert names["best"].gain.lower > 0.0
-    assert names["band"].steps[-1] == 72_000
+def test_every_question_has_its_row():
+    """A page of `docs/questions` that the README's table does not name is not found by who begins there."""
+    for page in (ROOT / "docs/questions").glob("*.md"):
+        assert f"(docs/questions/{page.name})" in README, page.name

@@ -88,7 +88,7 @@ def test_a_law_recovers_what_it_made(law):
 @pytest.mark.thorough
 @pytest.mark.parametrize("size", ["25M", "100M"])
 def test_the_twin_is_well_below_the_laws(shared_data, size):
-    """By 30 % below the best law in lr, the published fit of the multi-power law among them; see the README."""
+    """By 30 % below the best law in lr, the published fit of the multi-power law among them: docs/questions/twin.md."""
     curves = measured(shared_data, size)
     trained, tested = ([curves[name] for name in names] for names in (TRAINED, HELD_OUT))
 
