@@ -85,7 +85,7 @@ each = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 def test_the_course_is_whole():
     names = [path.stem for path in SOURCES]
-    assert [name[:2] for name in names] == [f"{i:02d}" for i in range(1, 11)]
+    assert [name[:2] for name in names] == [f"{i:02d}" for i in range(1, 14)]
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == names
     listed = (FOLDER / "README.md").read_text()
     assert all(f"({name}.ipynb)" in listed for name in names)
