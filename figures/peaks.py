@@ -33,7 +33,8 @@ def best_peaks(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(peak, risk) of every run, all of one length, shapes (len(runs),), with peaks in [10^-decades high, high].
 
-    A peak equal to `high` says that the best may lie beyond.
+    A peak equal to `high` says that the best may lie beyond. With 13 points over four decades a smooth optimum is found
+    to about 1 %, its risk to 0.02 %.
     """
     top = np.log(np.broadcast_to(np.asarray(high, dtype=np.float64), (len(runs),)))
     grid = top[:, None] - np.log(10.0) * decades * np.linspace(1.0, 0.0, points)
