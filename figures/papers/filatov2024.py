@@ -45,7 +45,7 @@ def compute(scale: Scale) -> Data:
     best, aside = [], []
     for task, source in TASKS.items():
         problem = sl.LinearRegression.power_law(10**6, CAPACITY, source, noise_variance=NOISE).compress(1e-5)
-        caps = {batch: critical(problem, batch) for batch in BATCHES}
+        caps = {batch: critical(problem, batch) for batch in BATCHES[: 3 if scale == "tiny" else None]}
         for name in SHAPES:
             for n in sizes:
                 rows = [_tuned(problem, name, n, batch, cap) for batch, cap in caps.items() if n // batch >= SHORTEST]

@@ -63,7 +63,7 @@ def _uba(phi: float) -> Callable[[int, float], Schedule]:
 
 def compute(scale: Scale) -> Data:
     """risks: best final risk by task, budget and schedule; UBA is named by its phi."""
-    longest = {"tiny": 64, "quick": 1_024, "full": 8_192}[scale]
+    longest, points = {"tiny": (64, 3), "quick": (1_024, 7), "full": (8_192, 7)}[scale]
     makers = {**{f"{phi:g}": _uba(phi) for phi in PHIS}, **OTHERS}
     rows = []
     for task, problem in tasks().items():
@@ -71,7 +71,7 @@ def compute(scale: Scale) -> Data:
         for share in SHARES:
             steps = round(share * longest)
             peak, risk = best_peaks(
-                problem, [_run(make, steps) for make in makers.values()], 2.0 * cap, decades=2.0, points=7
+                problem, [_run(make, steps) for make in makers.values()], 2.0 * cap, decades=2.0, points=points
             )
             rows.append({"task": task, "share": share, "schedule": list(makers), "peak": peak, "risk": risk})
     return {"risks": stack(rows)}

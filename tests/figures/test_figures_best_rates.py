@@ -32,7 +32,7 @@ def test_the_best_peak_is_where_no_neighbour_is_better():
     (peak,), (risk,) = best_peaks(problem, [run], 2.0 * critical(problem))
     near = final_risks(problem, [run(peak * factor) for factor in (0.95, 1.0, 1.05)])
     assert near[1] == min(near)
-    assert risk == pytest.approx(near[1], rel=1e-3)
+    assert risk == pytest.approx(near[1], rel=1e-4)
     assert final_risks(problem, [run(5.0 * critical(problem))])[0] == np.inf
 
 
@@ -42,7 +42,7 @@ def test_power_scheduler():
     assert verdicts(figure, data) == [True, True, True, False, True, False]
     claims = figure.claims(data)
     assert "-0.51 is that of a task with s = 1.3" in claims[2].turns
-    assert "s = 2: +174" in claims[3].turns or "s = 2: +175" in claims[3].turns
+    assert shen2024._worst(data, "power", "s = 2", capped=0) == pytest.approx(2.727, abs=0.02)
     assert not verdicts(figure, changed(data, "best", "peak", 1.1, batch=4))[0]
     assert not verdicts(figure, changed(data, "best", "peak", 1.5, n=4_096))[1]
     assert not verdicts(figure, changed(data, "power", "fixed", 0.5))[4]
