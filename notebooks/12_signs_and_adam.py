@@ -164,7 +164,7 @@ Markdown(
     "**What to see.** Rotated, the best risk is "
     + ", ".join(f"{factor:.2f} times as large for {name}" for name, factor in worse.items())
     + f". In eigen-coordinates Adam leaves {best['Adam', 'own'] / best['SGD', 'own']:.2f} of SGD's risk, rotated "
-    f"{best['Adam', 'turned'] / best['SGD', 'turned']:.2f} of it. What is said of Adam on a quadratic is a statement on its coordinates."
+    f"{best['Adam', 'turned'] / best['SGD', 'turned']:.2f} of it. (SGD is best as near its stability limit as the grid allows.) What is said of Adam on a quadratic is a statement on its coordinates."
 )
 
 # %% [markdown]
@@ -211,11 +211,13 @@ axis.set(xlabel="batch, at as many samples", ylabel="best peak, relative to batc
 axis.legend()
 display(fig)
 plt.close(fig)
-power = {name: np.log(rates[2] / rates[0]) / np.log(BATCHES[2]) for name, rates in best_rates.items()}
+power = {name: np.log(rates[1] / rates[0]) / np.log(BATCHES[1]) for name, rates in best_rates.items()}
+assert abs(power["SGD"] - 1) < 0.1
+assert all(abs(power[name] - 0.5) < 0.15 for name in ("sign", "Adam"))
 Markdown(
-    "**What to see.** From batch 1 to 16 the best peak grows as the batch to the power "
+    f"**What to see.** From batch {BATCHES[0]} to {BATCHES[1]} the best peak grows as the batch to the power "
     + ", ".join(f"{value:.2f} for {name}" for name, value in power.items())
-    + " (dotted: one, and a half). The rule that scales rates with the batch belongs to SGD, that with its root to what has a size of its own."
+    + " (dotted: one, and a half); then SGD comes near its stability limit, and bends. The rule that scales rates with the batch belongs to SGD, that with its root to what has a size of its own."
 )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures.papers import luo2025, porian2024
+from simlab.figures.papers import haegele2024_scaling, luo2025, porian2024, wang2026
+from simlab.figures.reproduction import column
 
 pytestmark = pytest.mark.thorough
 
-FIGURES = {figure.id: figure for module in (luo2025, porian2024) for figure in module.FIGURES}
+FIGURES = {
+    figure.id: figure for module in (haegele2024_scaling, luo2025, porian2024, wang2026) for figure in module.FIGURES
+}
 
 
 def held(name, data):
@@ -47,3 +50,25 @@ def test_long_warmups_and_fixed_rates_distort_the_best_size():
         small & (np.asarray(data["fixed"]["run"]) == "warmup 0"), 0.8, 1
     )
     assert 3 not in held(name, {**data, "fixed": {**data["fixed"], "width": flat}})
+
+
+def test_late_switches_of_the_batch_are_held_against_early_ones():
+    name = "wang2026-switching"
+    data = FIGURES[name].compute("tiny")
+    assert held(name, data) == [1, 2]
+    assert 0 in held(name, changed(data, "paths", "risk", 5.0, switch=0.0))
+    assert held(name, changed(data, "equal", "risk", 1.5, case="hard", share=0.8)) == [1]
+    assert held(name, changed(data, "equal", "risk", 0.5, case="hard", share=0.1)) == [1]
+    assert 1 not in held(name, changed(data, "paths", "risk", 1.2, case="hard", switch=0.5))
+
+
+def test_branches_are_held_against_runs_of_their_own():
+    name = "haegele2024-scaling"
+    data = FIGURES[name].compute("tiny")
+    assert held(name, data) == [2]
+    same = column(data["losses"], "loss", way="cosine")
+    losses = np.where(np.asarray(data["losses"]["way"]) == "branches", np.nan, data["losses"]["loss"])
+    losses[np.isnan(losses)] = same
+    assert held(name, {**data, "losses": {**data["losses"], "loss": losses}}) == [0, 1, 2]
+    assert held(name, changed(data, "cost", "branches", 1.2)) == []
+    assert 3 in held(name, changed(data, "cooldowns", "loss", 0.9, share=0.1))
