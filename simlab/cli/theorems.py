@@ -28,19 +28,21 @@ def validate_theorems(
     quick: Annotated[bool, typer.Option("--quick", help="Under a minute on two cores.")] = False,
     seed: Annotated[int, typer.Option(help="Another seed draws other problems.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for conformance.csv, .png and .pdf.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for conformance.csv and a picture of each kind of claim."),
     ] = None,
     processes: Annotated[int | None, typer.Option(help="Worker processes [all processors].")] = None,
     force: Force = False,
 ) -> None:
     """Hold the theorems against the exact engine on random problems; exit code 1 if one is contradicted."""
     from simlab import plot
-    from simlab.conformance.page import page
+    from simlab.conformance.pictures import GROUPS, pictures
     from simlab.conformance.validate import table_of, validate, write_csv
     from simlab.errors import check_count
     from simlab.files import ResultsFolder, writing
 
-    files = ("conformance.csv", "conformance.png", "conformance.pdf")
+    table = "conformance.csv"
+    files = (table, *(f"{name}.{suffix}" for name in GROUPS for suffix in ("png", "pdf")))
     seed = check_count("--seed", seed, low=0)
     if output is None:
         verdicts = validate(names, seed=seed, quick=quick, processes=processes)
@@ -50,12 +52,12 @@ def validate_theorems(
             verdicts = validate(names, seed=seed, quick=quick, processes=processes)
             typer.echo(table_of(verdicts))
             with writing(results.stage, output):
-                write_csv(verdicts, results.stage / files[0])
+                write_csv(verdicts, results.stage / table)
                 written = results.commit()
-            with results.drawing(" and ".join(files[1:])):
-                drawn = page(verdicts)
-                for name in files[1:]:
-                    plot.save(drawn, results.stage / name)
+            with results.drawing("the pictures"):
+                for name, figure in pictures(verdicts):
+                    for suffix in ("png", "pdf"):
+                        plot.save(figure, results.stage / f"{name}.{suffix}")
                 written += results.commit()
         typer.echo(f"{output}: {', '.join(written)}")
     if not all(verdict.sound for verdict in verdicts):

@@ -197,6 +197,12 @@ def _thinned(values: FloatArray) -> FloatArray:
 # -- what is shown -----------------------------------------------------------------------------------------------------
 
 SPLIT = ("risk", "bias", "variance", "head", "tail")
+COLUMNS = """\
+kind: what is claimed: an equality (exact; tight: at worst), a bound (upper, lower), a limit (asymptotic, scaling)
+instances: random problems within the theorem's assumptions; claims: numbers compared on them
+wrong: what the exact engine contradicts; refused: cases just outside the assumptions that it refuses, of how many
+bound / exact: stated over true by part of the risk, 1 is tight; the median, and in brackets the largest for an upper
+bound, the smallest for others; off by: the largest relative error. More of one: simlab theory NAME."""
 
 
 def _columns(verdict: Verdict) -> dict[str, tuple[float, float, float]]:
@@ -218,7 +224,7 @@ def table_of(verdicts: Sequence[Verdict]) -> str:
     widths = [max(len(row[j]) for row in [heads, *rows]) for j in range(len(heads) - 1)]
     lines = ["  ".join([*(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[-1]]) for row in [heads, *rows]]
     bad = [v for v in verdicts if not v.sound]
-    lines.append("")
+    lines += ["", *COLUMNS.splitlines(), ""]
     lines.append(f"{len(verdicts)} theorems, {sum(v.claims for v in verdicts)} claims, {len(bad)} contradicted")
     lines += [
         f"  {v.theorem}: {text}" for v in bad for text in (v.violations[:3] or ("a case outside is not refused",))

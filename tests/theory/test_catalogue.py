@@ -8,10 +8,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from simlab.theory import statement
+from simlab.theory.statement import Kind
 from typer.testing import CliRunner
 
 from simlab import theory
@@ -19,7 +21,8 @@ from simlab.cli import app
 from simlab.conformance import validate as running
 from simlab.conformance.check import Comparison
 from simlab.conformance.judge import violations
-from simlab.conformance.validate import checks, judge, table_of, validate, write_csv
+from simlab.conformance.pictures import GROUPS, pictures
+from simlab.conformance.validate import Verdict, checks, judge, table_of, validate, write_csv
 from simlab.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,10 +208,31 @@ def test_simlab_validate_writes_its_files_and_tells_by_its_exit_code(tmp_path, m
     text = simlab("validate", *FEW, "--quick", "--processes", 1, "-o", out)
     assert "3 theorems" in text
     assert "0 contradicted" in text
-    assert {p.name for p in out.iterdir()} == {"conformance.csv", "conformance.png", "conformance.pdf"}
-    assert (out / "conformance.png").stat().st_size > 5000
+    drawn = {name for name, group in GROUPS.items() if {theory.find(few).kind for few in FEW} & set(group.kinds)}
+    assert {p.name for p in out.iterdir()} == {"conformance.csv", *(f"{n}.{s}" for n in drawn for s in ("png", "pdf"))}
+    assert all((out / f"{name}.png").stat().st_size > 5000 for name in drawn)
+    for column in ("kind", "instances", "claims", "wrong", "refused", "bound / exact"):
+        assert f"{column}: " in text
     assert "exists" in simlab("validate", *FEW, "--quick", "-o", out, code=2)
     wrong = checks()
     wrong["sgd_mass"] = replace(wrong["sgd_mass"], outside=[{}])
     monkeypatch.setattr(running, "checks", lambda: wrong)
     assert "1 contradicted" in simlab("validate", "sgd_mass", "--quick", "--processes", 1, code=1)
+
+
+def test_every_kind_of_claim_has_one_picture_with_a_row_for_each_theorem():
+    """Contradicted ones are red; ones without numbers have no row."""
+    made = [
+        Verdict(
+            f"of_{kind}_{j}", kind, "printed", "source", "1", 2, 4, ("wrong",) * j, 0, 0, {"risk": np.array([1.0, 2.0])}
+        )
+        for kind in get_args(Kind)
+        for j in (0, 1)
+    ]
+    silent = replace(made[0], theorem="silent", ratios={})
+    figures = dict(pictures([*made, silent]))
+    assert set(figures) == set(GROUPS)
+    assert sorted(kind for group in GROUPS.values() for kind in group.kinds) == sorted(get_args(Kind))
+    rows = [label for figure in figures.values() for label in figure.axes[0].get_yticklabels()]
+    assert len(rows) == len(made)
+    assert [row.get_color() == "black" for row in rows] == ["_0" in row.get_text() for row in rows]
