@@ -137,12 +137,7 @@ def claims(data: Data) -> list[Claim]:
         Claim(
             "the exact risk of every schedule and average lies between two sides that meet as the rate falls",
             "theorems sandwich_lower and sandwich_upper",
-<<<<<<< HEAD
-            "no violation, bias and variance apart; upper / lower of the variance at most 1.05 at 1 % of the critical "
-            "rate",
-=======
             "no violation, bias and variance apart; upper / lower of the variance at most 1.05 at 1 % of critical",
->>>>>>> Sc
             f"{int(np.sum(~inside))} of {inside.size} outside; {part.min():.2f} .. {part.max():.2f} of the "
             f"variance's gap is used; upper / lower {gap[small & noise].max():.4f} at the lowest rate",
             bool(np.all(inside) and gap[small & noise].max() <= 1.05),
