@@ -61,7 +61,7 @@ class Outcome:
 
 
 def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
-    """Identifier -> figure and module, in the order of PAPERS, others by year; by default of this package's modules."""
+    """Identifier -> figure and module, in the order of PAPERS, others by year before its last; by default of this package's modules."""
     names = (
         modules
         if modules is not None
@@ -69,7 +69,7 @@ def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
     )
     listed = [Entry(figure, name) for name in names for figure in getattr(import_module(name), "FIGURES", [])]
     rank = {paper: place for place, paper in enumerate(PAPERS)}
-    listed.sort(key=lambda e: (rank.get(paper_of(e.figure.id), len(PAPERS)), e.figure.year, e.figure.id))
+    listed.sort(key=lambda e: (rank.get(paper_of(e.figure.id), len(PAPERS) - 1.5), e.figure.year, e.figure.id))
     out = {entry.figure.id: entry for entry in listed}
     if len(out) < len(listed):
         twice = next(a.figure.id for a, b in pairwise(listed) if a.figure.id == b.figure.id)

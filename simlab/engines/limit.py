@@ -33,8 +33,8 @@ from simlab.trace.recording import DIVERGENCE_FACTOR, Record, RunResult, Status,
 __all__ = ["ACCURACY", "limit"]
 
 ACCURACY = (
-    "the limit of many modes: a replica differs from it by about 1 / sqrt(d); Adam's family within 3 % for beta2 >= "
-    "0.95 (adamod within 10 %), and its error grows as 1 - beta2"
+    "the limit of many modes: a replica differs from it by about 1 / sqrt(d); Adam's family within 5 % for beta2 >= "
+    "0.95 with momentum, 8 % without (3 % from 0.98 on; adamod within 10 %); risk_error holds it"
 )
 """What is known of how far the limit is from a run, in words: an attribute of every trace."""
 
