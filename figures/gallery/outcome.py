@@ -61,7 +61,10 @@ class Outcome:
 
 
 def entries(modules: Sequence[str] | None = None) -> dict[str, Entry]:
-    """Identifier -> figure and module, in the order of PAPERS, others by year before its last; by default of this package's modules."""
+    """Identifier -> figure and module, by default of this package's modules.
+
+    In the order of PAPERS; others by year, before the last of it.
+    """
     names = (
         modules
         if modules is not None
