@@ -25,7 +25,10 @@ def docs(
     from simlab.errors import InputError
 
     if not SOURCES.is_dir():
-        raise InputError("the documentation lies in a checkout of simlab; this one was installed without it.")
+        raise InputError(
+            "the documentation lies in a checkout of simlab, and this one was installed without it; in the checkout, "
+            "pip install -e '.[docs]' && simlab docs --build."
+        )
     page = SOURCES / "build" / "index.html"
     if build:
         if find_spec("sphinx") is None:

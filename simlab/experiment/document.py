@@ -225,7 +225,8 @@ def text_of(path: str | PathLike[str]) -> str:
         return check_path("path", path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(
-            f" cannot be read ({error.strerror or error}); give the path of an experiment file.", path
+            f" cannot be read ({error.strerror or error}); give an experiment file; simlab init writes one.",
+            path,
         ) from None
     except UnicodeDecodeError as error:
         raise InputError(f" is not text in UTF-8 (byte {error.start}); save it as UTF-8.", path) from None

@@ -37,7 +37,9 @@ def problem_of(theta: FloatArray, span: float, substeps: int) -> NoisyQuadratic:
     at = {p.name: float(theta[j]) for j, p in enumerate(PARAMETERS)}
     bent = [name for name, value in DEPARTURES.items() if at[name] != value]
     if bent:
-        raise InputError(f"a twin with {', '.join(bent)} is no quadratic; fit it with linear = True.")
+        raise InputError(
+            f"a twin with {', '.join(bent)} is no quadratic; fit it with linear = True (simlab twin fit --linear)."
+        )
     source, tau = at["source"], math.exp(at["log_onset"])
     x = np.arange(LOWEST / source, HIGHEST, STEP)
     weights = STEP * np.exp(source * x - np.exp(x)) / math.gamma(source)

@@ -125,3 +125,17 @@ def test_refusals(folder, tmp_path):
     assert code == 2
     assert "curves hold 2 losses; give at least 50" in err
     assert not (tmp_path / "t.json").exists()
+
+
+def test_a_linear_twin_is_played_and_another_says_what_to_do(folder, tmp_path):
+    pytest.importorskip("bokeh", reason="Bokeh is not installed; it draws the playground")
+    log, file = str(folder / "wsdld_20000_24000.csv"), str(tmp_path / "linear.json")
+    common = ["--weight-decay", "0.1", "--warmup", str(WARMUP)]
+    assert invoke("twin", "fit", log, *common, "--linear", "-o", file)[0] == 0
+    code, out, _ = invoke("twin", "play", file, "-o", str(tmp_path / "page.html"))
+    assert code == 0
+    assert "without a network" in out
+    assert "above its floor" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    code, _, err = invoke("twin", "play", str(folder / "t.json"), "-o", str(tmp_path / "other.html"))
+    assert code == 2
+    assert "simlab twin fit --linear" in err
