@@ -22,7 +22,8 @@ def playable(twin: Posterior) -> dict[str, Any]:
     effective one, as which the usual schedules are shown. Raises InputError for a twin that is not linear.
     """
     steps = min(twin.longest, MOST_STEPS)
-    ramp = steps // 50
+    # AdamW's weights are small at first: after a shorter warmup its effective rates would come near the critical one.
+    ramp = steps // 20
     usual = {
         "wsd": wsd(steps, twin.reference, warmup=ramp, cooldown=0.2),
         "cosine": cosine(steps, twin.reference, warmup=ramp, floor=0.1),

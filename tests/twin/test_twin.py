@@ -176,7 +176,7 @@ def test_the_playground_of_a_twin_starts_where_the_twin_is(straight, twin, tmp_p
     places, values = np.array(run["knots"]).T
     rates = run["peak"] * np.interp(np.arange(steps) / steps, places, values)
     shown = sl.exact(page["problem"], sl.methods.sgd(sl.schedules.from_array(rates)), record=2, progress=False)
-    band = straight.predict(sl.schedules.wsd(steps, PEAK, warmup=steps // 50, cooldown=0.2))
+    band = straight.predict(sl.schedules.wsd(steps, PEAK, warmup=steps // 20, cooldown=0.2))
     assert band.floor + float(shown.total()[-1]) == pytest.approx(band.loss[-1], abs=2e-3)
     assert "above its floor" in straight.play(tmp_path / "page.html").read_text(encoding="utf-8")
     with pytest.raises(sl.InputError, match="fit it with linear = True"):
