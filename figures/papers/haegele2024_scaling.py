@@ -187,8 +187,7 @@ FIGURES = [
         2024,
         "Regression on the first N features of a power law (capacity 1.5, source 1.6, label noise 0.1), five sizes "
         "(full: seven) and four lengths to 10,000 steps (six to 100,000): a cosine to zero for each length, or linear "
-        "cooldowns of 20 % from one run at a constant rate, at the best of four peaks. Fit of the excess: "
-        "A N^-x + B n^-y.",
+        "cooldowns of 20 % from one run at a constant rate, at the best of four peaks. Fit: A N^-x + B n^-y.",
         compute,
         draw,
         claims,
