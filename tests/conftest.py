@@ -56,8 +56,8 @@ class _OnceEach(event.Listener):
 
     def on_start(self, happened: event.Event) -> None:
         self.depth += 1
-        dispatcher, given = happened.data["dispatcher"], str(happened.data["args"])
-        if self.depth == 1 and dispatcher.py_func.__module__.startswith("simlab.kernels."):
+        dispatcher, given = (happened.data or {}).get("dispatcher"), str(happened.data and happened.data["args"])
+        if self.depth == 1 and dispatcher and dispatcher.py_func.__module__.startswith("simlab.kernels."):
             # Fortran's order, strides, or read-only; of an argument, and within a tuple of arrays.
             odd = re.search(r"[Aa]rray\([^()]*('[AF]'|d, [AF]\)|'[CAF]', True)|readonly", given)
             assert odd is None, f"{dispatcher.py_func.__qualname__} is compiled again for {odd and odd[0]}"

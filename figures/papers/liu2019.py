@@ -1,4 +1,4 @@
-"""Liu et al. 2019 (RAdam, arXiv 1908.03265) and Ding et al. 2019 (AdaMod, arXiv 1910.12249): warmups in disguise."""
+"""RAdam (Liu et al. 2019, arXiv 1908.03265): a warmup in disguise, on a regression."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES"]
 
 RADAM = "Liu, Jiang, He, Chen, Liu, Gao and Han 2019, arXiv 1908.03265"
-ADAMOD = "Ding, Ren, Luo and Sun 2019, arXiv 1910.12249"
 MODEL = "a regression in the place of language and image models"
 TASK = "lam_i = i^-1.5, source 1.3, noise 0.1, Gaussian features, batch 1"
 BETA2, SLOW = 0.95, (0.99, 0.03)
 """Of all peaks, and a slower one at one peak."""
 PEAKS = (0.01, 0.03, 0.1, 0.3)
 RECTIFIED = ("Adam", "RAdam", "Adam, linear warmup")
-BOUNDED = ("Adam", "AdaMod", "Adam, exponential warmup")
 
 
 def compute(scale: Scale, names: tuple[str, ...]) -> Data:
@@ -77,7 +75,7 @@ def _variance(t: FloatArray) -> FloatArray:
     return out
 
 
-def _draw(data: Data, names: tuple[str, ...], last: str) -> Figure:
+def draw(data: Data, names: tuple[str, ...], last: str) -> Figure:
     with style():
         figure = new_figure(WIDTH, 2.6)
         ends, curves, other = figure.subplots(1, 3)
@@ -87,10 +85,10 @@ def _draw(data: Data, names: tuple[str, ...], last: str) -> Figure:
             step, risk = (column(data["curves"], n, method=name) for n in ("step", "risk"))
             curves.plot(step, risk, color=colour, ls=dashes)
             if last == "ratio" and name != "Adam":
-                other.plot(peak, _ratio(data, name, "Adam"), "o", ls=dashes, ms=3, color=colour)
+                other.plot(peak, ratio(data, name, "Adam"), "o", ls=dashes, ms=3, color=colour)
         ends.set(xscale="log", yscale="log", xlabel="peak", ylabel="final risk", title="(a)")
         curves.set(xscale="log", yscale="log", xlabel="step", ylabel="excess risk")
-        curves.set_title(f"(b) peak {max(_peaks(data)):g}")
+        curves.set_title(f"(b) peak {max(peaks(data)):g}")
         if last == "ratio":
             other.axhline(1.0, color="0.3", lw=0.8, ls=":")
             other.set(xscale="log", xlabel="peak", ylabel="final risk / Adam without warmup", title="(c)")
@@ -106,22 +104,22 @@ def _draw(data: Data, names: tuple[str, ...], last: str) -> Figure:
     return figure
 
 
-def _ratio(data: Data, one: str, other: str, beta2: float = BETA2) -> FloatArray:
+def ratio(data: Data, one: str, other: str, beta2: float = BETA2) -> FloatArray:
     return np.divide(*(column(data["ends"], "risk", method=name, beta2=beta2) for name in (one, other)))
 
 
-def _peaks(data: Data) -> FloatArray:
+def peaks(data: Data) -> FloatArray:
     return column(data["ends"], "peak", method="Adam", beta2=BETA2)
 
 
-def _spoken(data: Data, values: FloatArray) -> str:
-    return ", ".join(f"{value:.3f} (peak {peak:g})" for peak, value in zip(_peaks(data), values, strict=True))
+def spoken(data: Data, values: FloatArray) -> str:
+    return ", ".join(f"{value:.3f} (peak {peak:g})" for peak, value in zip(peaks(data), values, strict=True))
 
 
 def claims_radam(data: Data) -> list[Claim]:
     t, exact, approx = (column(data["variances"], n) for n in ("t", "exact", "first"))
     late = t >= 20
-    same, gain = _ratio(data, "RAdam", "Adam, linear warmup"), _ratio(data, "RAdam", "Adam")
+    same, gain = ratio(data, "RAdam", "Adam, linear warmup"), ratio(data, "RAdam", "Adam")
     return [
         Claim(
             "the variance of the adaptive rate is rho / (2 (rho - 2) (rho - 4)) to first order",
@@ -136,61 +134,31 @@ def claims_radam(data: Data) -> list[Claim]:
             "RAdam does what a linear warmup over 2 / (1 - beta2) steps does",
             "Ma and Yarats 2019, arXiv 1910.04209",
             "final risks within 5 % at every peak",
-            _spoken(data, same),
+            spoken(data, same),
             bool(np.all(np.abs(same - 1.0) <= 0.05)),
             "the rectified rate is larger at first",
             paper="Ma and Yarats: more or less identical in practice",
             substituted=MODEL,
             chosen=f"beta2 = {BETA2:g}; {TASK}",
             turns=f"at beta2 = {SLOW[0]:g}, whose warmup is two fifths of the run at quick, off by "
-            f"{_ratio(data, 'RAdam', 'Adam, linear warmup', SLOW[0])[0] - 1.0:.1%} (peak {SLOW[1]:g})",
+            f"{ratio(data, 'RAdam', 'Adam, linear warmup', SLOW[0])[0] - 1.0:.1%} (peak {SLOW[1]:g})",
         ),
         Claim(
             "rectification improves on Adam without a warmup",
             "abstract; loss curves",
             "a lower final risk at every peak",
-            "ratio of final risks " + _spoken(data, gain),
+            "ratio of final risks " + spoken(data, gain),
             bool(np.all(gain < 1.0)),
             "on a quadratic a warmup costs training time, and pays only where the peak is too high",
             paper="warmup works as variance reduction, and RAdam makes it superfluous",
             substituted=MODEL,
-            turns="pays at peaks of " + (_where(data, gain < 1.0) or "none"),
+            turns="pays at peaks of " + (where(data, gain < 1.0) or "none"),
         ),
     ]
 
 
-def claims_adamod(data: Data) -> list[Claim]:
-    same, gain = _ratio(data, "AdaMod", "Adam, exponential warmup"), _ratio(data, "AdaMod", "Adam")
-    peaks = _peaks(data)
-    return [
-        Claim(
-            "AdaMod ends below Adam at high rates, without a warmup",
-            "abstract: it removes extreme rates and needs no warmup",
-            "a lower final risk at the largest peak",
-            f"{gain[-1]:.3f} of Adam's at peak {peaks[-1]:g}",
-            bool(gain[-1] < 1.0),
-            "it costs training time there too",
-            paper="AdaMod trains where Adam needs a warmup",
-            substituted=MODEL,
-            chosen=f"beta2 = beta3 = {BETA2:g}; {TASK}",
-            turns="at the other peaks it ends at "
-            + ", ".join(f"{x:.2f} (peak {peak:g})" for x, peak in zip(gain[:-1], peaks[:-1], strict=True))
-            + " of Adam's",
-        ),
-        Claim(
-            "AdaMod is Adam with the warmup 1 - beta3^t",
-            "the running mean of a rate that stays at p is p (1 - beta3^t)",
-            "final risks within 3 % at every peak",
-            _spoken(data, same),
-            bool(np.all(np.abs(same - 1.0) <= 0.03)),
-            "as soon as rates fall their mean lies above them and bounds nothing, so that the warmup is a shorter one",
-            own=True,
-        ),
-    ]
-
-
-def _where(data: Data, mask: Any) -> str:
-    return ", ".join(f"{peak:g}" for peak, good in zip(_peaks(data), mask, strict=True) if good)
+def where(data: Data, mask: Any) -> str:
+    return ", ".join(f"{peak:g}" for peak, good in zip(peaks(data), mask, strict=True) if good)
 
 
 SETTING = (
@@ -206,22 +174,9 @@ FIGURES = [
         2019,
         SETTING + " The warmup takes 2 / (1 - beta2) = 40 steps. (c): of means of squared Gaussians.",
         partial(compute, names=RECTIFIED),
-        partial(_draw, names=RECTIFIED, last="variance"),
+        partial(draw, names=RECTIFIED, last="variance"),
         claims_radam,
         chosen=("beta2, rates and the problem",),
-        substituted=(MODEL,),
-        seconds=3.0,
-    ),
-    Reproduction(
-        "ding2019-adamod",
-        "AdaMod against an exponential warmup",
-        ADAMOD,
-        2019,
-        SETTING + " beta3 = beta2; the warmup is the factor 1 - beta3^t.",
-        partial(compute, names=BOUNDED),
-        partial(_draw, names=BOUNDED, last="ratio"),
-        claims_adamod,
-        chosen=("beta2, beta3, rates and the problem",),
         substituted=(MODEL,),
         seconds=3.0,
     ),

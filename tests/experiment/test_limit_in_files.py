@@ -51,8 +51,8 @@ def test_a_sweep_keeps_risks_and_errors(tmp_path):
         ({"engine": {"kind": "limit", "replicas": 3}}, r"key of \[engine\]: .replicas. is not known"),
         ({"method": {"kind": "sgd"}}, "is linear; take simlab.exact"),
         (
-            {"engine": "both", "method": {"kind": "sgd", "wrap": [{"kind": "local", "workers": 2}]}},
-            "sample needs a linear",
+            {"engine": "long", "method": {"kind": "sgd", "wrap": [{"kind": "local", "workers": 2}]}},
+            "is of several workers, and long needs a linear one",
         ),
         ({"engine": "exact"}, "is not linear, and exact needs a linear one"),
         ({"engine": "sample"}, "basis is missing"),

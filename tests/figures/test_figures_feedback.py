@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures.papers import collinswoodfin2024, defazio2023_distance, jin2021, wang2023
+from simlab.figures.papers import collinswoodfin2024, dadaptation2023, jin2021, wang2023
 from simlab.figures.results import greedy
 from simlab.figures.results.optima import power_law
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.thorough
 
 FIGURES = {
     figure.id: figure
-    for module in (collinswoodfin2024, defazio2023_distance, jin2021, wang2023, greedy)
+    for module in (collinswoodfin2024, dadaptation2023, jin2021, wang2023, greedy)
     for figure in module.FIGURES
 }
 
