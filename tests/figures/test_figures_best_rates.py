@@ -8,19 +8,9 @@ from simlab.figures.papers import alrashed2024, filatov2024, granziol2020, shen2
 from simlab.figures.peaks import best_peaks, critical, final_risks
 
 import simlab as sl
+from tests.figures.claimed import changed, verdicts
 
 pytestmark = pytest.mark.thorough
-
-
-def verdicts(figure, data):
-    return [claim.holds for claim in figure.claims(data)]
-
-
-def changed(data, table, name, factor, **where):
-    """The same tables with one column multiplied in the rows that have these values."""
-    old = data[table]
-    rows = np.all([np.asarray(old[key]) == value for key, value in where.items()], axis=0) if where else True
-    return {**data, table: {**old, name: np.where(rows, factor * np.asarray(old[name]), old[name])}}
 
 
 def test_the_best_peak_is_where_no_neighbour_is_better():

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from simlab.figures.papers import lyle2024, portes2022, smith2017, tang2025
 
+from tests.figures.claimed import verdicts
+
 pytestmark = pytest.mark.thorough
-
-
-def verdicts(figure, data):
-    return [claim.holds for claim in figure.claims(data)]
 
 
 def test_super_convergence_is_not_that_of_a_regression():

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures.papers import collinswoodfin2024, dadaptation2023, jin2021, wang2023
-from simlab.figures.results import greedy
+from simlab.figures.papers import collinswoodfin2024, jin2021, wang2023
 from simlab.figures.results.optima import power_law
 
 import simlab as sl
+from tests.figures.claimed import FIGURES, changed, held
 
 pytestmark = pytest.mark.thorough
-
-FIGURES = {
-    figure.id: figure
-    for module in (collinswoodfin2024, dadaptation2023, jin2021, wang2023, greedy)
-    for figure in module.FIGURES
-}
-
-
-def held(name, data):
-    """The numbers of the claims that hold, from 0."""
-    return [i for i, claim in enumerate(FIGURES[name].claims(data)) if claim.holds]
-
-
-def changed(data, table, name, factor, **where):
-    """The same tables with one column multiplied in the rows that have these values."""
-    old = data[table]
-    same = [np.asarray(old[key]) == value for key, value in where.items()]
-    rows = np.all(same, axis=0) if same else True
-    return {**data, table: {**old, name: np.where(rows, factor * np.asarray(old[name]), old[name])}}
 
 
 def test_the_rate_of_line_search_is_a_fixed_point():

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from simlab.figures.papers import kleinman2023, lewkowycz2020, lu2023
 
+from tests.figures.claimed import verdicts
+
 pytestmark = pytest.mark.thorough
-
-
-def verdicts(figure, data):
-    return [claim.holds for claim in figure.claims(data)]
 
 
 def test_catapult():

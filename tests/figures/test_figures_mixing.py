@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simlab.figures.papers import blakeney2024, li2024_mixing
+from simlab.figures.papers import li2024_mixing
+
+from tests.figures.claimed import FIGURES, changed, held
 
 pytestmark = pytest.mark.thorough
-
-FIGURES = {figure.id: figure for module in (blakeney2024, li2024_mixing) for figure in module.FIGURES}
-
-
-def held(name, data):
-    """The numbers of the claims that hold, from 0."""
-    return [i for i, claim in enumerate(FIGURES[name].claims(data)) if claim.holds]
-
-
-def changed(data, table, name, factor, **where):
-    """The same tables with one column multiplied in the rows that have these values."""
-    old = data[table]
-    same = [np.asarray(old[key]) == value for key, value in where.items()]
-    rows = np.all(same, axis=0) if same else True
-    return {**data, table: {**old, name: np.where(rows, factor * np.asarray(old[name]), old[name])}}
 
 
 def test_upsampling_at_the_end_is_weighed_by_what_the_rest_counts():

@@ -5,42 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from simlab.figures.results import (
-    optimal_averages,
     optimal_batches,
-    optimal_cooldowns,
-    optimal_horizons,
-    optimal_law,
     optimal_lengths,
     optimal_momentum,
-    optimal_transfer,
 )
+
+from tests.figures.claimed import FIGURES, changed, held
 
 pytestmark = pytest.mark.thorough
-
-MODULES = (
-    optimal_averages,
-    optimal_batches,
-    optimal_cooldowns,
-    optimal_horizons,
-    optimal_law,
-    optimal_lengths,
-    optimal_momentum,
-    optimal_transfer,
-)
-FIGURES = {figure.id: figure for module in MODULES for figure in module.FIGURES}
-
-
-def held(name, data):
-    """The numbers of the claims that hold, from 0."""
-    return [i for i, claim in enumerate(FIGURES[name].claims(data)) if claim.holds]
-
-
-def changed(data, table, name, factor, **where):
-    """The same tables with one column multiplied in the rows that have these values."""
-    old = data[table]
-    same = [np.asarray(old[key]) == value for key, value in where.items()]
-    rows = np.all(same, axis=0) if same else True
-    return {**data, table: {**old, name: np.where(rows, factor * np.asarray(old[name]), old[name])}}
 
 
 def tiny(name):
