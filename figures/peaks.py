@@ -11,7 +11,7 @@ import simlab as sl
 from simlab.methods import Method
 from simlab.problems.base import DiagonalProblem
 
-__all__ = ["best_peaks", "critical", "final_risks"]
+__all__ = ["best_of_grid", "best_peaks", "critical", "final_risks"]
 
 Run = Callable[[float], Method]
 """Peak -> what is run at this peak."""
@@ -45,7 +45,8 @@ def best_peaks(
         coarse = grid
         middle = grid[np.arange(len(runs)), np.clip(at, 1, grid.shape[1] - 2)]
         grid = middle[:, None] + step[:, None] * np.linspace(-1.0, 1.0, 7)
-    return _lowest(coarse, risk)
+    peaks, risks = zip(*map(best_of_grid, np.exp(coarse), risk), strict=True)
+    return np.array(peaks), np.array(risks)
 
 
 def _risks(problem: DiagonalProblem, runs: Sequence[Run], grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -53,20 +54,16 @@ def _risks(problem: DiagonalProblem, runs: Sequence[Run], grid: npt.NDArray[np.f
     return final_risks(problem, methods).reshape(grid.shape)
 
 
-def _lowest(
-    grid: npt.NDArray[np.float64], risk: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Where the parabola of log risk over log peak through the three best neighbours is lowest, and how low."""
-    peaks, risks = [], []
-    for x, y in zip(grid, risk, strict=True):
-        i = int(np.argmin(y))
-        peaks.append(np.exp(x[i]))
-        risks.append(y[i])
-        if 0 < i < x.size - 1 and np.all(np.isfinite(y[i - 1 : i + 2])):
-            low, mid, high = np.log(y[i - 1 : i + 2])
-            curve = low - 2.0 * mid + high
-            if curve > 0.0:
-                shift = 0.5 * (low - high) / curve
-                peaks[-1] = np.exp(x[i] + shift * (x[i + 1] - x[i]))
-                risks[-1] = np.exp(mid - 0.25 * (low - high) * shift)
-    return np.array(peaks), np.array(risks)
+def best_of_grid(peaks: npt.NDArray[np.floating], risks: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """(peak, risk) at the minimum of a parabola in the logarithms through the best point and its neighbours.
+
+    Schedules differ by less than the steps of a grid of peaks do.
+    """
+    at = int(np.argmin(risks))
+    inside = 0 < at < risks.size - 1 and peaks[at - 1] < peaks[at] < peaks[at + 1]
+    if not (inside and np.isfinite(risks[at - 1 : at + 2]).all()):
+        return float(peaks[at]), float(risks[at])
+    x, y = np.log(peaks[at - 1 : at + 2]), np.log(risks[at - 1 : at + 2])
+    curve = np.polyfit(x - x[1], y - y[1], 2)
+    shift = -curve[1] / (2.0 * curve[0])
+    return float(peaks[at] * np.exp(shift)), float(risks[at] * np.exp(np.polyval(curve, shift)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import stack
+from simlab.figures.peaks import best_of_grid
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
@@ -29,6 +30,8 @@ SOURCES = (1.3, 2.0)
 MAIN = SOURCES[0]
 REGRESSION = "a regression, its first ten modes and the rest for tasks of pattern recognition and reasoning: an analogy"
 CHOSEN = "capacity 1.5, source 1.3, sigma^2 = 1, linear decay, equal samples, batches 1 .. 64"
+LOST = 1e6
+"""A risk from here on is that of a run that diverged."""
 
 
 def compute(scale: Scale) -> Data:
@@ -45,7 +48,7 @@ def compute(scale: Scale) -> Data:
                 problem, runs, record=[early, steps], subspaces=sl.subspaces.head_tail(HEAD), progress=False
             )
             parts = trace.risk.sum("component", skipna=False).transpose("run", "step", "subspace")
-            risk = np.nan_to_num(parts.values, nan=1e9)
+            risk = np.nan_to_num(parts.values, nan=1e3 * LOST)
             head, tail = risk[:, -1, 0], risk[:, -1, 1]
             row = {"source": source, "batch": batch, "ratio": RATIOS, "early": risk[:, -2].sum(axis=1)}
             rows.append({**row, "head": head, "tail": tail, "risk": head + tail})
@@ -58,12 +61,8 @@ def _of(data: Data, key: str, batch: int, source: float = MAIN) -> FloatArray:
 
 def _best(data: Data, part: str, batch: int, source: float = MAIN) -> float:
     """Best ratio by a parabola of log risk over log ratio."""
-    ratio, risk = np.log(_of(data, "ratio", batch, source)), np.log(_of(data, part, batch, source))
-    i = int(np.clip(np.argmin(risk), 1, ratio.size - 2))
-    low, middle, high = risk[i - 1 : i + 2]
-    bend = low - 2.0 * middle + high
-    shift = np.clip(0.5 * (low - high) / bend, -1.0, 1.0) if bend > 0.0 and max(low, high) < 10.0 else 0.0
-    return float(np.exp(ratio[i] + shift * (ratio[1] - ratio[0])))
+    risk = _of(data, part, batch, source)
+    return best_of_grid(_of(data, "ratio", batch, source), np.where(risk < LOST, risk, np.inf))[0]
 
 
 def _rank(one: FloatArray, other: FloatArray) -> float:
@@ -81,7 +80,7 @@ def _halves(data: Data, source: float) -> dict[str, float]:
     found: dict[str, list[tuple[float, float]]] = {"below": [], "between": [], "above": [], "all": []}
     for batch in BATCHES:
         early, late = _of(data, "early", batch, source), _of(data, "risk", batch, source)
-        alive = late < 1e6
+        alive = late < LOST
         best = int(np.argmin(late))
         pairs = list(zip(early.tolist(), late.tolist(), strict=True))
         found["below"] += [p for i, p in enumerate(pairs) if i < best]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from simlab.figures.columns import first, stack
-from simlab.figures.papers.chen2021 import best_of_grid
+from simlab.figures.peaks import best_of_grid
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.bergsma2025 import adamw_coefficients, adamw_effective_updates
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import best_of_grid
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.theory.stationary import critical_lr
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simlab.schedules import Schedule
 
 __all__ = [
-    "CHOSEN", "FIGURES", "FITTED", "FLOOR", "NOISES", "PAPER", "SCHEDULES", "SUBSTITUTED", "Maker", "best_of_grid",
+    "CHOSEN", "FIGURES", "FITTED", "FLOOR", "NOISES", "PAPER", "SCHEDULES", "SUBSTITUTED", "Maker",
     "race", "turning",
 ]  # fmt: skip
 
@@ -56,21 +56,6 @@ CHOSEN = (
     "the peak tuned for every cell up to 0.95 of the stability limit of a constant rate",
     "the exponential profile 0.001^u",
 )
-
-
-def best_of_grid(peaks: npt.NDArray[np.floating], risks: npt.NDArray[np.floating]) -> tuple[float, float]:
-    """(peak, risk) at the minimum of a parabola in the logarithms through the best point and its neighbours.
-
-    Schedules differ by less than the steps of a grid of peaks do.
-    """
-    at = int(np.argmin(risks))
-    inside = 0 < at < risks.size - 1 and peaks[at - 1] < peaks[at] < peaks[at + 1]
-    if not (inside and np.isfinite(risks[at - 1 : at + 2]).all()):
-        return float(peaks[at]), float(risks[at])
-    x, y = np.log(peaks[at - 1 : at + 2]), np.log(risks[at - 1 : at + 2])
-    curve = np.polyfit(x - x[1], y - y[1], 2)
-    shift = -curve[1] / (2.0 * curve[0])
-    return float(peaks[at] * np.exp(shift)), float(risks[at] * np.exp(np.polyval(curve, shift)))
 
 
 def race(makers: dict[str, Maker], scale: Scale) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend
+from simlab.figures.results.optima import legend
 
 import simlab as sl
 from simlab.arrays import FloatArray
@@ -65,7 +66,7 @@ def compute(scale: Scale) -> Data:
             loop = sl.methods.closed_loop(sl.methods.sgd(schedule, batch=batch), sl.feedback.d_adaptation(1e-6))
             risk = float(sl.limit(problem, loop, record=2, progress=False).total().values[-1])
             tried = [sl.methods.sgd(sl.schedules.cosine(steps, peak), batch=batch) for peak in PEAKS]
-            best = float(ends(problem, tried).min())
+            best = float(final_risks(problem, tried).min())
             noisy.append({"noise": noise, "batch": batch, "ratio": risk / best})
     return {
         "bounds": stack(bounds),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, power_law, problem_name, tuned
+from simlab.figures.results.optima import power_law, problem_name, tuned
 
 import simlab as sl
 from simlab.arrays import FloatArray
@@ -74,7 +75,7 @@ def compute(scale: Scale) -> Data:
         rivals = {family: found.risk for family, found in best.items()}
         peak = best["cosine"].parameters["peak"]
         cosines = [sl.methods.sgd(sl.schedules.cosine(steps, factor * peak)) for factor in FACTORS]
-        baselines = ends(problem, cosines)
+        baselines = final_risks(problem, cosines)
         for name in lists:
             lengths = stages_of(name, steps)
             rates, risk = stage_greedy(problem, lengths)

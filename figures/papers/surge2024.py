@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import best_of_grid
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.results.optima import legend
 
@@ -96,9 +97,7 @@ def _best_peak(data: Data, fixed: str) -> FloatArray:
     out = []
     for batch in first(data["runs"]["batch"]):
         peak, risk = (column(data["runs"], name, fixed=fixed, batch=batch) for name in ("peak", "risk"))
-        k = int(np.clip(np.argmin(risk), 1, risk.size - 2))
-        a, b, _ = np.polyfit(np.log(peak[k - 1 : k + 2]), np.log(risk[k - 1 : k + 2]), 2)
-        out.append(float(np.exp(np.clip(-0.5 * b / a, *np.log(peak[[k - 1, k + 1]])))) if a > 0 else float(peak[k]))
+        out.append(best_of_grid(peak, risk)[0])
     return np.array(out)
 
 

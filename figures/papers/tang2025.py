@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import first, stack
-from simlab.figures.peaks import best_peaks, critical
+from simlab.figures.peaks import best_of_grid, best_peaks, critical
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 
 import simlab as sl
@@ -91,12 +91,7 @@ def _by_phi(data: Data, task: str, share: float) -> FloatArray:
 
 def _best_phi(data: Data, task: str, share: float = 1.0) -> float:
     """The phi of the least risk, by a parabola of log risk over log phi through three."""
-    risk, x = np.log(_by_phi(data, task, share)), np.log(PHIS)
-    i = int(np.clip(np.argmin(risk), 1, len(PHIS) - 2))
-    bend, slope, _ = np.polyfit(x[i - 1 : i + 2] - x[i], risk[i - 1 : i + 2], 2)
-    if bend <= 0.0:
-        return float(PHIS[int(np.argmin(risk))])
-    return float(np.exp(np.clip(x[i] - 0.5 * slope / bend, x[0], x[-1])))
+    return best_of_grid(np.array(PHIS), _by_phi(data, task, share))[0]
 
 
 def draw(data: Data) -> Figure:

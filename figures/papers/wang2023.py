@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, power_law, tuned
+from simlab.figures.results.optima import power_law, tuned
 
 import simlab as sl
 from simlab.arrays import FloatArray
@@ -41,7 +42,7 @@ def compute(scale: Scale) -> Data:
         problem = power_law(CAPACITY, source, NOISE, 10**6)
         for rate in starts:
             flat = sl.methods.sgd(sl.schedules.constant(steps, rate))
-            constant = float(ends(problem, [flat])[0])
+            constant = float(final_risks(problem, [flat])[0])
             table.append({"source": source, "beta": 0.0, "start": rate, "risk": constant, "reached": steps})
             loops = {f"{beta:g}": sl.methods.closed_loop(flat, sl.feedback.hypergradient(beta)) for beta in betas}
             trace = sl.limit(problem, loops, record=120, progress=False)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law
+from simlab.figures.results.optima import legend, power_law
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
@@ -48,7 +49,7 @@ def compute(scale: Scale) -> Data:
             paths.append({"case": case, "switch": share, "step": marks, "risk": risk})
         for share in SHARES:
             before, after = round(share * samples / SMALL), round((1.0 - share) * samples / LARGE)
-            risk = ends(problem, [_switched(before, after, lr) for lr in RATES])
+            risk = final_risks(problem, [_switched(before, after, lr) for lr in RATES])
             equal.append({"case": case, "share": share, "lr": RATES, "risk": risk})
     return {"paths": stack(paths), "equal": stack(equal)}
 

@@ -1,13 +1,10 @@
-"""What figures of optimal schedules share: power laws on few nodes, and where runs end by the exact engine."""
+"""What figures of optimal schedules share: power laws on few nodes, families at their best, and a legend."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 import simlab as sl
 
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["RATES", "ends", "legend", "power_law", "problem_name", "tuned"]
+__all__ = ["RATES", "legend", "power_law", "problem_name", "tuned"]
 
 RATES = "Bordelon and Mori 2026 (arXiv 2602.04774), Li et al. 2026 (2602.06797), Wang, Liu and Chen 2026 (2609.40148)"
 """Those who had the first order of the optimal rates, 1/lr ~ sqrt(K(S - u) (F(u) + noise)), before."""
@@ -29,12 +26,6 @@ def power_law(capacity: float, source: float, noise: float, modes: int = 10**8) 
 def problem_name(capacity: float, source: float, noise: float) -> str:
     """How a problem is named in tables and on axes."""
     return f"{capacity:g}, {source:g}, {noise:g}"
-
-
-def ends(problem: sl.LinearRegression, runs: Sequence[sl.methods.Method]) -> npt.NDArray[np.float64]:
-    """Risk of the last iterate of every run, inf where it diverges; all of the same length."""
-    last = sl.exact(problem, list(runs), record=2, progress=False).total().values[:, -1]
-    return np.nan_to_num(np.asarray(last, dtype=np.float64), nan=np.inf)
 
 
 def tuned(problem: sl.LinearRegression, family: str | Callable[..., Any], steps: int, **options: Any) -> Any:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law, problem_name, tuned
+from simlab.figures.results.optima import legend, power_law, problem_name, tuned
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, style
@@ -39,7 +40,7 @@ def compute(scale: Scale) -> Data:
         for way, (parameter, method) in averages.items():
             runs[way] = tuned(problem, "constant", steps, over=("peak", parameter), method=method).method
         runs["both free"] = free.method
-        found = ends(problem, [sl.methods.sgd(decay.schedule), *runs.values()])
+        found = final_risks(problem, [sl.methods.sgd(decay.schedule), *runs.values()])
         risks.append({"problem": name, "way": ["decay", *runs], "risk": found})
         at = {"problem": name, "at": np.arange(steps) / steps, "certificate": free.certificate.gradient}
         parts = {"decay": decay.schedule.values(), "lr": free.schedule.values()}

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law, problem_name, tuned
+from simlab.figures.results.optima import legend, power_law, problem_name, tuned
 
 import simlab as sl
 from simlab.kernels.moments.layout import NodeArrays
@@ -47,7 +48,7 @@ def compute(scale: Scale) -> Data:
                 decay = sl.optimize(problem, steps, batch=mean, cap=cap)
                 growth = _growth(problem, steps, samples, cap)
                 both = sl.optimize(problem, steps, samples=samples, cap=cap)
-                found = ends(problem, [flat, decay.method, growth, both.method]) / alone.risk
+                found = final_risks(problem, [flat, decay.method, growth, both.method]) / alone.risk
                 risks.append({"case": case, "limit": limit, "mean": mean, "way": list(WAYS), "risk": found})
     return {"risks": stack(risks)}
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, power_law, tuned
+from simlab.figures.results.optima import power_law, tuned
 
 import simlab as sl
 from simlab.plot import WIDTH, new_figure, style
@@ -35,7 +36,7 @@ def compute(scale: Scale) -> Data:
                 problem = power_law(capacity, source, noise)
                 least = sl.optimize(problem, steps).risk
                 best = [tuned(problem, "wsd", steps, over=OVER, given={"shape": shape}) for shape in SHAPES]
-                risk = ends(problem, [each.method for each in best])
+                risk = final_risks(problem, [each.method for each in best])
                 at = {"noise": noise, "capacity": capacity, "source": source, "shape": list(SHAPES)}
                 cooldown = [each.parameters["cooldown"] for each in best]
                 found.append({**at, "cooldown": cooldown, "regret": risk / least - 1.0})

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import RATES, ends, legend, power_law, problem_name, tuned
+from simlab.figures.results.optima import RATES, legend, power_law, problem_name, tuned
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, style
@@ -43,7 +44,7 @@ def compute(scale: Scale) -> Data:
             schedules[law] = sl.schedules.spectral(problem, steps, form=form)  # type: ignore[arg-type]
         for family, (kind, over, given) in FAMILIES.items():
             schedules[family] = tuned(problem, kind, steps, over=over, given=given).schedule
-        risks = ends(problem, [sl.methods.sgd(lr) for lr in schedules.values()])
+        risks = final_risks(problem, [sl.methods.sgd(lr) for lr in schedules.values()])
         optima.append({"problem": name, "risk": best.risk, "exact": risks[0], "gain": best.certificate.gain})
         found.append({"problem": name, "schedule": list(schedules), "risk": risks})
         if j < 2:

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law, problem_name
+from simlab.figures.results.optima import legend, power_law, problem_name
 
 import simlab as sl
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
@@ -40,7 +41,7 @@ def compute(scale: Scale) -> Data:
             pair = best.schedule.values(), _momenta(best)
             lr, beta = (sl.schedules.from_array(median_filter(part, SPELL, mode="nearest")) for part in pair)
             runs = [best.method, sl.methods.heavy_ball(lr, beta, batch=batch)]
-            found, smoothed = ends(problem, runs)
+            found, smoothed = final_risks(problem, runs)
             at = {"case": case, "batch": batch}
             risks.append({**at, "sgd": plain.risk, "free": found, "smooth": smoothed, "left": best.certificate.gain})
             made.append({**at, "at": np.arange(steps) / steps, "lr": pair[0], "momentum": pair[1]})

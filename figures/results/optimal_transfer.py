@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
-from simlab.figures.results.optima import ends, legend, power_law, tuned
+from simlab.figures.results.optima import legend, power_law, tuned
 
 import simlab as sl
 from simlab.plot import PALETTE, WIDTH, new_figure, shades, style
@@ -36,7 +37,7 @@ def compute(scale: Scale) -> Data:
         for name, problem in problems.items():
             linear = tuned(problem, "linear", steps).method
             runs = [sl.methods.sgd(sl.schedules.from_array(lr)) for lr in shapes.values()]
-            *asis, line = ends(problem, [*runs, linear])
+            *asis, line = final_risks(problem, [*runs, linear])
             level = np.array([_best_level(problem, lr, best[name].schedule.peak()) for lr in shapes.values()])
             row = {"noise": noise, "problem": name, "least": best[name].risk, "linear": line}
             risks.append({**row, "shape": list(shapes), "asis": asis, "level": level})
@@ -51,7 +52,7 @@ def _best_level(problem: sl.LinearRegression, lr: npt.NDArray[np.float64], peak:
         return sl.schedules.from_array(peak * shape[:steps])
 
     found = tuned(problem, scaled, lr.size, bounds={"peak": (0.2 * peak, 5.0 * peak)})
-    return float(ends(problem, [found.method])[0])
+    return float(final_risks(problem, [found.method])[0])
 
 
 def _regrets(data: Data, noise: float, name: str) -> Any:

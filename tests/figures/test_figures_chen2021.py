@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from simlab.figures.papers import chen2021, chen2021_sampling
+from simlab.figures.peaks import best_of_grid
 from simlab.figures.reproduction import column
 
 import simlab as sl
@@ -69,10 +70,10 @@ def test_ranks_are_a_permutation(quick):
 
 def test_parabola_finds_the_minimum_between_the_points():
     peaks = 0.1 * 2.0 ** np.arange(-3.0, 3.0)
-    peak, risk = chen2021.best_of_grid(peaks, 3.0 * np.exp(np.log(peaks / 0.13) ** 2))
+    peak, risk = best_of_grid(peaks, 3.0 * np.exp(np.log(peaks / 0.13) ** 2))
     assert (peak, risk) == pytest.approx((0.13, 3.0), rel=1e-12)
-    assert chen2021.best_of_grid(peaks, peaks)[0] == peaks[0]
-    assert chen2021.best_of_grid(peaks, np.array([3.0, 2.0, 1.0, np.inf, np.inf, np.inf]))[1] == 1.0
+    assert best_of_grid(peaks, peaks)[0] == peaks[0]
+    assert best_of_grid(peaks, np.array([3.0, 2.0, 1.0, np.inf, np.inf, np.inf]))[1] == 1.0
 
 
 def test_a_rex_that_wins_or_loses_turns_its_claims(quick):
