@@ -116,7 +116,7 @@ def spoken(data: Data, values: FloatArray) -> str:
     return ", ".join(f"{value:.3f} (peak {peak:g})" for peak, value in zip(peaks(data), values, strict=True))
 
 
-def claims_radam(data: Data) -> list[Claim]:
+def claims(data: Data) -> list[Claim]:
     t, exact, approx = (column(data["variances"], n) for n in ("t", "exact", "first"))
     late = t >= 20
     same, gain = ratio(data, "RAdam", "Adam, linear warmup"), ratio(data, "RAdam", "Adam")
@@ -175,7 +175,7 @@ FIGURES = [
         SETTING + " The warmup takes 2 / (1 - beta2) = 40 steps. (c): of means of squared Gaussians.",
         partial(compute, names=RECTIFIED),
         partial(draw, names=RECTIFIED, last="variance"),
-        claims_radam,
+        claims,
         chosen=("beta2, rates and the problem",),
         substituted=(MODEL,),
         seconds=3.0,

@@ -25,6 +25,7 @@ from simlab.engines.replicas.statistics import mean_and_error, order_statistics,
 from simlab.engines.replicas.workers import Teams
 from simlab.errors import InputError, check_count, check_entries, unknown_name
 from simlab.methods.base import Method
+from simlab.methods.workers import refuse_beside
 from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
 from simlab.problems.draws import Draws, MixedDraws, draws_of
 from simlab.subspaces import Subspaces, from_spec
@@ -114,16 +115,15 @@ def sample(
         replicas, seed = start.arrays["ended"].size, int(start.facts["seed"])
         dtype = dtype or start.arrays["z"].dtype.name
     linear = all(each.linear or each.workers > 0 for each in methods)
-    if any(each.workers > 0 for each in methods):
-        for name, asked in (("keep", keep), ("start", start)):
-            if asked is not None:
-                raise InputError(" is not known for methods of several workers; leave it out.", name)
+    teams = any(each.workers > 0 for each in methods)
+    if teams:
+        refuse_beside(keep=keep, start=start)
     draws, plan, levels = check_sampling(
         problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split and linear, dtype=dtype,
         threads=threads, block=block, every=every,
     )  # fmt: skip
     if isinstance(draws, MixedDraws):
-        if any(each.workers > 0 for each in methods):
+        if teams:
             raise InputError(" is a Mixture, on which simlab.exact alone runs several workers; take that.", "problem")
         if basis not in (None, "eigen"):
             raise InputError(f" = {basis!r} is not known; give 'eigen', or leave it out.", "basis")
@@ -147,7 +147,7 @@ def sample(
         )
     able = "mixtures" if isinstance(draws, MixedDraws) else "held-out rows" if draws.heldout is not None else ""
     able = able or ("" if linear else "methods that are not linear")
-    able = able or ("several workers" if any(each.workers > 0 for each in methods) else "")
+    able = able or ("several workers" if teams else "")
     chosen = _without_gpu(device, able) if able else choose(device)
     ticker = Ticker("sample", plan.replicas * sum(m.length - begin for m in methods), progress)
     results: list[RunResult] = []

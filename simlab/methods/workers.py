@@ -2,7 +2,7 @@
 
 # Annotations of records are evaluated: see `simlab.methods.base`.
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,9 +27,10 @@ class local(Wrapper):
     every worker draws from the whole.
 
     Merged after every step this is mini-batch SGD of workers x batch samples. Merged once, it is so where the noise of
-    gradients does not depend on the weights; on a regression it is never better.
-    Sources: McMahan et al. 2017 (arXiv 1602.05629), Stich 2019 (arXiv
-    1805.09767), Zhu et al. 2025 (arXiv 2507.06542). `simlab.exact` runs it, and `simlab.sample` but on mixtures.
+    gradients does not depend on the weights; on a regression whose data all workers share it is never better, and with
+    domains of their own it can be (`simlab reproduce zhu2025-merging`).
+    Sources: McMahan et al. 2017 (arXiv 1602.05629), Stich 2019 (arXiv 1805.09767), Zhu et al. 2025 (arXiv 2507.06542).
+    `simlab.exact` runs it, and `simlab.sample` but on mixtures.
     """
 
     workers: int
@@ -85,6 +86,13 @@ class Quiet(Shifted):
 
     def share(self, t: Steps) -> FloatArray:
         return np.zeros(t.size)
+
+
+def refuse_beside(**asked: Any) -> None:
+    """InputError for what is not known for methods of several workers; None and what is empty was not asked for."""
+    for name, value in asked.items():
+        if value is not None and np.size(value):
+            raise InputError(" is not known for methods of several workers; leave it out.", name)
 
 
 def of_one(method: Method) -> tuple[Method, Method]:

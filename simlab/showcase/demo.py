@@ -284,11 +284,14 @@ def conclusion(comparison: Comparison) -> str:
         off = np.abs(gaussian / comparison.measured[:, -1] - 1.0).max()
         return f"Conclusion: {ranking}; the Gaussian model is within {100 * off:.0f} % of every measured number."
     own = comparison.predicted(comparison.exact)[:, -1]
+    foretold = own.sum(axis=1)
+    if (int(np.argmin(foretold)), int(np.argmax(foretold))) == (best, worst):
+        ranking += ", as predicted"
     z, off = np.abs(comparison.z_scores()), np.abs(gaussian / own - 1.0)
     likely = z.size * math.erfc(float(z.max()) / math.sqrt(2.0))
     verdict = "as chance alone would have it" if likely > 0.01 else "more than chance alone would have it"
     return (
-        f"Conclusion: {ranking}, as predicted: under the data's own moments the prediction is off by "
+        f"Conclusion: {ranking}; under the data's own moments the prediction is off by "
         f"at most {z.max():.1f} standard errors in {z.size} numbers, {verdict}, and the Gaussian model, which knows no "
         f"more than spectrum and residual, by at most {100 * off.max():.0f} %."
     )

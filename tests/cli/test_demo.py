@@ -109,4 +109,10 @@ def test_the_conclusion_follows_from_the_numbers():
     text = demo.conclusion(replace(made, measured=measured, error=0.01 * measured))
     assert "at most 33.3 standard errors" in text
     assert "more than chance alone" in text
+    assert "slow highest, at" in text
+    assert ", as predicted;" in text
+    turned = made.predicted(trace) * np.array([1e-3, 1.0])[:, None, None]
+    text = demo.conclusion(replace(made, measured=turned, error=0.01 * measured))
+    assert text.startswith("Conclusion: slow ends lowest and fast highest")
+    assert "as predicted" not in text
     assert "within 33 % of every measured number" in demo.conclusion(replace(made, measured=measured, exact=None))

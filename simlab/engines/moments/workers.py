@@ -17,7 +17,7 @@ from simlab.engines.moments.diagonal import Moments, advance
 from simlab.engines.moments.mixture import MixedMoments, resting
 from simlab.errors import InputError
 from simlab.kernels.moments.layout import NodeArrays
-from simlab.methods.workers import local, of_one
+from simlab.methods.workers import local, of_one, refuse_beside
 from simlab.problems.mixture import Mixture
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, sums_of_squares
 from simlab.trace.state import packed, unpacked
@@ -60,9 +60,7 @@ def run_workers(
     **others: Any,
 ) -> RunResult:
     """The risk of the mean of all workers, and `worker_risk` beside it; same form of result as the diagonal engine."""
-    for name, value in others.items():
-        if value is not None and np.size(value):
-            raise InputError(" is not known for methods of several workers; leave it out.", name)
+    refuse_beside(**others)
     team = _team(problem, method, labels, label_count)
     count = 3 if deterministic else 2
     stops = np.union1d(steps, np.array(method.merges, dtype=np.int64))
