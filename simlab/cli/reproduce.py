@@ -20,7 +20,7 @@ def reproduce_figures(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID ...]", help="Only these figures, or papers (zou2023).")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="All under 2 minutes on two cores; the default.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="All in under 4 minutes on two cores; the default.")] = False,
     full: Annotated[bool, typer.Option("--full", help="At the papers' own sizes, under 15 minutes.")] = False,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the gallery.")] = Path("gallery"),
     listed: Annotated[bool, typer.Option("--list", help="List the figures and make none.")] = False,
