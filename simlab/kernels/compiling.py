@@ -12,6 +12,8 @@ from typing import Any
 import numba
 from numba import njit
 from numba.core import event
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from simlab.kernels import cache
 from simlab.kernels.cache import folder
@@ -23,6 +25,10 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 FUSED = {"contract", "nsz"}
 """Products may be fused with sums, and nothing else: what the accuracy of a polynomial allows."""
+
+
+_compile: Any = njit
+"""Wrappers that nobody calls, and _nrt, are no part of its published signature."""
 
 
 def kept(function: Any = None, **options: Any) -> Any:
@@ -37,9 +43,56 @@ def kept(function: Any = None, **options: Any) -> Any:
     if place is not None:
         settings.CACHE_DIR = str(place)
     try:
-        return njit(nogil=True, cache=place is not None, **options)(function)
+        return _compile(nogil=True, cache=place is not None, no_cfunc_wrapper=True, **options)(function)
     finally:
         settings.CACHE_DIR = before
+
+
+class _Nowhere:
+    """Stands for the code generator where there is no code that an environment could be set in."""
+
+    def set_env(self, _name: str, _environment: Any) -> None:
+        pass
+
+
+class _Body(JITCodeLibrary):
+    """What a function that is inlined by force hands to its callers: no machine code, which nobody would call.
+
+    It is optimised where it calls no other: a loop is vectorised with more success by itself than within a kernel.
+    Numba would do so at every level, all that lies below over again.
+    """
+
+    def _optimize_final_module(self) -> None:
+        if not any(isinstance(library, _Body) for library in self._linking_libraries):
+            super()._optimize_final_module()  # type: ignore[no-untyped-call]
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
+        self._finalized = True
+
+    def get_pointer_to_function(self, _name: str) -> int:
+        self._ensure_finalized()  # type: ignore[no-untyped-call]
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return _Nowhere()
+
+
+class _Inlined(Compiler):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)  # type: ignore[no-untyped-call]
+        body: Any = _Body
+        self.state.library = body(self.state.targetctx.codegen(), "body")
+
+
+INLINED: Any = {
+    "forceinline": True,
+    "pipeline_class": _Inlined,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+"""`jit_options` of what is `inlined`, for an overload."""
 
 
 def inlined(function: Any = None, **options: Any) -> Any:
@@ -48,9 +101,24 @@ def inlined(function: Any = None, **options: Any) -> Any:
     What is called and not inlined is kept on disk within its caller, under a name that Numba numbers by the order of
     compilation. Loaded beside kernels that another process compiled, such a name may be another function's: another
     landscape's gradient, or the same sum in another order. What is inlined has no name that could be taken for another.
+
+    An optimised body would be optimised again within its caller, so it is left as it is: half of all compiling. Python
+    cannot call it, and is told so.
     """
-    compiler: Any = njit  # _nrt is no part of its published signature
-    decorate = compiler(forceinline=True, **options)
+
+    def decorate(function: Any) -> Any:
+        dispatcher = _compile(**INLINED, **options)(function)
+
+        def refuse(*_arguments: Any, **_named: Any) -> Any:
+            raise TypeError(f"{function.__name__} exists within kernels alone; call .py_func, or make a kept function.")
+
+        def add_overload(result: Any) -> None:
+            dispatcher.overloads[tuple(result.signature.args)] = result
+
+        # Without the second, a signature that some kernel has compiled would be called at address 0.
+        dispatcher._compile_for_args, dispatcher.add_overload = refuse, add_overload
+        return dispatcher
+
     return decorate if function is None else decorate(function)
 
 
@@ -60,10 +128,6 @@ def hot(function: Any = None, **options: Any) -> Any:
     Numba counts them each time an array changes hands: at a thousand coordinates that took a third of a step.
     """
     return inlined(function, _nrt=False, **options)
-
-
-INLINED: Any = {"forceinline": True}
-"""`jit_options` of an overload, for the same reason."""
 
 
 def compiled_only(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,14 +1,17 @@
-"""What is waited for a kernel is not held against the run."""
+"""How kernels are compiled; what is waited for a kernel is not held against the run."""
 
 from __future__ import annotations
 
 import time
 
+import numpy as np
+import pytest
+from numba import njit
 from numba.core.event import trigger_event
 
 import simlab as sl
 from simlab.engines.moments.collocated import March
-from simlab.kernels.compiling import running_time
+from simlab.kernels.compiling import hot, inlined, running_time
 
 
 def test_the_clock_stands_still_while_kernels_are_compiled():
@@ -36,3 +39,42 @@ def test_a_run_is_given_its_whole_budget_however_late_a_kernel_is_compiled(monke
     assert sl.long(problem, method, record=3, budget=0.9, progress=False).status == "done"
     monkeypatch.setattr(March, "pieces", lambda self, *rest: (time.sleep(0.02) or each for each in pieces(self, *rest)))
     assert sl.long(problem, method, record=3, budget=0.01, progress=False).status == "interrupted"
+
+
+def test_what_exists_within_kernels_alone_says_so_to_python_even_after_a_kernel_has_compiled_it():
+    @inlined
+    def twice(x):
+        return 2.0 * x
+
+    @njit
+    def kernel(x):
+        return twice(x) + 1.0
+
+    with pytest.raises(TypeError, match=r"twice exists within kernels alone"):
+        twice(3.0)
+    assert kernel(3.0) == 7.0
+    assert len(twice.overloads) == 1
+    with pytest.raises(TypeError, match=r"\.py_func"):
+        twice(3.0)
+    assert twice.py_func(3.0) == 6.0
+
+
+def test_what_is_inlined_is_not_turned_into_machine_code_by_itself():
+    @hot
+    def total(x):
+        sum_ = 0.0
+        for i in range(x.size):
+            sum_ += x[i]
+        return sum_
+
+    @njit
+    def kernel(x):
+        return total(x)
+
+    assert kernel(np.ones(5)) == 5.0
+    (own,), (whole,) = total.overloads.values(), kernel.overloads.values()
+    engine = whole.library.codegen._engine
+    assert engine.is_symbol_defined(whole.fndesc.llvm_func_name)
+    assert not engine.is_symbol_defined(own.fndesc.llvm_func_name)
+    # Nothing of it is called from the kernel.
+    assert not [line for line in whole.library.get_llvm_str().splitlines() if "call" in line and "total" in line]
