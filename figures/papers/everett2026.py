@@ -60,7 +60,7 @@ def compute(scale: Scale) -> Data:
         single, many = critical(problem), critical(problem, BATCH)
         for factor in factors:
             samples = PER_FEATURE * width * factor
-            peaks, risks = best_peaks(problem, [partial(_sgd, shape, samples) for shape in SHAPES], 2.0 * single)
+            peaks, risks = best_peaks(problem, [partial(_sgd, shape, samples) for shape in SHAPES], single)
             shapes.append({"case": case, "factor": factor, "shape": list(SHAPES), "peak": peaks, "risk": risks})
             # Beyond the critical rate of SGD: momentum is stable at larger lr / (1 - momentum).
             runs = [partial(_momentum, memory, samples // BATCH) for memory in memories]

@@ -5,11 +5,12 @@ From the abstract, the caption of figure 1 and a review; the text itself was not
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.columns import first, stack
-from simlab.figures.papers.liu2026 import CHOSEN, PEAK, START, SUBSTITUTED, norms, task
+from simlab.figures.columns import stack
+from simlab.figures.papers.liu2026 import PEAK, START, SUBSTITUTED, norms, task
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.results.optima import legend
 
@@ -28,9 +29,10 @@ RATES = tuple(2.0**-k for k in (12, 11, 10, 9, 8))
 DECAYS = (0.4, 0.2, 0.1, 0.05, 0.025)
 MAIN = RATES[0] * DECAYS[0]
 """lr x weight decay of the paper's figure 1 (b), 1e-4."""
-SCALES = (0.001, 0.003, 0.01)
-"""Rate on the regression at lr 6e-4 and the norm of the start, as in liu2026."""
-SHOWN = SCALES[1]
+SETTINGS = ((100.0, 0.003), (100.0, 0.001), (100.0, 0.01), (1.0, 0.003))
+"""Noise variance, and the rate on the regression at lr 6e-4 and the norm of the start, as in liu2026."""
+CASES = {f"noise {noise:g}, rate {rate:g}": (noise, rate) for noise, rate in SETTINGS}
+SHOWN, *OTHERS = CASES
 EARLY, SAME, APART = 0.01, 0.03, 0.1
 """Share of the run that is early; relative spreads that are the same curve, and another."""
 
@@ -39,7 +41,6 @@ def compute(scale: Scale) -> Data:
     """norms: of every recipe; runs: risk by rate, weight decay and scale, constant rate after a warmup of 1 %."""
     steps = {"tiny": 5_000, "quick": 100_000, "full": 100_000}[scale]
     points = {"tiny": 60, "quick": 200, "full": 600}[scale]
-    problem = task()
     marks = np.unique(np.round(np.geomspace(10, steps, points)).astype(int))
     pairs = [(lr, decay) for lr in RATES for decay in DECAYS]
     size, runs = [], []
@@ -51,11 +52,11 @@ def compute(scale: Scale) -> Data:
         size.append(
             {"lr": lr, "decay": decay, "step": marks, "norm": norm[marks - 1], "relative": lr / norm[marks - 1]}
         )
-    for factor in SCALES:
-        methods = [sl.methods.sgd(sl.schedules.from_array(factor * each)) for each in made.values()]
-        total = sl.exact(problem, methods, record=marks, progress=False).total().sel(step=marks).values
+    for case, (noise, rate) in CASES.items():
+        methods = [sl.methods.sgd(sl.schedules.from_array(rate * each)) for each in made.values()]
+        total = sl.exact(task(noise), methods, record=marks, progress=False).total().sel(step=marks).values
         for (lr, decay), risk in zip(pairs, total, strict=True):
-            runs.append({"lr": lr, "decay": decay, "scale": factor, "step": marks, "risk": risk})
+            runs.append({"lr": lr, "decay": decay, "case": case, "step": marks, "risk": risk})
     return {"norms": stack(size), "runs": stack(runs)}
 
 
@@ -78,16 +79,16 @@ def _spread(curves: FloatArray) -> FloatArray:
 
 
 def _steps(data: Data) -> FloatArray:
-    return column(data["runs"], "step", lr=RATES[0], decay=DECAYS[0], scale=SHOWN)
+    return column(data["runs"], "step", lr=RATES[0], decay=DECAYS[0], case=SHOWN)
 
 
-def _risk(data: Data, pairs: list[tuple[float, float]], factor: float = SHOWN) -> FloatArray:
-    return _curves(data, "runs", "risk", pairs, scale=factor)
+def _risk(data: Data, pairs: list[tuple[float, float]], case: str = SHOWN) -> FloatArray:
+    return _curves(data, "runs", "risk", pairs, case=case)
 
 
-def _parting(data: Data, lr: float, factor: float = SHOWN) -> float:
+def _parting(data: Data, lr: float, case: str = SHOWN) -> float:
     """The step at which weight decays at one rate are a known spread apart; inf if never."""
-    wide = _spread(_risk(data, _by_rate(lr), factor)) > SAME
+    wide = _spread(_risk(data, _by_rate(lr), case)) > SAME
     return float(_steps(data)[np.argmax(wide)]) if wide.any() else float("inf")
 
 
@@ -122,7 +123,7 @@ def claims(data: Data) -> list[Claim]:
 
 
 GIVEN: dict[str, Any] = {
-    "chosen": f"{CHOSEN}; 100,000 steps, the norm's law",
+    "chosen": "capacity 1.05, source 1.39, batch 1, noise and scale of the rate (axes), 100,000 steps",
     "substituted": SUBSTITUTED,
 }
 
@@ -130,34 +131,33 @@ GIVEN: dict[str, Any] = {
 def _early(data: Data) -> Claim:
     step = _steps(data)
     k = int(np.searchsorted(step, EARLY * step[-1]))
-    spread = {f: {lr: _spread(_risk(data, _by_rate(lr), f)) for lr in RATES} for f in SCALES}
-    across = {f: float(_spread(_risk(data, _by_product(MAIN), f))[k]) for f in SCALES}
+    spread = {f: {lr: _spread(_risk(data, _by_rate(lr), f)) for lr in RATES} for f in CASES}
+    across = {f: float(_spread(_risk(data, _by_product(MAIN), f))[k]) for f in CASES}
     early = {f: max(float(x[k]) for x in each.values()) for f, each in spread.items()}
     last = {f: min(float(x[-1]) for lr, x in each.items() if lr >= RATES[2]) for f, each in spread.items()}
     return Claim(
         "at first losses follow the learning rate whatever the weight decay, and part later",
         "figure 1 (a)",
         f"at 1 % of the run at most {SAME:.0%} between decays at each lr, at least {APART:.0%} between rates at one"
-        f" product; at the end at least {APART:.0%} between decays at lr 2^-10 and above; rate {SHOWN:g}",
+        f" product; at the end at least {APART:.0%} between decays at lr 2^-10 and above; {SHOWN}",
         f"{early[SHOWN]:.2%}, {across[SHOWN]:.0%}; {last[SHOWN]:.1%}",
         early[SHOWN] <= SAME and across[SHOWN] >= APART and last[SHOWN] >= APART,
-        "losses of a regression respond less to the rate than they would have to",
-        turns="at rates "
-        + "; ".join(f"{f:g}: {early[f]:.2%}, {across[f]:.0%}, {last[f]:.1%}" for f in SCALES if f != SHOWN),
+        "at the largest rates and decays 1 % of the run is as long as 1/(lr decay), the time in which norms settle",
+        turns="; ".join(f"{f}: {early[f]:.2%}, {across[f]:.0%}, {last[f]:.1%}" for f in OTHERS),
         **GIVEN,
     )
 
 
 def _longer(data: Data) -> Claim:
-    at = {f: [_parting(data, lr, f) for lr in RATES] for f in SCALES}
+    at = {f: [_parting(data, lr, f) for lr in RATES] for f in CASES}
     return Claim(
         "this lasts the longer the smaller the learning rate",
         "by a review",
-        f"step from which decays are more than {SAME:.0%} apart: earlier at every larger lr, 2^-12 to 2^-8, rate {SHOWN:g}",
+        f"step from which decays are more than {SAME:.0%} apart: earlier at every larger lr; {SHOWN}",
         ", ".join(f"{x:,.0f}" for x in at[SHOWN]),
-        all(a > b for a, b in zip(at[SHOWN][:-1], at[SHOWN][1:], strict=True)),
+        all(a > b for a, b in pairwise(at[SHOWN])),
         "the loss of the smallest rates does not yet feel the norm",
-        turns="; ".join(f"rate {f:g}: {', '.join(f'{x:,.0f}' for x in at[f])}" for f in SCALES if f != SHOWN),
+        turns="; ".join(f"{f}: {', '.join(f'{x:,.0f}' for x in at[f])}" for f in OTHERS),
         **GIVEN,
     )
 
@@ -166,21 +166,21 @@ def _late(data: Data) -> Claim:
     step = _steps(data)
     late = step >= 0.5 * step[-1]
     products = [p for p in sorted({round(lr * d, 12) for lr in RATES for d in DECAYS}) if len(_by_product(p)) >= 3]
-    same = {f: {p: float(_spread(_risk(data, _by_product(p), f))[late].max()) for p in products} for f in SCALES}
-    main = {f: float(_spread(_risk(data, _by_product(MAIN), f))[late].max()) for f in SCALES}
-    rate = {f: float(_spread(_risk(data, _by_rate(RATES[2]), f))[late].min()) for f in SCALES}
+    same = {f: {p: float(_spread(_risk(data, _by_product(p), f))[late].max()) for p in products} for f in CASES}
+    main = {f: float(_spread(_risk(data, _by_product(MAIN), f))[late].max()) for f in CASES}
+    rate = {f: float(_spread(_risk(data, _by_rate(RATES[2]), f))[late].min()) for f in CASES}
     return Claim(
         "late, losses follow the product of rate and weight decay",
         "figure 1 (b): lr x weight decay = 1e-4",
         f"over the second half at most {SAME:.0%} between the five pairs of product 1e-4, and at least 3 times that"
-        f" between decays at lr 2^-10; rate {SHOWN:g}",
+        f" between decays at lr 2^-10; {SHOWN}",
         f"{main[SHOWN]:.1%}, {rate[SHOWN]:.1%}",
         main[SHOWN] <= SAME and rate[SHOWN] >= 3.0 * main[SHOWN],
         "a regression remembers the sum of the rates of its start: signal once learnt stays",
         turns="other products: "
         + ", ".join(f"{x:.1%} ({p:.1e})" for p, x in same[SHOWN].items())
-        + "; other rates: "
-        + ", ".join(f"{main[f]:.1%}, {rate[f]:.1%} ({f:g})" for f in SCALES if f != SHOWN),
+        + "; other settings: "
+        + ", ".join(f"{main[f]:.1%}, {rate[f]:.1%} ({f})" for f in OTHERS),
         **GIVEN,
     )
 
@@ -213,7 +213,7 @@ FIGURES = [
         2025,
         "The paper's grid, lr 2^-12 to 2^-8 and weight decay 0.025 to 0.4, constant after a warmup of 1 % of 100,000"
         " steps. |w| by the law of `sl.twin.norm`; SGD on a power law of 10^8 modes runs at a rate proportional to"
-        " lr / |w|, of three scales. Batches, gradients' norms and the cooldown are not in it.",
+        " lr / |w|, in four settings of noise and rate. Batches, gradients' norms and the cooldown are not in it.",
         compute,
         draw,
         claims,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from simlab.figures.columns import first, stack
+from simlab.figures.columns import stack
+from simlab.figures.peaks import best_peaks, critical
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.results.optima import legend, power_law
 
@@ -27,16 +28,19 @@ GROWTH, MEMORY = 1.16, 172.0
 PEAK, WARMUP, DECAY = 6e-4, 1.0 / 42.0, 0.1
 STRONG = 0.3
 """Weight decay of the cosine runs; DECAY of the others."""
-SCALES = (0.0003, 0.001, 0.003, 0.01, 0.03)
-"""Rate on the regression at the peak learning rate and the norm of the start."""
+NOISE = 100.0
+SCALES = tuple(float(2.0 ** (k / 4)) for k in range(-8, 9))
+"""Rates on the regression over the one that is best for cosine without decay."""
+SAID = SCALES[::4]
+"""Those of which claims print numbers."""
 LATE, FASTER = 0.6, 2.0
 """From this share of the run on the guided norm grows, to so many times that of the strong decay."""
 WINDOWS = {"WSD 10 %": 0.1, "WSD 30 %": 0.3}
 
 
-def task() -> sl.LinearRegression:
+def task(noise: float = NOISE) -> sl.LinearRegression:
     """Memory and forcing exponents 1.05 and 0.37, near those that 2609.40148 fits to language models."""
-    return power_law(1.05, 1.39, 1.0)
+    return power_law(1.05, 1.39, noise)
 
 
 def norms(schedule: sl.schedules.Schedule, decay: float) -> FloatArray:
@@ -64,29 +68,32 @@ def _cases(steps: int) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
 
 
 def compute(scale: Scale) -> Data:
-    """rates: norm and relative rate; runs: bias and variance by schedule, norm control and scale of the rate."""
+    """rates: norm and relative rate; runs: bias and variance by schedule, norm control and scale; best: the unit."""
     steps = {"tiny": 2_100, "quick": 42_000, "full": 42_000}[scale]
     points = {"tiny": 100, "quick": 400, "full": 2_000}[scale]
     problem = task()
     marks = np.unique(np.round(np.linspace(1, steps, points)).astype(int))
     rates, runs = [], []
     cases = _cases(steps)
+    none = cases["cosine", "decay 0"]
+    (best,), _ = best_peaks(problem, [lambda rate: _method(*none, rate)], critical(problem), decades=3.0)
     for (schedule, control), (lr, norm) in cases.items():
         at = marks - 1
         rates.append(
             {"schedule": schedule, "control": control, "step": marks, "norm": norm[at], "rate": lr[at] / norm[at]}
         )
     for factor in SCALES:
-        methods = [sl.methods.sgd(sl.schedules.from_array(_scaled(lr, norm, factor))) for lr, norm in cases.values()]
+        methods = [_method(lr, norm, factor * best) for lr, norm in cases.values()]
         found = sl.exact(problem, methods, record=marks, progress=False).risk.sum("subspace").sel(step=marks).values
         for (schedule, control), run in zip(cases, found, strict=True):
             named = {"schedule": schedule, "control": control, "scale": factor}
             runs.append({**named, "step": marks, "bias": run[:, 0], "variance": run[:, 1]})
-    return {"rates": stack(rates), "runs": stack(runs)}
+    return {"rates": stack(rates), "runs": stack(runs), "best": {"rate": [best]}}
 
 
-def _scaled(lr: FloatArray, norm: FloatArray, factor: float) -> FloatArray:
-    return factor * (lr / PEAK) / (norm / START)
+def _method(lr: FloatArray, norm: FloatArray, rate: float) -> sl.methods.Method:
+    """SGD at rates proportional to lr / norm, `rate` at the peak learning rate and the norm of the start."""
+    return sl.methods.sgd(sl.schedules.from_array(rate * (lr / PEAK) / (norm / START)))
 
 
 def _run(data: Data, schedule: str, control: str, factor: float, name: str = "risk") -> FloatArray:
@@ -132,7 +139,7 @@ def draw(data: Data) -> Figure:
             strict=True,
         ):
             axes.set(xlabel="step", ylabel=label, title=title)
-        for j, factor in enumerate(SCALES):
+        for j, factor in enumerate(SAID):
             for axes, name in zip(panels[1], WINDOWS, strict=False):
                 step = column(data["runs"], "step", schedule=name, control="decay 0", scale=factor)
                 ratio = _run(data, name, f"decay {DECAY:g}", factor) / _run(data, name, "decay 0", factor)
@@ -149,9 +156,9 @@ def draw(data: Data) -> Figure:
 
 
 def _shown(data: Data) -> float:
-    """The scale of the panels: the first at which the strong decay is delayed, else the middle one."""
+    """The scale of the panels: the middle one of those at which the strong decay is delayed, or of all."""
     there = [factor for factor in SCALES if _delayed(data, "cosine", f"decay {STRONG:g}", factor)]
-    return there[0] if there else SCALES[len(SCALES) // 2]
+    return there[len(there) // 2] if there else SCALES[len(SCALES) // 2]
 
 
 def claims(data: Data) -> list[Claim]:
@@ -166,7 +173,12 @@ def claims(data: Data) -> list[Claim]:
 
 
 def _said(values: dict[float, str]) -> str:
-    return ", ".join(f"{value} ({factor:g})" for factor, value in values.items())
+    return ", ".join(f"{values[factor]} ({factor:g})" for factor in SAID)
+
+
+def _between(there: list[float]) -> str:
+    """First and last of some scales."""
+    return f"{len(there)} scales of {len(SCALES)}, {there[0]:.2f} to {there[-1]:.2f}" if there else "no scale"
 
 
 def _early(data: Data, strong: str) -> Claim:
@@ -179,11 +191,11 @@ def _early(data: Data, strong: str) -> Claim:
         "above the run without decay for at least 10 % of the run after warmup and below it at the end, some scale",
         f"share above: {_said(share)}; end over no decay: {_said(ends)}",
         bool(there),
-        "noise decides at large rates from the start to the end, signal at small ones",
+        "signal decides at small rates from the start to the end, noise at large ones",
         paper="higher early, overtaken in the last phase",
         chosen=CHOSEN,
         substituted=SUBSTITUTED,
-        turns=f"delayed at {', '.join(f'{x:g}' for x in there) or 'no scale'} of {', '.join(f'{x:g}' for x in SCALES)}",
+        turns=f"delayed at {_between(there)}",
     )
 
 
@@ -205,7 +217,7 @@ def _windows(data: Data) -> Claim:
         paper="above at 10 %, below at 30 %",
         chosen=CHOSEN,
         substituted=SUBSTITUTED,
-        turns=f"so at {', '.join(f'{x:g}' for x in there) or 'no scale'}",
+        turns=f"so at {_between(there)}",
     )
 
 
@@ -258,8 +270,9 @@ def _norm_growth(data: Data, strong: str) -> Claim:
     return Claim(
         "without weight decay the norm grows and lr / |w| falls early; decay sustains it, and more signal is learnt",
         "section 7, figure 7 (middle, right)",
-        "lr / |w| at half time over its peak at least 1.5 times as large with decay; bias lower at the end, every scale",
-        f"{', '.join(f'{x:.3f} ({c})' for c, x in kept.items())}; final bias {_said({f: f'{x:.3f}' for f, x in lower.items()})}",
+        "lr / |w| at half time over its peak at least 1.5 times as large with decay; final bias lower, every scale",
+        f"{', '.join(f'{x:.3f} ({c})' for c, x in kept.items())}; final bias "
+        + _said({f: f"{x:.3f}" for f, x in lower.items()}),
         kept[strong] >= 1.5 * kept["decay 0"] and max(lower.values()) < 1.0,
         "bias holds the noise that the error itself makes",
         paper="premature decay without it",
@@ -268,7 +281,7 @@ def _norm_growth(data: Data, strong: str) -> Claim:
     )
 
 
-CHOSEN = "capacity 1.05, source 1.39, sigma^2 = 1, batch 1, scale of the rate (an axis)"
+CHOSEN = "capacity 1.05, source 1.39, sigma^2 = 100, batch 1, scale of the rate (an axis)"
 SUBSTITUTED = (
     "SGD on a regression at rates proportional to lr / |w|, |w| by the recipe's law for AdamW, for language models"
 )
@@ -280,8 +293,8 @@ FIGURES = [
         2026,
         "AdamW's recipe of the paper: 42,000 steps, 1,000 of warmup, peak 6e-4, weight decay 0 and 0.3 (cosine), 0 and"
         " 0.1 (WSD with 10 % and 30 %). |w| by the law of `sl.twin.norm`; SGD on a power law of 10^8 modes runs at a"
-        " rate proportional to lr / |w|, of five scales. That runs of equal lr / |w| have equal losses is taken for"
-        " granted here, not tested: it is the model.",
+        " rate proportional to lr / |w|, of 17 scales about the best one. That runs of equal lr / |w| have equal"
+        " losses is taken for granted here, not tested: it is the model.",
         compute,
         draw,
         claims,

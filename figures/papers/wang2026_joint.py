@@ -1,6 +1,6 @@
 """Wang, Liu and Chen 2026 (arXiv 2609.40148): schedules act through B / lr along the sum of the rates.
 
-From the abstract, the authors' summary of their paper and the protocols of their code; the paper itself was not at hand.
+From the abstract, the authors' own summary and the protocols of their code; the paper itself was not at hand.
 """
 
 from __future__ import annotations
