@@ -98,6 +98,8 @@ def draw(data: Data) -> Figure:
         panels[0].set(xscale="log", xlabel="overtraining", ylabel="cosine above linear [%]", title="(a) shapes")
         panels[1].set(xscale="log", yscale="log", xlabel="overtraining", ylabel="best memory", title="(b) momentum")
         panels[2].set(xscale="log", xlabel=r"memory $1/(1-\beta)$", ylabel="risk / SGD's", title="(c) longest runs")
+        panels[1].set_yticks(MEMORIES, list(map(str, MEMORIES)))
+        panels[1].minorticks_off()
         legend(figure, panels[:1], 3, "power law")
     return figure
 

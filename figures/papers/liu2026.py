@@ -140,15 +140,15 @@ def draw(data: Data) -> Figure:
         ):
             axes.set(xlabel="step", ylabel=label, title=title)
         for j, factor in enumerate(SAID):
-            for axes, name in zip(panels[1], WINDOWS, strict=False):
+            for axes, (tag, name) in zip(panels[1], zip("de", WINDOWS, strict=True), strict=False):
                 step = column(data["runs"], "step", schedule=name, control="decay 0", scale=factor)
                 ratio = _run(data, name, f"decay {DECAY:g}", factor) / _run(data, name, "decay 0", factor)
                 axes.plot(step, ratio, color=PALETTE[j + 2], ls=DASHES[j % len(DASHES)], label=f"rate {factor:g}")
-                axes.set(xlabel="step", ylabel="risk / no decay", title=f"{name}, decay {DECAY:g}")
+                axes.set(xlabel="step", ylabel="risk / no decay", title=f"({tag}) {name}, decay {DECAY:g}")
         for k, name in enumerate(("bias", "variance")):
             ratio = _run(data, "cosine", controls[1], shown, name) / _run(data, "cosine", "decay 0", shown, name)
             panels[1, 2].plot(step, ratio, color=PALETTE[k + 5], ls=DASHES[k], label=name)
-        panels[1, 2].set(xlabel="step", ylabel="over no decay", yscale="log", title="cosine: signal, noise")
+        panels[1, 2].set(xlabel="step", ylabel="over no decay", title="(f) cosine: signal, noise")
         for axes in (panels[0, 2], *panels[1]):
             axes.axhline(1.0, color="0.6", lw=0.8)
         legend(figure, (panels[0, 0], panels[1, 0], panels[1, 2]), 5)
@@ -178,7 +178,7 @@ def _said(values: dict[float, str]) -> str:
 
 def _between(there: list[float]) -> str:
     """First and last of some scales."""
-    return f"{len(there)} scales of {len(SCALES)}, {there[0]:.2f} to {there[-1]:.2f}" if there else "no scale"
+    return f"{len(there)} of {len(SCALES)} scales, {there[0]:.2f} to {there[-1]:.2f}" if there else "no scale"
 
 
 def _early(data: Data, strong: str) -> Claim:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import first, stack
+from simlab.figures.peaks import final_risks
 from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.results.optima import power_law
 
@@ -143,8 +144,7 @@ def _paths(samples: int) -> list[dict[str, Any]]:
         paths["WSD"] = 10.0 ** np.clip(5.0 * share - 4.0, 0.0, 1.0)
         paths["8-1-1"] = np.where(share < 0.8, 1.0, np.where(share < 0.9, np.sqrt(10.0), 10.0))
         runs = [sl.methods.sgd(sl.schedules.from_array(_rates(u, ratio, samples))) for ratio in paths.values()]
-        total = sl.exact(problem, runs, record=2, progress=False).total().values[:, -1]
-        rows.append({"memory": memory, "path": list(paths), "risk": total})
+        rows.append({"memory": memory, "path": list(paths), "risk": final_risks(problem, runs)})
     return rows
 
 
@@ -212,7 +212,8 @@ def _map(axes: Axes, data: Data) -> None:
         axes.plot(THETAS[memory], found, "os"[j], color=PALETTE[j], label="measured")
         axes.axhline(forcing_exponent(*numbers), color=PALETTE[j], ls=":", lw=0.9, label="clean exponent")
     axes.set(xlabel=r"$\vartheta$ of $B/$lr $\sim T^\vartheta$", ylabel="exponent of the gap", title="(c) phases")
-    axes.legend()
+    axes.set_ylim(-1.1, 1.6)
+    axes.legend(loc="lower right", ncols=2)
 
 
 def claims(data: Data) -> list[Claim]:
