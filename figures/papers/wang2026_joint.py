@@ -61,8 +61,8 @@ def compute(scale: Scale) -> Data:
     """pairs: two ways to one ratio path; phases: bias and variance by growth; paths: final risks of equal samples."""
     prefix, time, samples = {
         "tiny": (400, 30.0, 2_000),
-        "quick": (8_000, 1_000.0, 20_000),
-        "full": (80_000, 1e4, 200_000),
+        "quick": (80_000, 1_000.0, 20_000),
+        "full": (400_000, 1e4, 200_000),
     }[scale]
     return {
         "pairs": stack(_pairs(prefix)),
@@ -325,7 +325,7 @@ FIGURES = [
         "Rates and batches act through their ratio along the sum of the rates",
         PAPER,
         2026,
-        "SGD on power laws of 10^8 modes, sigma^2 = 1. Pairs: 8,000 steps (full: 80,000), then a tail of a quarter of"
+        "SGD on power laws of 10^8 modes, sigma^2 = 1. Pairs: 80,000 steps (full: 400,000), then a tail of a quarter of"
         " their samples in which B / lr grows tenfold, gradually (WSD) or in two steps (8-1-1), by rates or by batches."
         " Phases: B / lr ~ T^theta to T = 1,000 (10^4), capacity and source 0.8, 1.4 and 1.5, 2.2. Paths: 20,000"
         " (200,000) samples at batch 1 and mean rate 0.01. Muon's clock and fits to language models are not in it.",
