@@ -207,13 +207,15 @@ def _map(axes: Axes, data: Data) -> None:
     for j, (memory, numbers) in enumerate(MEMORIES.items()):
         theta = np.linspace(0.0, 3.0, 200)
         kept = memory_exponent(numbers[0])
-        axes.plot(theta, [gap_exponent(x, kept) for x in theta], color=PALETTE[j], label=f"{memory} memory, predicted")
+        axes.plot(theta, [gap_exponent(x, kept) for x in theta], color=PALETTE[j], label=f"{memory} memory")
         found = [_slope(data, memory, x, "variance") for x in THETAS[memory]]
-        axes.plot(THETAS[memory], found, "os"[j], color=PALETTE[j], label="measured")
-        axes.axhline(forcing_exponent(*numbers), color=PALETTE[j], ls=":", lw=0.9, label="clean exponent")
+        axes.plot(THETAS[memory], found, "os"[j], color=PALETTE[j], label=None if j else "measured")
+        axes.axhline(
+            forcing_exponent(*numbers), color=PALETTE[j], ls=":", lw=0.9, label=None if j else "clean exponent"
+        )
     axes.set(xlabel=r"$\vartheta$ of $B/$lr $\sim T^\vartheta$", ylabel="exponent of the gap", title="(c) phases")
-    axes.set_ylim(-1.1, 1.6)
-    axes.legend(loc="lower right", ncols=2)
+    axes.set_ylim(-1.0, 1.6)
+    axes.legend(loc="lower right")
 
 
 def claims(data: Data) -> list[Claim]:
