@@ -43,11 +43,11 @@ OPEN = 1.2
 def compute(scale: Scale) -> Data:
     """losses: of sketches by source, width and time; reuse: training and test loss by rows and time."""
     modes, widths, sketches, draws = {
-        "tiny": (256, (4, 8, 16, 32), 4, 1),
+        "tiny": (256, (4, 8, 11, 16, 32), 4, 1),
         "quick": (2_048, (4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128), 12, 24),
         "full": (4_096, (4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256), 64, 128),
     }[scale]
-    steps = {"tiny": 20_000, "quick": 200_000, "full": 400_000}[scale]
+    steps = {"tiny": 50_000, "quick": 200_000, "full": 400_000}[scale]
     marks = np.unique(np.round(np.append(np.geomspace(1, steps, 80), EARLY / LR)).astype(int))
     return {"losses": stack(_losses(modes, widths, sketches, marks)), "reuse": stack(_reuse(draws))}
 
@@ -356,7 +356,7 @@ def _opening(data: Data) -> Claim:
     )
 
 
-MODES_OF = {4: 256, 11: 2_048, 13: 4_096}
+MODES_OF = {5: 256, 11: 2_048, 13: 4_096}
 """Modes in the world by how many widths there are."""
 CHOSEN = f"capacity {CAPACITY:g}, sources {', '.join(f'{s:g}' for s in SOURCES)}, full gradients at lr {LR:g}"
 REUSE = f"capacity {CAPACITY:g}, source {MAIN:g}, {COLUMNS} features, label noise {NOISE:g}"
