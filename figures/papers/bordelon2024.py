@@ -41,7 +41,7 @@ OPEN = 1.2
 
 
 def compute(scale: Scale) -> Data:
-    """losses: of sketches by source, width and time; reuse: training and test loss by rows and time."""
+    """losses: of sketches by source, width and time; reuse: training and test loss by rows and time; sizes."""
     modes, widths, sketches, draws = {
         "tiny": (256, (4, 8, 11, 16, 32), 4, 1),
         "quick": (2_048, (4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128), 12, 24),
@@ -49,7 +49,8 @@ def compute(scale: Scale) -> Data:
     }[scale]
     steps = {"tiny": 50_000, "quick": 200_000, "full": 400_000}[scale]
     marks = np.unique(np.round(np.append(np.geomspace(1, steps, 80), EARLY / LR)).astype(int))
-    return {"losses": stack(_losses(modes, widths, sketches, marks)), "reuse": stack(_reuse(draws))}
+    losses = stack(_losses(modes, widths, sketches, marks))
+    return {"losses": losses, "reuse": stack(_reuse(draws)), "sizes": {"modes": [modes], "sketches": [sketches]}}
 
 
 def sketched(modes: int, width: int, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -269,7 +270,7 @@ def _exponents(data: Data) -> Claim:
 def _convergence(data: Data) -> Claim:
     early = {s: -_power(*deviation(data, s, EARLY)) for s in SOURCES}
     late = {s: -_power(*_floors(data, s)) for s in SOURCES}
-    modes = MODES_OF[len(_widths(data))]
+    modes = int(np.asarray(data["sizes"]["modes"])[0])
     scaled = {}
     for s in SOURCES:
         widths, above = deviation(data, s, EARLY)
@@ -356,8 +357,6 @@ def _opening(data: Data) -> Claim:
     )
 
 
-MODES_OF = {5: 256, 11: 2_048, 13: 4_096}
-"""Modes in the world by how many widths there are."""
 CHOSEN = f"capacity {CAPACITY:g}, sources {', '.join(f'{s:g}' for s in SOURCES)}, full gradients at lr {LR:g}"
 REUSE = f"capacity {CAPACITY:g}, source {MAIN:g}, {COLUMNS} features, label noise {NOISE:g}"
 FIGURES = [

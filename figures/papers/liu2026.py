@@ -30,7 +30,10 @@ STRONG = 0.3
 """Weight decay of the cosine runs; DECAY of the others."""
 NOISE = 100.0
 SCALES = tuple(float(2.0 ** (k / 4)) for k in range(-8, 9))
-"""Rates on the regression over the one that is best for cosine without decay."""
+"""Rates on the regression over the one that is best for cosine without decay.
+
+A first axis, 0.0003 to 0.03 at noise variance 1, lay below the best rate throughout: decay was better from the start.
+"""
 SAID = SCALES[::4]
 """Those of which claims print numbers."""
 LATE, FASTER = 0.6, 2.0
