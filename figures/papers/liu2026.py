@@ -257,7 +257,7 @@ def _guide(data: Data, strong: str) -> Claim:
         "final risk below that of weight decay 0.3 wherever that is delayed",
         _said({f: f"{x:.4f}" for f, x in ends.items()}) + " over decay 0.3",
         bool(delayed) and all(ends[f] < 1.0 for f in delayed),
-        "cosine falls faster at its end than is best for this memory, some sqrt(T - u), as it is: noise is forgotten slower",
+        "cosine ends faster than the best decay of this spectrum already: noise is forgotten the slower",
         paper="lower final loss",
         chosen=f"{CHOSEN}; norm growing to {FASTER:g} x over the last {1 - LATE:.0%}",
         substituted=SUBSTITUTED,
