@@ -15,6 +15,7 @@ __all__ = ["best_of_grid", "best_peaks", "critical", "final_risks"]
 
 Run = Callable[[float], Method]
 """Peak -> what is run at this peak."""
+CLIFF = 1.5
 
 
 def final_risks(problem: DiagonalProblem, runs: Sequence[Method]) -> npt.NDArray[np.float64]:
@@ -57,11 +58,14 @@ def _risks(problem: DiagonalProblem, runs: Sequence[Run], grid: npt.NDArray[np.f
 def best_of_grid(peaks: npt.NDArray[np.floating], risks: npt.NDArray[np.floating]) -> tuple[float, float]:
     """(peak, risk) at the minimum of a parabola in the logarithms through the best point and its neighbours.
 
-    Schedules differ by less than the steps of a grid of peaks do.
+    Schedules differ by less than the steps of a grid of peaks do. Where a neighbour is more than CLIFF times as high,
+    beside a stability limit, no parabola holds, and the point of the grid is the best.
     """
     at = int(np.argmin(risks))
     inside = 0 < at < risks.size - 1 and peaks[at - 1] < peaks[at] < peaks[at + 1]
-    if not (inside and np.isfinite(risks[at - 1 : at + 2]).all()):
+    if not (
+        inside and np.isfinite(risks[at - 1 : at + 2]).all() and max(risks[at - 1], risks[at + 1]) <= CLIFF * risks[at]
+    ):
         return float(peaks[at]), float(risks[at])
     x, y = np.log(peaks[at - 1 : at + 2]), np.log(risks[at - 1 : at + 2])
     curve = np.polyfit(x - x[1], y - y[1], 2)

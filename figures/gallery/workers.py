@@ -21,6 +21,8 @@ __all__ = ["Died", "in_processes"]
 
 TICK = 0.25
 """Seconds between two looks at the clock while tasks are under way."""
+THREADS = tuple(f"{library}_NUM_THREADS" for library in ("OPENBLAS", "MKL", "OMP"))
+"""What tells libraries of linear algebra how many threads to take, in a process that is started."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def in_processes(
     its name in a module, and should catch what it raises.
     """
     waiting = list(range(len(tasks)))[::-1]
-    workers = [_start(function) for _ in range(min(count, len(tasks)))]
+    alone = min(count, len(tasks)) == 1
+    workers = [_start(function, alone) for _ in range(min(count, len(tasks)))]
     try:
         for worker in workers:
             _give(worker, waiting, tasks)
@@ -64,7 +67,7 @@ def in_processes(
                     continue
                 number, result = worker.task, _receive(worker)
                 if isinstance(result, Died):
-                    fresh = _start(function)
+                    fresh = _start(function, alone)
                     worker.process, worker.pipe = fresh.process, fresh.pipe
                 worker.task = None
                 _give(worker, waiting, tasks)
@@ -76,11 +79,18 @@ def in_processes(
             worker.pipe.close()
 
 
-def _start(function: Callable[..., Any]) -> _Worker:
+def _start(function: Callable[..., Any], alone: bool) -> _Worker:
+    """A worker; one that is not alone has one thread for linear algebra, unless the environment says otherwise."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(function, theirs), daemon=True)
-    process.start()
+    told = [] if alone else [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(told, "1"))
+    try:
+        process.start()
+    finally:
+        for name in told:
+            del os.environ[name]
     theirs.close()
     return _Worker(process, ours)
 

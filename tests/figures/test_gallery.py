@@ -19,6 +19,7 @@ from simlab.figures.gallery import reproduce as gallery
 from simlab.figures.gallery.fingerprint import fingerprints
 from simlab.figures.gallery.kept import read_tables, write_tables
 from simlab.figures.gallery.outcome import chosen, entries
+from simlab.figures.gallery.workers import in_processes
 
 from simlab.cli import main
 from simlab.errors import InputError
@@ -511,3 +512,14 @@ def test_the_catalogue_is_complete_and_says_what_it_does():
         assert entry.figure.title
         assert str(entry.figure.year) in entry.figure.paper or entry.figure.paper == "This project"
         assert len(entry.figure.setting) > 60
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("count", "threads"), [(2, ["1", "1"]), (1, [None, None])])
+def test_workers_beside_one_another_have_one_thread_for_linear_algebra(count, threads, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    tasks = [("OPENBLAS_NUM_THREADS",)] * 2
+    assert [seen for _, seen in in_processes(os.getenv, tasks, count)] == threads
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert [seen for _, seen in in_processes(os.getenv, tasks[:1] * 2, count)] == ["3", "3"]
