@@ -19,7 +19,7 @@ from simlab.plot import PALETTE
 
 __all__ = ["ENGINE", "PAGE", "engine_source", "page_source", "write"]
 
-ENGINE = ("schedules", "spectrum", "recursion", "stability", "law", "worker")
+ENGINE = ("schedules", "spectrum", "lanes", "recursion", "stability", "law", "worker")
 """What runs in the worker, in this order; SHAPES comes first, written from Python's."""
 
 PAGE = ("state", "words", "charts", "controls", "river", "page")
