@@ -150,7 +150,7 @@ def play(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")] = Path("playground.html"),
     force: Force = False,
 ) -> None:
-    """Write the playground with the spectrum of this twin, which was fitted with --linear."""
+    """Write the playground of this twin: a page in which a schedule is dragged and its loss predicted."""
     with notices():
         written = _twin(file, None).play(output, force=force)
     typer.echo(f"{written}: opens in any browser without a network")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from simlab.playground.labels import OF_PROBLEM, Labels
 from simlab.plot import PALETTE
 
 __all__ = ["BANDS", "FIGURES", "figures"]
@@ -15,14 +16,14 @@ FIGURES = ("schedules", "risk linear", "risk log", "bars", "split")
 RUNS = 4
 
 
-def figures() -> dict[str, Any]:
+def figures(labels: Labels = OF_PROBLEM) -> dict[str, Any]:
     """The figures by name, all of them empty."""
     risks = _risk_sources()
     return {
         "schedules": _schedules(),
-        "risk linear": _risk("risk linear", "linear", risks),
-        "risk log": _risk("risk log", "log", risks),
-        "bars": _bars(),
+        "risk linear": _risk("risk linear", "linear", risks, labels),
+        "risk log": _risk("risk log", "log", risks, labels),
+        "bars": _bars(labels),
         "split": _split(),
     }
 
@@ -80,11 +81,11 @@ def _risk_sources() -> dict[str, Any]:
     return {name: _source(name, "x", "y") for name in [*names, "law end"]}
 
 
-def _risk(name: str, spacing: str, sources: dict[str, Any]) -> Any:
+def _risk(name: str, spacing: str, sources: dict[str, Any], labels: Labels) -> Any:
     """Risk over steps: every run's, and of the chosen one bias and variance."""
     from bokeh.models import HoverTool
 
-    made = _blank(name, 340, "step", "excess risk", x_axis_type=spacing, y_axis_type="log")
+    made = _blank(name, 340, "step", labels.axis, x_axis_type=spacing, y_axis_type="log")
     if spacing == "linear":
         _thousands(made)
     made.visible = spacing == "linear"
@@ -95,22 +96,24 @@ def _risk(name: str, spacing: str, sources: dict[str, Any]) -> Any:
         label = f"risk line {spacing} {j}"
         totals.append(made.line("x", "y", source=sources[f"total {j}"], line_color=PALETTE[j], name=label))
     made.scatter("x", "y", source=sources["law end"], marker="diamond", size=14, color="#555555")
-    made.add_tools(HoverTool(renderers=totals, tooltips=[("step", "@x{0,0}"), ("risk", "@y{0.000e+0}")], mode="mouse"))
+    made.add_tools(
+        HoverTool(renderers=totals, tooltips=[("step", "@x{0,0}"), (labels.risk, "@y{0.000e+0}")], mode="mouse")
+    )
     return made
 
 
-def _bars() -> Any:
+def _bars(labels: Labels) -> Any:
     """The final risk of every run, stacked by eigen-subspace: bias, then hatched the variance."""
     from bokeh.models import FixedTicker, HoverTool
 
-    made = _blank("bars", 340, "final excess risk", "")
+    made = _blank("bars", 340, f"final {labels.axis}", "")
     columns = ("y", "left", "right", "color", "band")
     shared = {"y": "y", "left": "left", "right": "right", "height": 0.62, "fill_color": "color", "line_color": "white"}
     bias = made.hbar(source=_source("bias bars", *columns), **shared)
     hatched = {"hatch_pattern": "right_diagonal_line", "hatch_color": "white", "hatch_weight": 2.5, "hatch_scale": 9}
     variance = made.hbar(source=_source("variance bars", *columns), **shared, **hatched)
-    for part, renderer in (("bias", bias), ("variance", variance)):
-        made.add_tools(HoverTool(renderers=[renderer], tooltips=[(f"{part}, modes", "@band")]))
+    for part, renderer in ((labels.bias, bias), (labels.variance, variance)):
+        made.add_tools(HoverTool(renderers=[renderer], tooltips=[(f"{part}, {labels.bands}", "@band")]))
     made.yaxis.ticker = FixedTicker(ticks=[], name="bars ticker")
     made.yaxis.name = "bars axis"
     made.ygrid.visible = False

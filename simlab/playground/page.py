@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from simlab._version import __version__
 from simlab.errors import InputError, check_path
 from simlab.files import fresh_file
+from simlab.playground.labels import OF_PROBLEM, OF_TWIN, Labels
 from simlab.playground.shapes import shapes_source
 from simlab.playground.spectrum import spectrum_of
 from simlab.playground.starts import starts
@@ -19,7 +21,7 @@ from simlab.plot import PALETTE
 
 __all__ = ["ENGINE", "PAGE", "engine_source", "page_source", "write"]
 
-ENGINE = ("schedules", "spectrum", "lanes", "recursion", "stability", "law", "worker")
+ENGINE = ("schedules", "spectrum", "lanes", "recursion", "stability", "law", "twin", "worker")
 """What runs in the worker, in this order; SHAPES comes first, written from Python's."""
 
 PAGE = ("state", "words", "charts", "controls", "river", "page")
@@ -48,7 +50,8 @@ def write(
     """Write the playground to `path`, one HTML file of some 1.5 MB that works from disk and offline; returns the path.
 
     problem : a LinearRegression, NoisyQuadratic or RandomFeatures in place of power laws with sliders; a regression of
-        many modes is compressed.
+        many modes is compressed. Or a twin of a training run, as `js/twin.js` takes it
+        (`simlab.twin.Twin.play` hands it).
     start : state that the page opens with, of the form of `window.simlab.state`.
     source : where the problem comes from, for the page's exports: "title", "file", and "table", its [problem].
     force : replace a file that exists.
@@ -72,8 +75,10 @@ def page_source(
     problem: Any = None, *, start: dict[str, Any] | None = None, source: dict[str, Any] | None = None
 ) -> str:
     """The whole page (see `write`)."""
-    spectrum = None if problem is None else spectrum_of(problem)
-    scripts, divisions, bokeh = _embedded()
+    handed = isinstance(problem, Mapping) and "optima" in problem
+    spectrum = problem if problem is None or handed else spectrum_of(problem)
+    labels = OF_TWIN if handed else OF_PROBLEM
+    scripts, divisions, bokeh = _embedded(labels)
     told = source or {}
     data = {
         "version": __version__,
@@ -93,6 +98,7 @@ def page_source(
         "data": _json(data),
         "page": "\n".join(map(_script, PAGE)),
         "start": scripts,
+        **labels._asdict(),
         **divisions,
     }
     page = _text("page.html")
@@ -107,7 +113,7 @@ def _looks() -> dict[str, Any]:
     return {"bands": BANDS, "figures": FIGURES}
 
 
-def _embedded() -> tuple[str, dict[str, str], str]:
+def _embedded(labels: Labels) -> tuple[str, dict[str, str], str]:
     """The script that makes the figures and then starts the page, the place of each figure, and Bokeh itself."""
     try:
         from bokeh.embed import components
@@ -116,7 +122,7 @@ def _embedded() -> tuple[str, dict[str, str], str]:
         raise InputError("the playground needs Bokeh; pip install 'sgd-simlab[play]'.") from None
     from simlab.playground.figures import figures
 
-    script, divisions = components(figures())
+    script, divisions = components(figures(labels))
     resources = Resources(mode="inline", components=["bokeh"])
     # Its last script sets the level of its log, and says so in the console.
     library = "\n".join(f"<script>\n{text}\n</script>" for text in resources.js_raw[:-1])

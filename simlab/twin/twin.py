@@ -139,11 +139,13 @@ class Twin(Posterior):
 
     @door
     def play(self, path: str | PathLike[str] = "playground.html", force: bool = False) -> Path:
-        """Write the playground with this twin's spectrum: a page in which a schedule is dragged; returns the path.
+        """Write the playground of this twin: a page in which a schedule is dragged; returns the path.
 
-        Its risk is the loss above the floor, at the effective rates of usual schedules as a start; one step of SGD for
-        one of the twin's, which errs behind a warmup as `as_problem` says of substeps = 1.  force : replace a file that
-        exists.  Raises InputError for a twin that was not fitted with linear = True, and where bokeh is missing.
+        It shows the mean loss that `predict` has, for schedules of the recipe's own rates, its optimum among them. The
+        page of a twin that was fitted with linear = True shows its quadratic instead, with momentum and averages: the
+        loss above the floor, at the effective rates of usual schedules; one step of SGD for one of the twin's, which
+        errs behind a warmup as `as_problem` says of substeps = 1.  force : replace a file that exists.  Raises
+        InputError where bokeh is missing.
         """
         from simlab.playground import write
         from simlab.twin.playable import playable

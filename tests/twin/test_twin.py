@@ -165,7 +165,7 @@ def test_the_best_cooldown_is_that_of_the_law_of_its_spectrum(linear):
     assert law(steps // 2) > 1.2 * rates(steps // 2)
 
 
-def test_the_playground_of_a_twin_starts_where_the_twin_is(straight, twin, tmp_path):
+def test_the_playground_of_a_twin_starts_where_the_twin_is(straight, tmp_path):
     """The page's problem under the page's first run is the replay: the twin's loss above its floor, but for knots."""
     pytest.importorskip("bokeh", reason="Bokeh is not installed; it draws the playground")
     from simlab.twin.playable import playable
@@ -179,5 +179,3 @@ def test_the_playground_of_a_twin_starts_where_the_twin_is(straight, twin, tmp_p
     band = straight.predict(sl.schedules.wsd(steps, PEAK, warmup=steps // 20, cooldown=0.2))
     assert band.floor + float(shown.total()[-1]) == pytest.approx(band.loss[-1], abs=2e-3)
     assert "above its floor" in straight.play(tmp_path / "page.html").read_text(encoding="utf-8")
-    with pytest.raises(sl.InputError, match="fit it with linear = True"):
-        twin.play(tmp_path / "other.html")

@@ -84,7 +84,8 @@ function choice(title, options, value, change, name) {
 // Sliders of the problem.
 function problemForm(state, data, change) {
   if (state.problem.given) {
-    return [element("p", { class: "note" }, data.title), slider("noise", state.problem.noise, (x) => change("noise", x), "noise (times that of the problem)"),
+    const title = twinOf(data) ? "gradient noise (times the run's; 1 / batch)" : "noise (times that of the problem)";
+    return [element("p", { class: "note" }, data.title), slider("noise", state.problem.noise, (x) => change("noise", x), title),
       slider("steps", state.steps, (x) => change("steps", x))];
   }
   const names = ["capacity", "source", "noise", "dim"];
@@ -105,6 +106,7 @@ function runForm(run, data, { schedule, method, batch, start }) {
     if (name === "shape") made.push(choice("cooldown shape", [["", Object.keys(COOLDOWNS).map((key) => [key, key])]], run.schedule.shape, (x) => schedule("shape", x), "shape"));
     else made.push(slider(name, run.schedule[name], (x) => schedule(name, x)));
   }
+  if (twinOf(data)) return made;
   made.push(choice("method", [["", Object.entries(METHODS).map(([key, { name }]) => [key, name])]], run.method.kind, (x) => method("kind", x), "method"));
   const parameter = METHODS[run.method.kind].own?.[0];
   if (parameter) made.push(slider(parameter, run.method[parameter], (x) => method(parameter, x)));

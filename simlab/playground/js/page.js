@@ -9,7 +9,10 @@ function startPage(data) {
   const engine = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const workers = [BIAS, VARIANCE, LAW].map(() => new Worker(engine));
   const waiting = new Map();
-  let state = wholeState(readAddress(location.hash) ?? data.start, data.spectrum !== null);
+  const twin = twinOf(data);
+  BOUNDS.peak[2] = data.start.runs[0]?.schedule.peak ?? BOUNDS.peak[2];
+  if (twin) KNOBS.peak.ends = [Math.log10(twin.reference) - 1.5, Math.log10(twin.reference), 0.01];
+  let state = wholeState(readAddress(location.hash) ?? data.start, data);
   let answer = null, law = null, lawKey = "", lawPending = null, interrupt = null;
   let sent = 0, running = false, again = false, river = null;
 
@@ -33,6 +36,10 @@ function startPage(data) {
   // Bias and variance of all runs, at a time; a run that may diverge once more, as a whole.
   async function answerOf({ problem, steps, spacing, runs }) {
     const question = { type: "answer", problem, steps, spacing, runs };
+    if (twin) {
+      const found = await ask(question), risk = ({ bias, variance }) => bias[bias.length - 1] + variance[variance.length - 1];
+      return { ...found, runs: found.runs.map((run) => ({ ...run, risk: risk(run) })) };
+    }
     const [one, other] = await Promise.all([BIAS, VARIANCE].map((part) => ask({ ...question, parts: [part] }, part)));
     const open = runs.filter((_, j) => one.runs[j].status === "open" || other.runs[j].status === "open");
     const whole = open.length ? await ask({ ...question, runs: open }) : null;
@@ -68,7 +75,7 @@ function startPage(data) {
         again ||= key !== lawKey;
       }
       if (again) continue;
-      api.answer = { ...api.answer, law, sentence: sentence(state, answer, law) };
+      api.answer = { ...api.answer, law, sentence: said(law) };
       show();
     }
     running = false;
@@ -83,7 +90,7 @@ function startPage(data) {
 
   // Another state: `forms` says whether sliders are made anew (not while one of them moves).
   function set(next, forms = true) {
-    state = wholeState(next, data.spectrum !== null);
+    state = wholeState(next, data);
     api.state = state;
     history.replaceState(null, "", writeAddress(state));
     if (forms) makeForms();
@@ -101,6 +108,8 @@ function startPage(data) {
     change((next) => alter(next.runs[next.active]), forms);
   }
 
+  const said = (found) => (twin ? twinSentence(state, answer, twin) : sentence(state, answer, found));
+
   // What needs no answer: the rates themselves.
   function sketch() {
     const key = JSON.stringify([state.problem, state.steps, state.runs[state.active].batch]);
@@ -115,7 +124,7 @@ function startPage(data) {
     draw.drawSchedules(state, known, answer.runs[state.active].critical);
     draw.drawRisks(state, answer, known);
     draw.drawBars(state, answer);
-    find("sentence").textContent = sentence(state, answer, known);
+    find("sentence").textContent = said(known);
     find("limit").textContent = `stable up to ${format(answer.runs[state.active].critical)}`;
     find("cost").textContent = `${answer.nodes} nodes, ${format(state.steps)} steps, ${format(answer.milliseconds, 2)} ms`;
     find("legend").replaceChildren(...answer.bands.map((band, k) => element("span", { class: "band" },
@@ -126,7 +135,7 @@ function startPage(data) {
   function tabsOfRuns() {
     const names = labels(state.runs);
     const chips = state.runs.map((run, j) => {
-      const found = answer?.runs[j], risk = !found ? "…" : found.status === "done" ? format(found.risk) : "diverges";
+      const found = answer?.runs[j], risk = !found ? "…" : found.status === "done" ? lossOf(found) : "diverges";
       return element("button", {
         type: "button", class: "chip", "aria-pressed": String(j === state.active), style: `--color:${data.palette[j]}`, "data-run": j,
         onclick: () => change((next) => { next.active = j; }, true),
@@ -319,7 +328,7 @@ function startPage(data) {
     }
     find("file").onclick = () => offer("experiment.toml", experimentFile(state, data) ?? "# This problem was handed over as an object and has no file; see the ten lines of Python.\n");
     find("python").onclick = () => offer("schedules.py", pythonLines(state, data));
-    find("picture").onclick = () => draw.picture(sentence(state, answer, law)).toBlob((blob) => save("playground.png", blob));
+    find("picture").onclick = () => draw.picture(said(law)).toBlob((blob) => save("playground.png", blob));
     find("copy").onclick = () => navigator.clipboard?.writeText(find("text").textContent);
     find("save").onclick = () => save(find("dialog-name").textContent, new Blob([find("text").textContent], { type: "text/plain" }));
     find("close").onclick = () => find("dialog").close();
@@ -357,7 +366,7 @@ function startPage(data) {
     law: (question) => ask({ ...question, type: "law" }, LAW),
     experiment: () => experimentFile(state, data),
     python: () => pythonLines(state, data),
-    picture: () => draw.picture(sentence(state, answer, law)).toDataURL("image/png"),
+    picture: () => draw.picture(said(law)).toDataURL("image/png"),
   };
   window.simlab = api;
   wire();

@@ -98,8 +98,9 @@ function powerLaw({ dim, capacity, source, noise }, bands = 6) {
   };
 }
 
-// A spectrum that was handed over, with its noise multiplied: arrays as Python wrote them.
+// A spectrum (or twin) that was handed over, with its noise multiplied: arrays as Python wrote them.
 function given(spectrum, factor) {
+  if (spectrum.optima) return noisierTwin(spectrum, factor);
   const typed = (values) => Float64Array.from(values);
   const { lam, signal, own, drive, noise, reference, coupling, label, bands } = spectrum;
   return {

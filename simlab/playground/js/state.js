@@ -9,11 +9,11 @@ const METHODS = {
   tail_average: { name: "tail average of SGD", own: ["window", 0.3] },
   schedule_free: { name: "Schedule-Free", own: ["beta", 0.9] },
 };
-const FAMILY_NAMES = { wsd: "WSD", inverse_sqrt: "inverse sqrt", rex: "REX", uba: "UBA" };
+const FAMILY_NAMES = { wsd: "WSD", inverse_sqrt: "inverse sqrt", optimum: "the twin's optimum", rex: "REX", uba: "UBA" };
 // Every number of a state: [least, largest, default].
 const BOUNDS = {
   steps: [10, 1e6, 20000], dim: [1, 1e12, 1e4], capacity: [0, 6, 1.5], source: [0, 6, 1.2], noise: [0, 1e6, 1],
-  peak: [1e-6, 100, 0.3], warmup: [0, 1, 0.01], cooldown: [0, 1, 0.2], floor: [0, 1, 0], power: [0.1, 20, 2], alpha: [0, 0.999, 0.5],
+  peak: [1e-9, 100, 0.3], warmup: [0, 1, 0.01], cooldown: [0, 1, 0.2], floor: [0, 1, 0], power: [0.1, 20, 2], alpha: [0, 0.999, 0.5],
   phi: [1e-3, 100, 1], factor: [1e-3, 1, 0.7], momentum: [0, 0.9999, 0.9], decay: [0, 0.999999, 0.999], window: [0, 1, 0.3], beta: [0, 0.9999, 0.9],
   batch: [1, 1e6, 1],
 };
@@ -40,7 +40,10 @@ function orderly(knots) {
 function wholeSchedule(given) {
   const kind = known(TWINS, given?.kind) ? given.kind : "wsd";
   const made = { kind, peak: clamped("peak", given?.peak) };
-  if (kind === "knots") return { ...made, knots: orderly(given.knots), ...(given.from ? { from: String(given.from) } : {}) };
+  if (kind === "knots") {
+    const from = given.from ? { from: String(given.from) } : {}, still = given.moved === false ? { moved: false } : {};
+    return { ...made, knots: orderly(given.knots), ...from, ...still };
+  }
   for (const name of SLIDERS[kind]) {
     if (name === "shape") made.shape = known(COOLDOWNS, given?.shape) ? given.shape : "linear";
     else made[name] = clamped(name, given?.[name] ?? (name === "floor" && kind === "exponential" ? 0.1 : undefined));
@@ -56,18 +59,24 @@ function wholeSchedule(given) {
 // The formulas that a cooldown may have: those of SHAPES that end, and the lowered line.
 const COOLDOWNS = Object.fromEntries([...Object.keys(SHAPES).filter((name) => name !== "inverse-sqrt"), "lowered-linear"].map((name) => [name, true]));
 
-function wholeRun(given) {
+function wholeRun(given, twin) {
+  if (twin) return { schedule: wholeSchedule(given?.schedule), method: { kind: "sgd" }, batch: 1 };
   const kind = known(METHODS, given?.method?.kind) ? given.method.kind : "sgd", own = METHODS[kind].own;
   const method = own ? { kind, [own[0]]: clamped(own[0], given?.method?.[own[0]] ?? own[1]) } : { kind };
   return { schedule: wholeSchedule(given?.schedule), method, batch: clamped("batch", given?.batch) };
 }
 
+// The twin of a training run that the page shows in place of a problem, or null.
+function twinOf({ spectrum }) {
+  return spectrum?.optima ? spectrum : null;
+}
+
 // A state with everything that it needs and nothing else, of whatever an address says.
-function wholeState(state, handed) {
-  const problem = handed
+function wholeState(state, data) {
+  const problem = data.spectrum
     ? { given: true, noise: clamped("noise", state?.problem?.noise ?? 1) }
     : Object.fromEntries(["dim", "capacity", "source", "noise"].map((name) => [name, clamped(name, state?.problem?.[name])]));
-  const runs = (Array.isArray(state?.runs) && state.runs.length ? state.runs : [{}]).slice(0, MOST_RUNS).map(wholeRun);
+  const runs = (Array.isArray(state?.runs) && state.runs.length ? state.runs : [{}]).slice(0, MOST_RUNS).map((run) => wholeRun(run, twinOf(data)));
   return {
     problem, steps: clamped("steps", state?.steps), spacing: state?.spacing === "log" ? "log" : "linear",
     tab: state?.tab === "river" ? "river" : "risk", active: Math.min(Math.max(Math.round(Number(state?.active) || 0), 0), runs.length - 1), runs,
@@ -93,7 +102,7 @@ function familyName(kind) {
 // What a run is called: its schedule, its method where it is not SGD, and its batch where that is not one.
 function labelOf({ schedule, method, batch }) {
   const shape = schedule.kind === "wsd" && schedule.shape !== "linear" ? ` ${schedule.shape}` : "";
-  const name = schedule.kind === "knots" ? (schedule.from ? `${familyName(schedule.from)}, moved` : "knots") : familyName(schedule.kind) + shape;
+  const name = schedule.kind === "knots" ? (schedule.from ? `${familyName(schedule.from)}${schedule.moved === false ? "" : ", moved"}` : "knots") : familyName(schedule.kind) + shape;
   const by = { sgd: "", ema: " + EMA", tail_average: " + tail average", heavy_ball: ", heavy ball", nesterov: ", Nesterov", schedule_free: ", Schedule-Free" };
   return name + by[method.kind] + (batch > 1 ? `, batch ${batch}` : "");
 }

@@ -47,6 +47,33 @@ function sentence(state, answer, law) {
   return `${said}.${lost.length ? ` ${lost.join("; ")}.` : ""}`;
 }
 
+// What a run ends with: an excess risk, or of a twin the loss.
+function lossOf(run) {
+  return run.floor === undefined ? format(run.risk) : (run.floor + run.risk).toFixed(4);
+}
+
+// The same of a twin, in losses. Beyond what it was trained on it says so, as simlab.twin's predictions do.
+function twinSentence(state, { runs, bands }, { reference, lowest }) {
+  const names = labels(state.runs), order = runs.map((_, j) => j).sort((a, b) => runs[a].risk - runs[b].risk), [first, second] = order;
+  let said = `After ${format(state.steps)} steps ${names[first]} ends ${second === undefined ? "" : "lowest, "}at a loss of ${lossOf(runs[first])}`;
+  if (second !== undefined) {
+    const gap = runs[second].risk - runs[first].risk;
+    if (gap < 5e-5) said += `, level with ${names[second]}`;
+    else {
+      const gains = bands.map((band, k) => ({
+        what: k ? `the valley at curvature ${band}` : "the river",
+        gain: runs[second].bandBias[k] + runs[second].bandVariance[k] - runs[first].bandBias[k] - runs[first].bandVariance[k],
+      }));
+      said += `, ${gap.toFixed(4)} below ${names[second]}, which pays most for ${gains.reduce((a, b) => (b.gain > a.gain ? b : a)).what}`;
+    }
+  }
+  const beyond = runs.map(({ peak }, j) => {
+    if (peak > 1.05 * reference) return ` The peak of ${names[j]} lies above ${format(reference)}, the highest that was trained at; the twin knows nothing of instabilities there.`;
+    return peak < lowest / 4 ? ` The peak of ${names[j]} lies far below ${format(lowest)}, the lowest that was trained at.` : "";
+  });
+  return `${said}.${beyond.join("")}`;
+}
+
 // -- export
 
 function tomlValue(value) {
@@ -120,10 +147,14 @@ function experimentFile(state, data) {
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
-function pythonCall({ schedule, method, batch }, steps) {
+function pythonSchedule(schedule, steps) {
   const [family, own] = asFamily(schedule, steps);
   const value = (x) => (Array.isArray(x) ? `(${x.map(([place, y]) => `(${place}, ${pythonFloat(y)})`).join(", ")})` : typeof x === "string" ? `"${x}"` : pythonFloat(x));
-  const lr = `s.${family}(${steps}, ${Object.entries(own).map(([name, x]) => `${name}=${value(x)}`).join(", ")})`;
+  return `s.${family}(${steps}, ${Object.entries(own).map(([name, x]) => `${name}=${value(x)}`).join(", ")})`;
+}
+
+function pythonCall({ schedule, method, batch }, steps) {
+  const lr = pythonSchedule(schedule, steps);
   const size = batch > 1 ? `, batch=${batch}` : "";
   const parameter = METHODS[method.kind].own?.[0];
   if (!parameter) return `m.sgd(${lr}${size})`;
@@ -132,7 +163,20 @@ function pythonCall({ schedule, method, batch }, steps) {
   return `m.${method.kind}(${lr}, ${given}${size})`;
 }
 
+// Of a twin: its predictions, with their intervals.
+function twinLines(state, data) {
+  const names = labels(state.runs), { noise } = state.problem;
+  const shown = noise === 1 ? "" : `; the page shows it with ${format(noise)} times its gradient noise`;
+  return [
+    "import simlab as sl", "", "s = sl.schedules",
+    `twin = sl.twin.from_json(${JSON.stringify(data.file ?? "twin.json")})  # the twin that the page was made of${shown}`,
+    "runs = {", ...state.runs.map((run, j) => `    ${JSON.stringify(names[j])}: ${pythonSchedule(run.schedule, state.steps)},`), "}",
+    "for name, schedule in runs.items():", "    print(name, twin.predict(schedule), sep=\": \")", "",
+  ].join("\n");
+}
+
 function pythonLines(state, data) {
+  if (twinOf(data)) return twinLines(state, data);
   const names = labels(state.runs), { dim, capacity, source, noise } = state.problem;
   const power = `sl.LinearRegression.power_law(dim=${dim}, capacity=${pythonFloat(capacity)}, source=${pythonFloat(source)}, noise_variance=${pythonFloat(noise)})`;
   const handed = data.file ? `sl.Experiment.from_file(${JSON.stringify(data.file)}).problem` : "...  # the problem that the page was made of";

@@ -2,7 +2,7 @@
 //
 //     spectrum   keep the spectrum that was handed over
 //     answer     all runs of a state, or their bias or variance alone (parts); what has been computed is remembered
-//     law        the optimal schedule of SGD for the problem, and the risk that it ends with
+//     law        the optimal schedule of SGD for the problem, and the risk that it ends with; none of a twin
 //     solve      one run of explicit arguments, for tests and the curious
 
 const REMEMBERED = 64;
@@ -23,23 +23,26 @@ function nodesOf(problem) {
 }
 
 function runOf(nodes, { steps, schedule, method, batch, record, parts }) {
-  const lr = rates(schedule, steps), run = solve(nodes, lr, method, batch, record, parts);
-  return { ...run, critical: criticalRate(nodes, method, batch, lr), peak: lr.reduce((a, b) => Math.max(a, b), 0) };
+  const lr = rates(schedule, steps), peak = lr.reduce((a, b) => Math.max(a, b), 0);
+  if (nodes.optima) return { ...solveTwin(nodes, lr, record), peak };
+  return { ...solve(nodes, lr, method, batch, record, parts), critical: criticalRate(nodes, method, batch, lr), peak };
 }
 
 function answer({ problem, steps, spacing, runs, parts }) {
-  const nodes = nodesOf(problem), record = recordSteps(steps, spacing);
+  const nodes = nodesOf(problem), wanted = recordSteps(steps, spacing), record = nodes.optima ? atBlocks(wanted) : wanted;
   const found = runs.map((run) => {
     const { schedule, method, batch } = run;
     const key = JSON.stringify([problem, steps, spacing, schedule, method, batch, parts]);
     return remembered(key, () => runOf(nodes, { steps, schedule, method, batch, record, parts }));
   });
-  return { bands: nodes.bands, nodes: nodes.lam.length, runs: found };
+  return { bands: nodes.bands, nodes: (nodes.lam ?? nodes.curvatures).length, runs: found };
 }
 
 function lawOf({ problem, steps, batch }) {
   return remembered(`law ${JSON.stringify([problem, steps, batch])}`, () => {
-    const nodes = nodesOf(problem), law = new Law(nodes, steps, batch), found = law.foretold(), lr = ratesOfLaw(found, steps);
+    const nodes = nodesOf(problem);
+    if (nodes.optima) return { steps: [], lr: [], risk: null, doubtful: false };
+    const law = new Law(nodes, steps, batch), found = law.foretold(), lr = ratesOfLaw(found, steps);
     const end = solve(nodes, lr, { kind: "sgd" }, batch, [steps]);
     const at = recordSteps(steps, "linear", 240).concat(recordSteps(steps, "log", 60).flatMap((t) => [t, steps - t]));
     const points = [...new Set(at)].filter((t) => t < steps).sort((a, b) => a - b);
