@@ -23,6 +23,7 @@ def docs(
     from importlib.util import find_spec
 
     from simlab.errors import InputError
+    from simlab.extras import install
 
     if not SOURCES.is_dir():
         raise InputError(
@@ -32,7 +33,7 @@ def docs(
     page = SOURCES / "build" / "index.html"
     if build:
         if find_spec("sphinx") is None:
-            raise InputError("building the documentation needs an extra; pip install -e '.[docs]' first.")
+            raise InputError(f"building the documentation needs an extra; {install('docs')} first.")
         command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
         if subprocess.run([*command, str(SOURCES), str(page.parent)], check=False).returncode != 0:
             raise InputError("the documentation was not built; what stands above says why.")

@@ -12,6 +12,7 @@ from typing import Any
 
 from simlab._version import __version__
 from simlab.errors import InputError, check_path
+from simlab.extras import install
 from simlab.files import fresh_file
 from simlab.playground.labels import OF_PROBLEM, OF_TWIN, Labels
 from simlab.playground.shapes import shapes_source
@@ -119,7 +120,7 @@ def _embedded(labels: Labels) -> tuple[str, dict[str, str], str]:
         from bokeh.embed import components
         from bokeh.resources import Resources
     except ImportError:
-        raise InputError("the playground needs Bokeh; pip install 'sgd-simlab[play]'.") from None
+        raise InputError(f"the playground needs Bokeh; {install('play')}.") from None
     from simlab.playground.figures import figures
 
     script, divisions = components(figures(labels))

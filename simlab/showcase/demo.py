@@ -24,6 +24,7 @@ from simlab.arrays import FloatArray, IntArray
 from simlab.engines.exact import exact
 from simlab.engines.stability import stability
 from simlab.errors import InputError, check_count
+from simlab.extras import install
 from simlab.files import ResultsFolder, writing
 from simlab.interrupts import whole
 from simlab.methods import sgd
@@ -92,9 +93,7 @@ def digits(features: int = 0, seed: int = 0) -> tuple[FloatArray, FloatArray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise InputError(
-            "scikit-learn is not installed, which ships the digits; pip install 'sgd-simlab[demo]'."
-        ) from None
+        raise InputError(f"scikit-learn is not installed, which ships the digits; {install('demo')}.") from None
     data = load_digits()
     X: FloatArray = np.asarray(data.data, dtype=np.float64) / 16.0
     y: FloatArray = np.asarray(data.target, dtype=np.float64)

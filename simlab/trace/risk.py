@@ -14,6 +14,7 @@ from simlab._version import __version__
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, check_kind, check_path
+from simlab.extras import install
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
 from simlab.reading import opened, understood
@@ -222,9 +223,7 @@ class RiskTrace:
                 f" cannot be written ({error.strerror or error}); choose a folder you may write to.", target
             ) from None
         except ImportError:
-            raise InputError(
-                " needs h5netcdf; pip install 'sgd-simlab[netcdf]', or choose a zarr path (no .nc).", target
-            ) from None
+            raise InputError(f" needs h5netcdf; {install('netcdf')}, or choose a zarr path (no .nc).", target) from None
         return target
 
     @classmethod

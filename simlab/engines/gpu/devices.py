@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any, Literal
 
 from simlab.errors import InputError, unknown_name
+from simlab.extras import install
 
 __all__ = ["DeviceName", "choose", "missing"]
 
 DeviceName = Literal["auto", "cpu", "gpu"]
-REMEDY = "run pip install 'sgd-simlab[gpu]' (CUDA 12; [gpu13] for 13) on a machine with an NVIDIA GPU and its driver"
+WHERE = "(CUDA 12; [gpu13] for 13) on a machine with an NVIDIA GPU and its driver"
 
 
 def choose(device: DeviceName | str) -> Literal["cpu", "gpu"]:
@@ -30,7 +31,7 @@ def choose(device: DeviceName | str) -> Literal["cpu", "gpu"]:
         return "gpu"
     if device == "auto":
         return "cpu"
-    raise InputError(f" = 'gpu': {reason}; {REMEDY}, or choose device='cpu'.", "device")
+    raise InputError(f" = 'gpu': {reason}; run {install('gpu')} {WHERE}, or choose device='cpu'.", "device")
 
 
 @cache

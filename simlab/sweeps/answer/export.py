@@ -9,6 +9,7 @@ import numpy as np
 
 from simlab.errors import InputError, unknown_name
 from simlab.experiment.families import family_of
+from simlab.extras import install
 from simlab.files import fresh_file
 from simlab.sweeps.answer.best import risk_of
 from simlab.sweeps.store.store import Store
@@ -65,6 +66,4 @@ def export(store: Store, path: Path, force: bool = False) -> None:
                 frame(store).to_parquet(partial, index=False)
         except ImportError:
             extra = "netcdf" if path.suffix == ".nc" else "parquet"
-            raise InputError(
-                f"{path} needs more packages; pip install 'sgd-simlab[{extra}]', or choose a .csv file."
-            ) from None
+            raise InputError(f"{path} needs more packages; {install(extra)}, or choose a .csv file.") from None

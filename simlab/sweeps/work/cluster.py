@@ -20,6 +20,7 @@ from typing import Any
 
 from simlab._version import __version__
 from simlab.errors import InputError, check_count
+from simlab.extras import install
 from simlab.sweeps.plan.sweep import Sweep
 from simlab.sweeps.records import Computed
 from simlab.sweeps.work.compute import compute
@@ -48,7 +49,7 @@ class ClusterPool:
             dask: Any = import_module("dask")
             distributed: Any = import_module("distributed")
         except ImportError:
-            raise InputError("cluster needs dask.distributed; pip install 'sgd-simlab[cluster]'.") from None
+            raise InputError(f"cluster needs dask.distributed; {install('cluster')}.") from None
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address, self._cluster, self._announce = address, None, announce
