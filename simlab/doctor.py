@@ -15,6 +15,7 @@ from typing import Any
 
 from simlab._version import __version__
 from simlab.engines.arguments import worker_count
+from simlab.extras import install
 
 __all__ = ["gpu", "kernels", "report", "simd"]
 
@@ -126,7 +127,7 @@ def _cached(folder: Path, stem: str, source: Path) -> bool:
 
 def gpu() -> str:
     """The GPUs that CuPy finds, or how to get one."""
-    remedy = "on a machine with an NVIDIA GPU and its driver, install cupy-cuda12x"
+    remedy = f"on a machine with an NVIDIA GPU and its driver, {install('gpu')}"
     try:
         cupy: Any = importlib.import_module("cupy")
     except ImportError:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from inspect import getdoc
 
 from simlab import theory
-from simlab.errors import unknown_name
+from simlab.errors import InputError, brief
 
-__all__ = ["entry_text", "listing"]
+__all__ = ["entry_text", "listing", "unknown_theorem"]
+
+MOST = 5
+"""Names that a refusal proposes."""
 
 
 def listing() -> str:
@@ -28,7 +32,7 @@ def entry_text(name: str) -> str:
     try:
         entry = theory.find(name)
     except KeyError:
-        raise unknown_name("theorem", name, [each.name for each in theory.catalog()]) from None
+        raise unknown_theorem(name) from None
     lines = [
         f"{entry.name}: {entry.about}",
         f"kind: {entry.kind}; provenance: {entry.provenance}; {entry.source.short}, {entry.number}",
@@ -39,3 +43,13 @@ def entry_text(name: str) -> str:
         theory.cite(name),
     ]
     return "\n".join(lines)
+
+
+def unknown_theorem(name: str) -> InputError:
+    """The refusal of a name that no theorem has: which ones a source so called has, or the nearest name."""
+    entries = theory.catalog()
+    meant = [each.name for each in entries if name and name.lower() in f"{each.name} {each.source.short}".lower()]
+    if not meant:
+        meant = difflib.get_close_matches(name, [each.name for each in entries], n=1, cutoff=0.5)
+    remedy = f"did you mean {' or '.join(meant[:MOST])}? " if meant else ""
+    return InputError(f": {brief(name)} is not known; {remedy}simlab theory lists them all.", "theorem")

@@ -20,8 +20,9 @@ from simlab.arrays import FloatArray
 from simlab.conformance import checks as all_checks
 from simlab.conformance.check import Check
 from simlab.conformance.judge import ratios, violations
+from simlab.conformance.listing import unknown_theorem
 from simlab.engines.arguments import worker_count
-from simlab.errors import InputError, unknown_name
+from simlab.errors import InputError
 from simlab.interrupts import whole
 from simlab.progress import ProgressBar
 
@@ -99,7 +100,7 @@ def validate(
     known = checks()
     for name in names or []:
         if name not in order:
-            raise unknown_name("theorem", name, order)
+            raise unknown_theorem(name)
     missing = [name for name in order if name not in known]
     if missing and not names:
         raise InputError(

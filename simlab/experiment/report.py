@@ -7,6 +7,7 @@ from pathlib import Path
 
 from simlab.experiment.document import Experiment
 from simlab.files import ResultsFolder, writing
+from simlab.problems import DiagonalProblem
 
 __all__ = ["OUTPUTS", "run_experiment"]
 
@@ -32,7 +33,7 @@ def run_experiment(
     with ResultsFolder(target, OUTPUTS, force) as results:
         trace, sampled = experiment.run(threads=threads), None
         title = f"{leg}\n\n" if others else ""
-        say(f"{experiment.problem!r}\n\n{title}{family.final_table(trace)}\n")
+        say(f"{experiment.problem!r}\n\n{title}{family.final_table(trace)}\n{_advice(experiment.problem, trace)}")
         if others and _finished(trace):
             sampled = experiment.sample(threads=threads)
             say(f"sampled\n\n{family.final_table(sampled)}\n\n{family.z_table(sampled, trace)}\n")
@@ -52,6 +53,15 @@ def run_experiment(
                 written += results.commit()
     say(f"{target}: {', '.join(written)}")
     return all(_finished(each) for each in (trace, sampled) if each is not None)
+
+
+def _advice(problem: object, trace: object) -> str:
+    """What to do about runs that diverge, as a line; nothing where none does."""
+    states = getattr(trace, "dataset", trace)["status"].values  # type: ignore[index]
+    if "diverged" not in states:
+        return ""
+    tuned = "; simlab tune FILE.toml wsd finds the best one" if isinstance(problem, DiagonalProblem) else ""
+    return f"A run that diverges has too high a rate: lower schedule.peak{tuned}.\n"
 
 
 def _finished(trace: object) -> bool:

@@ -88,7 +88,9 @@ class Method:
 
     linear: ClassVar[bool] = True
     unfit: ClassVar[str] = "is not linear"
-    takers: ClassVar[str] = "simlab.sample, simlab.descend or simlab.limit"
+    takers: ClassVar[str] = (
+        "simlab.sample, simlab.descend or simlab.limit (in a file, kind = 'sample' or 'limit' of [engine])"
+    )
     """What `require_linear` says of one that is not."""
     workers: int = 0
     """Of `methods.local`, how many go side by side; 0 for a method by itself."""

@@ -94,8 +94,10 @@ class Curve:
         """
         logged = from_log(path, **reading)
         if loss is None and len(logged.losses) != 1:
-            found = ", ".join(map(brief, logged.losses)) or "no column of losses"
-            raise InputError(f": {path} has {found}; name the one to fit.", "loss")
+            if logged.losses:
+                found = ", ".join(map(brief, logged.losses))
+                raise InputError(f": {path} has {found}; name the one to fit (simlab twin fit --loss NAME).", "loss")
+            raise InputError(f": {path} has no column of losses; give a log with one, such as step,lr,loss.", "loss")
         column = loss if loss is not None else next(iter(logged.losses))
         if column not in logged.losses:
             raise unknown_name("loss", column, logged.losses)

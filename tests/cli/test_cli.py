@@ -117,6 +117,7 @@ def test_a_diverged_run_is_a_result(here):
     assert list(trace.status.values) == ["done", "diverged"]
     assert "wsd: done at step 40" in out
     assert f"hot: diverged at step {int(trace.dataset['ended_at'][1])} " in out
+    assert "lower schedule.peak; simlab tune FILE.toml wsd finds the best one." in out
 
 
 def test_force_replaces_results_and_nothing_else(here):

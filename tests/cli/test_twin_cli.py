@@ -118,7 +118,10 @@ def test_refusals(folder, tmp_path):
         "twin", "predict", str(folder / "cosine_24000.csv"), "wsd", "--steps", "100", "-p", "peak=3e-4"
     )
     assert code == 2
-    assert "is no twin; give a file that Twin.to_json wrote" in err
+    assert "is no twin; Twin.to_json writes one, and so does simlab twin fit" in err
+    code, _, err = invoke("twin", "play", str(tmp_path / "none.json"))
+    assert code == 2
+    assert "none.json cannot be read (No such file or directory); Twin.to_json writes one" in err
     few = tmp_path / "few.csv"
     few.write_text("step,lr,loss\n0,0.1,3\n10,0.1,2\n")
     code, _, err = invoke("twin", "fit", str(few), "-o", str(tmp_path / "t.json"))
@@ -127,7 +130,7 @@ def test_refusals(folder, tmp_path):
     assert not (tmp_path / "t.json").exists()
 
 
-def test_a_linear_twin_is_played_and_another_says_what_to_do(folder, tmp_path):
+def test_a_linear_twin_is_played_as_a_quadratic_and_another_as_itself(folder, tmp_path):
     pytest.importorskip("bokeh", reason="Bokeh is not installed; it draws the playground")
     log, file = str(folder / "wsdld_20000_24000.csv"), str(tmp_path / "linear.json")
     common = ["--weight-decay", "0.1", "--warmup", str(WARMUP)]
@@ -135,7 +138,7 @@ def test_a_linear_twin_is_played_and_another_says_what_to_do(folder, tmp_path):
     code, out, _ = invoke("twin", "play", file, "-o", str(tmp_path / "page.html"))
     assert code == 0
     assert "without a network" in out
-    assert "above its floor" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    code, _, err = invoke("twin", "play", str(folder / "t.json"), "-o", str(tmp_path / "other.html"))
-    assert code == 2
-    assert "simlab twin fit --linear" in err
+    assert '<body class="problem">' in (tmp_path / "page.html").read_text(encoding="utf-8")
+    code, out, _ = invoke("twin", "play", str(folder / "t.json"), "-o", str(tmp_path / "other.html"))
+    assert code == 0
+    assert '<body class="twin">' in (tmp_path / "other.html").read_text(encoding="utf-8")
