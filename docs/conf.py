@@ -11,6 +11,7 @@ sys.path.insert(0, str(HERE))
 os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
 
 from generate import docstrings, write_all
+from generate.figures import Pictures
 
 import simlab
 
@@ -51,5 +52,10 @@ suppress_warnings = ["myst.header"]
 
 def setup(app: object) -> None:
     """Called by Sphinx before it reads a page."""
+    pictures = Pictures(HERE / "generated")
     write_all(HERE / "generated")
-    app.connect("autodoc-process-docstring", docstrings.to_rst, priority=100)  # type: ignore[attr-defined]
+    connect = app.connect  # type: ignore[attr-defined]
+    connect("env-before-read-docs", pictures.order)
+    connect("source-read", pictures.wait)
+    connect("build-finished", pictures.end)
+    connect("autodoc-process-docstring", docstrings.to_rst, priority=100)
