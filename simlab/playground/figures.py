@@ -41,7 +41,7 @@ def _blank(name: str, height: int, x: str, y: str, **given: Any) -> Any:
         axis.axis_label_text_font_size, axis.major_label_text_font_size = "14px", "13px"
         axis.axis_label_text_font_style = "normal"
         axis.minor_tick_line_color = None
-    made.outline_line_color, made.min_border_right = None, 12
+    made.outline_line_color, made.min_border_right = None, 24
     return made
 
 

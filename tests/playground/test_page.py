@@ -148,6 +148,8 @@ def test_the_keyboard_alone_will_do(browser: Browser):
                 return
         raise AssertionError(f"{what} is not reached by Tab")
 
+    nameless = "[...document.querySelectorAll('input, select')].filter((e) => !e.ariaLabel && !e.labels.length).length"
+    assert browser.run(nameless) == 0
     before = state_of(browser)
     tab_to('[data-name="peak"]')
     browser.key("ArrowRight")

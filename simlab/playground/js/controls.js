@@ -49,9 +49,11 @@ function element(tag, attributes = {}, ...children) {
 function slider(name, value, change, title) {
   const knob = KNOBS[name], scale = SCALES[knob.scale], show = knob.show ?? ((x) => format(x));
   const [low, high, step] = knob.ends, at = scale.to(value);
-  const shown = element("output", {}, show(value));
+  const shown = element("output", {}, show(value)), named = title ?? knob.title;
   const input = element("input", {
-    type: "range", min: Math.min(low, at), max: Math.max(high, at), step: "any", value: at, "data-name": name, "aria-valuetext": show(value),
+    type: "range", min: Math.min(low, at), max: Math.max(high, at), step: "any", value: at, "data-name": name,
+    // The label is that of the output, which comes first.
+    "aria-label": named, "aria-valuetext": show(value),
     oninput: () => {
       const moved = clamped(name, knob.round(scale.back(Number(input.value))));
       shown.textContent = show(moved);
@@ -67,7 +69,7 @@ function slider(name, value, change, title) {
       input.dispatchEvent(new Event("input"));
     },
   });
-  return element("label", { class: "slider" }, element("span", {}, title ?? knob.title), shown, input);
+  return element("label", { class: "slider" }, element("span", {}, named), shown, input);
 }
 
 function choice(title, options, value, change, name) {
