@@ -10,7 +10,7 @@ from simlab.figures.gallery.outcome import entries
 
 from generate.figures import drawable
 
-DOTS = 80
+DOTS = 110
 """An inch; a page is some 750 dots wide."""
 
 

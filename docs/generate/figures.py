@@ -27,7 +27,7 @@ Figures of the literature and results of this project, computed afresh by `simla
 something *substituted* (a regression for a language model), or is *not reproduced*; statements of this project *hold*
 or *do not hold*. {doc}`../questions/theorem` says how they are judged.
 
-A picture marked as tiny was drawn by the build of this site in about a second, from runs so small that it need not
+A picture at the tiny size was drawn by the build of this site in about a second, from runs so small that it need not
 show what is claimed; those at `--quick` are taken from the folder `gallery` of a checkout in which
 `simlab reproduce --quick` has run (under 4 minutes on two cores).
 """
@@ -56,7 +56,7 @@ def _figure(entry: Entry, target: Path) -> Iterator[str]:
         shutil.copyfile(kept, target / "quick" / f"{figure.id}.png")
         yield f"![{figure.title}](quick/{figure.id}.png)\n"
     elif drawable(entry):
-        yield f"![{figure.title}](tiny/{figure.id}.png)\n\n*Tiny.*\n"
+        yield f"![{figure.title}](tiny/{figure.id}.png)\n\n*At the tiny size.*\n"
     yield "\n".join(f"- {verdict}: {text}" for text, verdict in expected("quick").get(figure.id, {}).items()) + "\n"
 
 
