@@ -7,8 +7,12 @@
 // that are computed for each node, and what is summed over the nodes. A line is "name = sums and products".
 
 const TYPE = { f64: 0x7c, i32: 0x7f, v128: 0x7b };
-const ADD = { "+": 0xf0, "-": 0xf1 };
+// Opcodes by their names in the specification of WebAssembly; those of vectors follow a byte 0xfd.
+const OP = { loop: 0x03, end: 0x0b, br_if: 0x0d, get: 0x20, set: 0x21, tee: 0x22, i32_const: 0x41, i32_lt_u: 0x49, i32_add: 0x6a, f64_add: 0xa0 };
+const SIMD = { load: 0x00, store: 0x0b, const: 0x0c, splat: 0x14, lane: 0x21, "+": 0xf0, "-": 0xf1, "*": 0xf2 };
+const NOTHING = 0x40;
 const PAIR = 16;
+const ALIGNED = 4;  // to 2^4 bytes
 
 // A whole number in groups of seven bits, and a list with its length before it.
 function leb(n) {
@@ -20,9 +24,9 @@ function counted(items) {
 }
 
 const ascii = (text) => counted([...text].map((letter) => letter.charCodeAt(0)));
-const simd = (code, ...rest) => [0xfd, ...leb(code), ...rest];
-const localGet = (local) => [0x20, ...leb(local)];
-const localSet = (local) => [0x21, ...leb(local)];
+const simd = (name, ...rest) => [0xfd, ...leb(SIMD[name]), ...rest];
+const localGet = (local) => [OP.get, ...leb(local)];
+const localSet = (local) => [OP.set, ...leb(local)];
 
 // The bytes of an expression; `place` gives the local of a name.
 function expression(text, place) {
@@ -34,22 +38,22 @@ function expression(text, place) {
       tokens.shift();
       return inner;
     }
-    if (/^[\d.]/.test(token)) return simd(0x0c, ...new Uint8Array(Float64Array.of(Number(token), Number(token)).buffer));
+    if (/^[\d.]/.test(token)) return simd("const", ...new Uint8Array(Float64Array.of(Number(token), Number(token)).buffer));
     return localGet(place(token));
   };
   const product = () => {
     const bytes = factor();
     while (tokens[0] === "*") {
       tokens.shift();
-      bytes.push(...factor(), ...simd(0xf2));
+      bytes.push(...factor(), ...simd("*"));
     }
     return bytes;
   };
   const sum = () => {
     const bytes = product();
-    while (tokens[0] in ADD) {
-      const code = ADD[tokens.shift()];
-      bytes.push(...product(), ...simd(code));
+    while (["+", "-"].includes(tokens[0])) {
+      const sign = tokens.shift();
+      bytes.push(...product(), ...simd(sign));
     }
     return bytes;
   };
@@ -67,25 +71,28 @@ function moduleOf({ given, before, node, kept, each, sum }) {
   };
   const lines = (text) => linesOf(text).flatMap(([name, value]) => [...expression(value, place), ...localSet(place(name))]);
   const body = [
-    ...given.flatMap((name, j) => [...localGet(j), ...simd(0x14), ...localSet(place(name))]),
+    ...given.flatMap((name, j) => [...localGet(j), ...simd("splat"), ...localSet(place(name))]),
     ...lines(before),
-    0x03, 0x40,  // loop
-    ...node.flatMap((name, j) => [...localGet(start), ...simd(0x00, 4, ...leb(PAIR * j)), ...localSet(place(name))]),
+    OP.loop, NOTHING,
+    ...node.flatMap((name, j) => [...localGet(start), ...simd("load", ALIGNED, ...leb(PAIR * j)), ...localSet(place(name))]),
     ...lines(each),
-    ...kept.flatMap((name) => [...localGet(start), ...localGet(place(name)), ...simd(0x0b, 4, ...leb(PAIR * node.indexOf(name)))]),
-    ...localGet(total), ...expression(sum, place), ...simd(0xf0), ...localSet(total),
-    ...localGet(start), 0x41, ...signed(PAIR * node.length), 0x6a, 0x22, start, ...localGet(end), 0x49, 0x0d, 0x00,  // start += pair; again if < end
-    0x0b,
-    ...localGet(total), ...simd(0x21, 0), ...localGet(total), ...simd(0x21, 1), 0xa0, 0x0b,  // both lanes, added
+    ...kept.flatMap((name) => [...localGet(start), ...localGet(place(name)), ...simd("store", ALIGNED, ...leb(PAIR * node.indexOf(name)))]),
+    ...localGet(total), ...expression(sum, place), ...simd("+"), ...localSet(total),
+    // start += the bytes of a pair; again where it is below the end.
+    ...localGet(start), OP.i32_const, ...signed(PAIR * node.length), OP.i32_add, OP.tee, ...leb(start), ...localGet(end), OP.i32_lt_u, OP.br_if, 0,
+    OP.end,
+    ...localGet(total), ...simd("lane", 0), ...localGet(total), ...simd("lane", 1), OP.f64_add, OP.end,
   ];
   const code = [...counted([[...leb(1 + names.size), TYPE.v128]]), ...body];
   const section = (id, items) => [id, ...counted(counted(items))];
   return new Uint8Array([
-    0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+    ..."\0asm\x01\0\0\0".split("").map((letter) => letter.charCodeAt(0)),
+    // Types (0x60 is a function), what is imported (2 is a memory, of at least one page), functions by type, what is
+    // exported (0 is a function), bodies.
     ...section(1, [[0x60, ...counted([...given.map(() => TYPE.f64), TYPE.i32, TYPE.i32]), ...counted([TYPE.f64])]]),
-    ...section(2, [[...ascii("page"), ...ascii("memory"), 0x02, 0x00, 1]]),
+    ...section(2, [[...ascii("page"), ...ascii("memory"), 2, 0, 1]]),
     ...section(3, [[0]]),
-    ...section(7, [[...ascii("step"), 0x00, 0]]),
+    ...section(7, [[...ascii("step"), 0, 0]]),
     ...section(10, [counted(code)]),
   ]);
 }
