@@ -211,7 +211,7 @@ picture()
 # In a live notebook the next cell puts sliders on it. Push the rate up until the run diverges, then raise the batch.
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     lr=widgets.FloatLogSlider(0.2, base=10, min=-3, max=0.4, step=0.02, readout_format=".3g"),
     batch=widgets.SelectionSlider(options=[1, 2, 4, 8, 16, 64, 256], value=1),

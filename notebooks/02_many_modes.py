@@ -168,7 +168,7 @@ Markdown(
 # signal in the head? At which rate does the variance swallow the picture?
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     capacity=widgets.FloatSlider(CAPACITY, min=1.1, max=3.0, step=0.1),
     source=widgets.FloatSlider(SOURCE, min=1.1, max=3.0, step=0.05),

@@ -282,7 +282,7 @@ def picture(peak: float = 0.25, cooldown: float = 0.2, shape: str = "linear") ->
 picture()
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     peak=widgets.FloatLogSlider(0.25, base=10, min=-2, max=-0.3, step=0.02, readout_format=".3g"),
     cooldown=widgets.FloatSlider(0.2, min=0, max=1, step=0.02),

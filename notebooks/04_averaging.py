@@ -293,7 +293,7 @@ def picture(peak: float = 0.25, window: int = WINDOW) -> None:
 picture()
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     peak=widgets.FloatLogSlider(0.25, base=10, min=-2, max=-0.3, step=0.02, readout_format=".3g"),
     window=widgets.IntSlider(WINDOW, 50, STEPS, 50),

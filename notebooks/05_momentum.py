@@ -278,7 +278,7 @@ def picture(effective: float = 1.5, momentum: float = 0.9, batch: int = 256) -> 
 picture()
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     effective=widgets.FloatLogSlider(1.5, base=10, min=-2, max=1.5, step=0.05, readout_format=".3g"),
     momentum=widgets.FloatSlider(0.9, min=0, max=0.98, step=0.02),

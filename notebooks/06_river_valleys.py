@@ -316,7 +316,7 @@ picture()
 # steps?
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     peak=widgets.FloatSlider(0.5, min=0.05, max=1.0, step=0.05, description="peak / cap"),
     cooldown=widgets.FloatSlider(0.2, min=0.01, max=1.0, step=0.01),

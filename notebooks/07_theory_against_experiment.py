@@ -123,7 +123,7 @@ Markdown(
 # off.
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     share=widgets.FloatSlider(0.5, min=0.02, max=0.98, step=0.02),
     steps=widgets.SelectionSlider(options=[500, 1000, 2000, 4000, 8000, 16000], value=2000),

@@ -156,7 +156,7 @@ def picture(share: float = 0.3, fraction: float = 0.5, steps: int = STEPS) -> No
 picture()
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     share=widgets.FloatLogSlider(0.3, base=10, min=-2, max=0, step=0.05, readout_format=".2f"),
     fraction=widgets.FloatSlider(0.5, min=0.05, max=1.0, step=0.05),

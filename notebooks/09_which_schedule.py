@@ -208,7 +208,7 @@ def picture(capacity: float = 1.5, source: float = 2.5, noise: float = 1.0) -> N
 picture()
 
 # %% tags=["slider"]
-widgets.interact(
+_ = widgets.interact(
     picture,
     capacity=widgets.FloatSlider(1.5, min=1.1, max=3.0, step=0.1),
     source=widgets.FloatSlider(2.5, min=1.1, max=3.0, step=0.1),

@@ -203,7 +203,7 @@ def cooldown(cooldown: float) -> None:
     plt.close(fig)
 
 
-widgets.interact(cooldown, cooldown=widgets.FloatSlider(value=0.2, min=0.02, max=0.9, step=0.02))
+_ = widgets.interact(cooldown, cooldown=widgets.FloatSlider(value=0.2, min=0.02, max=0.9, step=0.02))
 
 
 # %% [markdown]

@@ -180,7 +180,7 @@ def replay(share: float, shift: float) -> None:
     plt.close(fig)
 
 
-widgets.interact(
+_ = widgets.interact(
     replay,
     share=widgets.FloatSlider(0.25, min=0, max=1, step=0.05),
     shift=widgets.FloatSlider(SHIFT, min=0, max=1, step=0.05),

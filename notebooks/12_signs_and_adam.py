@@ -233,7 +233,7 @@ def betas(beta2: float, batch: int) -> None:
     plt.close(fig)
 
 
-widgets.interact(
+_ = widgets.interact(
     betas,
     beta2=widgets.FloatSlider(0.99, min=0.9, max=0.999, step=0.003, readout_format=".3f"),
     batch=widgets.IntSlider(4, min=1, max=64),

@@ -170,7 +170,7 @@ def horizon(decades: int, cooldown: float) -> None:
     plt.close(fig)
 
 
-widgets.interact(
+_ = widgets.interact(
     horizon,
     decades=widgets.IntSlider(9, min=4, max=12),
     cooldown=widgets.FloatSlider(0.2, min=0.01, max=0.9, step=0.01),

@@ -192,6 +192,12 @@ def _curves(
     from simlab.errors import InputError
     from simlab.twin import Curve
 
+    for path in logs:
+        if path.suffix == ".toml":
+            raise InputError(
+                f"{path} is an experiment file; give the log of a run, with columns such as step,lr,loss: "
+                "simlab twin fit run.csv."
+            )
     of: list[float | None] = [*batches] if batches else [None]
     if len(of) not in (1, len(logs)):
         raise InputError(f" is given {len(of)} times for {len(logs)} logs; give it once, or once for each.", "--batch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
@@ -85,7 +86,9 @@ def range_of(name: str, given: Mapping[str, Any], critical: float, steps: int) -
         return Range(name, 0.0, 1.0, "linear", (0.05,), 1e-4)
     if name == "power":
         return Range(name, 0.05, 20.0, "log", (1.0, 2.5), 1e-4)
-    raise InputError(f" is not known how far to be searched; give bounds={{{name!r}: (low, high)}}.", name)
+    near = get_close_matches(name, ["peak", *PHASES, *CLOSING, "floor", "power"], n=1)
+    meant = f"did you mean {near[0]!r}? Else " if near else ""
+    raise InputError(f" is not known how far to be searched; {meant}give bounds={{{name!r}: (low, high)}}.", name)
 
 
 def _step(scale: Scale, width: float, steps: int) -> float:

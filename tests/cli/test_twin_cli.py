@@ -122,6 +122,11 @@ def test_refusals(folder, tmp_path):
     code, _, err = invoke("twin", "play", str(tmp_path / "none.json"))
     assert code == 2
     assert "none.json cannot be read (No such file or directory); Twin.to_json writes one" in err
+    experiment = tmp_path / "e.toml"
+    experiment.write_text("[problem]\n")
+    code, _, err = invoke("twin", "fit", str(experiment))
+    assert code == 2
+    assert "e.toml is an experiment file; give the log of a run" in err
     few = tmp_path / "few.csv"
     few.write_text("step,lr,loss\n0,0.1,3\n10,0.1,2\n")
     code, _, err = invoke("twin", "fit", str(few), "-o", str(tmp_path / "t.json"))
