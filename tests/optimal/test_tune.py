@@ -114,6 +114,7 @@ def test_an_optimum_on_a_bound_is_told():
         ({"over": ("peak", "peak")}, ["over"]),
         ({"over": ("peak", "cooldown")}, ["over", "'cooldown'"]),
         ({"over": ("peak", "batch")}, ["batch", "bounds"]),
+        ({"over": ("pek",), "method": lambda lr, **own: sl.methods.sgd(lr)}, ["pek", "did you mean 'peak'"]),
         ({"method": 3}, ["method = 3"]),
         ({"method": lambda lr: 3}, ["method makes 3"]),
         ({"family": lambda steps, peak: 3}, ["family makes 3"]),
