@@ -25,7 +25,7 @@ __all__ = ["ENGINE", "PAGE", "engine_source", "page_source", "write"]
 ENGINE = ("schedules", "spectrum", "lanes", "recursion", "stability", "law", "twin", "worker")
 """What runs in the worker, in this order; SHAPES comes first, written from Python's."""
 
-PAGE = ("state", "words", "charts", "controls", "river", "page")
+PAGE = ("state", "words", "pool", "charts", "controls", "river", "page")
 """What runs on the page alone."""
 
 START: dict[str, Any] = {

@@ -104,9 +104,13 @@ class Browser:
         self.send("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
         self.size(*self._size)
         self.send("Page.navigate", url=address)
-        until = time.monotonic() + PATIENCE
-        while not self.run("window.simlab?.answer?.sentence !== undefined"):
-            assert time.monotonic() < until, f"the page did not answer: {self.console}"
+        self.until("window.simlab?.answer?.sentence !== undefined")
+
+    def until(self, what: str) -> None:
+        """Wait until an expression on the page is true."""
+        last = time.monotonic() + PATIENCE
+        while not self.run(what):
+            assert time.monotonic() < last, f"the page did not answer: {self.console}"
             time.sleep(0.03)
 
     def shows(self, address: str) -> bool:

@@ -200,6 +200,24 @@ def test_up_to_four_runs_side_by_side(browser: Browser):
     assert browser.run("document.getElementById('remove')") is None
 
 
+def test_with_more_processors_runs_are_shared_out(browser: Browser, page: Path):
+    """Two workers a run and one for the law, of eight processors; one pair of two. The same answer, to the bit."""
+    runs = [{"schedule": {"kind": "cosine", "peak": peak}} for peak in (0.1, 0.2, 30.0, 0.3)]
+    state = {"steps": 2000, "runs": runs}
+    found = []
+    for processors, workers in ((2, 3), (8, 9)):
+        browser.send("Emulation.setHardwareConcurrencyOverride", hardwareConcurrency=processors)
+        browser.run("(window.simlab = undefined, location.reload())")
+        browser.until("window.simlab?.answer?.sentence !== undefined")
+        browser.run(f"window.simlab.set({json.dumps(state)})")
+        answer = settle(browser)
+        assert answer["workers"] == workers
+        found.append([(run["status"], run["risk"], run["bandBias"], run["bandVariance"]) for run in answer["runs"]])
+    assert found[0] == found[1]
+    assert [status for status, *_ in found[0]] == ["done", "done", "diverged", "done"]
+    browser.open(page.as_uri())
+
+
 def test_a_run_that_diverges_is_a_result(browser: Browser):
     browser.run("window.simlab.state.runs[0].schedule.peak = 30, window.simlab.set(window.simlab.state)")
     found = settle(browser)

@@ -1,55 +1,15 @@
 // The page: its state, the workers that answer, and what happens at every stroke.
 
-const LAW = 2;  // beside the workers of bias and variance
-
 function startPage(data) {
   const find = (id) => document.getElementById(id);
   const draw = charts(Bokeh.documents[0], data);
-  const source = document.getElementById("engine").textContent;
-  const engine = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  const workers = [BIAS, VARIANCE, LAW].map(() => new Worker(engine));
-  const waiting = new Map();
+  const { ask, answerOf, workers } = startPool(data, document.getElementById("engine").textContent);
   const twin = twinOf(data);
   BOUNDS.peak[2] = data.start.runs[0]?.schedule.peak ?? BOUNDS.peak[2];
   if (twin) KNOBS.peak.ends = [Math.log10(twin.reference) - 1.5, Math.log10(twin.reference), 0.01];
   let state = wholeState(readAddress(location.hash) ?? data.start, data);
   let answer = null, law = null, lawKey = "", lawPending = null, interrupt = null;
-  let sent = 0, running = false, again = false, river = null;
-
-  // -- questions to the workers
-
-  function ask(question, whom = BIAS) {
-    sent += 1;
-    return new Promise((settle) => {
-      waiting.set(sent, settle);
-      workers[whom].postMessage({ ...question, id: sent });
-    });
-  }
-  for (const worker of workers) {
-    worker.onmessage = ({ data: found }) => {
-      waiting.get(found.id)(found);
-      waiting.delete(found.id);
-    };
-  }
-  if (data.spectrum) for (const whom of [BIAS, VARIANCE, LAW]) ask({ type: "spectrum", spectrum: data.spectrum }, whom);
-
-  // Bias and variance of all runs, at a time; a run that may diverge once more, as a whole.
-  async function answerOf({ problem, steps, spacing, runs }) {
-    const question = { type: "answer", problem, steps, spacing, runs };
-    if (twin) {
-      const found = await ask(question), risk = ({ bias, variance }) => bias[bias.length - 1] + variance[variance.length - 1];
-      return { ...found, runs: found.runs.map((run) => ({ ...run, risk: risk(run) })) };
-    }
-    const [one, other] = await Promise.all([BIAS, VARIANCE].map((part) => ask({ ...question, parts: [part] }, part)));
-    const open = runs.filter((_, j) => one.runs[j].status === "open" || other.runs[j].status === "open");
-    const whole = open.length ? await ask({ ...question, runs: open }) : null;
-    const joined = runs.map((run, j) => {
-      const { variance, bandVariance } = other.runs[j];
-      const found = open.includes(run) ? whole.runs[open.indexOf(run)] : { ...one.runs[j], variance, bandVariance };
-      return { ...found, risk: found.bias[found.bias.length - 1] + found.variance[found.variance.length - 1] };
-    });
-    return { ...one, runs: joined, milliseconds: Math.max(one.milliseconds, other.milliseconds) + (whole?.milliseconds ?? 0) };
-  }
+  let running = false, again = false, river = null;
 
   // The newest state is answered; those that came meanwhile are passed over. The law comes later, and keeps nobody waiting.
   async function recompute() {
@@ -62,7 +22,7 @@ function startPage(data) {
       again = false;
       const asked = state, { problem, steps, runs } = asked, began = performance.now();
       answer = await answerOf(asked);
-      api.answer = { ...answer, labels: labels(runs), stroke: performance.now() - began };
+      api.answer = { ...answer, labels: labels(runs), stroke: performance.now() - began, workers: workers() };
       show();
       if (again) continue;
       const batch = runs[asked.active].batch, key = JSON.stringify([problem, steps, batch]);
