@@ -51,5 +51,5 @@ def unknown_theorem(name: str) -> InputError:
     meant = [each.name for each in entries if name and name.lower() in f"{each.name} {each.source.short}".lower()]
     if not meant:
         meant = difflib.get_close_matches(name, [each.name for each in entries], n=1, cutoff=0.5)
-    remedy = f"did you mean {' or '.join(meant[:MOST])}? " if meant else ""
+    remedy = f"did you mean {' or '.join(map(brief, meant[:MOST]))}? " if meant else ""
     return InputError(f": {brief(name)} is not known; {remedy}simlab theory lists them all.", "theorem")

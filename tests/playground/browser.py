@@ -95,22 +95,23 @@ class Browser:
         elif message.get("method") == "Log.entryAdded":
             self.console.append(given["entry"]["text"])
 
-    def open(self, address: str) -> None:
-        """Open an address from scratch, off line, and wait until the playground has answered."""
+    def open(self, address: str, processors: int | None = None) -> None:
+        """Open an address from scratch, off line, and wait until the playground has answered.
+
+        processors : how many the page is to believe in.
+        """
         self.console.clear()
         self._loop.run_until_complete(self._another_tab())
         for domain in ("Runtime", "Page", "Log", "Network"):
             self.send(f"{domain}.enable")
         self.send("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
         self.size(*self._size)
+        if processors is not None:
+            self.send("Emulation.setHardwareConcurrencyOverride", hardwareConcurrency=processors)
         self.send("Page.navigate", url=address)
-        self.until("window.simlab?.answer?.sentence !== undefined")
-
-    def until(self, what: str) -> None:
-        """Wait until an expression on the page is true."""
-        last = time.monotonic() + PATIENCE
-        while not self.run(what):
-            assert time.monotonic() < last, f"the page did not answer: {self.console}"
+        until = time.monotonic() + PATIENCE
+        while not self.run("window.simlab?.answer?.sentence !== undefined"):
+            assert time.monotonic() < until, f"the page did not answer: {self.console}"
             time.sleep(0.03)
 
     def shows(self, address: str) -> bool:

@@ -206,9 +206,7 @@ def test_with_more_processors_runs_are_shared_out(browser: Browser, page: Path):
     state = {"steps": 2000, "runs": runs}
     found = []
     for processors, workers in ((2, 3), (8, 9)):
-        browser.send("Emulation.setHardwareConcurrencyOverride", hardwareConcurrency=processors)
-        browser.run("(window.simlab = undefined, location.reload())")
-        browser.until("window.simlab?.answer?.sentence !== undefined")
+        browser.open(page.as_uri(), processors)
         browser.run(f"window.simlab.set({json.dumps(state)})")
         answer = settle(browser)
         assert answer["workers"] == workers

@@ -44,6 +44,7 @@ FLOORS = {
         "errors",
         "doors",
         "delimited",
+        "extras",
         "_version",
         "theory",
         "replacing",
