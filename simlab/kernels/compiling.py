@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache as cache_once
 from functools import wraps
 from typing import Any
 
@@ -102,21 +103,19 @@ def inlined(function: Any = None, **options: Any) -> Any:
     compilation. Loaded beside kernels that another process compiled, such a name may be another function's: another
     landscape's gradient, or the same sum in another order. What is inlined has no name that could be taken for another.
 
-    An optimised body would be optimised again within its caller, so it is left as it is: half of all compiling. Python
-    cannot call it, and is told so.
+    An optimised body would be optimised again within its caller, so it is left as it is: half of all compiling. What
+    Python calls is compiled for Python, apart from it.
     """
 
     def decorate(function: Any) -> Any:
         dispatcher = _compile(**INLINED, **options)(function)
-
-        def refuse(*_arguments: Any, **_named: Any) -> Any:
-            raise TypeError(f"{function.__name__} exists within kernels alone; call .py_func, or make a kept function.")
+        called = cache_once(lambda: _compile(**options)(function))
 
         def add_overload(result: Any) -> None:
             dispatcher.overloads[tuple(result.signature.args)] = result
 
         # Without the second, a signature that some kernel has compiled would be called at address 0.
-        dispatcher._compile_for_args, dispatcher.add_overload = refuse, add_overload
+        dispatcher._compile_for_args, dispatcher.add_overload = lambda *_arguments, **_named: called(), add_overload
         return dispatcher
 
     return decorate if function is None else decorate(function)

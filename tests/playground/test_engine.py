@@ -215,7 +215,7 @@ def test_the_river_is_pythons(browser: Browser):
     found = browser.run(f"(() => {{ {walk} }})()")
     point, slope = np.array(landscape.start), np.zeros(2)
     for _ in range(200):
-        landscape.gradient.py_func(point, landscape.params, slope)
+        landscape.gradient(point, landscape.params, slope)
         point = point - 0.1 * slope
     np.testing.assert_allclose(found, point, rtol=1e-10)
     # 240 points looked at 100 times, some 20 steps apart: 0.9 % of standard error.
