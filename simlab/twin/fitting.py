@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from simlab.errors import InputError, check_kind, check_number, unknown_name
 from simlab.twin.blocks import cut
 from simlab.twin.curves import Curve, check_curves, fresh
 from simlab.twin.descent import Data, Target, optima
+from simlab.twin.evidence import likeliest, thinned
 from simlab.twin.likelihood import Errors, covariance_of, sandwich, white_noise
 from simlab.twin.parameters import PARAMETERS, PLACE, Optimizer, fixed_by, norm_rate
 from simlab.twin.posterior import Mode
@@ -38,7 +40,8 @@ def fit(
         gradient noise is taken to be Q times the first curve's batch over theirs, and nothing else to change.
     weight_decay : decoupled, as AdamW's: |w|^2 relaxes at 2 lr wd. None: inferred from the curves, with a wide prior.
     optimizer : "adamw", or "sgd" for a norm that does not matter.
-    errors : how far losses may lie from a twin; by default `Errors`, with the white noise of the curves if it is more.
+    errors : how far losses may lie from a twin. By default the curves are fitted with `Errors`, and their white noise if
+        it is more, and the intervals are made with the likeliest errors about the optimum (`simlab.twin.evidence`).
     linear : without stiffening and other departures from a quadratic (see `Twin.as_problem`).
 
     The noise floor is taken to grow with the rate, as it does far below the critical one; SGD near its critical rate,
@@ -51,10 +54,10 @@ def fit(
     weight_decay = _check_recipe(weight_decay, optimizer)
     given = check_curves(curves)
     taken = fresh(given)
-    if errors is None:
-        white = float(np.median([white_noise(curve.losses) for curve in taken]))
-        errors = replace(Errors(), noise=max(Errors.noise, white))
-    errors = check_kind("errors", errors, Errors, "an Errors", "make one: simlab.twin.Errors()")
+    white = float(np.median([white_noise(curve.losses) for curve in taken]))
+    weights = replace(Errors(), noise=max(Errors.noise, white))
+    if errors is not None:
+        weights = check_kind("errors", errors, Errors, "an Errors", "make one: simlab.twin.Errors()")
     reference = max(curve.schedule.peak() for curve in taken)
     lowest = min(curve.schedule.peak() for curve in taken)
     longest = max(int(curve.steps[-1]) for curve in taken)
@@ -64,9 +67,12 @@ def fit(
     for curve in taken:
         blocks = cut(curve.schedule.values(0, int(curve.steps[-1])), curve.steps)
         noise = math.log(given[0].batch / curve.batch) if given[0].batch and curve.batch else 0.0
-        data.append(Data(blocks, curve.losses, errors.whitener(curve.steps, len(taken)), noise))
+        data.append(Data(blocks, curve.losses, weights.whitener(curve.steps, len(taken)), noise))
     target = Target(data, reference, 0.33 * longest, priors, fixed_by(optimizer, linear))
-    modes = _modes(target, taken, errors)
+    found = optima(target)
+    if errors is None:
+        errors = _likeliest(target, found[0].x, taken, weights, white)
+    modes = _modes(target, found, taken, errors)
     free = tuple(PARAMETERS[j].name for j in target.free)
     known = (modes, reference, target.span, errors, optimizer, weight_decay, priors, free)
     twin = Twin(*known, longest, lowest, given[0].batch, _doubts(given))
@@ -86,9 +92,21 @@ def _check_recipe(weight_decay: float | None, optimizer: Optimizer) -> float | N
     return decay
 
 
-def _modes(target: Target, curves: Sequence[Curve], errors: Errors) -> tuple[Mode, ...]:
+def _likeliest(target: Target, x: FloatArray, curves: Sequence[Curve], weights: Errors, noise: float) -> Errors:
+    """The likeliest errors about the optimum x of a fit by `weights`."""
+    seen = []
+    for data, curve in zip(target.data, curves, strict=True):
+        walk = target.run(x, data)
+        seen.append(
+            thinned(curve.steps.astype(np.float64), data.losses - walk.loss, walk.jacobian[:, target.free], weights)
+        )
+    precision = np.where(target.held, 1.0 / np.square(target.spreads), 0.0)
+    offset = np.where(target.held, target.centres - x, 0.0)
+    return likeliest(seen, precision, offset, target.scale, noise)
+
+
+def _modes(target: Target, found: Sequence[Any], curves: Sequence[Curve], errors: Errors) -> tuple[Mode, ...]:
     """The optima with their covariances; their shares are Laplace's, height times volume."""
-    found = optima(target)
     volumes = [0.5 * np.linalg.slogdet(covariance_of(one.jac.T @ one.jac, target.scale))[1] for one in found]
     logs = np.array([volume - one.cost for one, volume in zip(found, volumes, strict=True)])
     shares = np.exp(logs - logs.max())

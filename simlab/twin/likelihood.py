@@ -4,8 +4,8 @@
     e(t)     = early (at / t)^2,   c = 1/2 + 1/2 exp(-(log t - log t')^2 / 2 0.15^2)
 
 Two runs of one recipe differ by some 0.02 where their warmup ends, and ever less from there on: `early`. What the model
-itself cannot follow is smooth in log t: `misfit`. By K the intervals are made (`sandwich`). The mean is fitted with
-other weights, for the shape of a transient is not to be trusted, and what n curves have in common the parameters are
+itself cannot follow is smooth in log t: `misfit`. By K the intervals are made (`sandwich`), as the curves' own evidence
+has it (`simlab.twin.evidence`). The mean is fitted with other weights, for the shape of a transient is not to be trusted, and what n curves have in common the parameters are
 free to follow, so that only 1 - 1/n of the misfit's variance is left between them:
 
     W^-1 = (noise^2 + e(t)^2) [t = t'] + (1 - 1/n) misfit^2 exp(-(log t - log t')^2 / 2 width^2)
@@ -45,25 +45,25 @@ class Errors:
     misfit: float = 1.2e-3
     width: float = 0.4
 
-    def deviation(self, steps: IntArray) -> FloatArray:
+    def deviation(self, steps: IntArray | FloatArray) -> FloatArray:
         """sqrt(noise^2 + e(t)^2), shape of steps."""
         return np.hypot(self.noise, self._early(steps))
 
-    def _early(self, steps: IntArray) -> FloatArray:
+    def _early(self, steps: IntArray | FloatArray) -> FloatArray:
         return np.minimum(self.early * (self.at / np.maximum(steps, 1)) ** 2, WILDEST)
 
-    def _smooth(self, steps: IntArray, width: float) -> FloatArray:
+    def _smooth(self, steps: IntArray | FloatArray, width: float) -> FloatArray:
         x = np.log(np.maximum(steps, 1.0))
         return np.asarray(np.exp(-0.5 * np.minimum(((x[:, None] - x) / width) ** 2, 1400.0)))
 
-    def covariance(self, steps: IntArray) -> FloatArray:
+    def covariance(self, steps: IntArray | FloatArray) -> FloatArray:
         """K (n, n) of one curve; two have nothing in common."""
         early = self._early(steps)
         shape = EARLY_SHARE + (1.0 - EARLY_SHARE) * self._smooth(steps, EARLY_WIDTH)
         rest = self.misfit**2 * self._smooth(steps, self.width)
         return np.outer(early, early) * shape + rest + self.noise**2 * np.eye(steps.size)
 
-    def whitener(self, steps: IntArray, curves: int) -> FloatArray:
+    def whitener(self, steps: IntArray | FloatArray, curves: int) -> FloatArray:
         """The root R of the weights W = R^T R of one of so many curves: (n, n), lower triangular."""
         from scipy.linalg import solve_triangular
 

@@ -14,7 +14,7 @@ __all__ = ["Walk", "run"]
 
 
 class Walk(NamedTuple):
-    """loss, river (K,); valley (K, nodes); jacobian (K, 15 + M), or (0, 0) where none was asked for."""
+    """loss, river (K,); valley (K, nodes); jacobian (K, 16 + M), or (0, 0) where none was asked for."""
 
     loss: FloatArray
     river: FloatArray
@@ -30,7 +30,7 @@ def run(
     slopes: FloatArray | None = None,
     derivatives: bool = True,
 ) -> Walk:
-    """The curve of theta (15,) at the blocks' edges.
+    """The curve of theta (16,) at the blocks' edges.
 
     reference : the learning rate that is 1.  span : S_ref.  slopes (blocks, M) : derivatives of the blocks' relative
     rates by other quantities, whose tangents are appended.

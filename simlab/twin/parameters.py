@@ -55,8 +55,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("valley_power", "pv: clock of the valley ~ rate^pv", 1.0, 1.0, 0.2, 0.2, 3.0, 0.2),
     Parameter("norm_power", "pn: equilibrium of |w|^2 ~ lr^pn", 1.0, 1.0, 0.4, 0.0, 3.0, 0.3),
     Parameter("noise_bias", "kap: gradient noise grows with the bias left", 0.0, 0.0, 0.4, -0.9, 5.0, 0.3),
+    Parameter("adaptation", "g: the valley's curvatures come to rate^-g", 0.0, 0.0, 0.3, -2.0, 2.0, 0.3),
 )
-"""In the order of `simlab.kernels.twin.walk`. The last five are departures from the linear model."""
+"""In the order of `simlab.kernels.twin.walk`. The last six are departures from the linear model."""
 
 PLACE: Mapping[str, int] = {p.name: j for j, p in enumerate(PARAMETERS)}
 """name -> place in theta."""
@@ -68,6 +69,7 @@ DEPARTURES: Mapping[str, float] = {
     "valley_power": 1.0,
     "norm_power": 1.0,
     "noise_bias": 0.0,
+    "adaptation": 0.0,
 }
 """What makes a twin more than a quadratic, and the values at which it is one."""
 
@@ -86,7 +88,7 @@ def norm_rate(reference: float, weight_decay: float | None) -> tuple[float, floa
 
 
 def noisier(theta: FloatArray, log: float) -> FloatArray:
-    """theta (15,) with e^log times its gradient noise."""
+    """theta (16,) with e^log times its gradient noise."""
     out = theta.copy()
     out[PLACE["log_noise"]] += log
     return out

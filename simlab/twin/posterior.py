@@ -34,7 +34,7 @@ BELOW = 4.0
 
 
 class Mode(NamedTuple):
-    """One optimum: theta (15,), its covariance (15, 15), and its share in predictions."""
+    """One optimum: theta (16,), its covariance (16, 16), and its share in predictions."""
 
     theta: FloatArray
     covariance: FloatArray
@@ -81,7 +81,7 @@ class Posterior:
     """Where the parameters are, and how well they are known.
 
     modes : optima with their shares, the largest first.  reference : the learning rate that is 1, the highest trained.
-    span : S_ref.  priors (2, 15): centres and spreads.  free : names of the parameters that were fitted.  longest :
+    span : S_ref.  priors (2, 16): centres and spreads.  free : names of the parameters that were fitted.  longest :
     steps of the longest curve.  lowest : the lowest peak of a curve.  batch : the one that all predictions are for,
     None where the curves did not tell it.  doubts : what its curves cannot tell.
     """

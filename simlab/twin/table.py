@@ -19,7 +19,7 @@ SLOPPY = 3.0
 
 
 def table(theta: FloatArray, covariance: FloatArray, spreads: FloatArray, free: Collection[str]) -> str:
-    """One line a free parameter: value, 90 % interval, meaning, and a remark; spreads (15,) are the priors'."""
+    """One line a free parameter: value, 90 % interval, meaning, and a remark; spreads (16,) are the priors'."""
     lines = [f"{'parameter':<13}{'value':>9}  {'90 % interval':<20} meaning"]
     for j, p in enumerate(PARAMETERS):
         if p.name not in free:

@@ -18,7 +18,7 @@ PEAK, WARMUP = 3e-4, 2160
 TRAINED = ["cosine_24000", "constant_24000", "wsdcon_9"]
 HELD_OUT = ["constant_72000", "cosine_72000", "wsd_20000_24000", "wsdld_20000_24000", "wsdcon_3", "wsdcon_18"]
 
-TRUTH = np.array([2.7, -0.85, 0.55, 5.5, -1.7, 0.05, -1.0, np.log(6e-5), -1.6, 2.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+TRUTH = np.array([2.7, -0.85, 0.55, 5.5, -1.7, 0.05, -1.0, np.log(6e-5), -1.6, 2.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
 """Parameters as they are at 100M, without the departures."""
 
 SCHEDULES: dict[str, Schedule] = {

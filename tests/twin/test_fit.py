@@ -36,7 +36,7 @@ def test_a_known_twin_is_recovered(synthetic):
 
 @pytest.mark.thorough
 def test_bands_cover_what_their_likelihood_draws():
-    """Six replications of three curves, drawn from a known twin with the misfit and noise that `Errors` states.
+    """Six replications of three curves, drawn from a known twin with the misfit and noise of `Errors`, which no one tells.
 
     The mean curve of six other schedules, and losses drawn there, lie within the 90 % band as often as it says.
     """
@@ -55,8 +55,8 @@ def test_bands_cover_what_their_likelihood_draws():
             exact = made(TRUTH, name, 0, noise=0.0)
             band = twin.predict(exact.schedule, steps=exact.steps)
             means.append(np.mean(np.abs(band.loss - exact.losses) < 1.645 * band.deviation))
-    assert 0.85 < np.mean(means) < 0.99
-    assert 0.85 < np.mean(losses) < 0.99
+    assert 0.85 < np.mean(means) < 0.97
+    assert 0.85 < np.mean(losses) < 0.97
 
 
 @pytest.mark.parametrize(("size", "most"), [("25M", 0.0021), ("100M", 0.0013)])
@@ -66,7 +66,7 @@ def test_held_out_schedules_of_language_models(shared_data, size, most):
     twin = sl.twin.fit([curves[name] for name in TRAINED], weight_decay=0.1)
     errors, inside = scores(twin, [curves[name] for name in HELD_OUT])
     assert errors.mean() < most
-    assert inside.mean() > 0.85
+    assert 0.85 < inside.mean() < 0.97
     assert len(twin.modes) == 1
 
 

@@ -11,8 +11,8 @@ from simlab.twin.blocks import cut
 from simlab.twin.model import run
 from simlab.twin.parameters import NODES, PLACE
 
-FULL = np.array([3.0, -0.8, 0.6, 5.9, -1.6, 0.1, -1.0, -9.7, -1.5, 2.5, 0.95, 1.03, 1.1, 0.99, -0.2])
-LINEAR = np.array([3.0, -0.8, 0.6, 5.9, -1.6, 0.1, -1.0, -9.7, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+FULL = np.array([3.0, -0.8, 0.6, 5.9, -1.6, 0.1, -1.0, -9.7, -1.5, 2.5, 0.95, 1.03, 1.1, 0.99, -0.2, 0.3])
+LINEAR = np.array([3.0, -0.8, 0.6, 5.9, -1.6, 0.1, -1.0, -9.7, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
 WSD = sl.schedules.wsd(12_000, peak=3e-4, warmup=1000, cooldown=0.3)
 SPAN = 8000.0
 
@@ -111,3 +111,16 @@ def test_blocks_begin_where_the_rate_jumps_and_keep_its_sum():
     assert blocks.counts @ blocks.rates == pytest.approx(lr.sum(), rel=1e-14)
     np.testing.assert_array_equal(blocks.starts[blocks.edges], [50, 177])
     assert NODES.size == 24
+
+
+@pytest.mark.parametrize("g", [0.0, 0.5])
+def test_curvatures_come_to_the_rate_to_the_power_of_minus_g(g):
+    """At rate 1/4 for long they are 4^g-fold; then, at 1/8, noise falls to its half by e^(-2 lam 4^g m/8) in m steps."""
+    theta = LINEAR.copy()
+    theta[PLACE["log_kappa"]], theta[PLACE["adaptation"]] = -1e3, g
+    long, more = 2_000_000, 16
+    schedule = sl.schedules.join(sl.schedules.constant(long, 0.25), sl.schedules.constant(more, 0.125))
+    before, after = run(theta, cut(schedule.values(), np.array([long, long + more]), 1000), 1.0, SPAN).valley
+    left = 2.0 * after / before - 1.0
+    kept = NODES > 1e-4
+    np.testing.assert_allclose(np.log(left[kept]), -2.0 * NODES[kept] * 4.0**g * more / 8.0, rtol=2e-3)

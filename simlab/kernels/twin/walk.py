@@ -4,12 +4,13 @@ A run is cut into blocks of m steps at a relative rate x = lr / lr_ref. In each,
 
     norm     n <- x^pn + (n - x^pn) e^(-kappa x m),        a = x / sqrt(mean n)
     river    S <- S + m a^pb,                              b = B ((1 + S/tau) / (1 + S_ref/tau))^-s
-    valley   v_i <- e^-y_i v_i + f 2 lam_i q_i (1 - e^-y_i) / y_i,   y_i = 2 lam_i m a^pv (1 + c R)
-             f = m a^(pv + psi) (1 + kap b),               q_i ~ lam_i^u e^(-lam_i/lam_c),  sum_i q_i = Q
+    walls    h <- a^-g + (h - a^-g) e^(-m a / 2000)
+    valley   v_i <- e^-y_i v_i + f 2 lam_i q_i (1 - e^-y_i) / y_i,   y_i = 2 lam_i m a^pv h (1 + c R)
+             f = m a^(pv + psi) h (1 + kap b),             q_i ~ lam_i^u e^(-lam_i/lam_c),  sum_i q_i = Q
 
-with R = sum_i v_i of the block before; the loss is L0 + b + R. `theta` holds, in this order: L0, log B, s, log tau, log
-Q, u, log lam_c, log kappa, log n(0), c, psi, pb, pv, pn, kap. Rows of `slopes` are derivatives of the rates by whatever
-else they depend on: their tangents follow those of theta.
+with R = sum_i v_i of the block before and h = 1 at first; the loss is L0 + b + R. `theta` holds, in this order: L0, log
+B, s, log tau, log Q, u, log lam_c, log kappa, log n(0), c, psi, pb, pv, pn, kap, g. Rows of `slopes` are derivatives of
+the rates by whatever else they depend on: their tangents follow those of theta.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import numpy as np
 
 from simlab.kernels.compiling import FAST, kept
 
-SIZE = 15
+SIZE = 16
 """Entries of theta."""
 
-_L0, _B, _S, _TAU, _Q, _U, _CUT, _KAPPA, _START, _C, _PSI, _PB, _PV, _PN, _KAP = range(SIZE)
+_L0, _B, _S, _TAU, _Q, _U, _CUT, _KAPPA, _START, _C, _PSI, _PB, _PV, _PN, _KAP, _G = range(SIZE)
+
+TURN = 1.0 / 2000.0
+"""Share of the way to their equilibrium that the walls' curvatures go in a step at rate 1."""
 
 
 @kept(error_model="numpy", fastmath=FAST)
@@ -29,13 +33,14 @@ def walk(counts, rates, edges, theta, reference, lam, slopes, loss, river, valle
     """Loss, river (K,) and valley (K, N) at the block edges `edges` (K,), ascending; the derivatives into jacobian.
 
     counts, rates (blocks,): steps m and x of each block.  reference : S_ref.  lam (N,), per step at lr_ref.  slopes
-    (blocks, M).  jacobian (K, 15 + M), or (0, 0) where no derivatives are wanted.
+    (blocks, M).  jacobian (K, 16 + M), or (0, 0) where no derivatives are wanted.
     """
     K, N, M = edges.size, lam.size, slopes.shape[1]
     wanted = jacobian.shape[0] > 0
     P = SIZE + M if wanted else 0
     tau, cut, kappa, n = np.exp(theta[_TAU]), np.exp(theta[_CUT]), np.exp(theta[_KAPPA]), np.exp(theta[_START])
     s, stiff, psi, pb, pv, pn, kap = theta[_S], theta[_C], theta[_PSI], theta[_PB], theta[_PV], theta[_PN], theta[_KAP]
+    g, h = theta[_G], 1.0
     far = reference / tau
 
     q, by_u, by_cut = np.empty(N), np.empty(N), np.empty(N)
@@ -53,9 +58,9 @@ def walk(counts, rates, edges, theta, reference, lam, slopes, loss, river, valle
 
     v, e, own, force, gain = np.zeros(N), np.empty(N), np.empty(N), np.empty(N), np.empty(N)
     dv = np.zeros((P, N))
-    tangents = np.zeros((7, P))
-    dn, dS, db, dR, dlog, dY, dF = (
-        tangents[0], tangents[1], tangents[2], tangents[3], tangents[4], tangents[5], tangents[6],
+    tangents = np.zeros((8, P))
+    dn, dS, db, dR, dlog, dY, dF, dh = (
+        tangents[0], tangents[1], tangents[2], tangents[3], tangents[4], tangents[5], tangents[6], tangents[7],
     )  # fmt: skip
     if wanted:
         dn[_START] = n
@@ -89,8 +94,11 @@ def walk(counts, rates, edges, theta, reference, lam, slopes, loss, river, valle
         S += river_step
         b = np.exp(theta[_B]) * ((1.0 + S / tau) / (1.0 + far)) ** -s
         c = 1.0 + stiff * R
-        Y = m * av * c
-        F = m * av * noise * (1.0 + kap * b)
+        turn = TURN * m * np.exp(log_a)
+        still, goal, left_walls = h, np.exp(-g * log_a), np.exp(-turn)
+        h = goal + (still - goal) * left_walls
+        Y = m * av * h * c
+        F = m * av * h * noise * (1.0 + kap * b)
 
         for p in range(P):
             dx = slopes[j, p - SIZE] if p >= SIZE else 0.0
@@ -113,17 +121,21 @@ def walk(counts, rates, edges, theta, reference, lam, slopes, loss, river, valle
                 db[p] -= b * np.log((1.0 + S / tau) / (1.0 + far))
             elif p == _TAU:
                 db[p] += s * b * (S / (tau + S) - far / (1.0 + far))
-            dY[p] = pv * Y * dlog[p] + m * av * stiff * dR[p]
-            dF[p] = (pv + psi) * F * dlog[p] + m * av * noise * kap * db[p]
+            dgoal = -g * goal * dlog[p]
+            if p == _G:
+                dgoal -= log_a * goal
+            dh[p] = dgoal * (1.0 - left_walls) + left_walls * dh[p] - (still - goal) * left_walls * turn * dlog[p]
+            dY[p] = (pv * dlog[p] + dh[p] / h) * Y + m * av * h * stiff * dR[p]
+            dF[p] = ((pv + psi) * dlog[p] + dh[p] / h) * F + m * av * h * noise * kap * db[p]
             if p == _PV:
                 dY[p] += Y * log_a
                 dF[p] += F * log_a
             elif p == _PSI:
                 dF[p] += F * log_a
             elif p == _C:
-                dY[p] += m * av * R
+                dY[p] += m * av * h * R
             elif p == _KAP:
-                dF[p] += m * av * noise * b
+                dF[p] += m * av * h * noise * b
         n = after
 
         R = 0.0
