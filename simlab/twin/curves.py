@@ -21,13 +21,24 @@ __all__ = ["Curve", "as_schedule", "check_curves", "fresh"]
 JUMP = 0.25
 """A change of so much of the peak between two rows of a log is a jump."""
 
+TRUNK = 10
+"""So many records at the start that are the same to the last digit are those of one run, however it is called."""
+
+LONGEST = 10**7
+"""Steps of a schedule at most: every one of them is looked at."""
+
+HIGHEST = 20.0
+"""Losses end below this: the floor of a twin is searched for between 0 and it."""
+
 FEWEST = 50
 """Fewest points of a run that is fitted: some fifteen numbers are asked of it."""
 
 
 def as_schedule(schedule: Any, field: str = "schedule") -> Schedule:
-    """A schedule, or one with these learning rates, one for each step; with a rate that is not zero."""
+    """A schedule, or one with these learning rates, one for each step; not too long, and a rate that is not zero."""
     taken = schedule if isinstance(schedule, Schedule) else from_array(check_array(field, schedule, low=0.0))
+    if len(taken) > LONGEST:
+        raise InputError(f" has {len(taken)} steps; give one of at most {LONGEST}.", field)
     if taken.peak() == 0.0:
         raise InputError(" is 0 at every step, and such a run does not move; give learning rates.", field)
     return taken
@@ -41,7 +52,8 @@ class Curve:
     schedule : a Schedule, or the learning rates (T,) of all steps from the first: what came before a record counts.
     steps : (K,) whole numbers, ascending, 0 .. T: updates made before the loss was taken.
     losses : (K,) finite.
-    run : name of the trunk. Curves of one run are branches of it, and a record that two of them hold counts once.
+    run : name of the trunk. Curves of one run are branches of it, and a record that two of them hold counts once; so it
+        does where a name is missing and the first ten records are the same to the last digit.
     name : how reports call the curve; default its place.
     batch : samples (or tokens) in a step; only needed where curves differ in it.
 
@@ -148,24 +160,31 @@ def _notice_jump(name: str, schedule: Schedule, steps: Sequence[int]) -> None:
 
 
 def fresh(curves: Sequence[Curve]) -> list[Curve]:
-    """The curves without the records that an earlier curve of the same run holds; curves left without any are dropped.
+    """The curves without the records that an earlier branch of their trunk holds; curves left without any are dropped.
 
-    A record is the same if its step and its loss are, to the last digit: branches of one trunk have it in common.
+    A record is the same if its step and its loss are, to the last digit. Curves are branches of one trunk if their runs
+    have one name, or, where one has none, if their first TRUNK records are the same.
     """
-    seen: dict[str, set[tuple[int, float]]] = {}
-    out = []
-    for curve in curves:
-        if curve.run is None:
+    out: list[Curve] = []
+    for j, curve in enumerate(curves):
+        held = {pair for other in curves[:j] if _branches(curve, other) for pair in _pairs(other)}
+        new = [pair for pair in _pairs(curve) if pair not in held]
+        if len(new) == len(curve):
             out.append(curve)
-            continue
-        held = seen.setdefault(curve.run, set())
-        pairs = [(int(t), float(y)) for t, y in zip(curve.steps, curve.losses, strict=True)]
-        new = [pair for pair in pairs if pair not in held]
-        held.update(new)
-        if new:
+        elif new:
             steps, losses = zip(*new, strict=True)
             out.append(Curve(curve.schedule, steps, losses, curve.run, curve.name, curve.batch))
     return out
+
+
+def _pairs(curve: Curve) -> list[tuple[int, float]]:
+    return [(int(t), float(y)) for t, y in zip(curve.steps, curve.losses, strict=True)]
+
+
+def _branches(one: Curve, other: Curve) -> bool:
+    if one.run is not None and other.run is not None:
+        return one.run == other.run
+    return min(len(one), len(other)) >= TRUNK and _pairs(one)[:TRUNK] == _pairs(other)[:TRUNK]
 
 
 def check_curves(curves: Any) -> list[Curve]:
@@ -180,8 +199,17 @@ def check_curves(curves: Any) -> list[Curve]:
         raise InputError(f" hold {points} losses; give at least {FEWEST}, or log more often.", "curves")
     for j, curve in enumerate(given):
         few = max(len(curve) // 10, 1)
-        if len(curve) >= FEWEST and np.median(curve.losses[-few:]) >= np.median(curve.losses[:few]):
+        first, last = (float(np.median(part)) for part in (curve.losses[:few], curve.losses[-few:]))
+        if len(curve) >= FEWEST and last >= first:
             raise InputError(" does not fall from its first tenth to its last; check its losses.", f"curves[{j}]")
+        if curve.losses.min() < 0.0:
+            remedy = "add the same constant to the losses of all curves"
+            raise InputError(
+                f" has a loss of {curve.losses.min():.4g}, and a twin none below 0; {remedy}.", f"curves[{j}]"
+            )
+        if last > HIGHEST:
+            remedy = "give losses in nats (of a perplexity its logarithm)"
+            raise InputError(f" ends at a loss of {last:.4g}, above {HIGHEST:g}; {remedy}.", f"curves[{j}]")
         if (curve.batch is None) != (given[0].batch is None):
             raise InputError(
                 " and curves[0] do not both have a batch; give it to all curves or to none.", f"curves[{j}]"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -94,8 +93,7 @@ def evidence(curves: Sequence[Seen], prior: FloatArray, offset: FloatArray, erro
     information, b = np.diag(prior), prior * offset
     square, volume = float(prior @ offset**2), 0.0
     for one in curves:
-        smooth = replace(errors, noise=0.0).covariance(one.steps)
-        root = np.linalg.cholesky(smooth + np.diag(errors.noise**2 / one.counts))
+        root = np.linalg.cholesky(errors.smooth(one.steps) + np.diag(errors.noise**2 / one.counts))
         white = np.linalg.solve(root, np.column_stack([one.jacobian, one.residuals]))
         columns, residuals = white[:, :-1], white[:, -1]
         information = information + columns.T @ columns

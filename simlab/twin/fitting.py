@@ -23,6 +23,9 @@ from simlab.twin.twin import Twin
 
 __all__ = ["fit"]
 
+SMALLEST = 10.0
+"""Losses fall by at least so many times what they may lie off."""
+
 
 @door
 def fit(
@@ -40,8 +43,8 @@ def fit(
         gradient noise is taken to be Q times the first curve's batch over theirs, and nothing else to change.
     weight_decay : decoupled, as AdamW's: |w|^2 relaxes at 2 lr wd. None: inferred from the curves, with a wide prior.
     optimizer : "adamw", or "sgd" for a norm that does not matter.
-    errors : how far losses may lie from a twin. By default the curves are fitted with `Errors`, and their white noise if
-        it is more, and the intervals are made with the likeliest errors about the optimum (`simlab.twin.evidence`).
+    errors : how far losses may lie from a twin. By default curves are fitted with `Errors`, and their white noise if it
+        is more, and intervals are made with the errors that the curves' evidence tells (`simlab.twin.evidence`).
     linear : without stiffening and other departures from a quadratic (see `Twin.as_problem`).
 
     The noise floor is taken to grow with the rate, as it does far below the critical one; SGD near its critical rate,
@@ -60,6 +63,7 @@ def fit(
         weights = check_kind("errors", errors, Errors, "an Errors", "make one: simlab.twin.Errors()")
     reference = max(curve.schedule.peak() for curve in taken)
     lowest = min(curve.schedule.peak() for curve in taken)
+    _check_units(taken, weight_decay, weights)
     longest = max(int(curve.steps[-1]) for curve in taken)
     priors = np.array([[p.centre for p in PARAMETERS], [p.spread for p in PARAMETERS]])
     priors[:, PLACE["log_kappa"]] = norm_rate(reference, weight_decay)
@@ -90,6 +94,23 @@ def _check_recipe(weight_decay: float | None, optimizer: Optimizer) -> float | N
     if optimizer == "sgd" and decay > 0.0:
         raise InputError(f" = {decay:g} belongs to optimizer = 'adamw'; leave it out of 'sgd'.", "weight_decay")
     return decay
+
+
+def _check_units(curves: Sequence[Curve], weight_decay: float | None, weights: Errors) -> None:
+    """Refuses a weight decay that is no AdamW's, and losses whose whole fall is as small as their errors."""
+    peak = max(curve.schedule.peak() for curve in curves)
+    if weight_decay is not None and weight_decay * peak >= 1.0:
+        raise InputError(
+            f" = {weight_decay:g} at the rate {peak:g} would undo the weights in a step; give AdamW's own.",
+            "weight_decay",
+        )
+    fall = max(float(curve.losses[0] - curve.losses.min()) for curve in curves)
+    if fall < SMALLEST * weights.misfit:
+        raise InputError(
+            f" fall by {fall:.2g} at most, and a loss may lie {weights.misfit:.2g} off; give losses in nats, or "
+            f"errors = Errors(...) in their units.",
+            "curves",
+        )
 
 
 def _likeliest(target: Target, x: FloatArray, curves: Sequence[Curve], weights: Errors, noise: float) -> Errors:

@@ -5,8 +5,9 @@
 
 Two runs of one recipe differ by some 0.02 where their warmup ends, and ever less from there on: `early`. What the model
 itself cannot follow is smooth in log t: `misfit`. By K the intervals are made (`sandwich`), as the curves' own evidence
-has it (`simlab.twin.evidence`). The mean is fitted with other weights, for the shape of a transient is not to be trusted, and what n curves have in common the parameters are
-free to follow, so that only 1 - 1/n of the misfit's variance is left between them:
+has it (`simlab.twin.evidence`). The mean is fitted with other weights, for the shape of a transient is not to be
+trusted, and what n curves have in common the parameters are free to follow, so that only 1 - 1/n of the misfit's
+variance is left between them:
 
     W^-1 = (noise^2 + e(t)^2) [t = t'] + (1 - 1/n) misfit^2 exp(-(log t - log t')^2 / 2 width^2)
 
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.errors import check_number
 
 __all__ = ["Errors", "covariance_of", "sandwich", "white_noise"]
 
@@ -37,13 +39,19 @@ LEAST = 1e-2
 
 @dataclass(frozen=True)
 class Errors:
-    """noise, early, misfit in units of the loss; at in steps; width in e-folds of t."""
+    """noise, early, misfit in units of the loss; at in steps; width in e-folds of t. Raises InputError for others."""
 
     noise: float = 6e-4
     early: float = 0.02
     at: float = 2176.0
     misfit: float = 1.2e-3
     width: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name in ("noise", "at", "width"):
+            check_number(name, getattr(self, name), low=0.0, open_low=True)
+        for name in ("early", "misfit"):
+            check_number(name, getattr(self, name), low=0.0)
 
     def deviation(self, steps: IntArray | FloatArray) -> FloatArray:
         """sqrt(noise^2 + e(t)^2), shape of steps."""
@@ -58,10 +66,13 @@ class Errors:
 
     def covariance(self, steps: IntArray | FloatArray) -> FloatArray:
         """K (n, n) of one curve; two have nothing in common."""
+        return self.smooth(steps) + self.noise**2 * np.eye(steps.size)
+
+    def smooth(self, steps: IntArray | FloatArray) -> FloatArray:
+        """K (n, n) without its white noise."""
         early = self._early(steps)
         shape = EARLY_SHARE + (1.0 - EARLY_SHARE) * self._smooth(steps, EARLY_WIDTH)
-        rest = self.misfit**2 * self._smooth(steps, self.width)
-        return np.outer(early, early) * shape + rest + self.noise**2 * np.eye(steps.size)
+        return np.outer(early, early) * shape + self.misfit**2 * self._smooth(steps, self.width)
 
     def whitener(self, steps: IntArray | FloatArray, curves: int) -> FloatArray:
         """The root R of the weights W = R^T R of one of so many curves: (n, n), lower triangular."""

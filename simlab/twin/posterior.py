@@ -33,6 +33,10 @@ BELOW = 4.0
 """So is a peak this many times lower: ten times lower predictions were off by 0.09, twice lower by 0.006."""
 
 
+AFAR = 4.0
+"""So is a run of so many times the longest: three times as long was missed by 0.006, at 25M."""
+
+
 class Mode(NamedTuple):
     """One optimum: theta (16,), its covariance (16, 16), and its share in predictions."""
 
@@ -145,7 +149,7 @@ class Posterior:
             river += mode.weight * walk.river
             valley += mode.weight * (walk.valley @ member)
         floor = sum(mode.weight * float(mode.theta[0]) for mode in self.modes)
-        beyond = self._beyond(taken)
+        beyond = self.beyond(taken)
         if beyond:
             notice(beyond)
         deviation = np.sqrt(variance)
@@ -167,8 +171,11 @@ class Posterior:
             square += mode.weight * (own + (walk.loss - walks[0].loss) ** 2)
         return mean, np.maximum(square - (mean - walks[0].loss) ** 2, 0.0)
 
-    def ends(self, schedule: Schedule) -> list[Walk]:
-        """The last loss under a schedule, of each optimum."""
+    def ends(self, schedule: Schedule, quiet: bool = False) -> list[Walk]:
+        """The last loss under a schedule, of each optimum; a notice, unless quiet, where it is beyond the trained."""
+        beyond = "" if quiet else self.beyond(schedule)
+        if beyond:
+            notice(beyond)
         steps = np.array([len(schedule)])
         blocks = cut(schedule.values(), steps)
         return [self.walk(mode, blocks) for mode in self.modes]
@@ -184,16 +191,21 @@ class Posterior:
         middle, half = float(mean[0]), _quantile(level) * float(np.sqrt(variance[0]))
         return Difference(middle, middle - half, middle + half)
 
-    def _beyond(self, schedule: Schedule) -> str:
-        peak = schedule.peak()
+    def beyond(self, schedule: Schedule) -> str:
+        """How a schedule leaves what was trained on, in a sentence or two, or ""."""
+        peak, said = schedule.peak(), []
         if peak < self.lowest / BELOW:
-            return f"The schedule's peak {peak:.4g} lies far below {self.lowest:.4g}, the lowest that was trained at."
-        if peak <= BEYOND * self.reference:
-            return ""
-        return (
-            f"The schedule's peak {peak:.4g} lies above {self.reference:.4g}, the highest that was trained at; the "
-            f"twin knows nothing of instabilities there."
-        )
+            said.append(
+                f"The schedule's peak {peak:.4g} lies far below {self.lowest:.4g}, the lowest that was trained at."
+            )
+        if peak > BEYOND * self.reference:
+            said.append(
+                f"The schedule's peak {peak:.4g} lies above {self.reference:.4g}, the highest that was trained at; the "
+                f"twin knows nothing of instabilities there."
+            )
+        if len(schedule) > AFAR * self.longest:
+            said.append(f"The schedule's {len(schedule)} steps are far more than {self.longest}, the most trained for.")
+        return " ".join(said)
 
     def __repr__(self) -> str:
         theta, covariance, _ = self.modes[0]

@@ -111,10 +111,10 @@ def best_schedule(posterior: Posterior, steps: int, peak: float, warmup: int, kn
     own = posterior.ends(schedule)
     rivals = []
     for usual in _usual(steps, peak, warmup):
-        walks = posterior.ends(usual)
+        walks = posterior.ends(usual, quiet=True)
         loss = float(posterior.mixed(walks)[0][0])
         rivals.append(Rival(usual, loss, posterior.difference(walks, own, level)))
-    gain = posterior.difference(posterior.ends(cosine(steps, peak, floor=0.1, warmup=warmup)), own, level)
+    gain = posterior.difference(posterior.ends(cosine(steps, peak, floor=0.1, warmup=warmup), quiet=True), own, level)
     return Best(
         schedule, float(posterior.mixed(own)[0][0]), gain, tuple(sorted(rivals, key=lambda r: r.above.difference))
     )

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from simlab.doors import door
-from simlab.errors import InputError, check_path
+from simlab.errors import InputError, check_number, check_path
+from simlab.reading import understood
 from simlab.twin.likelihood import Errors
-from simlab.twin.parameters import PARAMETERS
+from simlab.twin.parameters import PARAMETERS, PLACE
 from simlab.twin.posterior import Mode
 from simlab.twin.twin import Twin
 
@@ -24,33 +25,63 @@ REMEDY = "Twin.to_json writes one, and so does simlab twin fit LOG... -o twin.js
 def from_json(path: str | PathLike[str]) -> Twin:
     """The twin that `Twin.to_json` wrote; every prediction keeps its bits. Raises InputError for another file."""
     place = check_path("path", path)
+    with understood(place, REMEDY):
+        content = place.read_bytes()
+    refused = f"{place} is no twin; {REMEDY}."
     try:
-        text = place.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise InputError(f"{place} cannot be read ({reason}); {REMEDY}.") from None
-    try:
-        record: dict[str, Any] = json.loads(text)
+        record: dict[str, Any] = json.loads(content)
         names = record["names"]
-        modes = tuple(
-            Mode(np.array(m["theta"]), np.array(m["covariance"]), float(m["weight"])) for m in record["modes"]
-        )
-        twin = Twin(
-            modes,
-            float(record["reference"]),
-            float(record["span"]),
-            Errors(**record["errors"]),
-            record["optimizer"],
-            record["weight_decay"],
-            np.array([[np.inf if x is None else x for x in row] for row in record["priors"]]),
-            tuple(record["free"]),
-            int(record["longest"]),
-            float(record["lowest"]),
-            record["batch"],
-            tuple(record["doubts"]),
-        )
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"{place} is no twin; {REMEDY}.") from None
-    if names != [p.name for p in PARAMETERS] or any(m.covariance.shape != (len(names),) * 2 for m in modes):
+        raise InputError(refused) from None
+    if names != [p.name for p in PARAMETERS]:
         raise InputError(f"{place} is a twin of another version of simlab; fit it again.")
-    return twin
+    try:
+        return _checked(record)
+    except (InputError, AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(refused) from None
+
+
+def _checked(record: dict[str, Any]) -> Twin:
+    """The twin of a record, or an error of some kind: what a fit cannot have left is no twin."""
+    modes = tuple(_mode(one) for one in record["modes"])
+    total = sum(mode.weight for mode in modes)
+    priors = np.array([[np.inf if x is None else x for x in row] for row in record["priors"]], dtype=np.float64)
+    free, doubts = tuple(record["free"]), tuple(record["doubts"])
+    batch, decay = record["batch"], record["weight_decay"]
+    possible = (
+        abs(total - 1.0) < 1e-6,
+        priors.shape == (2, len(PARAMETERS)) and not np.isnan(priors).any(),
+        record["optimizer"] in ("adamw", "sgd"),
+        all(name in PLACE for name in free),
+        all(isinstance(doubt, str) for doubt in doubts),
+    )
+    if not all(possible):
+        raise ValueError
+    return Twin(
+        modes,
+        _positive(record["reference"]),
+        _positive(record["span"]),
+        Errors(**record["errors"]),
+        record["optimizer"],
+        None if decay is None else check_number("weight_decay", decay, low=0.0),
+        priors,
+        free,
+        int(_positive(record["longest"])),
+        _positive(record["lowest"]),
+        None if batch is None else _positive(batch),
+        doubts,
+    )
+
+
+def _mode(record: dict[str, Any]) -> Mode:
+    theta, covariance = (np.array(record[name], dtype=np.float64) for name in ("theta", "covariance"))
+    size = len(PARAMETERS)
+    if theta.shape != (size,) or covariance.shape != (size, size):
+        raise ValueError
+    if not np.isfinite(theta).all() or not np.isfinite(covariance).all() or np.diag(covariance).min() < 0.0:
+        raise ValueError
+    return Mode(theta, covariance, check_number("weight", record["weight"], low=0.0, high=1.0))
+
+
+def _positive(value: Any) -> float:
+    return check_number("value", value, low=0.0, open_low=True)

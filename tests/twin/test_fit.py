@@ -36,7 +36,7 @@ def test_a_known_twin_is_recovered(synthetic):
 
 @pytest.mark.thorough
 def test_bands_cover_what_their_likelihood_draws():
-    """Six replications of three curves, drawn from a known twin with the misfit and noise of `Errors`, which no one tells.
+    """Six replications of three curves, drawn from a known twin with misfit and noise of `Errors`, which nobody tells.
 
     The mean curve of six other schedules, and losses drawn there, lie within the 90 % band as often as it says.
     """
@@ -114,9 +114,11 @@ def test_of_sgd_the_norm_is_not_fitted():
 def test_a_record_of_two_branches_counts_once():
     trunk = made(TRUTH, "constant_24000", 0)
     branch = sl.twin.Curve(trunk.schedule, trunk.steps[:100], trunk.losses[:100])
-    for run, expected in (("a", [171]), (None, [171, 100])):
-        pair = [sl.twin.Curve(c.schedule, c.steps, c.losses, run=run) for c in (trunk, branch)]
+    for runs, expected in ((("a", "a"), [171]), ((None, None), [171]), (("a", "b"), [171, 100])):
+        pair = [sl.twin.Curve(c.schedule, c.steps, c.losses, run) for c, run in zip((trunk, branch), runs, strict=True)]
         assert [len(curve) for curve in fresh(pair)] == expected
+    other = made(TRUTH, "constant_24000", 1)
+    assert [len(curve) for curve in fresh([trunk, other])] == [171, 171]
 
 
 def test_the_table_names_what_is_loose(synthetic):
@@ -174,6 +176,31 @@ def test_fits_that_are_refused():
         sl.twin.fit(falling, weight_decay=0.1, optimizer="sgd")
     with pytest.raises(sl.InputError, match="curves is empty"):
         sl.twin.fit([])
+    with pytest.raises(sl.InputError, match=r"weight_decay = 2 at the rate 1 would undo the weights in a step"):
+        sl.twin.fit(falling, weight_decay=2.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "shift", "message"),
+    [
+        (1e6, 0.0, r"curves\[0\] ends at a loss of 3e\+06, above 20; give losses in nats"),
+        (1e-6, 0.0, "curves fall by 1e-06 at most, and a loss may lie 0.0012 off; give losses in nats"),
+        (1.0, -3.5, r"curves\[0\] has a loss of -0.5, and a twin none below 0; add the same constant"),
+    ],
+)
+def test_losses_in_other_units_are_refused(unit, shift, message):
+    steps = np.arange(1, 61) * 100
+    curve = sl.twin.Curve(np.ones(6000), steps, unit * (np.linspace(4.0, 3.0, 60) + shift))
+    with pytest.raises(sl.InputError, match=message):
+        sl.twin.fit(curve, optimizer="sgd")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"noise": 0.0}, "noise"), ({"misfit": -1.0}, "misfit"), ({"width": np.nan}, "width")]
+)
+def test_errors_that_are_refused(change, message):
+    with pytest.raises(sl.InputError, match=f"{message} = .* is outside"):
+        sl.twin.Errors(**change)
 
 
 def test_a_log_is_a_curve(tmp_path):

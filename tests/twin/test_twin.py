@@ -138,9 +138,55 @@ def test_files_keep_every_bit(twin, tmp_path):
     path.write_text(json.dumps({**record, "names": ["a"]}))
     with pytest.raises(sl.InputError, match="another version"):
         sl.twin.from_json(path)
-    path.write_text("{}")
-    with pytest.raises(sl.InputError, match="is no twin"):
+    with pytest.raises(sl.InputError, match=r"none.json cannot be read \(No such file or directory\)"):
+        sl.twin.from_json(tmp_path / "none.json")
+
+
+WRONG = {
+    "empty": lambda record: record.clear(),
+    "no optimum": lambda record: record.update(modes=[]),
+    "a parameter that is NaN": lambda record: record["modes"][0]["theta"].__setitem__(2, float("nan")),
+    "two parameters": lambda record: record["modes"][0].update(theta=[1.0, 2.0]),
+    "a share below 0": lambda record: record["modes"][0].update(weight=-3.0),
+    "a variance below 0": lambda record: record["modes"][0]["covariance"][0].__setitem__(0, -1.0),
+    "a covariance of one": lambda record: record["modes"][0].update(covariance=[[1.0]]),
+    "a reference of 0": lambda record: record.update(reference=0),
+    "another optimizer": lambda record: record.update(optimizer="lion"),
+    "noise of text": lambda record: record["errors"].update(noise="x"),
+    "a misfit below 0": lambda record: record["errors"].update(misfit=-1.0),
+    "a batch of text": lambda record: record.update(batch="a"),
+    "a parameter of another name": lambda record: record.update(free=["mass"]),
+    "priors of one": lambda record: record.update(priors=[[1.0]]),
+    "a doubt that is a number": lambda record: record.update(doubts=[3]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_files_that_are_no_twin(wrong, tmp_path):
+    path = tmp_path / "twin.json"
+    known(TRUTH).to_json(path)
+    record = json.loads(path.read_text())
+    assert sl.twin.from_json(path).reference == PEAK
+    WRONG[wrong](record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(sl.InputError, match="is no twin; give a file"):
         sl.twin.from_json(path)
+
+
+def test_differences_of_schedules_beyond_the_trained_say_so(twin):
+    """Too high, far too low, far too long: of `compare` and `rank` as of `predict`."""
+    inside = SCHEDULES["cosine_24000"]
+    for other, said in (
+        (sl.schedules.constant(5000, 1e-3), "lies above 0.0003"),
+        (sl.schedules.constant(5000, 1e-5), "lies far below 0.0003"),
+        (sl.schedules.constant(200_000, 3e-4), "200000 steps are far more than 23936"),
+    ):
+        with pytest.warns(UserWarning, match=said):
+            twin.compare(other, inside)
+        with pytest.warns(UserWarning, match=said):
+            twin.rank([inside, other])
+        with pytest.warns(UserWarning, match=said):
+            assert said in twin.predict(other).beyond
 
 
 def test_refusals(twin):
@@ -150,6 +196,8 @@ def test_refusals(twin):
         twin.rank([])
     with pytest.raises(sl.InputError, match="targets is empty"):
         twin.design([SCHEDULES["cosine_24000"]], [])
+    with pytest.raises(sl.InputError, match="schedule has 20000000 steps; give one of at most 10000000"):
+        twin.predict(sl.schedules.constant(2 * 10**7, 1e-4))
     with pytest.raises(sl.InputError, match="steps are not whole numbers in ascending order from 0 to 24000"):
         twin.predict(SCHEDULES["cosine_24000"], steps=[10, 5])
 

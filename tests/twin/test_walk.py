@@ -115,7 +115,7 @@ def test_blocks_begin_where_the_rate_jumps_and_keep_its_sum():
 
 @pytest.mark.parametrize("g", [0.0, 0.5])
 def test_curvatures_come_to_the_rate_to_the_power_of_minus_g(g):
-    """At rate 1/4 for long they are 4^g-fold; then, at 1/8, noise falls to its half by e^(-2 lam 4^g m/8) in m steps."""
+    """Long at rate 1/4 they are 4^g-fold; then, at 1/8, noise falls to its half by e^(-2 lam 4^g m/8) in m steps."""
     theta = LINEAR.copy()
     theta[PLACE["log_kappa"]], theta[PLACE["adaptation"]] = -1e3, g
     long, more = 2_000_000, 16
