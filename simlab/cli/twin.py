@@ -32,7 +32,8 @@ Between = Annotated[str, typer.Option(help="Rates between rows of a log: linear 
 Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
 Steps = Annotated[int | None, typer.Option(help="Length of the run.")]
 Batches = Annotated[
-    list[float] | None, typer.Option("--batch", help="Samples in a step: once for all logs, or for each.")
+    list[float] | None,
+    typer.Option("--batch", help="Samples in a step: once for all logs, or for each, held-out ones last."),
 ]
 Batch = Annotated[float | None, typer.Option(help="Samples in a step, where the twin's curves differed in them.")]
 Assign = Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A parameter, such as peak=0.1.")]
@@ -167,6 +168,7 @@ def report(
     warmup: Warmup = None,
     between: Between = "linear",
     level: Level = 0.9,
+    batch: Batches = None,
     force: Force = False,
 ) -> None:
     """Fit a twin and other laws to these logs, and print how each does on them and on others."""
@@ -174,8 +176,8 @@ def report(
     from simlab.twin.report import report
 
     with notices():
-        curves = _curves(logs, loss, warmup, between)
-        others = _curves(held_out or [], loss, warmup, between)
+        all_of_them = _curves([*logs, *(held_out or [])], loss, warmup, between, batch)
+        curves, others = all_of_them[: len(logs)], all_of_them[len(logs) :]
         page = report(_fitted(curves, weight_decay, optimizer), curves, others, level)
     if output is not None:
         with fresh_file(output, force) as partial:

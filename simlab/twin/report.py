@@ -24,8 +24,9 @@ def covered(band: Band, curve: Curve) -> float:
 def report(twin: Twin, fitted: Sequence[Curve], held_out: Sequence[Curve] = (), level: float = 0.9) -> str:
     """Parameters, and of each curve the mean absolute error of twin and referees, the last error and the cover.
 
-    fitted : the curves that the twin was fitted to; the referees are fitted to them here.  held_out : others. The last
-    error is predicted minus measured, over the last eight records.
+    fitted : the curves that the twin was fitted to; the referees are fitted to them here.  held_out : others. Each is
+    predicted at its own batch where it is known; of batches the referees know nothing. The last error is predicted
+    minus measured, over the last eight records.
     """
     decay = twin.weight_decay
     names = [name for name in laws.LAWS if name != "functional-effective" or decay is not None]
@@ -47,7 +48,8 @@ def _table(
     head = f"{title:<24}{'twin':>9}{'last':>9}{'cover':>7}" + "".join(f"{name:>22}" for name in referees)
     lines, rows = [head], []
     for j, curve in enumerate(curves):
-        band = twin.predict(curve.schedule, level, curve.steps)
+        own = twin.at_batch(curve.batch) if twin.batch and curve.batch else twin
+        band = own.predict(curve.schedule, level, curve.steps)
         error = band.loss - curve.losses
         row = [float(np.abs(error).mean()), float(error[-8:].mean()), covered(band, curve)]
         row += [

@@ -93,6 +93,20 @@ def test_a_report_holds_the_twin_beside_its_referees(folder):
     assert float(row.split()[1]) < 0.006
 
 
+@pytest.mark.thorough
+def test_a_report_predicts_each_log_at_its_own_batch(folder):
+    """Told a hundredfold batch for the log held out, the twin leaves out most of its noise, and is far off."""
+    logs = [str(folder / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000", "cosine_24000")]
+    off = []
+    for batches in (["1"], ["1", "1", "100"]):
+        given = [word for batch in batches for word in ("--batch", batch)]
+        recipe = ["--weight-decay", "0.1", "--warmup", "2160"]
+        code, out, _ = invoke("twin", "report", *logs[:2], "--held-out", logs[2], *recipe, *given)
+        assert code == 0
+        off.append(float(out[out.index("held out") :].splitlines()[1].split()[1]))
+    assert off[0] < 0.01 < 0.05 < off[1]
+
+
 def test_batches_are_given_once_or_for_each_log(folder, tmp_path):
     logs = [str(folder / f"{name}.csv") for name in ("cosine_24000", "wsdld_20000_24000")]
     rest = ["--warmup", str(WARMUP), "-o", str(tmp_path / "b.json")]

@@ -183,7 +183,7 @@ def test_fits_that_are_refused():
 @pytest.mark.parametrize(
     ("unit", "shift", "message"),
     [
-        (1e6, 0.0, r"curves\[0\] ends at a loss of 3e\+06, above 20; give losses in nats"),
+        (1e6, 0.0, r"curves\[0\] ends at a loss of 3.0[0-9]+e\+06, above 20; give losses in nats"),
         (1e-6, 0.0, "curves fall by 1e-06 at most, and a loss may lie 0.0012 off; give losses in nats"),
         (1.0, -3.5, r"curves\[0\] has a loss of -0.5, and a twin none below 0; add the same constant"),
     ],
@@ -261,6 +261,29 @@ def test_sgd_on_a_power_law_has_a_twin():
     assert abs(value - 0.4) < 2.0 * spread
     value, spread = twin.parameters["tilt"]
     assert abs(value - 1.0 / 3.0) < 2.0 * spread
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_tenfold_lower_peak_of_sgd(short):
+    """Never trained at: 0.004 off at most once the warmup is forgotten; with a short run at that peak as well 0.002."""
+    problem = sl.LinearRegression.power_law(dim=10**5, capacity=1.5, source=1.6, noise_variance=1.0).compress(1e-9)
+    peak, rng = 0.04, np.random.default_rng(0)
+
+    def curve(steps, peak, shape):
+        schedule = shape(steps, peak, warmup=500)
+        at = np.arange(600, steps + 1, 100)
+        total = sl.exact(problem, sl.methods.sgd(schedule), record=at, progress=False).total().squeeze()
+        return sl.twin.Curve(schedule, at, total.sel(step=at).values + 6e-4 * rng.standard_normal(at.size))
+
+    trained = [curve(20_000, peak, sl.schedules.wsd), curve(20_000, peak, sl.schedules.cosine)]
+    twin = sl.twin.fit(trained + [curve(8000, 0.1 * peak, sl.schedules.wsd)] * short, optimizer="sgd")
+    for shape in (sl.schedules.wsd, sl.schedules.cosine):
+        lower = curve(20_000, 0.1 * peak, shape)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error" if short else "ignore")
+            band = twin.predict(lower.schedule, steps=lower.steps)
+        assert np.abs(band.loss - lower.losses)[lower.steps > 4000].mean() < (0.002 if short else 0.004)
+        assert np.mean((band.lower < lower.losses) & (lower.losses < band.upper)) > 0.85
 
 
 def test_noise_goes_with_the_batch():
