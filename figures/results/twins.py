@@ -174,11 +174,11 @@ def claims_residuals(data: Data) -> list[Claim]:
             own=True,
         ),
         Claim(
-            "90 % bands hold at least 85 % of the losses",
+            "90 % bands hold 85 to 97 % of the losses",
             source,
-            ">= 0.85 at every size",
+            ">= 0.85 and <= 0.97 at every size",
             ", ".join(f"{size} {x:.2f}" for size, x in inside.items()),
-            min(inside.values()) >= 0.85,
+            0.85 <= min(inside.values()) <= max(inside.values()) <= 0.97,
             own=True,
         ),
     ]
@@ -287,6 +287,7 @@ def claims_runs(data: Data) -> list[Claim]:
             "correlation of log error and log s.d. over runs >= 0.5, and bands that hold 85 %, at every size",
             ", ".join(f"{size} {r:.2f}, {least[size]:.2f}" for size, r in zip(sizes, ordered, strict=True)),
             min(ordered) >= 0.5 and min(least.values()) >= 0.85,
+            "one run tells little of how far losses lie off: the prior's errors are too small for some runs of 25M",
             own=True,
         ),
     ]
