@@ -47,7 +47,7 @@ def test_the_walk_is_pythons(browser: Browser, twin: sl.twin.Twin):
         steps = int(rng.integers(40, 30_000))
         one, other = (known(random_theta(rng)).modes[0] for _ in range(2))
         mixed = sl.twin.Twin(
-            **{**vars(twin), "modes": (one._replace(weight=0.7), other._replace(weight=0.3)), "longest": 1000}
+            **{**vars(twin), "modes": (one._replace(weight=0.7), other._replace(weight=0.3)), "longest": 10_000}
         )
         given, schedule = families(steps, [0.0, 0.05, 0.2][case % 3])[case % 4]
         record = sorted({0, *rng.integers(1, steps, 6).tolist(), steps})

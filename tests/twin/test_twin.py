@@ -169,7 +169,7 @@ def test_files_that_are_no_twin(wrong, tmp_path):
     assert sl.twin.from_json(path).reference == PEAK
     WRONG[wrong](record)
     path.write_text(json.dumps(record))
-    with pytest.raises(sl.InputError, match="is no twin; give a file"):
+    with pytest.raises(sl.InputError, match=r"is no twin; Twin\.to_json writes one"):
         sl.twin.from_json(path)
 
 

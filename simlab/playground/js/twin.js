@@ -6,6 +6,7 @@
 const WIDTH = 64;
 const FINE = 16;
 const JUMP = 0.02;
+const TURN = 1 / 2000;
 
 // Recorded steps moved to where blocks end anyway, as those are that `predict` tells a curve at.
 function atBlocks(steps) {
@@ -43,7 +44,7 @@ function walkTwin(theta, { reference, span, curvatures }, { counts, rates, edges
   const tau = Math.exp(theta.log_onset), kappa = Math.exp(theta.log_kappa), height = Math.exp(theta.log_river);
   const q = noiseMeasure(theta, curvatures), v = new Float64Array(q.length), river = [], valley = [];
   const left = (S) => height * ((1 + S / tau) / (1 + span / tau)) ** -theta.source;
-  let n = Math.exp(theta.log_start), S = 0, R = 0;
+  let n = Math.exp(theta.log_start), S = 0, R = 0, h = 1;
   for (let j = 0, k = 0; k < edges.length; j++) {
     for (; edges[k] === j; k++) {
       river.push(left(S));
@@ -55,7 +56,9 @@ function walkTwin(theta, { reference, span, curvatures }, { counts, rates, edges
     const w = x ** theta.norm_power, after = w + (n - w) * Math.exp(-kappa * x * m), a = x / Math.sqrt((n + after) / 2);
     n = after;
     S += m * a ** theta.river_power;
-    const clock = m * a ** theta.valley_power, Y = clock * (1 + theta.stiffening * R);
+    const goal = a ** -theta.adaptation;
+    h = goal + (h - goal) * Math.exp(-TURN * m * a);
+    const clock = m * a ** theta.valley_power * h, Y = clock * (1 + theta.stiffening * R);
     const F = clock * a ** theta.noise_power * (1 + theta.noise_bias * left(S));
     R = 0;
     for (let i = 0; i < v.length; i++) {
