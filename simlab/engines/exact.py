@@ -15,6 +15,7 @@ from simlab.engines.arguments import (
     Progress,
     check_problem,
     check_progress,
+    check_team,
     named_methods,
     worker_count,
 )
@@ -93,9 +94,8 @@ def exact(
     partition = from_spec(subspaces)
     workers = worker_count(threads)
     kind = kind_of_state(problem)
-    for each in methods if start is not None else []:
-        if each.workers > 0:
-            raise InputError(" is not known for methods of several workers, which begin at w_0; leave it out.", "start")
+    for each in methods:
+        check_team(problem, each)
     whole = [continued(start, each, kind, "exact") for each in methods]
     methods, begins = [each for each, _ in whole], [0 if state is None else state.step for _, state in whole]
     shots = steps_asked("snapshots", snapshots, methods, begins)
@@ -138,6 +138,8 @@ def exact_results(
     `tick` is called with the mode-steps done, and stops the runs by False.
     """
     going: Tick = tick or (lambda amount: True)
+    for each in methods:
+        check_team(problem, each)
     simple = kind_of_state(problem) == "moments" and heldout_of(problem) is None
     simple = simple and not deterministic and all(each.workers == 0 for each in methods)
     if _on_gpu(device, simple, len(methods)):
