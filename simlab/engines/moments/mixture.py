@@ -56,7 +56,7 @@ class MixedMoments:
         self.X = np.zeros((-(-self.size // WIDTH), first + 3 * domains, WIDTH))
         self._fill(first, problem.eigenvalues)
         self._fill(first + domains, problem.optima[0] - problem.optima)
-        self._fill(first + 2 * domains, problem.kurtosis)
+        self._fill(first + 2 * domains, problem.kurtosis - 1.0)
         origin = problem.optima[0]
         self.u = method.z0.astype(np.float64) if start is None else start.at_rest.copy()
         if start is None:
