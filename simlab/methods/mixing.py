@@ -89,20 +89,17 @@ def consensus(W: FloatArray) -> Consensus | None:
     """The consensus modes of a mixing matrix, where all workers are alike in them; None where they are not.
 
     W W^T = J/N + sum_j |w_j|^2 E_j with the mean's J/N apart. Workers that begin alike stay so, and E z_a z_b^T stays a
-    combination of the E_j, where W E_j W^T = |w_j|^2 E_j (W is normal) and the diagonal of every E_j is constant (no
-    worker stands out): so of rings, tori, and all graphs whose workers can be exchanged.
+    combination of the E_j, where W E_j W^T = |w_j|^2 E_j (W mixes no two of them: it is normal) and the diagonal of
+    every E_j is constant (no worker stands out): so of rings, tori, and all graphs whose workers can be exchanged.
     """
     N = W.shape[0]
-    mean = np.full((N, N), 1.0 / N)
-    squares, vectors = np.linalg.eigh(W @ W.T - mean)
-    edges = np.flatnonzero(np.diff(squares) > APART) + 1
-    kept, share = [], []
-    for group in np.split(np.arange(N), edges):
-        E, square = vectors[:, group] @ vectors[:, group].T, float(squares[group].mean())
-        if square <= APART:
-            continue
-        if np.ptp(np.diag(E)) > ROUNDING or np.abs(W @ E @ W.T - square * E).max() > ROUNDING:
-            return None
-        kept.append(square)
-        share.append(group.size / N)
-    return Consensus(np.array(kept), np.array(share))
+    squares, vectors = np.linalg.eigh(W @ W.T - 1.0 / N)
+    first = np.concatenate([[0], np.flatnonzero(np.diff(squares) > APART) + 1])
+    group = np.repeat(np.arange(first.size), np.diff(first, append=N))
+    mixed = np.abs(vectors.T @ W @ vectors)[group[:, None] != group]
+    diagonals = np.add.reduceat(vectors**2, first, axis=1)
+    if mixed.size and mixed.max() > ROUNDING or np.ptp(diagonals, axis=0).max() > ROUNDING:
+        return None
+    # That of the mean, which is left out, is among those of nothing.
+    kept = np.add.reduceat(squares, first) / np.bincount(group)
+    return Consensus(kept[kept > APART], np.bincount(group)[kept > APART] / N)

@@ -57,6 +57,9 @@ def test_modes_of_a_ring_are_cosines():
 def test_workers_that_stand_out_have_no_modes():
     star = np.array([[0.2, 0.4, 0.4], [0.4, 0.6, 0.0], [0.4, 0.0, 0.6]])
     assert consensus(star) is None
+    # Neither does the second moment of noise stay what it was where W is not normal: here W W^T is of equal workers.
+    apart = np.kron(np.array([[0.5, 0.5], [0.5, 0.5]]), np.eye(3)) @ np.eye(6)[[0, 1, 2, 4, 5, 3]]
+    assert consensus(apart) is None
     assert consensus(np.roll(np.eye(5), 1, axis=1) * 0.5 + np.eye(5) * 0.5) is not None  # a ring of one direction
 
 
@@ -198,3 +201,14 @@ def test_moments_of_workers_that_stand_out_are_refused_and_sampled():
         sl.exact(PROBLEM, team)
     assert sl.sample(PROBLEM, team, replicas=4, progress=False).status.item() == "done"
     assert "mixing=array of 3 x 3" in team.expression
+
+
+def test_gossip_of_too_many_numbers_is_refused():
+    wide = sl.LinearRegression.power_law(10**6, 1.5, 1.2)
+    with pytest.raises(sl.InputError, match="mixing keeps 4 GiB of moments for so many workers"):
+        sl.exact(wide, methods.local(SGD, 512, every=5, mixing="ring"))
+    with pytest.raises(sl.InputError, match="mixing keeps 2 GiB"):
+        sl.exact(
+            sl.Mixture([sl.LinearRegression.power_law(3000, 1.5, 1.2)] * 200),
+            methods.local(SGD, 200, every=5, mixing="ring", own_domains=True),
+        )

@@ -218,6 +218,8 @@ def test_who_does_not_know_several_workers_says_so():
     team = methods.local(METHODS["sgd"], 4)
     with pytest.raises(sl.InputError, match=r"is of several workers, and long needs a linear one"):
         sl.long(PROBLEM, team)
+    with pytest.raises(sl.InputError, match=r"rest\(5\) is of several workers, and long needs a linear one"):
+        sl.long(PROBLEM, methods.rest(team, 5))
     with pytest.raises(sl.InputError, match="is of several workers"):
         methods.ema(team, decay=0.9)
     with pytest.raises(sl.InputError, match="snapshots is not known for methods of several workers"):

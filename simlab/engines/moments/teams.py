@@ -26,9 +26,22 @@ from simlab.problems.mixture import Mixture
 from simlab.trace.recording import DIVERGENCE_FACTOR
 from simlab.trace.state import State
 
-__all__ = ["Alike", "OnMixture", "OnNodes"]
+__all__ = ["Alike", "OnMixture", "OnNodes", "check_memory"]
 
 NONE = np.zeros(0, dtype=np.int64)
+
+MOST = 1 << 27
+"""Most numbers that gossip keeps (1 GiB)."""
+
+
+def check_memory(numbers: int) -> None:
+    """Refuse gossip of more numbers than are kept."""
+    if numbers > MOST:
+        raise InputError(
+            f" keeps {numbers / 2**27:.0f} GiB of moments for so many workers and modes; give fewer, or take "
+            f"simlab.sample.",
+            "mixing",
+        )
 
 
 class OnNodes:
@@ -123,6 +136,7 @@ class Alike:
             )
         self.kept_of: list[float] = [] if modes is None else modes.kept.tolist()
         self.shares: list[float] = [] if modes is None else modes.share.tolist()
+        check_memory(len(self.kept_of) * self.one.second.size)
         self.lacks = [made(team.two) for _ in self.kept_of]
         """P - s_j of every consensus mode, nothing being in any but the mean's at the start."""
 

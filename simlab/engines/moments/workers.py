@@ -12,7 +12,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.moments.mixture import MixedMoments, limit_of, resting
-from simlab.engines.moments.teams import Alike, OnMixture, OnNodes
+from simlab.engines.moments.teams import Alike, OnMixture, OnNodes, check_memory
 from simlab.kernels.moments.layout import NodeArrays
 from simlab.methods.base import Method
 from simlab.methods.workers import Team, refuse_beside, team_of
@@ -22,8 +22,8 @@ from simlab.trace.state import State, packed, unpacked
 
 __all__ = ["run_workers"]
 
-CHUNK = 4096
-"""Steps between two looks at the clock."""
+CHUNK, CHUNK_WORK = 4096, 30_000_000
+"""Most steps, and direction-steps, between two looks at the clock."""
 
 LARGEST_END = 1 << 23
 """Most numbers of a state that is kept without being asked for (64 MiB)."""
@@ -76,6 +76,7 @@ def run_workers(
     count = 3 if deterministic else 2
     wanted = NONE if keep is None else keep
     stops = np.unique(np.concatenate([steps, np.array(team.merges, dtype=np.int64), wanted]))
+    chunk = int(np.clip(CHUNK_WORK // labels.size, 16, CHUNK))
     at, status, gone = 0 if start is None else start.step, "done", False
     mean, one = _risks(crew, method, at, count)
     risk, own = np.full((steps.size, *mean.shape), np.nan), np.full((steps.size, *one.shape), np.nan)
@@ -89,7 +90,7 @@ def run_workers(
             states[at] = crew.kept(method, at)
         if at == method.length or status != "done":
             break
-        end = int(min(at + CHUNK, stops[np.searchsorted(stops, at, side="right")]))
+        end = int(min(at + chunk, stops[np.searchsorted(stops, at, side="right")]))
         done, gone = crew.advance(at, end)
         at += done
         going = tick is None or tick(done * labels.size)
@@ -126,6 +127,8 @@ def _crew(
         return Alike(team, lambda one: OnNodes(problem, one, labels, count, deterministic, start))
     problem.check_length(team.one.length)
     if team.own_domains:
+        if team.W is not None:
+            check_memory(2 * team.workers**2 * team.one.state_size**2 * problem.dim)
         return _Apart(problem, team, labels, count, start)
     return Alike(team, lambda one: OnMixture(problem, one, labels, count, start))
 

@@ -247,7 +247,8 @@ def check_start(start: State, dim: int, parts: tuple[int, int], law: str) -> Non
     if size != dim:
         raise InputError(f" has {size} modes and the problem has {dim}; give a problem of as many.", "start")
     # What was run without noise is the noiseless part of what goes on with some, whose noise's own trajectory begins.
-    if tuple(start.facts["parts"]) not in (parts, (1, -1)):
+    begins = parts == (2, 1) and tuple(start.facts["parts"]) == (1, -1)
+    if tuple(start.facts["parts"]) != parts and not begins:
         raise InputError(
             " runs bias and variance otherwise than this run would (with or without label noise, split or not); give "
             "the same split, and a problem with noise where the first had some.",
