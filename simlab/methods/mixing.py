@@ -98,7 +98,7 @@ def consensus(W: FloatArray) -> Consensus | None:
     group = np.repeat(np.arange(first.size), np.diff(first, append=N))
     mixed = np.abs(vectors.T @ W @ vectors)[group[:, None] != group]
     diagonals = np.add.reduceat(vectors**2, first, axis=1)
-    if mixed.size and mixed.max() > ROUNDING or np.ptp(diagonals, axis=0).max() > ROUNDING:
+    if (mixed.size and mixed.max() > ROUNDING) or np.ptp(diagonals, axis=0).max() > ROUNDING:
         return None
     # That of the mean, which is left out, is among those of nothing.
     kept = np.add.reduceat(squares, first) / np.bincount(group)
