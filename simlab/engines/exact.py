@@ -72,8 +72,9 @@ def exact(
     snapshots : steps at which the risk of every single mode is kept (`trace.dataset["mode_risk"]`).
     start : a state that another run kept (`trace.state`): the run goes on from there, and `method` is what is done from
         then on (`methods.rest(method, step)` is the rest of a longer one). Steps, records and k* count from the
-        beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is. A state
-        of `long` is taken as it is, whatever it may be off by.
+        beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is; on a
+        Mixture `state.moved(regression, mixture)` goes on. All workers of `methods.local` begin there, and leave the
+        state of their mean. A state of `long` is taken as it is, whatever it may be off by.
     keep : steps whose state is kept, for `trace.state_at(step)`; a run by itself keeps that of its end, up to 64 MiB.
         Not on a GPU.
     device : "cpu", "gpu" (all runs in one launch, one block each; no deterministic part and no snapshots), or "auto"

@@ -75,6 +75,7 @@ def run_workers(
     crew = _crew(problem, team, labels, label_count, deterministic, start)
     count = 3 if deterministic else 2
     wanted = NONE if keep is None else keep
+    rounds, recorded = set(team.merges), set(steps.tolist())
     stops = np.unique(np.concatenate([steps, np.array(team.merges, dtype=np.int64), wanted]))
     chunk = int(np.clip(CHUNK_WORK // labels.size, 16, CHUNK))
     at, status, gone = 0 if start is None else start.step, "done", False
@@ -82,13 +83,15 @@ def run_workers(
     risk, own = np.full((steps.size, *mean.shape), np.nan), np.full((steps.size, *one.shape), np.nan)
     states: dict[int, State] = {}
     while True:
-        if at in team.merges and not gone:
+        if at in rounds and not gone:
             crew.merge()
-        mean, one = _risks(crew, method, at, count)
-        risk[steps == at], own[steps == at] = mean, one
+        ends = at == method.length or status != "done"
+        if at in recorded or ends:
+            mean, one = _risks(crew, method, at, count)
+            risk[steps == at], own[steps == at] = mean, one
         if at in wanted and not gone:
             states[at] = crew.kept(method, at)
-        if at == method.length or status != "done":
+        if ends:
             break
         end = int(min(at + chunk, stops[np.searchsorted(stops, at, side="right")]))
         done, gone = crew.advance(at, end)
