@@ -120,18 +120,17 @@ def test_two_hundred_records_cost_little():
     assert min(times[200]) < 1.15 * min(times[2])
 
 
-@pytest.mark.parametrize(("kind", "bound"), [("sgd", 7.0), ("heavy ball", 6.0), ("ema of heavy ball", 4.0)])
-def test_a_mixture_of_two_domains(problem, kind, bound):
-    """4.6, 4.0 and 2.9 x a regression measured; 3 x would be a pass for each domain and one more.
+@pytest.mark.parametrize(("kind", "bound"), [("sgd", 24.0), ("heavy ball", 8.0), ("ema of heavy ball", 4.0)])
+def test_a_mixture_of_two_domains(problem, lr, kind, bound):
+    """15.7, 5.1 and 2.6 x a regression measured, of which 3 were a pass for each domain and one more.
 
-    A regression takes its tail many steps at a time, which a mixture does not: of plain steps of one, SGD is 3.6 x.
+    A regression takes its tail many steps at a time, the more the longer the run, and a mixture steps every direction.
     """
-    lr = sl.schedules.wsd(10_000, peak=0.1, warmup=0.01, cooldown=0.2)
     heavy = sl.methods.heavy_ball(lr * 0.1, 0.9)
     method = {"sgd": sl.methods.sgd(lr), "heavy ball": heavy, "ema of heavy ball": sl.methods.ema(heavy, 0.99)}[kind]
     mixture = sl.Mixture([problem, problem.shifted([1.5, 0.6], 0.5)])
     times = {id(each): [] for each in (problem, mixture)}
-    for each in [problem, mixture] * 6:
+    for each in [problem, mixture] * 4:
         began = time.process_time()
         sl.exact(each, method, record=2, threads=1, progress=False)
         times[id(each)].append(time.process_time() - began)
