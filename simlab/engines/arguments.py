@@ -12,6 +12,8 @@ import numpy as np
 from simlab.engines.registry import ENGINES
 from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Method, require_linear
+from simlab.methods.workers import team_of
+from simlab.problems.mixture import Mixture
 from simlab.progress import Progress
 from simlab.schedules import Schedule
 
@@ -22,6 +24,7 @@ __all__ = [
     "check_counters",
     "check_problem",
     "check_progress",
+    "check_team",
     "named_methods",
     "worker_count",
 ]
@@ -88,6 +91,20 @@ def check_counters(method: Method) -> None:
         most = int(np.max(batch, where=np.isfinite(batch), initial=0.0))
         if most > MOST_SAMPLES:
             raise InputError(f" = {most} is more than {MOST_SAMPLES}; use math.inf for the full gradient.", "batch")
+
+
+def check_team(problem: Any, method: Method) -> None:
+    """Refuse workers with domains of their own where there are none, or not as many."""
+    if method.workers == 0 or not team_of(method).own_domains:
+        return
+    if not isinstance(problem, Mixture):
+        raise InputError(" = True is for workers on a Mixture; give one, or leave it out.", "own_domains")
+    if method.workers != len(problem.names):
+        raise InputError(
+            f" = {method.workers} workers with domains of their own, and the mixture has {len(problem.names)}; give as "
+            f"many.",
+            "method",
+        )
 
 
 def check_progress(progress: Any) -> Progress | bool | None:

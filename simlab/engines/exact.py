@@ -15,6 +15,7 @@ from simlab.engines.arguments import (
     Progress,
     check_problem,
     check_progress,
+    check_team,
     named_methods,
     worker_count,
 )
@@ -71,8 +72,9 @@ def exact(
     snapshots : steps at which the risk of every single mode is kept (`trace.dataset["mode_risk"]`).
     start : a state that another run kept (`trace.state`): the run goes on from there, and `method` is what is done from
         then on (`methods.rest(method, step)` is the rest of a longer one). Steps, records and k* count from the
-        beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is. A state
-        of `long` is taken as it is, whatever it may be off by.
+        beginning of the first run. The problem may be another one of as many modes: w - w* stays what it is; on a
+        Mixture `state.moved(regression, mixture)` goes on. All workers of `methods.local` begin there, and leave the
+        state of their mean. A state of `long` is taken as it is, whatever it may be off by.
     keep : steps whose state is kept, for `trace.state_at(step)`; a run by itself keeps that of its end, up to 64 MiB.
         Not on a GPU.
     device : "cpu", "gpu" (all runs in one launch, one block each; no deterministic part and no snapshots), or "auto"
@@ -93,9 +95,8 @@ def exact(
     partition = from_spec(subspaces)
     workers = worker_count(threads)
     kind = kind_of_state(problem)
-    for each in methods if start is not None else []:
-        if each.workers > 0:
-            raise InputError(" is not known for methods of several workers, which begin at w_0; leave it out.", "start")
+    for each in methods:
+        check_team(problem, each)
     whole = [continued(start, each, kind, "exact") for each in methods]
     methods, begins = [each for each, _ in whole], [0 if state is None else state.step for _, state in whole]
     shots = steps_asked("snapshots", snapshots, methods, begins)
@@ -138,6 +139,8 @@ def exact_results(
     `tick` is called with the mode-steps done, and stops the runs by False.
     """
     going: Tick = tick or (lambda amount: True)
+    for each in methods:
+        check_team(problem, each)
     simple = kind_of_state(problem) == "moments" and heldout_of(problem) is None
     simple = simple and not deterministic and all(each.workers == 0 for each in methods)
     if _on_gpu(device, simple, len(methods)):

@@ -14,7 +14,7 @@ import numpy as np
 from simlab.arrays import FloatArray, IntArray
 from simlab.checkpoint import fingerprint
 from simlab.doors import door
-from simlab.engines.arguments import MethodArgument, Progress, check_counters, named_methods
+from simlab.engines.arguments import MethodArgument, Progress, check_counters, check_team, named_methods
 from simlab.engines.gpu.devices import choose
 from simlab.engines.replicas.adaptive import Adapted, check_basis
 from simlab.engines.replicas.march import Kept, Ticker, march_all, planned
@@ -22,10 +22,10 @@ from simlab.engines.replicas.mixture import MixtureReplicas
 from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
-from simlab.engines.replicas.workers import Teams
+from simlab.engines.replicas.workers import MixedTeams, Teams
 from simlab.errors import InputError, check_count, check_entries, unknown_name
 from simlab.methods.base import Method
-from simlab.methods.workers import refuse_beside
+from simlab.methods.workers import team_of
 from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
 from simlab.problems.draws import Draws, MixedDraws, draws_of
 from simlab.subspaces import Subspaces, from_spec
@@ -73,7 +73,8 @@ def sample(
     problem : LinearRegression (not compressed), NoisyQuadratic, RandomFeatures, EmpiricalRegression, or Mixture (the
         risk then has a dimension "domain", trajectories are of w itself, and all is in double precision).
     method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis. Of
-        `methods.local` every replica has its workers; `worker_risk` (component, subspace) is the mean over them all.
+        `methods.local` every replica has its workers; `worker_risk` (component, subspace) is the mean over them all, or
+        that of each (worker, component, subspace) where they have domains of their own; a state is that of their mean.
     replicas : number of independent runs R.
     seed : 0 .. 2^64 - 1.
     law : of the coordinates: "gaussian", "rademacher", "uniform", "laplace", "student_t" or "three_point" (default:
@@ -116,15 +117,13 @@ def sample(
         dtype = dtype or start.arrays["z"].dtype.name
     linear = all(each.linear or each.workers > 0 for each in methods)
     teams = any(each.workers > 0 for each in methods)
-    if teams:
-        refuse_beside(keep=keep, start=start)
+    for each in methods:
+        check_team(problem, each)
     draws, plan, levels = check_sampling(
         problem, replicas=replicas, seed=seed, law=law, quantiles=quantiles, split=split and linear, dtype=dtype,
         threads=threads, block=block, every=every,
     )  # fmt: skip
     if isinstance(draws, MixedDraws):
-        if teams:
-            raise InputError(" is a Mixture, on which simlab.exact alone runs several workers; take that.", "problem")
         if basis not in (None, "eigen"):
             raise InputError(f" = {basis!r} is not known; give 'eigen', or leave it out.", "basis")
         if not linear:
@@ -158,9 +157,7 @@ def sample(
         for each, steps, (precision, _), state in zip(methods, recorded, precisions, states, strict=True):
             names, labels = _labels(partition, problem, size, each)
             how = replace(plan, precision=precision)
-            kind: type[Regression] = Regression if each.linear else Teams if each.workers > 0 else Adapted
-            kind = MixtureReplicas if isinstance(draws, MixedDraws) else kind
-            made: Any = draws
+            kind, made = _crew(each, isinstance(draws, MixedDraws)), draws
             crew = kind(made, each, labels, watched, how, chosen, state, kept_at)
             yield crew, steps, partial(_fingerprint, crew, steps, labels)
 
@@ -177,6 +174,15 @@ def sample(
     if watched.size:
         axes |= {"replica": np.arange(plan.replicas), "coordinate": watched + 1}
     return trace.with_coordinates(axes)
+
+
+def _crew(method: Method, mixed: bool) -> type[Any]:
+    """Who runs replicas of this method, on a mixture or not."""
+    if method.workers > 0:
+        return MixedTeams if mixed else Teams
+    if mixed:
+        return MixtureReplicas
+    return Regression if method.linear else Adapted
 
 
 def kind_of_replicas(problem: Any) -> Kind:
@@ -227,7 +233,11 @@ def _precision_of(draws: Draws | MixedDraws, method: Method, plan: Sampling, fre
         return "float64", "a mixture is in absolute coordinates"
     if not method.linear:
         what = "several workers" if method.workers > 0 else "the method is not linear"
-        return ("float64", what) if free else (plan.precision, "as asked")
+        if free:
+            return "float64", what
+        if method.workers == 0:
+            return plan.precision, "as asked"
+        method = team_of(method).one
     if not free and plan.precision == "float64":
         return "float64", "as asked"
     loss = rounding_loss(draws, method, parts_of(draws, plan.split) == (1, 0), plan.replicas)
@@ -281,6 +291,9 @@ def _fingerprint(crew: Regression, steps: IntArray, labels: IntArray) -> str:
         steps_of = (0, crew.method.length)
         arrays += [mixed.eigenvalues, mixed.optima, mixed.kurtosis]
         arrays += [mixed.shares(*steps_of), mixed.loss_weights(*steps_of)]
+    if crew.method.workers > 0:
+        W = team_of(crew.method).W
+        arrays += [] if W is None else [W]
     if crew.start is not None:
         arrays += list(crew.start.arrays.values())
     return fingerprint(facts, arrays, crew.method, crew.begin)
@@ -316,8 +329,7 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
         statistics["risk_quantile"][1][rows] = order_statistics(whole, levels)
         statistics["total_quantile"][1][rows] = order_statistics(whole.sum(axis=-1), levels)
     if "worker" in kept.records:
-        _, each = crew.components(kept.records["worker"])
-        statistics["worker_risk"] = (("component", *axes, "subspace"), np.nanmean(each, axis=1))
+        statistics["worker_risk"] = _of_workers(crew, kept.records["worker"], got)
     if "heldout" in kept.records:
         statistics |= _heldout(crew, kept.records["heldout"], got)
     if crew.watched.size:
@@ -332,6 +344,17 @@ def _summary(crew: Regression, kept: Kept, steps: IntArray, levels: FloatArray, 
         steps, mean, components, status, ended_at, mean[last].copy(), crew.method.learning_rate, {}, statistics, states,
         dict(crew.axes),
     )  # fmt: skip
+
+
+def _of_workers(crew: Regression, risk: FloatArray, got: IntArray) -> tuple[tuple[str, ...], FloatArray]:
+    """Mean of the risk of one worker, of every one where they have domains of their own."""
+    _, risk = crew.components(risk)
+    mean = np.full((risk.shape[0], *risk.shape[2:]), np.nan)
+    for n in np.unique(got[got > 0]):
+        rows = np.flatnonzero(got == n)
+        mean[rows] = risk[rows, :n].mean(axis=1)
+    dims = ("component", *crew.axes, "subspace")
+    return (dims, mean) if mean.ndim == len(dims) + 1 else (("worker", *dims), np.moveaxis(mean, -1, 1))
 
 
 def _heldout(crew: Regression, loss: FloatArray, got: IntArray) -> dict[str, tuple[tuple[str, ...], FloatArray]]:

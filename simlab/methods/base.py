@@ -425,7 +425,9 @@ def arrays(n: int, M: Any, b: Any, c: Any) -> Coefficients:
 
 
 def short(value: Any) -> str:
-    """A hyper-parameter as an expression spells it: whole numbers without a point."""
+    """A hyper-parameter as an expression spells it: whole numbers without a point, arrays by their shape."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
+    if isinstance(value, np.ndarray):
+        return f"array of {' x '.join(map(str, value.shape))}"
     return repr(value)

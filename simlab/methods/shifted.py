@@ -28,7 +28,8 @@ class Shifted(Method):
     def __post_init__(self) -> None:
         inner, by = self.inner, self.by
         self._keep(length=inner.length + by, z0=inner.z0, iterate=inner.iterate, coordinates=inner.coordinates)
-        self._keep(linear=inner.linear, learning_rate=self._moved(inner.learning_rate, self.time / max(by, 1)))
+        self._keep(linear=inner.linear, workers=inner.workers, unfit=inner.unfit, takers=inner.takers)
+        self._keep(learning_rate=self._moved(inner.learning_rate, self.time / max(by, 1)))
         self._keep(batch=self._moved(inner.batch, 1.0) if isinstance(inner.batch, Schedule) else inner.batch)
         names = {name for layer in inner.layers() for name in layer._schedules}
         moved = {name: inner.schedule(name) for name in names}

@@ -1,14 +1,15 @@
-"""Local steps: several workers from one start, each with data of its own, merged now and then."""
+"""Local steps: several workers from one start, each with data of its own, merged or mixed now and then."""
 
 # Annotations of records are evaluated: see `simlab.methods.base`.
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Coefficients, Method, Steps, Wrapper, check_inner, method, record
+from simlab.methods.mixing import mixing_matrix
 from simlab.methods.shifted import Shifted
 
 __all__ = ["local"]
@@ -21,7 +22,14 @@ class local(Wrapper):
     merge : the steps after which all workers take on the mean of their states (momentum and averages included), or
     every : so many steps, one of the two; without either they are merged at the end alone. What is evaluated is the
     mean of the workers at any time, merged or not; the risk of one of them is `trace.dataset["worker_risk"]`. A step of
-    all takes workers x batch samples.
+    all takes workers x batch samples. The state of a run is that of the mean: what goes on from it has merged, and
+    workers that start from a state all start there.
+
+    mixing : gossip in the place of merges: at these steps worker a takes on sum_b W_ab z_b. "ring", "torus" (as near to
+    a square as `workers` allows), with equal weights for oneself and all neighbours; "complete", the mean of all; or W
+    itself (workers, workers), doubly stochastic. `simlab.exact` takes a W in which no worker stands out, by its
+    consensus modes: round by round the second moment of a mode is multiplied by |eigenvalue|^2; and any W with domains
+    of their own. `simlab.sample` takes all.
 
     own_domains : on a `Mixture` of as many domains, worker k draws from domain k alone, whatever the shares; otherwise
     every worker draws from the whole.
@@ -29,20 +37,24 @@ class local(Wrapper):
     Merged after every step this is mini-batch SGD of workers x batch samples. Merged once, it is so where the noise of
     gradients does not depend on the weights; on a regression whose data all workers share it is never better, and with
     domains of their own it can be (`simlab reproduce zhu2025-merging`).
-    Sources: McMahan et al. 2017 (arXiv 1602.05629), Stich 2019 (arXiv 1805.09767), Zhu et al. 2025 (arXiv 2507.06542).
-    `simlab.exact` runs it, and `simlab.sample` but on mixtures.
+    Sources: McMahan et al. 2017 (arXiv 1602.05629), Stich 2019 (arXiv 1805.09767), Zhu et al. 2025 (arXiv 2507.06542);
+    gossip Lian et al. 2017 (arXiv 1705.09056).
+    `simlab.exact` and `simlab.sample` run it, on mixtures too.
     """
 
     workers: int
     merge: Sequence[int] | None = None
     every: int | None = None
     own_domains: bool = False
+    mixing: str | FloatArray | None = None
     tacit: ClassVar = ("own_domains",)
     linear: ClassVar[bool] = False
     unfit: ClassVar[str] = "is of several workers"
     takers: ClassVar[str] = "simlab.exact or simlab.sample"
+    matrix: ClassVar[FloatArray | None]
+    """W of `mixing`; None for the mean of all."""
     merges: ClassVar[tuple[int, ...]]
-    """The steps after which workers are merged."""
+    """The steps after which workers are merged, or mixed."""
 
     def __post_init__(self) -> None:
         inner = check_inner(self.inner)
@@ -62,7 +74,10 @@ class local(Wrapper):
             self._keep(merge=steps)
         if not isinstance(self.own_domains, bool | np.bool_):
             raise InputError(f" = {brief(self.own_domains)} is neither; give True or False.", "own_domains")
-        self._keep(merges=tuple(sorted(set(steps))))
+        W = mixing_matrix(self.mixing, self.workers)
+        if not isinstance(self.mixing, str | None):
+            self._keep(mixing=W)
+        self._keep(merges=tuple(sorted(set(steps))), matrix=W)
 
     def recursion(self, t: Steps) -> Coefficients:
         return self.inner.recursion(t)
@@ -72,6 +87,10 @@ class local(Wrapper):
 
     def outlook(self, t: Steps) -> FloatArray:
         return self.inner.outlook(t)
+
+    def layers(self) -> list[Method]:
+        """Those of one worker: no coordinate is appended."""
+        return self.inner.layers()
 
     @property
     def basis(self) -> FloatArray:
@@ -88,14 +107,36 @@ class Quiet(Shifted):
         return np.zeros(t.size)
 
 
+class Team(NamedTuple):
+    """A method of several workers, as engines take it.
+
+    one : the method of each.  merges : the steps after which they are merged, or mixed by W where there is one.
+    """
+
+    workers: int
+    one: Method
+    merges: tuple[int, ...]
+    W: FloatArray | None
+    own_domains: bool
+
+    @property
+    def two(self) -> Method:
+        """What moves the second moments of two different workers."""
+        return Quiet(self.one)
+
+
+def team_of(method: Method) -> Team:
+    """The workers of `local`, be it the rest of one, or one that takes over at a later step."""
+    if isinstance(method, Shifted):
+        team, by = team_of(method.inner), method.by
+        merges = tuple(t + by for t in team.merges if t + by > 0)
+        return team._replace(one=Shifted(team.one, by, method.time), merges=merges)
+    assert isinstance(method, local)
+    return Team(method.workers, method.inner, method.merges, method.matrix, bool(method.own_domains))
+
+
 def refuse_beside(**asked: Any) -> None:
     """InputError for what is not known for methods of several workers; None and what is empty was not asked for."""
     for name, value in asked.items():
         if value is not None and np.size(value):
             raise InputError(" is not known for methods of several workers; leave it out.", name)
-
-
-def of_one(method: Method) -> tuple[Method, Method]:
-    """What moves the second moments of one worker, and what those of two different ones."""
-    assert isinstance(method, local)
-    return method.inner, Quiet(method.inner)

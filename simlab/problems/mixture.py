@@ -81,6 +81,8 @@ class Mixture(Immutable):
         self._check_shares()
         lam, error, kurtosis = (np.stack(each) for each in zip(*map(_directions, self.domains), strict=True))
         order = np.argsort(-lam[0], kind="stable")
+        self.directions = order
+        """Which of the directions, as they were given, each one is, shape (d,)."""
         self.eigenvalues = frozen(np.ascontiguousarray(lam[:, order]))
         """lam_k, shape (K, d)."""
         self.optima = frozen(np.ascontiguousarray(-error[:, order]))

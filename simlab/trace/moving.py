@@ -10,7 +10,7 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.errors import InputError
 
-__all__ = ["moved"]
+__all__ = ["into_mixture", "moved"]
 
 Arrays = Mapping[str, Any]
 
@@ -59,9 +59,7 @@ def _moments(arrays: Arrays, at_rest: FloatArray, old: FloatArray, new: FloatArr
     if "mean" not in arrays:
         raise InputError(" keeps no mean, which a move of w* needs; make it by a run with deterministic=True.", "state")
     count = arrays["multiplicity"]
-    size = np.sqrt(arrays["signal"] / (arrays["eigenvalues"] * count))
-    if not np.allclose(size, np.abs(old), rtol=1e-6, atol=0.0):
-        raise InputError(" is not the problem that the state is of; give the one whose w* it is measured from.", "old")
+    _check_own(arrays, old)
     mean, shift = arrays["mean"] * old, np.outer(at_rest, new - old)
     rows, columns = np.triu_indices(k)
     second = arrays["second"].copy()
@@ -70,6 +68,13 @@ def _moments(arrays: Arrays, at_rest: FloatArray, old: FloatArray, new: FloatArr
     # In units of the new initial error; of one, where that is nothing.
     unit = np.where(new == 0.0, 1.0, new)
     return {"second": second, "mean": there / unit, "signal": arrays["eigenvalues"] * count * unit**2}
+
+
+def _check_own(arrays: Arrays, old: FloatArray) -> None:
+    """Refuse another problem than the one that a state of moments is of."""
+    size = np.sqrt(arrays["signal"] / (arrays["eigenvalues"] * arrays["multiplicity"]))
+    if not np.allclose(size, np.abs(old), rtol=1e-6, atol=0.0):
+        raise InputError(" is not the problem that the state is of; give the one whose w* it is measured from.", "old")
 
 
 def _replicas(arrays: Arrays, at_rest: FloatArray, old: FloatArray, new: FloatArray) -> dict[str, Any]:
@@ -95,3 +100,41 @@ def _covariance(arrays: Arrays, at_rest: FloatArray, old: FloatArray, new: Float
     cross = np.einsum("oad,obe->abde", mean, shift)
     P[0] += cross + cross.transpose(1, 0, 3, 2) + np.einsum("oad,obe->abde", shift, shift)
     return {"P": P, "mean": mean + shift}
+
+
+def into_mixture(kind: str, arrays: Arrays, at_rest: FloatArray, old: Any, new: Any) -> tuple[str, dict[str, Any]]:
+    """The kind and arrays of a state on the regression `old`, in the absolute coordinates of the mixture `new`."""
+    if kind == "covariance" or getattr(old, "directions", None) is None or "pairs" in arrays:
+        raise InputError(
+            " is no LinearRegression without rows held out, by whose directions a mixture goes on; give such.", "old"
+        )
+    error = _errors(old, arrays, "old")
+    start = arrays["start"] if "start" in arrays else np.arange(error.size)
+    count = arrays["stop"] - start if "stop" in arrays else np.ones(error.size, dtype=np.int64)
+    dim = int(count.sum())
+    if dim != new.dim:
+        raise InputError(f" has {new.dim} modes and the state {dim}; give a mixture of as many.", "new")
+    at = _places(old, new, dim)
+    if kind == "replicas":
+        z, k = (arrays["z"] / np.sqrt(arrays["eigenvalues"]))[..., at], at_rest.size
+        z[:, :k] -= np.outer(at_rest, error[at])
+        return "mixed replicas", {"z": z, "ended": arrays["ended"], "eigenvalues": new.eigenvalues[0]}
+    if "mean" not in arrays:
+        raise InputError(" keeps no mean, which a mixture asks for; make it by a run with deterministic=True.", "state")
+    _check_own(arrays, error)
+    at = np.repeat(np.arange(error.size), count)[at]
+    mean = (arrays["mean"] * error)[:, at]
+    rows, columns = np.triu_indices(at_rest.size)
+    second = (arrays["second"] / count)[..., at]
+    second[0] -= mean[rows] * mean[columns]
+    return "mixture", {"second": second, "mean": mean, "origin": -error[at]}
+
+
+def _places(old: Any, new: Any, dim: int) -> Any:
+    """Which mode of a regression, in descending order, each direction of a mixture is, (dim,)."""
+    modes = old.modes()
+    count = np.round(old.multiplicity).astype(np.int64)
+    given = np.argsort(old.directions, kind="stable")
+    # Modes of a node lie side by side, as given and as sorted.
+    mode = np.concatenate([np.arange(modes.start[j], modes.start[j] + count[j]) for j in given])
+    return mode[new.directions]

@@ -22,7 +22,7 @@ from simlab.methods.base import Method
 from simlab.methods.shifted import Shifted
 from simlab.schedules import Schedule
 from simlab.schedules.sums import totals_at
-from simlab.trace.moving import moved
+from simlab.trace.moving import into_mixture, moved
 
 __all__ = ["Kind", "State", "at_nodes", "conjugated", "continued", "packed", "state_of", "unpacked"]
 
@@ -84,8 +84,9 @@ class State:
 
         Initial errors of both are those of one w_0, so that w - w* changes by their difference d (fine-tuning: other
         targets, the same features): E zz^T + E z (d u)^T + d u E z^T + (d u)(d u)^T with u = `at_rest`, which asks for
-        the mean of z (of `exact`: a run with deterministic=True). What noise has added stays what it is. Raises
-        InputError where the mean was not kept, and for problems of other modes.
+        the mean of z (of `exact`: a run with deterministic=True). What noise has added stays what it is. `new` may be a
+        Mixture, where a run on one LinearRegression goes on (continual pre-training): direction by direction as the
+        eigenvalues of each were given. Raises InputError where the mean was not kept, and for problems of other modes.
         """
         if self.kind in ("landscape", "mixture", "mixed replicas"):
             place = "landscape" if self.kind == "landscape" else "mixture"
@@ -96,6 +97,9 @@ class State:
                 "method.",
                 "state",
             )
+        if hasattr(new, "optima"):
+            kind, arrays = into_mixture(self.kind, self.arrays, self.at_rest, old, new)
+            return replace(self, kind=kind, arrays=arrays)  # type: ignore[arg-type]
         return replace(self, arrays=moved(self.kind, self.arrays, self.at_rest, old, new))
 
     def reseeded(self, seed: int) -> State:
@@ -125,9 +129,11 @@ class State:
     def require(self, kind: Kind, door: str) -> State:
         """This state, if it is of this kind; else the InputError of the door that was to go on from it."""
         if self.kind != kind:
+            into = (self.kind, kind) in (("moments", "mixture"), ("replicas", "mixed replicas"))
+            remedy = "give state.moved(regression, mixture)" if into else "give one of these"
             raise InputError(
-                f" is a state of {ENGINE[self.kind]}, and simlab.{door} goes on from those of {ENGINE[kind]}; give one "
-                f"of these.",
+                f" is a state of {ENGINE[self.kind]}, and simlab.{door} goes on from those of {ENGINE[kind]}; "
+                f"{remedy}.",
                 "start",
             )
         return self

@@ -64,6 +64,27 @@ def test_one_domain_is_a_regression(name):
     np.testing.assert_allclose(mixed, alone.risk, rtol=1e-11, atol=1e-14 * scale)
 
 
+TWO = {
+    "sgd": methods.sgd(schedules.linear(T, 0.2), batch=3),
+    "heavy ball": methods.heavy_ball(schedules.linear(T, 0.05), momentum=0.8),
+    "weight decay": methods.weight_decay(methods.sgd(schedules.constant(T, 0.1)), decay=0.1),
+    "ema of heavy ball": methods.ema(methods.heavy_ball(schedules.linear(T, 0.05), momentum=0.8), decay=0.9),
+    "ema of ema": methods.ema(methods.ema(methods.nesterov(schedules.linear(T, 0.05), 0.8), decay=0.9), decay=0.5),
+}
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_two_domains_are_three_of_which_one_is_not_drawn(name):
+    """Two take a pass of their own for up to two state variables: with shares and weights that change at every step."""
+    domains = dict(list(random_domains(d=70).items())[1:])
+    asked = {"record": "all", "subspaces": "log_bins(2)", "deterministic": True}
+    share, weights = [np.linspace(0.7, 0.1, T), "rest"], [1.0, schedules.linear(T, 2.0)]
+    two = sl.exact(sl.Mixture(domains, share, weights), TWO[name], **asked).risk
+    domains["no one"] = sl.LinearRegression(np.linspace(0.9, 0.1, 70), 1.0, 0.3)
+    three = sl.exact(sl.Mixture(domains, [*share, 0.0], [*weights, 1.0]), TWO[name], **asked).risk
+    np.testing.assert_allclose(three.sel(domain=two["domain"]), two, rtol=1e-12, atol=1e-17)
+
+
 def test_a_small_risk_keeps_its_digits():
     """Weights of size one within 1e-12 of the optimum: moments in absolute coordinates would say nothing."""
     problem = sl.LinearRegression([1.0, 0.9], [1.0, -1.0], 0.0)
@@ -71,6 +92,9 @@ def test_a_small_risk_keeps_its_digits():
     alone, mixed = (sl.exact(each, method, record="all").total() for each in (problem, sl.Mixture([problem])))
     assert float(alone[-1]) < 1e-24
     np.testing.assert_allclose(mixed.sel(domain="1"), alone, rtol=1e-12)
+    # On a second domain, from whose optimum moments are not measured, to the rounding of the weights.
+    second = sl.exact(sl.Mixture([ONE, problem], [0.0, 1.0]), method, record="all").total().sel(domain="2")
+    np.testing.assert_allclose(second, alone, rtol=1e-9, atol=1e-30)
 
 
 def test_equal_domains_are_one():

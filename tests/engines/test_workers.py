@@ -180,6 +180,10 @@ def test_how_sampled_workers_are_cut_changes_no_bit(tmp_path):
         if done > total // 2:
             raise KeyboardInterrupt
 
+    # Before anything is recorded: a mean over no replica, and no warning.
+    at_once = sl.sample(problem, team, **how | {"every": 5, "block": 4, "progress": lambda done, total: stop(1, 0)})
+    assert at_once.status.item() == "interrupted"
+    assert np.all(np.isnan(at_once.dataset["worker_risk"]))
     how |= {"checkpoint": tmp_path / "kept", "every": 10, "block": 5}
     assert sl.sample(problem, team, **how | {"progress": stop}).status.item() == "interrupted"
     again = sl.sample(problem, team, **how)
@@ -214,22 +218,38 @@ def test_who_does_not_know_several_workers_says_so():
     team = methods.local(METHODS["sgd"], 4)
     with pytest.raises(sl.InputError, match=r"is of several workers, and long needs a linear one"):
         sl.long(PROBLEM, team)
-    with pytest.raises(sl.InputError, match="keep is not known for methods of several workers"):
-        sl.sample(PROBLEM, team, keep=[5])
-    with pytest.raises(sl.InputError, match=r"a Mixture, on which simlab\.exact alone runs several workers"):
-        sl.sample(sl.Mixture([PROBLEM]), team)
+    with pytest.raises(sl.InputError, match=r"rest\(5\) is of several workers, and long needs a linear one"):
+        sl.long(PROBLEM, methods.rest(team, 5))
     with pytest.raises(sl.InputError, match="is of several workers"):
         methods.ema(team, decay=0.9)
-    with pytest.raises(sl.InputError, match="keep is not known for methods of several workers"):
-        sl.exact(PROBLEM, team, keep=[5])
-    with pytest.raises(sl.InputError, match="start is not known"):
-        sl.exact(PROBLEM, team, start=sl.exact(PROBLEM, METHODS["sgd"]).state)
-    with pytest.raises(sl.InputError, match="4 workers with domains of their own, and the mixture has 1"):
-        sl.exact(sl.Mixture([PROBLEM]), methods.local(METHODS["sgd"], 4, own_domains=True))
+    with pytest.raises(sl.InputError, match="snapshots is not known for methods of several workers"):
+        sl.exact(PROBLEM, team, snapshots=[5])
+    own = methods.local(METHODS["sgd"], 4, own_domains=True)
+    for door in (sl.exact, sl.sample):
+        with pytest.raises(sl.InputError, match="4 workers with domains of their own, and the mixture has 1"):
+            door(sl.Mixture([PROBLEM]), own)
+        with pytest.raises(sl.InputError, match="own_domains = True is for workers on a Mixture"):
+            door(PROBLEM, own)
+    with pytest.raises(sl.InputError, match=r"replicas = 4294967295 of 4 workers are more than"):
+        sl.sample(PROBLEM, team, replicas=2**32 - 1)
     with pytest.raises(sl.InputError, match="on which several workers are not known"):
         sl.exact(sl.EmpiricalRegression(np.eye(3), np.ones(3)), team)
 
 
-def test_workers_that_leave_are_results():
-    trace = sl.exact(PROBLEM, methods.local(methods.sgd(schedules.constant(400, 4.0)), 4))
-    assert trace.status.item() == "diverged"
+@pytest.mark.parametrize("lr", [4.0, 1.05])
+def test_workers_leave_where_one_by_itself_does(lr):
+    """Whatever becomes of it later: here the rate falls again, and the moments stay numbers."""
+    method = methods.sgd(schedules.from_array(np.r_[np.full(30, lr), np.full(370, 0.1)]))
+    alone = sl.exact(PROBLEM, method)
+    assert alone.status.item() == "diverged"
+    for problem, own in ((PROBLEM, False), (sl.Mixture([PROBLEM]), False), (sl.Mixture([PROBLEM] * 3), True)):
+        trace = sl.exact(problem, methods.local(method, 3 if own else 1, own_domains=own))
+        assert trace.status.item() == "diverged"
+        assert int(trace.dataset["ended_at"]) == int(alone.dataset["ended_at"])
+        assert np.all(np.isfinite(trace.final()))
+
+
+def test_a_mixture_that_leaves_at_its_last_step_has_left():
+    method = methods.sgd(schedules.constant(4, 4.0))
+    for problem in (PROBLEM, sl.Mixture([PROBLEM])):
+        assert sl.exact(problem, method).status.item() == "diverged"

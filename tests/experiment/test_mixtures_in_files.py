@@ -100,10 +100,21 @@ def test_a_second_phase_from_a_state(written, tmp_path):
     np.testing.assert_allclose(trace.risk.isel(step=0), first.final(), rtol=1e-12)
 
 
-def test_workers_are_a_wrapper(written):
-    text = FILE + '[method]\nkind = "sgd"\nwrap = [{kind = "local", workers = 2, every = 10, own_domains = true}]\n'
-    trace = sl.Experiment.from_file(written(text)).run(progress=False)
-    assert trace.dataset["worker_risk"].sizes["worker"] == 2
+@pytest.mark.parametrize("engine", ["exact", "sample"])
+def test_workers_are_a_wrapper(written, tmp_path, engine):
+    """With domains of their own and a matrix, and from the state of the mean of others."""
+    wrap = "workers = 2, every = 10, own_domains = true, mixing = [[0.7, 0.3], [0.3, 0.7]]"
+    text = f'{FILE}[method]\nkind = "sgd"\nwrap = [{{kind = "local", {wrap}}}]\n'
+    text += '[engine]\nkind = "sample"\nreplicas = 8\n' if engine == "sample" else ""
+    text = text.replace("[record]", "[record]\nkeep = [40]").replace("steps = 10, peak = 0.5", "steps = 90, peak = 0.5")
+    first = sl.Experiment.from_file(written(text)).run(progress=False)
+    assert first.dataset["worker_risk"].sizes["worker"] == 2
+    first.save(tmp_path / "first.zarr")
+    ring = text.replace("mixing = [[0.7, 0.3], [0.3, 0.7]]", 'mixing = "ring"').replace("keep = [40]", "keep = [80]")
+    second = sl.Experiment.from_file(written(ring + '[start]\ntrace = "first.zarr"\n')).run(progress=False)
+    np.testing.assert_allclose(second.risk.isel(step=0), first.final(), rtol=1e-12)
+    with pytest.raises(sl.InputError, match="mixing has shape"):
+        sl.Experiment.from_file(written(text.replace("workers = 2", "workers = 3")))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from simlab.problems.rows import HeldOut
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
 from simlab.trace.state import State, state_of
 
-__all__ = ["Moments", "advance", "run_diagonal"]
+__all__ = ["Moments", "advance", "beyond", "run_diagonal"]
 
 
 CHUNK_WORK = 30_000_000
@@ -175,7 +175,7 @@ def run_diagonal(
         done = advance(state, method, at, end, steps, moment_rows, mean_rows, limit)
         at += done
         keep_going = tick is None or tick(done * state.nodes.lam.size)
-        if at < end or not _finite(state) or _beyond(state, method, at, limit):
+        if at < end or not _finite(state) or beyond(state, method, at, limit):
             status = "diverged"
             break
         if not keep_going and at < method.length:
@@ -225,7 +225,7 @@ def advance(
     return done
 
 
-def _beyond(state: Moments, method: Method, at: int, limit: float) -> bool:
+def beyond(state: Moments, method: Method, at: int, limit: float) -> bool:
     """Whether the risk where the next gradient is taken passes `limit`; the kernel cannot tell at the end of a
     chunk.
     """

@@ -14,7 +14,7 @@ from simlab.problems.mixture import Mixture
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
 from simlab.trace.state import State, state_of
 
-__all__ = ["MixedMoments", "resting", "run_mixture"]
+__all__ = ["MixedMoments", "limit_of", "resting", "run_mixture"]
 
 CHUNK_WORK = 10_000_000
 MAX_CHUNK = 16_384
@@ -56,7 +56,7 @@ class MixedMoments:
         self.X = np.zeros((-(-self.size // WIDTH), first + 3 * domains, WIDTH))
         self._fill(first, problem.eigenvalues)
         self._fill(first + domains, problem.optima[0] - problem.optima)
-        self._fill(first + 2 * domains, problem.kurtosis)
+        self._fill(first + 2 * domains, problem.kurtosis - 1.0)
         origin = problem.optima[0]
         self.u = method.z0.astype(np.float64) if start is None else start.at_rest.copy()
         if start is None:
@@ -111,9 +111,14 @@ class MixedMoments:
     def covariance(self, second: FloatArray) -> None:
         self._fill(FIXED + self.k, second.reshape(-1, self.size))
 
-    def finite(self) -> bool:
-        """Whether all moments are numbers."""
-        return bool(np.all(np.isfinite(self.X[:, FIXED : FIXED + self.k + 2 * self.entries])))
+    def beyond(self, method: Method, at: int, limit: float) -> bool:
+        """Whether twice the risk where the next gradient is taken passes `limit` on some domain, or is no number; the
+        kernel cannot tell at the end of a chunk.
+        """
+        following = min(at, method.length - 1)
+        c = method.coefficients(following, following + 1).c[0]
+        risk = self.risk(c, np.zeros(self.size, dtype=np.int64), 1)
+        return not 2.0 * float((risk[0] + risk[1]).max()) <= limit
 
     def risk(self, o: FloatArray, labels: IntArray, count: int) -> FloatArray:
         """Risk of the iterate o . z now, (3, K, count), by these labels (d,)."""
@@ -130,6 +135,12 @@ class MixedMoments:
             "origin": self.problem.optima[0].copy(),
         }
         return replace(state_of("mixture", method, at, arrays), at_rest=self.u.copy())
+
+
+def limit_of(problem: Mixture) -> float:
+    """Twice the risk on some domain at which a run has diverged."""
+    top = max(float(problem.initial_risk().max()), 0.5 * float(problem.noise_variance.max()))
+    return 2.0 * DIVERGENCE_FACTOR * top if top > 0.0 else np.inf
 
 
 def run_mixture(
@@ -155,10 +166,7 @@ def run_mixture(
     count = 3 if deterministic else 2
     shape = (steps.size, 3, len(problem.names), label_count)
     rows = np.full(shape, np.nan)
-    limit = (
-        2.0 * DIVERGENCE_FACTOR * max(float(problem.initial_risk().max()), 0.5 * float(problem.noise_variance.max()))
-    )
-    limit = limit if limit > 0.0 else np.inf
+    limit = limit_of(problem)
     wanted = [] if snapshots is None else snapshots.tolist()
     stops = np.unique(np.concatenate([each for each in (snapshots, keep) if each is not None] or [steps[:0]]))
     shots: dict[int, FloatArray] = {}
@@ -179,7 +187,7 @@ def run_mixture(
         done = state.advance(method, at, end, steps, rows, limit)
         at += done
         keep_going = tick is None or tick(done * state.size)
-        if at < end or not state.finite():
+        if at < end or state.beyond(method, at, limit):
             status = "diverged"
             break
         if not keep_going and at < method.length:

@@ -52,7 +52,7 @@ class MixtureReplicas(Regression):
         self.dim = -(-problem.dim // TILE) * TILE
         self.parts, self.noise_part = self.last = parts_of(draws, plan.split)
         self.backend = Processor(partial(run_mixture_replicas, self._domains()))
-        self.bytes_per_replica = 8 * self.parts * method.state_size * self.dim
+        self.bytes_per_replica = 8 * self.members * self.parts * method.state_size * self.dim
         self.labels, self.label_count = labels, int(labels.max()) + 1
         self.watched, self.target, self.left = watched, np.zeros(0), 0.0
         self.axes = {"domain": list(problem.names)}
@@ -84,7 +84,7 @@ class MixtureReplicas(Regression):
         z = np.zeros((replicas, self.parts * self.method.state_size, self.dim))
         if self.start is not None:
             held = self.start.arrays["z"][first : first + replicas]
-            z[: len(held), :, : held.shape[2]] = held
+            z[: len(held), : held.shape[1], : held.shape[2]] = held
         return z
 
     def kept_state(self, z: npt.NDArray[Any], ended: IntArray, at: int) -> State:
@@ -115,13 +115,24 @@ class MixtureReplicas(Regression):
     def chunk(self, at: int, stop: int, z: Any, steps: IntArray) -> tuple[int, tuple[Any, ...]]:
         """A chunk of about CHUNK_WORK for every thread; its batch sizes, shares and weights."""
         batch = samples(self.method, at, stop)
-        work = np.cumsum(np.maximum(batch, 1)) * float(self.dim * self.held(z))
+        work = np.cumsum(np.maximum(batch, 1)) * float(self.dim * self.members * self.held(z))
         batch = batch[: max(int(np.searchsorted(work, CHUNK_WORK * self.plan.threads, side="right")), 1)]
         end = at + batch.size
         u = resting(self._rest(at), self.method.coefficients(at, end).M)
         self.rests[end] = u[-1]
-        shares = self.draws.problem.shares(at, end)
-        return end, (batch, u, shares, np.cumsum(shares, axis=1), self.draws.problem.loss_weights(at, end))
+        shares = self.shares(at, end)
+        return end, (batch, u, shares, np.cumsum(shares, axis=2), self.draws.problem.loss_weights(at, end))
+
+    def shares(self, at: int, end: int) -> FloatArray:
+        """What the replicas draw from in turn, (1, n, K)."""
+        shares: FloatArray = self.draws.problem.shares(at, end)[None]
+        return shares
+
+    @staticmethod
+    def within(numbers: tuple[Any, ...], at: int, stop: int) -> tuple[Any, ...]:
+        batch, u, shares, cumulative, weights = numbers
+        parts = (np.ascontiguousarray(each[:, at:stop]) for each in (shares, cumulative))
+        return batch[at:stop], u[at : stop + 1], *parts, weights[at:stop]
 
     def watch(self, marks: IntArray, records: int, ended: IntArray) -> Any:
         """What the kernel is told to keep of a chunk."""

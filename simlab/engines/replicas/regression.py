@@ -60,6 +60,8 @@ class Regression(Crew):
     """
 
     pieces, leave = 4, False
+    members: int = 1
+    """Trajectories of a replica."""
     axes: Mapping[str, list[str]] = {}
     """Dimensions of the risk between its parts and labels."""
     remedy = "record fewer steps or subspaces, or sample fewer replicas"
@@ -85,7 +87,7 @@ class Regression(Crew):
         self.dim = -(-lam.size // TILE) * TILE
         self.parts, self.noise_part = self.last = parts_of(draws, plan.split)
         self.backend: Any = self._backend(device)
-        self.bytes_per_replica = self.parts * method.state_size * self.dim * self.dtype.itemsize
+        self.bytes_per_replica = self.members * self.parts * method.state_size * self.dim * self.dtype.itemsize
         edges = np.flatnonzero(np.diff(labels)) + 1
         self.first = np.concatenate([[0], edges]).astype(np.int64)
         self.last_of = np.append(edges, lam.size).astype(np.int64)
@@ -150,7 +152,7 @@ class Regression(Crew):
         else:
             held, old = self.start.arrays["z"][first : first + replicas], self.start.arrays["eigenvalues"]
             same = np.array_equal(lam, old)
-            z[: len(held), :, : lam.size] = held if same else held * np.sqrt(lam / old)
+            z[: len(held), : held.shape[1], : lam.size] = held if same else held * np.sqrt(lam / old)
         return self.backend.upload(z)
 
     def gone(self) -> IntArray:
@@ -184,7 +186,7 @@ class Regression(Crew):
     def chunk(self, at: int, stop: int, z: Any, steps: IntArray) -> tuple[int, tuple[Any, ...]]:
         """A chunk of about CHUNK_WORK for every thread; its batch sizes, and the samples drawn before it."""
         batch = samples(self.method, at, stop)
-        work = np.cumsum(np.maximum(batch, 1)) * float(self.dim * self.held(z))
+        work = np.cumsum(np.maximum(batch, 1)) * float(self.dim * self.members * self.held(z))
         budget = CHUNK_WORK * self.plan.threads if self.device == "cpu" else GPU_CHUNK_WORK
         batch = batch[: max(int(np.searchsorted(work, budget, side="right")), 1)]
         known, serial = self.drawn
@@ -192,6 +194,12 @@ class Regression(Crew):
             known, serial = at, self.origin[1] + int(samples(self.method, self.begin, at).sum())
         self.drawn = (known + batch.size, serial + int(batch.sum()))
         return at + batch.size, (batch, serial)
+
+    @staticmethod
+    def within(numbers: tuple[Any, ...], at: int, stop: int) -> tuple[Any, ...]:
+        """What `chunk` says beside its end, for the steps at .. stop - 1 of it."""
+        batch, serial = numbers
+        return batch[at:stop], serial + int(batch[:at].sum())
 
     def watch(self, marks: IntArray, records: int, ended: IntArray) -> trajectories.Recorder:
         """What the kernel is told to keep of a chunk."""
@@ -238,7 +246,9 @@ def check_start(start: State, dim: int, parts: tuple[int, int], law: str) -> Non
     size = start.arrays["eigenvalues"].size
     if size != dim:
         raise InputError(f" has {size} modes and the problem has {dim}; give a problem of as many.", "start")
-    if tuple(start.facts["parts"]) != parts:
+    # What was run without noise is the noiseless part of what goes on with some, whose noise's own trajectory begins.
+    begins = parts == (2, 1) and tuple(start.facts["parts"]) == (1, -1)
+    if tuple(start.facts["parts"]) != parts and not begins:
         raise InputError(
             " runs bias and variance otherwise than this run would (with or without label noise, split or not); give "
             "the same split, and a problem with noise where the first had some.",

@@ -168,7 +168,7 @@ def step_2(t, following, M, b, c, share, kick_bias, kick_variance, X, count):
 
 
 @hot(error_model="numpy", fastmath=FAST)
-def _row_3(a0, a1, a2, u00, u01, u02, u11, u12, u22):
+def row_3(a0, a1, a2, u00, u01, u02, u11, u12, u22):
     """One row of A U for symmetric 3 x 3 U."""
     return a0 * u00 + a1 * u01 + a2 * u02, a0 * u01 + a1 * u11 + a2 * u12, a0 * u02 + a1 * u12 + a2 * u22
 
@@ -192,21 +192,21 @@ def _step_3(t, following, first, M, b, c, share, kick, X, count):
             a20, a21, a22 = m20 - l2 * c0, m21 - l2 * c1, m22 - l2 * c2
             x, y, z = X[i + first], X[i + first + LANES], X[i + first + 2 * LANES]
             v, w, r = X[i + first + 3 * LANES], X[i + first + 4 * LANES], X[i + first + 5 * LANES]
-            d0, d1, d2 = _row_3(c0, c1, c2, x, y, z, v, w, r)
+            d0, d1, d2 = row_3(c0, c1, c2, x, y, z, v, w, r)
             g = share * X[i + LANES] * (d0 * c0 + d1 * c1 + d2 * c2) + kick * X[i + 2 * LANES]
             g0, g1, g2 = g * b0, g * b1, g * b2
-            w0, w1, w2 = _row_3(a00, a01, a02, x, y, z, v, w, r)
+            w0, w1, w2 = row_3(a00, a01, a02, x, y, z, v, w, r)
             h00 = w0 * a00 + w1 * a01 + w2 * a02 + g0 * b0
             h01 = w0 * a10 + w1 * a11 + w2 * a12 + g0 * b1
             h02 = w0 * a20 + w1 * a21 + w2 * a22 + g0 * b2
-            w0, w1, w2 = _row_3(a10, a11, a12, x, y, z, v, w, r)
+            w0, w1, w2 = row_3(a10, a11, a12, x, y, z, v, w, r)
             h11 = w0 * a10 + w1 * a11 + w2 * a12 + g1 * b1
             h12 = w0 * a20 + w1 * a21 + w2 * a22 + g1 * b2
-            w0, w1, w2 = _row_3(a20, a21, a22, x, y, z, v, w, r)
+            w0, w1, w2 = row_3(a20, a21, a22, x, y, z, v, w, r)
             h22 = w0 * a20 + w1 * a21 + w2 * a22 + g2 * b2
             X[i + first], X[i + first + LANES], X[i + first + 2 * LANES] = h00, h01, h02
             X[i + first + 3 * LANES], X[i + first + 4 * LANES], X[i + first + 5 * LANES] = h11, h12, h22
-            d0, d1, d2 = _row_3(e0, e1, e2, h00, h01, h02, h11, h12, h22)
+            d0, d1, d2 = row_3(e0, e1, e2, h00, h01, h02, h11, h12, h22)
             total += d0 * e0 + d1 * e1 + d2 * e2
     return total
 

@@ -162,10 +162,11 @@ def run_mixture_replicas(
 ):  # fmt: skip
     """Take the replicas begin .. end - 1 of a block through a chunk of n steps that begins at step t0.
 
-    M (n, k, k), b, c (n, k), o, u (n + 1, k); batch (n,) int64, 0 for the full gradient; shares, cumulative, weights
-    (n, K), cumulative the running sums of the shares. z (replicas, parts k, D) float64 is changed in place; replica r
-    of the block is replica first_replica + r of the ensemble. parts = 2: noiseless run and noise alone, under the same
-    draws.
+    M (n, k, k), b, c (n, k), o, u (n + 1, k); batch (n,) int64, 0 for the full gradient; shares, cumulative (N, n, K),
+    cumulative the running sums of the shares, those of row r % N for replica r of the block; weights (n, K). Where no
+    step is taken (n = 0), c has a row all the same, to look at. z (replicas, parts k, D) float64 is changed in place;
+    replica r of the block is replica first_replica + r of the ensemble. parts = 2: noiseless run and noise alone, under
+    the same draws.
     """
     n, k, size = b.shape[0], b.shape[1], domains.root.shape[1]
     root, optima, noise = domains.root, domains.optima, domains.noise
@@ -178,7 +179,7 @@ def run_mixture_replicas(
         if keep.ended[r] >= 0:
             _end(r, keep.ended[r], np.int64(0), keep)
             continue
-        replica = np.uint64(first_replica + r)
+        replica, who = np.uint64(first_replica + r), r % shares.shape[0]
         window[0] = -1
         for at in range(n + 1):
             slot, step = keep.slots[at], np.uint64(t0 + at)
@@ -189,6 +190,16 @@ def run_mixture_replicas(
                 for part in range(parts):
                     _point(z, r, np.uint64(part * k), o[at], dim, point, part)
                 _record(domains, point, parts, rest, r, slot, keep)
+            # Not at the end of a chunk, unless it is recorded: the next one looks there.
+            if slot >= 0 or (at < n and (t0 + at) % CHECK == 0):
+                near, rest = min(at, n - 1), 0.0
+                for j in range(k):
+                    rest += c[near, j] * u[at, j]
+                for part in range(parts):
+                    _point(z, r, np.uint64(part * k), c[near], dim, point, part)
+                if not _worst(root, optima, point, parts, rest, dim) <= keep.limit:
+                    _end(r, t0 + at, at, keep)
+                    break
             if at == n:
                 break
             rest = 0.0
@@ -196,21 +207,16 @@ def run_mixture_replicas(
                 rest += c[at, j] * u[at, j]
             for part in range(parts):
                 _point(z, r, np.uint64(part * k), c[at], dim, point, part)
-            if (slot >= 0 or (t0 + at) % CHECK == 0) and not (
-                _worst(root, optima, point, parts, rest, dim) <= keep.limit
-            ):
-                _end(r, t0 + at, at, keep)
-                break
             gradient[:, :] = 0.0
             B = batch[at]
             for part in range(parts):
                 if B == 0:
                     # The noise's own trajectory, where there are two, is about 0.
                     own = rest if part == 0 else 0.0
-                    _mean_gradient(root, optima, shares[at], weights[at], point, part, own, dim, gradient)
+                    _mean_gradient(root, optima, shares[who, at], weights[at], point, part, own, dim, gradient)
             for s in range(B):
                 sample = np.uint64(s)
-                domain = min(draw_category(step, replica, sample, cumulative[at], k0, k1), last)
+                domain = min(draw_category(step, replica, sample, cumulative[who, at], k0, k1), last)
                 for base in range(np.uint64(0), dim, np.uint64(STRIP)):
                     tiles = min(np.uint64(STRIP), dim - base) // np.uint64(TILE)
                     draw_strip(
