@@ -116,20 +116,43 @@ def moved_rate(e, a, h, relax, cap):
 
 
 @hot(error_model="numpy", fastmath=FAST)
+def sums(lam, own, p, u):
+    """sum p lam u, sum p lam^2 u and sum p own u."""
+    a = h = c = 0.0
+    for i in range(u.size):
+        x = p[i] * u[i]
+        y = x * lam[i]
+        a += y
+        h += y * lam[i]
+        c += x * own[i]
+    return a, h, c
+
+
+@hot(error_model="numpy", fastmath=FAST)
+def stepped_with_sums(e, q, kick, lam, own, drive, p, u):
+    """u after a step at the rate e, in place; its sum, and `sums` of it with p: one pass where there would be two."""
+    total = a = h = c = 0.0
+    for i in range(u.size):
+        f = 1.0 - e * lam[i]
+        x = (f * f + q * own[i]) * u[i] + kick * drive[i]
+        u[i] = x
+        total += x
+        x *= p[i]
+        y = x * lam[i]
+        a += y
+        h += y * lam[i]
+        c += x * own[i]
+    return total, a, h, c
+
+
+@hot(error_model="numpy", fastmath=FAST)
 def move(first, last, lr, r, cap, relax, price, most, lam, own, drive, noise, coupling, P, G, u, s, A, H, C):
     """The steps first .. last - 1 with new rates, and new batches where samples have a price; u moves along."""
     total = s[first]
+    a, h, c = sums(lam, own, P[0], u)
     for t in range(first, last):
-        j = t - first
         if t % FLUSH == 0:
             flush(u)
-        a = h = c = 0.0
-        for i in range(u.size):
-            x = P[j, i] * u[i]
-            y = x * lam[i]
-            a += y
-            h += y * lam[i]
-            c += x * own[i]
         c += G[t] * (coupling * total + noise)
         h += r[t] * c
         A[t], H[t], C[t] = a, h, c
@@ -138,7 +161,8 @@ def move(first, last, lr, r, cap, relax, price, most, lam, own, drive, noise, co
         if price > 0.0:
             r[t] = 1.0 / min(max(math.sqrt(e * e * c / price), 1.0), most)
         q = r[t] * e * e
-        total = stepped(e, q, q * (coupling * total + noise), lam, own, drive, u)
+        following = P[min(t + 1, last - 1) - first]  # after the last step, sums that nobody takes
+        total, a, h, c = stepped_with_sums(e, q, q * (coupling * total + noise), lam, own, drive, following, u)
         s[t + 1] = total
 
 
