@@ -52,6 +52,11 @@ class Range:
         """The range in x."""
         return float(self.x(self.low)), float(self.x(self.high))
 
+    @property
+    def unit(self) -> float:
+        """A change in x of about the worth of an e-fold; of a range without room, any."""
+        return 1.0 if self.scale in ("log", "closing") else 0.4 * (self.high - self.low) or 1.0
+
     def times(self, value: float, factor: float) -> float:
         """`factor` times the value, or 1 - value where that is what counts, within the range."""
         found = 1.0 - factor * (1.0 - value) if self.scale == "closing" else factor * value

@@ -17,10 +17,11 @@ from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.methods.base import Method, require_linear
 from simlab.methods.gradient import sgd
 from simlab.optimal.arguments import PROBLEMS, Takes, check_over
-from simlab.optimal.descent import certified, lowest
+from simlab.optimal.descent import certified
 from simlab.optimal.krotov import Certificate
 from simlab.optimal.parameters import Range, range_of
 from simlab.optimal.recursion import Recursion, log_of
+from simlab.optimal.trust import Region, best_of
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule
 from simlab.schedules.arguments import spelling
@@ -38,6 +39,9 @@ GRADIENTS = 60
 
 WIDE = 100.0
 """Steps of central differences over which the curvature is taken."""
+
+CLOSE = 0.05
+"""The same for the search's own second derivatives, in units of a parameter, or three steps."""
 
 LOST = math.log(1e6)
 """A parameter at which log J is larger by this is said to diverge."""
@@ -88,7 +92,8 @@ def tune(
     """The parameters of a schedule, and of a method, with the least exact risk of the last iterate.
 
     The gradient in every rate comes from the adjoint of the recursion at the cost of some four runs; what a parameter
-    does to the rates (and to momentum, ..) is the difference of two schedules. L-BFGS-B from the best of some starts.
+    does to the rates (and to momentum, ..) is the difference of two schedules. Newton's steps within a region that is
+    trusted (`simlab.optimal.trust`) from the best of some starts.
 
     Parameters
     ----------
@@ -226,13 +231,16 @@ class _Search:
         return (float(x[j]), method) if there is None else (end, there)
 
     def best(self, groups: Sequence[Sequence[FloatArray]]) -> FloatArray:
-        """The best x that L-BFGS finds from these starts."""
+        """The best x that is found from these starts."""
         self.build(self.values(groups[0][0]))  # what is wrong with it for good is said here
-        found = lowest(self.log_risk, self.gradient, groups, [each.ends for each in self.ranges], GRADIENTS, 1e-9)
+        (low, high), units = np.array([each.ends for each in self.ranges]).T, np.array([e.unit for e in self.ranges])
+        apart = np.maximum(CLOSE * units, [3.0 * each.step for each in self.ranges])
+        grain = np.array([each.scale == "phase" for each in self.ranges]) / self.build.steps
+        region = Region(self.log_risk, self.gradient, low, high, units, grain, apart)
+        found = best_of(region, groups, GRADIENTS)
         if found is None:
             raise InputError(" diverges wherever a search may begin; give bounds={'peak': (low, high)}.", "family")
-        x: FloatArray = np.asarray(found.x)
-        return x
+        return found.x
 
     def curvature(self, x: FloatArray) -> FloatArray:
         """Second derivatives of log J, (n, n), by differences of gradients within the ranges."""

@@ -29,31 +29,42 @@ def hard():
 
 def least(function, rounds=7):
     """The shortest of some times of the processor, whatever else it does, after a first call that may compile."""
-    function()
-    times = []
-    for _ in range(rounds):
-        began = time.process_time()
-        function()
-        times.append(time.process_time() - began)
-    return min(times)
+    return leasts(function, rounds=rounds)[0]
 
 
-def test_a_sweep_and_a_gradient_cost_some_four_runs(hard):
-    """4.1 forwards measured on a quiet core, for 256 padded nodes."""
+def leasts(*functions, rounds=7):
+    """The same for each of several functions, called in turn, so that a busy machine slows none of them alone."""
+    times = [[] for _ in functions]
+    for _ in range(rounds + 1):
+        for function, own in zip(functions, times, strict=True):
+            began = time.process_time()
+            function()
+            own.append(time.process_time() - began)
+    return [min(own[1:]) for own in times]
+
+
+def test_a_sweep_and_a_gradient_cost_less_than_four_runs(hard):
+    """3.4 and 3.2 forwards measured on an AMD EPYC (Zen 5), for 256 padded nodes."""
     T, nodes = 20_000, NodeArrays(hard.modes())
     weights = np.zeros(T + 1)
     weights[T] = 1.0
     objective = Objective(nodes, nodes.signal, weights, np.full(T, np.inf))
     lr, share = 0.3 * (1.0 - np.arange(T) / T), np.ones(T)
-    forward = least(lambda: objective.value(lr, share))
-    assert least(lambda: objective.sweep(lr, share)) < 5.0 * forward
-    assert least(lambda: objective.gradient(lr, share)) < 5.0 * forward
+    forward, sweep, gradient = leasts(
+        lambda: objective.value(lr, share),
+        lambda: objective.sweep(lr, share),
+        lambda: objective.gradient(lr, share),
+        rounds=25,
+    )
+    assert sweep < 4.0 * forward
+    assert gradient < 4.0 * forward
 
 
-def test_a_gradient_of_heavy_ball_costs_some_four_runs(hard):
+def test_a_gradient_of_heavy_ball_costs_less_than_five_runs(hard):
     recursion = Recursion(NodeArrays(hard.modes()))
     method = sl.methods.heavy_ball(sl.schedules.cosine(3000, 0.05), 0.9)
-    assert least(lambda: recursion.gradient(method), 5) < 6.0 * least(lambda: recursion.value(method), 5)
+    gradient, value = leasts(lambda: recursion.gradient(method), lambda: recursion.value(method), rounds=10)
+    assert gradient < 5.0 * value
 
 
 @pytest.mark.parametrize(("steps", "seconds"), [(10**4, 0.3), (10**5, 2.0), (10**6, 15.0)])
@@ -67,7 +78,7 @@ def test_the_law_by_formula_at_10_to_the_12(hard):
 
 
 @pytest.mark.parametrize(
-    ("family", "over", "seconds"), [("linear", ("peak",), 0.2), ("wsd", ("peak", "cooldown"), 0.5)]
+    ("family", "over", "seconds"), [("linear", ("peak",), 0.2), ("wsd", ("peak", "cooldown"), 0.2)]
 )
 def test_the_best_of_a_family(hard, family, over, seconds):
     assert least(lambda: sl.tune(hard, family, 10**4, over), 3) < seconds

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import simlab as sl
+from simlab.optimal.recursion import Recursion
 
 PROBLEM = sl.LinearRegression.power_law(120, 2.0, 1.5, 0.01)
 T = 400
@@ -41,7 +42,19 @@ def test_peak_and_cooldown_together():
     )
     assert found.risk <= best[0] * (1.0 + 1e-9)
     assert found.risk > sl.optimize(PROBLEM, T).risk
-    assert found.evaluations < 200
+    assert found.parameters["cooldown"] * T == pytest.approx(round(found.parameters["cooldown"] * T), abs=1e-9)
+
+
+def test_some_thirty_gradients_are_enough(monkeypatch):
+    """From both starts, and with the five of curvature and certificate."""
+    count = []
+    gradient = Recursion.gradient
+    monkeypatch.setattr(Recursion, "gradient", lambda *given: count.append(1) or gradient(*given))
+    for given in ({}, {"shape": "1-sqrt"}, {"batch": 8}):
+        count.clear()
+        found = sl.tune(PROBLEM, "wsd", T, ("peak", "cooldown"), given=given)
+        assert 5 <= len(count) <= 35
+        assert found.certificate.gain < 1e-6
 
 
 def test_costs_are_those_of_half_and_twice():
