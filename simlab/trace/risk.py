@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from simlab._version import __version__
@@ -295,7 +296,7 @@ def build_trace(
     axes = results[0].axes
     risk = np.full((len(results), grid.size, *results[0].final.shape), np.nan)
     for row, result in zip(risk, results, strict=True):
-        kept = np.isin(result.steps, grid)
+        kept = _among(result.steps, grid)
         row[np.searchsorted(grid, result.steps[kept])] = result.risk[kept]
         if result.ended_at in grid:
             row[np.searchsorted(grid, result.ended_at)] = result.final
@@ -309,7 +310,7 @@ def build_trace(
     for name, (dims, first) in results[0].statistics.items():
         rows = np.full((len(results), grid.size, *first.shape[1:]), np.nan)
         for row, result in zip(rows, results, strict=True):
-            kept = np.isin(result.steps, grid)
+            kept = _among(result.steps, grid)
             row[np.searchsorted(grid, result.steps[kept])] = result.statistics[name][1][kept]
         variables[name] = (("run", "step", *dims), rows)
     coordinates: dict[str, Any] = {
@@ -371,6 +372,12 @@ def _without_runs(entries: dict[str, Any]) -> dict[str, Any]:
     return {name: (dims[1:], values[0], *rest) for name, (dims, values, *rest) in entries.items()}
 
 
+def _among(steps: IntArray, grid: IntArray) -> npt.NDArray[np.bool_]:
+    """Which of `steps` are in `grid`, which increases: a third of the time of `isin`, which does not know that."""
+    found: npt.NDArray[np.bool_] = grid[np.minimum(np.searchsorted(grid, steps), grid.size - 1)] == steps
+    return found
+
+
 def _step_coordinates(
     methods: Sequence[Method],
     results: Sequence[RunResult],
@@ -381,7 +388,7 @@ def _step_coordinates(
     out = {**hyper_parameters(methods, grid), "k_star": np.full((len(methods), grid.size), np.nan)}
     for row, result in zip(out["k_star"], results, strict=True):
         steps, time = result.steps, result.training_time
-        reached = (steps <= result.ended_at) & np.isin(steps, grid)
+        reached = (steps <= result.ended_at) & _among(steps, grid)
         with np.errstate(divide="ignore"):
             row[np.searchsorted(grid, steps[reached])] = problem.counts_at_least(1.0 / time[reached])
     return out

@@ -286,6 +286,22 @@ def test_looking_more_often_changes_no_bit(name):
     assert_close(values(sl.exact(problem, method, record="all")).sum(axis=-1), every.sum(axis=-1))
 
 
+@pytest.mark.parametrize("name", ["sgd", "nesterov"])
+def test_subspaces_of_scattered_modes_are_read_off_blocks_too(name):
+    """Every third mode, in turn, and long runs of one label beside them: no block knows how labels lie."""
+    problem, lr = power_law(500), wsd(700, peak=0.05, warmup=0.1, cooldown=0.3)
+    sets = {"one": [*range(1, 301, 3), *range(301, 401)], "two": range(2, 301, 3)}
+    sets["three"] = [*range(3, 301, 3), *range(401, 501)]
+    trace = sl.exact(
+        problem, CHUNKED[name](lr), record=[350, 351, 600], subspaces=sl.subspaces.index_sets(sets), snapshots=[350]
+    )
+    modes = trace.dataset["mode_risk"].sel(snapshot=350)
+    for label, modes_of in sets.items():
+        assert_close(trace.risk.sel(step=350, subspace=label).values, modes.sel(mode=list(modes_of)).sum("mode").values)
+    bins = sl.exact(problem, CHUNKED[name](lr), record=[350, 351, 600], subspaces=BINS)
+    assert_close(values(trace).sum(axis=-1), values(bins).sum(axis=-1))
+
+
 def test_snapshots_do_not_disturb_the_run():
     problem, method = power_law(500), CHUNKED["nesterov"](wsd(700, peak=0.05))
     alone = sl.exact(problem, method, record=[350])

@@ -69,10 +69,13 @@ def block_1(
     t, length, head, M, b, c, share, lam, self_noise, ratio, drive, noise, coupling, U, s, limit, D, mu, fresh, reading
 ):  # fmt: skip
     """A block for k = 1, where T0 + x T1 + x^2 T2 is a number and REACH can be counted: everything in one loop."""
-    slots, o, labels, out, D_of, mu_of = reading
+    slots, o, labels, out, D_of, mu_of, held = reading
     unread = out.shape[2] > 1
     n, top = b.shape[0], lam[head]
-    power_sums(lam, top, drive, U, head, D, mu, fresh)
+    mu[:, :, :] = 0.0
+    if fresh:
+        D[:] = 0.0
+    power_sums(lam, top, drive, U, head, lam.size, D, mu, fresh)
     # Everything that is read or written in a step lies in two flat arrays at constant offsets, so that the compiler
     # sees that nothing overlaps and spends no time on checking.
     F = np.zeros(6 * ROW)
@@ -93,8 +96,8 @@ def block_1(
             break
         if slots[j] >= 0:
             if unread:
-                power_sums_by_label(lam, top, drive, U, head, labels, D_of, mu_of)
-                unread = False
+                power_sums_by_label(lam, top, drive, U, head, labels, D_of, mu_of, held[0] != head)
+                held[0], unread = head, False
             unpack(X, head, U)
             row = out[slots[j]]
             record(U[:, :, :head], o[j], labels[:head], row)
@@ -186,10 +189,13 @@ def block(
     updated. The caller sees to it that the first step is not too steep.
     """
     k = b.shape[1]
-    slots, o, labels, out, D_of, mu_of = reading
+    slots, o, labels, out, D_of, mu_of, held = reading
     unread = out.shape[2] > 1
     entries, n, top = k * (k + 1) // 2, b.shape[0], lam[head]
-    power_sums(lam, top, drive, U, head, D, mu, fresh)
+    mu[:, :, :] = 0.0
+    if fresh:
+        D[:] = 0.0
+    power_sums(lam, top, drive, U, head, lam.size, D, mu, fresh)
     width = (entries + 2) * STRIDE
     # Two sides, each with the E rows of Z = (Q, G) and a row cc . Z, what the gradient point sees of it.
     buffer = np.zeros((2, entries + 1, width + PAD))
@@ -219,8 +225,8 @@ def block(
             break
         if slots[j] >= 0:
             if unread:
-                power_sums_by_label(lam, top, drive, U, head, labels, D_of, mu_of)
-                unread = False
+                power_sums_by_label(lam, top, drive, U, head, labels, D_of, mu_of, held[0] != head)
+                held[0], unread = head, False
             if k <= 3:
                 unpack(X, head, U)
             else:
@@ -230,6 +236,8 @@ def block(
             packed(j, o, oo)
             for label in range(out.shape[2]):
                 for e in range(entries):
+                    if oo[e] == 0.0:
+                        continue
                     bias = variance = 0.0
                     for p in range(ORDER):
                         bias += buffer[side, e, g_bias + p] * D_of[label, p]

@@ -150,7 +150,8 @@ def advance(
     count = out.shape[2]
     D_of = D.reshape((1, ORDER)) if count == 1 else np.empty((count, ORDER))
     mu_of = mu.reshape((1, 2, entries, ORDER)) if count == 1 else np.empty((count, 2, entries, ORDER))
-    reading = slots, o, labels, out, D_of, mu_of
+    held = np.full(1, -1)  # the head whose tail D_of is of
+    reading = slots, o, labels, out, D_of, mu_of, held
     while t < n:
         if work is None:
             done, last_head = _some_steps_1(

@@ -20,18 +20,15 @@ LAST = 1e-19
 
 
 @inlined(error_model="numpy", fastmath=FAST)
-def power_sums(lam, top, drive, U, first, D, mu, with_drive):
-    """mu[component, entry, p] = sum x^p U and, if asked for, D[p] = sum drive x^p over the nodes from `first` on.
+def power_sums(lam, top, drive, U, first, end, D, mu, with_drive):
+    """Adds sum x^p U to mu[component, entry, p] and, if asked for, sum drive x^p to D[p], over the nodes first .. end.
 
     Stored in descending powers; four powers a pass, to spare memory traffic.
     """
     entries = U.shape[1]
-    mu[:, :, :] = 0.0
-    if with_drive:
-        D[:] = 0.0
     x, power = np.empty(TILE), np.empty(TILE)
-    for lo in range(first, lam.size, TILE):
-        size = min(TILE, lam.size - lo)
+    for lo in range(first, end, TILE):
+        size = min(TILE, end - lo)
         for i in range(size):
             x[i] = lam[lo + i] / top
             power[i] = 1.0
@@ -75,29 +72,20 @@ def power_sums(lam, top, drive, U, first, D, mu, with_drive):
                 power[i] *= z * z
 
 
-@hot(error_model="numpy", fastmath=FAST)
-def power_sums_by_label(lam, top, drive, U, first, labels, D, mu):
-    """D[label, p] and mu[label, component, entry, p] as `power_sums` has them of all nodes; vectors run over p."""
-    entries = U.shape[1]
-    D[:, :] = 0.0
+@inlined(error_model="numpy", fastmath=FAST)
+def power_sums_by_label(lam, top, drive, U, first, labels, D, mu, with_drive):
+    """D[label, p] and mu[label, component, entry, p], run by run of nodes with the same label, from zero."""
     mu[:, :, :, :] = 0.0
-    for i in range(first, lam.size):
-        x, label = lam[i] / top, labels[i]
-        fourth = (x * x) * (x * x)
-        a3, a2, a1, a0 = x * x * x, x * x, x, 1.0
-        for p in range(ORDER - 4, -1, -4):
-            D[label, p] += drive[i] * a3
-            D[label, p + 1] += drive[i] * a2
-            D[label, p + 2] += drive[i] * a1
-            D[label, p + 3] += drive[i] * a0
-            for component in range(2):
-                for e in range(entries):
-                    u = U[component, e, i]
-                    mu[label, component, e, p] += u * a3
-                    mu[label, component, e, p + 1] += u * a2
-                    mu[label, component, e, p + 2] += u * a1
-                    mu[label, component, e, p + 3] += u * a0
-            a3, a2, a1, a0 = a3 * fourth, a2 * fourth, a1 * fourth, a0 * fourth
+    if with_drive:
+        D[:, :] = 0.0
+    lo = np.int64(first)
+    while lo < lam.size:
+        end = lo + 1
+        while end < lam.size and labels[end] == labels[lo]:
+            end += 1
+        label = labels[lo]
+        power_sums(lam, top, drive, U, lo, end, D[label], mu[label], with_drive)
+        lo = end
 
 
 @hot(error_model="numpy", fastmath=FAST)
