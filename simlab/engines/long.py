@@ -270,7 +270,7 @@ def march(
             if cycles.go():
                 t = tried
                 continue
-        for length, _ in run.pieces(t, min(method.next_kink(t), stop), local, shortest):
+        for length, _ in run.pieces(t, run.piece(t, stop, shortest)[0], local, shortest):
             t += length
             _refuse_ringing(run.ringing, course.patience)
             if length == 0:

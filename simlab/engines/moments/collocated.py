@@ -268,18 +268,36 @@ class March:
         answer.exact_steps += done
         return done
 
+    def piece(self, t: int, end: int, shortest: int) -> tuple[int, bool]:
+        """Where the smooth piece that begins at step t ends, or a crowd of pieces too short for a panel, and which.
+
+        A crowd is stepped through in one go, up to where a piece begins that is worth a panel.
+        """
+        kink = min(self.method.next_kink(t), end)
+        if kink - t > shortest or kink == end:
+            return kink, False
+        low, high = kink, min(t + MOST_EXACT, end)
+        following = min(self.method.next_kink(high), end) if high < end else end
+        if following - high <= shortest:
+            return high, True
+        while low < high:  # the first step of the piece that ends at `following`
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.method.next_kink(middle) >= following else (middle + 1, high)
+        return low, True
+
     def pieces(self, t: int, end: int, local: float, shortest: int) -> Iterator[tuple[int, bool]]:
         """Go from step t to `end` by panels of relative error at most `local`; (length, exact) of every piece done.
 
         Where the run diverges a piece of no length comes last. Where panels do not grow, `ringing` says for how long.
         """
-        kink, proposal, chunk, stall = t, 0, shortest, Stall()
+        kink, proposal, chunk, stall, crowded = t, 0, shortest, Stall(), False
         while t < end:
             if t >= kink:
-                kink, proposal, chunk, stall = min(self.method.next_kink(t), end), 0, shortest, Stall()
+                kink, crowded = self.piece(t, end, shortest)
+                proposal, chunk, stall = 0, shortest, Stall()
             left = kink - t
-            if proposal < shortest or left <= shortest:
-                n = min(left, chunk)
+            if crowded or proposal < shortest or left <= shortest:
+                n = left if crowded else min(left, chunk)
                 done = self.exact(t, n)
                 yield done, True
                 t += done
