@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,8 +21,10 @@ from simlab.engines.arguments import (
 )
 from simlab.engines.exact import labelled
 from simlab.engines.moments.background import Job, run_all
-from simlab.engines.moments.collocated import SHORTEST, Answer, March, Ringing, relative_error
+from simlab.engines.moments.collocated import SHORTEST, Answer, March, relative_error
+from simlab.engines.moments.crowds import crowded_steps
 from simlab.engines.moments.cycles import cycles_from
+from simlab.engines.moments.ringing import Ringing
 from simlab.errors import InputError, check_number
 from simlab.kernels.compiling import running_time
 from simlab.kernels.moments.layout import NodeArrays
@@ -45,13 +48,11 @@ MOST_MODES = 400
 BUDGET = 60.0
 """Seconds that exact steps may take by default where nothing else will do."""
 
-STEP = 2e-9
-"""Seconds, some, that a step takes for each node and entry of its packed moments."""
+LEAST_STEP, MOST_STEP = 1e-8, 2e-8
+"""Seconds of an exact step: at least, and at most for each node and entry of its packed moments. Between, it is tried.
+"""
 
 NO_STEPS = np.zeros(0, dtype=np.int64)
-
-LOOK = 256
-"""Pieces of a schedule that are looked at to see how long they are."""
 
 
 @door
@@ -124,10 +125,9 @@ def long(
             assert nodes is not None
             if many and state is not None:
                 _refuse_other_nodes(nodes, state)
-            patience = Patience(budget, _seconds_of_a_step(nodes, own))
-            _refuse_stepping(own, begin, patience)
             steps = record_steps(record, own.length, begin)
-            course = Course(steps, node_labels, len(names), state, kept, patience)
+            course = Course(steps, node_labels, len(names), state, kept, Patience(budget))
+            _refuse_stepping(nodes, own, course)
             jobs.append(partial(_run, nodes, own, course, tolerance, lost))
     work = sum(m.length - begin for m in methods)
     results = run_all(jobs, work, worker_count(threads), progress, "long", "steps")
@@ -138,14 +138,12 @@ def long(
 
 
 class Patience(NamedTuple):
-    """The seconds that a run may take, and those that an exact step of it takes, roughly."""
+    """The seconds that a run may take."""
 
     budget: float = np.inf
-    step: float = 0.0
 
-    def refuse(self, exact_steps: float, why: str, remedy: str) -> None:
-        """InputError where so many steps take longer."""
-        seconds = exact_steps * self.step
+    def refuse(self, seconds: float, why: str, remedy: str) -> None:
+        """InputError where what has to be done takes longer."""
         if seconds > self.budget:
             raise InputError(
                 f" {why}, in some {seconds:.2g} s; give budget={2.0 * seconds:.2g}, or {remedy}.", "method"
@@ -193,22 +191,28 @@ def _compressed(problem: Any, tolerance: float, partition: Subspaces, method: Me
     return few
 
 
-def _seconds_of_a_step(nodes: NodeArrays, method: Method) -> float:
-    return STEP * nodes.lam.size * (method.state_size * (method.state_size + 1) // 2)
-
-
-def _refuse_stepping(method: Method, begin: int, patience: Patience) -> None:
+def _refuse_stepping(nodes: NodeArrays, method: Method, course: Course) -> None:
     """Refuse a run whose schedules go on in another way so often that most of its steps have to be taken exactly."""
-    t, pieces = begin, 0
-    while t < method.length and pieces < LOOK:
-        t, pieces = method.next_kink(t), pieces + 1
-    stretch = method.stretch(begin) if method.state_size == 1 else None
-    if t == method.length or stretch is not None:
+    entries = method.state_size * (method.state_size + 1) // 2
+    patience, least, most = course.patience, LEAST_STEP, MOST_STEP * nodes.lam.size * entries
+    steps = crowded_steps(method, course.begin, SHORTEST)
+    if steps * most <= patience.budget:
         return
-    each = (t - begin) / pieces
-    steps = min(1.0, SHORTEST / each) * (method.length - begin)
-    why = f"goes on in another way every {each:.3g} steps, so that {steps:.2g} of them have to be taken one by one"
-    patience.refuse(steps, why, "a schedule of longer pieces")
+    seconds = steps * (least if steps * least > patience.budget else _seconds_of_a_step(nodes, method, course))
+    why = f"goes on in another way so often that some {steps:.2g} of its steps have to be taken one by one"
+    patience.refuse(seconds, why, "a schedule of longer pieces")
+
+
+def _seconds_of_a_step(nodes: NodeArrays, method: Method, course: Course) -> float:
+    """As the first of them go, a few times over: what is called for the first time is loaded first."""
+    n, seconds = min(SHORTEST, method.length - course.begin), np.inf
+    with running_time() as clock:
+        for _ in range(3):
+            run = March(nodes, method, course.labels, course.label_count, course.steps, course.start)
+            began = clock()
+            run.exact(course.begin, n)
+            seconds = min(seconds, clock() - began)
+    return seconds / n
 
 
 def _refuse_ringing(ringing: Ringing, patience: Patience) -> None:
@@ -217,25 +221,40 @@ def _refuse_ringing(ringing: Ringing, patience: Patience) -> None:
         f"rings for some {ringing.steps:.2g} steps more, its oscillating modes damped by {ringing.damping:.2g} a step, "
         f"through which there is no way but by single steps or short panels"
     )
-    patience.refuse(ringing.exact_steps, why, "more damping (less momentum, say)")
+    patience.refuse(ringing.seconds, why, "more damping (less momentum, say)")
 
 
 def _run(
     nodes: NodeArrays, method: Method, course: Course, tolerance: float, lost: float, tick: Tick
 ) -> list[RunResult]:
-    """Passes with ever smaller local errors until the reported one meets the tolerance, or what was reached."""
+    """Passes with ever smaller local errors until the reported one meets the tolerance, or what was reached.
+
+    The first one may be refused; one that comes later, and runs out of time, leaves what the one before it has reached.
+    """
     local, budget = (tolerance - lost) / 4.0, course.patience.budget
-    for _ in range(PASSES):
-        with running_time() as clock:
-            answer = march(nodes, method, course, local=local, tick=lambda n: tick(n) and clock() <= budget)
-        answer.error += lost * np.abs(answer.risk)
-        reported = relative_error(answer)
-        if reported <= tolerance or answer.status == "interrupted":
-            break
-        local *= min(0.3, 0.3 * tolerance / reported)
-        if local < 1e-13:
-            break
-    if answer.status == "done" and reported > tolerance:
+    before: Answer | None = None
+    with running_time() as clock:
+        for _ in range(PASSES):
+            late = False
+
+            def going(n: int) -> bool:
+                nonlocal late
+                late = clock() > budget
+                return tick(n) and not late
+
+            answer = march(nodes, method, course, local=local, tick=going, clock=clock)
+            answer.error += lost * np.abs(answer.risk)
+            if answer.status == "interrupted":
+                answer = before if late and before is not None else answer
+                break
+            reported = relative_error(answer)
+            if reported <= tolerance:
+                break
+            before, course = answer, course._replace(patience=Patience())
+            local *= min(0.3, 0.3 * tolerance / reported)
+            if local < 1e-13:
+                break
+    if answer.status == "done" and relative_error(answer) > tolerance:
         answer.status = "inaccurate"
     for part in (answer.risk, answer.final, answer.error):
         sums_of_squares(part, nodes.risk_unit)
@@ -254,10 +273,11 @@ def march(
     local: float,
     shortest: int = SHORTEST,
     tick: Tick | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Answer:
-    """One pass over all steps of `method`, with panels of relative error at most `local`."""
+    """One pass over all steps of `method`, with panels of relative error at most `local`; `clock` tells seconds."""
     steps, keep = course.steps, NO_STEPS if course.keep is None else course.keep
-    run = March(nodes, method, course.labels, course.label_count, steps, course.start)
+    run, began = March(nodes, method, course.labels, course.label_count, steps, course.start, clock), clock()
     answer, t = run.answer, course.begin
     tried = t
     while t < method.length and answer.status == "done":
@@ -272,7 +292,7 @@ def march(
                 continue
         for length, _ in run.pieces(t, run.piece(t, stop, shortest)[0], local, shortest):
             t += length
-            _refuse_ringing(run.ringing, course.patience)
+            _refuse_ringing(run.ringing, Patience(max(course.patience.budget - (clock() - began), 0.0)))
             if length == 0:
                 answer.status = "diverged"
             elif not (tick is None or tick(length)):

@@ -8,15 +8,15 @@ states. See `simlab.kernels.moments.panels`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from simlab.arrays import BoolArray, FloatArray, IntArray
 from simlab.engines.moments.kept import from_kernel, nodes_kept, to_kernel
-from simlab.engines.moments.ringing import Stall, slowest_ringing
+from simlab.engines.moments.ringing import Pace, Ringing, Stall, slowest_ringing
 from simlab.kernels.moments.attempts import HIGH, LOW, Plan, attempt, new_panels, new_work, read_off
 from simlab.kernels.moments.chunk import advance
 from simlab.kernels.moments.collocation import panel_steps
@@ -28,7 +28,7 @@ from simlab.methods.base import Method
 from simlab.trace.recording import DIVERGENCE_FACTOR, Status
 from simlab.trace.state import State, conjugated, state_of
 
-__all__ = ["SHORTEST", "Answer", "March", "Ringing", "relative_error"]
+__all__ = ["SHORTEST", "Answer", "March", "relative_error"]
 
 
 SHORTEST = 4096
@@ -45,19 +45,8 @@ ROUNDING = 2e-14
 
 EPS = float(np.finfo(float).eps)
 
-PANEL = 3_000
-"""Exact steps that a panel costs as much as, roughly, of two or three state variables."""
-
 NEGLIGIBLE = 1e-20
 """A component counts as at least this share of its largest value: a bias of 1e-115 need not be known to 1e-6."""
-
-
-class Ringing(NamedTuple):
-    """For how many `steps` modes damped by `damping` a step still keep panels short; the work in exact steps."""
-
-    steps: float = 0.0
-    damping: float = np.inf
-    exact_steps: float = 0.0
 
 
 class Dynamics:
@@ -146,7 +135,9 @@ class March:
         label_count: int,
         steps: IntArray,
         start: State | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self.pace = Pace(clock)
         self.method, self.dynamics = method, Dynamics(method)
         k = method.state_size
         outer = packed_outer(self.dynamics.start)
@@ -222,7 +213,8 @@ class March:
         plan, steps, blocks = self.collocated(t, m)
         self.peak = np.maximum(self.peak, self._diagonal().sum(axis=-1))
         given = (self.arrays, self.U, self.runs, self.floor, self.limit)
-        error = attempt(plan, steps, blocks, *given, self.work, self.panels)
+        with self.pace.trying():
+            error = attempt(plan, steps, blocks, *given, self.work, self.panels)
         return float(error), plan
 
     def _diagonal(self) -> FloatArray:
@@ -298,7 +290,8 @@ class March:
             left = kink - t
             if crowded or proposal < shortest or left <= shortest:
                 n = left if crowded else min(left, chunk)
-                done = self.exact(t, n)
+                with self.pace.stepping(n):
+                    done = self.exact(t, n)
                 yield done, True
                 t += done
                 if done < n or self._beyond(t):
@@ -312,7 +305,7 @@ class March:
             error, plan = self.attempt(t, m)
             change = 0.85 * (local / max(error, 1e-300)) ** (1.0 / (LOW + 1))
             if stall.tried(m, error <= local):
-                self.ringing = self._rings_on(t, left, m, local)
+                self.ringing = self._rings_on(t, left, m, local, stall)
             if error <= local:
                 self.accept(t, plan)
                 yield m, False
@@ -325,10 +318,11 @@ class March:
                 self.answer.refused += 1
                 proposal = int(m * min(max(change, 0.1), 0.7))
 
-    def _rings_on(self, t: int, left: int, m: int, local: float) -> Ringing:
+    def _rings_on(self, t: int, left: int, m: int, local: float, stall: Stall) -> Ringing:
         """Until when ringing keeps panels from being longer than the one of m steps from t on that was tried last.
 
-        From now on none is followed beyond what is negligible: where all of the bias rings it does so to its last bit.
+        Each node rings until its share, or what the panel was off by if that is less, is `local` of a subspace. From
+        now on none is followed beyond what is negligible: where all of the bias rings it does so to its last bit.
         """
         growth, b, c, _ = self.steps_at(np.array([t], dtype=np.int64))
         size, apart, self.floor = self._diagonal(), self.panels.apart, NEGLIGIBLE * self.peak
@@ -336,14 +330,26 @@ class March:
         if apart.max() <= local:  # a longer one is what it keeps from
             m, apart = int(GROWTH * m), apart * GROWTH ** (LOW + 1)
         each = slowest_ringing(growth[0], np.outer(b[0], c[0]), self.nodes.lam, m)
-        heard = np.any(size > local * np.maximum(LEAST_SHARE * total, floor)[:, :, None], axis=(0, 1))
-        damping = float(each[heard].min(initial=np.inf))
-        fall = np.log(np.maximum(np.minimum(apart, 1.0) / local, 1.0))
-        if fall[0] > 0.0:  # what rings of the bias does so beside what does not, or until nothing is left of it
+        share = size / np.maximum(LEAST_SHARE * total, np.maximum(floor, 1e-300))[:, :, None]
+        share = np.minimum(share.max(axis=1), np.minimum(apart, 1.0)[:, None])  # (bias and variance, nodes)
+        fall = np.log(np.maximum(share / local, 1.0))
+        if apart[0] > local:  # what rings of the bias does so beside what does not, or until nothing is left of it
             quiet = size[0, :, np.isinf(each)].sum(axis=0)
-            fall[0] += np.log(max(1.0, float((total[0] / np.maximum(np.maximum(quiet, floor[0]), 1e-300)).max())))
-        steps = min(float(fall.max()) / damping, float(left))
-        return Ringing(steps, damping, steps * min(1.0, PANEL / m))
+            more = np.log(max(1.0, float((total[0] / np.maximum(np.maximum(quiet, floor[0]), 1e-300)).max())))
+            fall[0, fall[0] > 0.0] += more
+        lasting = fall.max(axis=0) / each
+        longest = int(np.argmax(lasting))
+        steps = min(float(lasting[longest]), float(left))
+        return Ringing(steps, float(each[longest]), steps * self._seconds_of_a_step(stall))
+
+    def _seconds_of_a_step(self, stall: Stall) -> float:
+        """Where panels do not grow: by panels as long as those accepted lately, or exactly with one tried now and
+        then; 0 while nothing is known.
+        """
+        pace = self.pace
+        by_panels = pace.panel * stall.tries / stall.steps if stall.steps else np.inf
+        seconds = min(by_panels, pace.step + pace.panel / MOST_EXACT)
+        return seconds if seconds < np.inf else 0.0
 
     def _beyond(self, t: int) -> bool:
         """Whether the risk where the next gradient is taken passes the limit, which no piece tells of its own end."""
