@@ -259,7 +259,7 @@ class schedule_free(Rated):
         return Coefficients(arrays(t.size, [[0.0, 0.0], [ck, -ck]], [0.0, 0.0], [0.0, 0.0]).M, b, c)
 
     def breaks(self, t: int) -> int:
-        return long_kink(self.lr, t)
+        return min(super().breaks(t), long_kink(self.lr, t, self.weight_lr_power))
 
 
 @method

@@ -147,6 +147,73 @@ def test_weights_of_long_runs_are_those_of_held_ones(power: float, monkeypatch: 
         assert other(steps[60_000:140_000]).tobytes() == other(steps)[60_000:140_000].tobytes()
 
 
+RISING = {
+    "wsd": lambda n: s.wsd(n, 0.1, warmup=0.3, shape="1-sqrt"),
+    "higher cycles": lambda n: s.join(s.triangular(n // 2, 0.1, n // 10), s.triangular(n - n // 2, 0.2, n // 10)),
+    "an arch in a piece": lambda n: s.sine(n, 0.1, half_cycle=n // 3),
+    "up and down": lambda n: s.piecewise(n, 0.2, knots=((0.0, 0.3), (0.2, 0.7), (0.5, 0.4), (0.8, 1.0), (1.0, 0.1))),
+}
+
+
+@pytest.mark.parametrize("name", RISING)
+@pytest.mark.parametrize("power", [0.0, 2.0])
+def test_weights_at_scattered_steps_are_those_of_held_runs(
+    name: str, power: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = 40_000
+    lr, alpha = RISING[name](n), s.cosine(n, 0.9999, floor=0.9)
+    at = np.sort(np.random.default_rng(2).integers(0, n, 40))
+    at = np.concatenate([at, at[:5]])
+    held = [weights.newest_share(lr, power)(at), weights.corrected_weights(alpha)(at)]
+    constant = weights.corrected_weights(s.constant(n, 0.999))(at)
+    monkeypatch.setattr(weights, "HELD", 1)
+    monkeypatch.setattr(weights, "GRID", 500)
+    told = [weights.newest_share(lr, power)(at), weights.corrected_weights(alpha)(at)]
+    for one, other in zip(held, told, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-9)
+    np.testing.assert_allclose(weights.corrected_weights(s.constant(n, 0.999))(at), constant, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", RISING)
+def test_weights_have_kinks_where_a_rate_passes_the_largest_before(name: str) -> None:
+    n = 40_000
+    lr = RISING[name](n)
+    values = lr.values()
+    largest = np.maximum.accumulate(values)
+    kinks = {t for t in range(1, n) if (values[t] >= largest[t]) != (values[t - 1] >= largest[t - 1])}
+    method, found, t = m.schedule_free(lr), set(), 0
+    while t < n:
+        t = method.next_kink(t)
+        found.add(t)
+    late = {kink for kink in kinks if kink > 1}
+    assert all(min(abs(kink - each) for each in found) <= 1 for kink in late), (sorted(late), sorted(found))
+    assert m.schedule_free(lr, weight_lr_power=0.0).breaks(5) == n
+
+
+TOLD = {
+    "corrected ema": lambda n: m.ema(m.sgd(s.wsd(n, 0.1)), 0.9999, bias_corrected=True),
+    "schedule_free, constant": lambda n: m.schedule_free(s.constant(n, 0.1)),
+    "schedule_free": lambda n: m.schedule_free(s.wsd(n, 0.1, warmup=0.2), power=1.0),
+    "schedule_free, higher cycles": lambda n: m.schedule_free(RISING["higher cycles"](n)),
+    "corrected ema, decay varies": lambda n: m.ema(
+        m.sgd(s.wsd(n, 0.1)), s.cosine(n, 0.9999, 0.99), bias_corrected=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_panels_take_weights_that_are_told_step_by_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in runs of more than HELD steps, of which each used to be taken exactly."""
+    problem, n = sl.LinearRegression.power_law(40, 1.5, 1.3, 0.1), 100_000
+    exact = sl.exact(problem, TOLD[name](n), record=40, progress=False)
+    monkeypatch.setattr(weights, "HELD", 1)
+    long = sl.long(problem, TOLD[name](n), record=40, progress=False)
+    assert long.status.item() == "done"
+    off = np.abs(long.risk.values - exact.risk.values)
+    assert np.all(off <= long.dataset["risk_error"].values + 1e-9 * exact.risk.values)
+    assert long.dataset["risk_error"].values.max() > 0.0  # there were panels
+
+
 def test_long_batch_schedules_are_checked_by_their_stretches() -> None:
     with pytest.raises(sl.InputError, match=r"batch is 1\.5; give whole numbers"):
         m.sgd(LR, s.join(s.constant(T // 2, 4.0), s.constant(T // 2, 1.5)))
