@@ -52,8 +52,8 @@ METHODS = {
     "ema of heavy ball": (M.ema(M.heavy_ball(WSD * 0.1, 0.9), 0.999), 1.0),
     "10^5 cycles": (M.sgd(S.sgdr(T, 0.1, period=10**7)), 10.0),
 }
-"""With the seconds allowed: twice those asked for of SGD (0.06 to 0.08 measured on a busy AMD EPYC, Zen 5), and ten
-times those asked for of cycles, which take 3.5 s, and 6.8 s with 200 records.
+"""With the seconds allowed: twice those asked for of SGD (0.06 to 0.08 measured on a busy AMD EPYC, Zen 5). Cycles take
+0.7 s by one thread of BLAS (OPENBLAS_NUM_THREADS=1), and several times that where its threads wait for each other.
 """
 
 

@@ -42,6 +42,21 @@ class Affine(NamedTuple):
         return Affine(other.A @ self.A, other.A @ self.g + other.g)
 
 
+class LowRank(NamedTuple):
+    """u -> stay u + last felt u + g: of a panel, stay and g (nodes,), last (nodes, HIGH), felt (HIGH, nodes)."""
+
+    stay: FloatArray
+    last: FloatArray
+    felt: FloatArray
+    g: FloatArray
+
+    def after(self, first: Affine) -> Affine:
+        """`first`, then this: at a twentieth of the cost of a product of matrices."""
+        A = self.stay[:, None] * first.A
+        A += self.last @ (self.felt @ first.A)
+        return Affine(A, self.stay * first.g + self.last @ (self.felt @ first.g) + self.g)
+
+
 class Piece(NamedTuple):
     """A part of a cycle: a panel, or a stretch of exact steps."""
 
@@ -154,7 +169,7 @@ class Cycles:
             size = self.run.nodes.lam.size
             whole = Affine(np.eye(size), np.zeros(size))
             for length, exact in self.pieces:
-                whole = self._stepped(whole, t, length) if exact else whole.then(self._panel(t, length))
+                whole = self._stepped(whole, t, length) if exact else self._panel(t, length).after(whole)
                 t += length
             self.powers.append(whole)
         while len(self.powers) < bits:
@@ -168,7 +183,7 @@ class Cycles:
         step_all(self.run.steps_at(np.arange(t, t + length, dtype=np.int64)), self.run.arrays, noise, U)
         return Affine(np.ascontiguousarray(U[:-1].T), U[-1])
 
-    def _panel(self, t: int, length: int) -> Affine:
+    def _panel(self, t: int, length: int) -> LowRank:
         """A panel, by the equations of `kernels.moments.panels`: diagonal but for the HIGH kicks, which s couples."""
         nodes, y = self.run.nodes, panel_steps(HIGH, length)
         growth, b, c, share = self.run.steps_at(t + y)
@@ -184,9 +199,7 @@ class Cycles:
         # The last collocation step is the last of the panel: one step on.
         last = kicks[:, -1] + g[:, -1:] * kicks[:, -1]
         last[:, -1] += push[-1] * nodes.drive
-        A = last @ felt
-        A[np.diag_indices_from(A)] += response[:, -1] * (1.0 + g[:, -1])
-        return Affine(A, nodes.noise * (last @ solve.sum(axis=1)))
+        return LowRank(response[:, -1] * (1.0 + g[:, -1]), last, felt, nodes.noise * (last @ solve.sum(axis=1)))
 
 
 def cycles_from(run: March, t: int, stop: int, local: float, shortest: int) -> Cycles | None:
