@@ -230,38 +230,3 @@ def test_refusals(call, words):
         call()
     for word in words:
         assert word in str(caught.value), caught.value
-
-
-# -- the originals ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("ours", "theirs", "given", "their_given"),
-    [
-        ("adam", "Adam", {}, {}),
-        ("adam", "Adam", {"amsgrad": True}, {"amsgrad": True}),
-        ("adamw", "AdamW", {"weight_decay": 0.1}, {"weight_decay": 0.1}),
-        ("nadam", "NAdam", {}, {}),
-        ("radam", "RAdam", {"beta2": 0.9}, {"betas": (0.9, 0.9)}),
-        ("rmsprop", "RMSprop", {"momentum": 0.5}, {"momentum": 0.5}),
-        ("adagrad", "Adagrad", {"initial": 0.1}, {"initial_accumulator_value": 0.1}),
-    ],
-)
-def test_against_pytorch(ours, theirs, given, their_given):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    # Decay pulls to w_0 here and to 0 there, so that the run starts from 0.
-    lam, target = 1.0 / np.arange(1, DIM + 1.0), -np.linspace(1.0, 2.0, DIM)
-    w = torch.zeros(DIM, dtype=torch.float64, requires_grad=True)
-    optimiser = getattr(torch.optim, theirs)([w], lr=0.02, **their_given)
-    risks = []
-    for _ in range(40):
-        optimiser.zero_grad()
-        loss = 0.5 * (torch.tensor(lam) * (w - torch.tensor(target)) ** 2).sum()
-        loss.backward()
-        optimiser.step()
-        risks.append(float(0.5 * (lam * (w.detach().numpy() - target) ** 2).sum()))
-    problem = sl.LinearRegression(lam, -target, 0.0)
-    method = getattr(methods, ours)(schedules.constant(40, 0.02), batch=np.inf, **given)
-    trace = sl.sample(problem, method, basis="eigen", replicas=1, record="all", progress=False)
-    np.testing.assert_allclose(trace.total().values[1:], risks, rtol=1e-12)
