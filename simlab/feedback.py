@@ -31,6 +31,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+MOST = 10**6
+"""Numbers that a feedback may keep: each replica has its own."""
+
+
 class Summary(NamedTuple):
     """What a feedback knows of the step ahead, before it is taken.
 
@@ -57,24 +61,35 @@ class Summary(NamedTuple):
     previous: float
 
 
-Rule = Callable[[Summary, FloatArray, FloatArray], float]
+Rule = Callable[..., float]
 
 
 @dataclass(frozen=True, eq=False)
 class Feedback:
-    """A rule (summary, memory, gains) -> rate: `memory` (16,) starts at 0 and is kept from step to step, gains are its
-    numbers. by_batch : whether it reads `square` of the batch alone, so that `limit` can average over batches.
+    """A rule (summary, memory, gains) -> rate; gains are its numbers.
+
+    memory : how many numbers it keeps from step to step, 0 at the start.  by_batch : whether it reads `square` of the
+    batch alone, so that `limit` can average over batches.  fields : what it keeps of every weight, by name, 0 at the
+    start; whole : whether it sees all weights: then it is a rule (summary, memory, gains, field (fields, d), gradient
+    (d,), away (d,), dials) -> rate, away being w_0 - w in the basis of the weights, and may write into the field and
+    into the dials (`simlab.kernels.dials`) of the step that the inner method takes; for samplers.  chooses : whether
+    memory[0] says how many samples the next step draws (0: all that the method's batch has), of which it waits for the
+    first; for regressions.
     """
 
     name: str
     rule: Rule
     gains: tuple[float, ...] = ()
     by_batch: bool = False
+    memory: int = dials.MEMORY
+    fields: tuple[str, ...] = ()
+    whole: bool = False
+    chooses: bool = False
 
     @property
     def compiled(self) -> Any:
-        """The rule as kernels call it: (summary (12,), memory, gains) -> rate."""
-        return _compiled(self.rule)
+        """The rule as kernels call it: (summary (12,), memory (n + 1,), gains, ..) -> rate."""
+        return _compiled_whole(self.rule) if self.whole else _compiled(self.rule)
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{gain:g}' for gain in self.gains)})"
@@ -98,26 +113,50 @@ class Ahead:
 
 @lru_cache(maxsize=64)
 def _compiled(rule: Rule) -> Any:
-    from numba import cfunc, njit, types
-    from numba.core.errors import NumbaError
+    from numba import njit, types
 
     inner: Any = njit(rule)
     row = types.float64[::1]
 
     def adapter(s: Any, memory: Any, gains: Any) -> Any:
         at = Summary(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11])
-        return inner(at, memory[:16], gains)
+        return inner(at, memory[:-1], gains)
+
+    return _callback(types.float64(row, row, row), adapter)
+
+
+@lru_cache(maxsize=64)
+def _compiled_whole(rule: Rule) -> Any:
+    from numba import njit, types
+
+    inner: Any = njit(rule)
+    row, rows = types.float64[::1], types.float64[:, ::1]
+
+    def adapter(s: Any, memory: Any, gains: Any, field: Any, gradient: Any, away: Any, p: Any) -> Any:
+        at = Summary(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11])
+        return inner(at, memory[:-1], gains, field, gradient, away, p)
+
+    return _callback(types.float64(row, row, row, rows, row, row, row), adapter)
+
+
+def _callback(signature: Any, adapter: Callable[..., Any]) -> Any:
+    from numba import cfunc
+    from numba.core.errors import NumbaError
 
     try:
-        return cfunc(types.float64(row, row, row))(adapter)
+        return cfunc(signature)(adapter)
     except NumbaError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f" cannot be compiled by Numba ({reason}); use plain arithmetic and math.", "rule") from None
 
 
 @door
-def custom(rule: Rule, gains: npt.ArrayLike = (), *, name: str = "custom") -> Feedback:
+def custom(
+    rule: Rule, gains: npt.ArrayLike = (), *, name: str = "custom", memory: int = dials.MEMORY
+) -> Feedback:
     """A feedback of the user's own: rule(summary, memory, gains) -> rate; see `Summary`.
+
+    memory : how many numbers it keeps from step to step, 0 at the start.
 
     It is compiled by Numba for samplers, and called as it is by `limit`. It is tried here on a summary of ones, and
     refused where it raises or gives no number; at which step it gave NaN or a negative rate, a run says.
@@ -125,17 +164,18 @@ def custom(rule: Rule, gains: npt.ArrayLike = (), *, name: str = "custom") -> Fe
     if not callable(rule):
         raise InputError(f" = {brief(rule)} is not a function; give one of (summary, memory, gains).", "rule")
     numbers = tuple(float(gain) for gain in np.atleast_1d(check_floats("gains", gains)))
+    count = check_count("memory", memory, high=MOST)
     try:
-        tried = rule(Summary(0.0, *[1.0] * 11), np.zeros(dials.MEMORY), np.array(numbers))
+        tried = rule(Summary(0.0, *[1.0] * 11), np.zeros(count), np.array(numbers))
         float(tried)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
             f" raised {brief(reason)} on a summary of ones; give a function (summary, memory, gains) -> rate, whose "
-            f"memory has {dials.MEMORY} numbers.",
+            f"memory has {count} numbers (memory=).",
             "rule",
         ) from None
-    return Feedback(name, rule, numbers)
+    return Feedback(name, rule, numbers, memory=count)
 
 
 # -- the literature's --------------------------------------------------------------------------------------------------

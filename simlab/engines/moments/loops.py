@@ -34,7 +34,8 @@ class Rates:
         given = core.feedback if isinstance(core, closed_loop) else None
         self.feedback = given if isinstance(given, Feedback) else None
         self.ahead = given if isinstance(given, Ahead) else None
-        self.memory, self.previous, self.product = np.zeros(names.MEMORY), 0.0, 0.0
+        self.memory = np.zeros(self.feedback.memory if self.feedback is not None else 0)
+        self.previous, self.product = 0.0, 0.0
         self.stage, self.until, self.chosen = -1, 0, 0.0
         self.held = (0, np.zeros((0, names.DIALS)), np.zeros(0))
 

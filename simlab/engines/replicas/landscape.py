@@ -9,7 +9,9 @@ import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
-from simlab.kernels.dials import MEMORY, SUMMARY
+from simlab.engines.replicas.adaptive import more_rows
+from simlab.errors import InputError
+from simlab.kernels.dials import SUMMARY
 from simlab.kernels.landscapes import adaptive, descent
 from simlab.kernels.random.philox import LANES
 from simlab.landscapes.landscape import Landscape, Split
@@ -189,16 +191,27 @@ class AdaptedDescent(Descent):
     def __init__(self, landscape: Landscape, method: Method, *others: Any) -> None:
         super().__init__(landscape, method, *others)
         core: Any = method.core
-        self.fault = np.zeros(1 + SUMMARY)
-        rule = (core.rule, len(core.rows), core.pulled, *core.compiled)
-        self.last = (landscape.start, core.edges(landscape.dim), self.fault, *rule)
+        self.fault, compiled = np.zeros(1 + SUMMARY), core.compiled
+        if compiled.chooses:
+            raise InputError(
+                f" = {core.feedback!r} chooses its batches, which a landscape does not draw; take simlab.sample.",
+                "feedback",
+            )
+        rule = (core.rule, len(core.rows), core.pulled, *compiled)
+        self.last = (landscape.start, core.edges(landscape.dim), core.levels(), self.fault, *rule)
 
     def state(self, first: int, lanes: int) -> Any:
         """The start of so many lanes; the memory of a feedback takes as many rows as it needs."""
         z = super().state(first, lanes)
         core: Any = self.method.core
-        more = -(-(MEMORY + 1) // self.landscape.dim) - 1 if core.compiled[1] is not None else 0
-        return np.concatenate([z, np.zeros((more, *z.shape[1:]))]) if more else z
+        if self.start is None:
+            weights = core.first_weights(self.landscape.dim)
+            if core.anchored:
+                place = core.coordinates.index("origin")
+                z[place] += (self.landscape.start if weights is None else weights)[:, None]
+            more = more_rows(self.method, self.landscape.dim)
+            z = np.concatenate([z, np.zeros((more, *z.shape[1:]))]) if more else z
+        return z
 
     def keep(self, kept: Kept, watch: descent.Watch, steps: IntArray, rows: slice, replicas: slice) -> None:
         """Enter what was kept of a chunk; a feedback that gave no rate is refused here."""
