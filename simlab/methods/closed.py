@@ -41,6 +41,10 @@ class closed_loop(Method):
                 f"whose step is its rate times something.",
                 "inner",
             )
+        around = self.feedback.around if isinstance(self.feedback, Feedback) else ()
+        if around and getattr(inner, "rule", rules.PLAIN) not in around:
+            wanted = "methods.sgd" if rules.PLAIN in around else "methods.adam or methods.adamw"
+            raise InputError(f" = {brief(inner)} is not what {self.feedback.name} goes around; give {wanted}.", "inner")
         own = inner if isinstance(inner, Adaptive) else None
         self._keep(rule=rules.PLAIN if own is None else own.rule, rows=() if own is None else own.rows)
         self._keep(pulled=own is not None and own.pulled, _schedules=inner._schedules)

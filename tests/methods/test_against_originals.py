@@ -72,7 +72,7 @@ def by_torch(
     return risk(path)
 
 
-def by_optax(make: Callable[..., Any], lr: Any, given: dict[str, Any]) -> np.ndarray:
+def by_optax(make: Callable[..., Any], lr: Any, given: dict[str, Any], start: Any = 0.0) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         jax = pytest.importorskip("jax")
@@ -81,7 +81,7 @@ def by_optax(make: Callable[..., Any], lr: Any, given: dict[str, Any]) -> np.nda
 
         values = jnp.asarray(lr.values())
         rule = make(lambda count: values[count], **given)
-        w, path = jnp.zeros(DIM), []
+        w, path = jnp.zeros(DIM) + start, []
         state = rule.init(w)
         for _ in range(STEPS):
             steps, state = rule.update(jnp.asarray(gradient(np.asarray(w))), state, w)
@@ -161,3 +161,100 @@ def test_against_adam_mini(sizes):
 
     theirs = by_torch(make, LR, {"weight_decay": 0.2}, sizes)
     np.testing.assert_allclose(ours("adam_mini", LR, {"blocks": sizes, "weight_decay": 0.2}), theirs, rtol=1e-12)
+
+
+# -- layers: norms of weights that start elsewhere than at 0 ----------------------------------------------------------
+
+SIZES = (4, 1, 7)
+START = np.linspace(-1.0, 2.0, DIM)
+MOVED = sl.LinearRegression(PROBLEM.eigenvalues, PROBLEM.rotation.T @ (START - OPTIMUM), 0.0).rotated(3)
+"""The same quadratic, from another start."""
+
+
+def layered(name: str, lr: Any, given: dict[str, Any]) -> np.ndarray:
+    method = getattr(methods, name)(lr, batch=np.inf, blocks=SIZES, weights=START, **given)
+    return sl.sample(MOVED, method, replicas=1, record="all", progress=False).total().values[1:]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["lars", "lamb"])
+def test_layers_against_timm(name, decay):
+    ours = layered(name, LR, {"weight_decay": decay, **({"trust": 0.05} if name == "lars" else {})})
+    theirs = {"weight_decay": decay, "always_adapt": True}
+    theirs |= {"momentum": 0.9, "trust_coeff": 0.05} if name == "lars" else {"max_grad_norm": None}
+    place = original(f"timm.optim.{name.capitalize()}")
+    np.testing.assert_allclose(ours, by_torch(place, LR, theirs, SIZES, START), rtol=1e-12)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["lars", "lamb"])
+def test_layers_against_optax(name, decay):
+    """LARS divides by |g + decay w| there, which without decay is the same, and its momentum holds the rate."""
+    rule = original(f"optax.{name}")
+    if name == "lars" and decay:
+        pytest.skip("LARS of Optax takes another ratio with decay")
+    ours = layered(name, FLAT, {"weight_decay": decay, **({"trust": 0.05, "eps": 0.0} if name == "lars" else {})})
+    theirs = {"weight_decay": decay, **({"trust_coefficient": 0.05} if name == "lars" else {})}
+    edges = np.cumsum(SIZES)[:-1]
+
+    def make(rate: Any, **given: Any) -> Any:
+        import jax.numpy as jnp
+
+        inner = rule(rate, **given)
+        class InBlocks:
+            def init(self, w: Any) -> Any:
+                return inner.init(jnp.split(w, edges))
+
+            def update(self, g: Any, state: Any, w: Any) -> Any:
+                steps, state = inner.update(jnp.split(g, edges), state, jnp.split(w, edges))
+                return jnp.concatenate(steps), state
+
+        return InBlocks()
+
+    np.testing.assert_allclose(ours, by_optax(make, FLAT, theirs, START), rtol=1e-12)
+
+
+# -- rates from distances ---------------------------------------------------------------------------------------------
+
+LONG = schedules.cosine(60, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "inner", "given", "place", "theirs"),
+    [
+        ("prodigy", "adam", {}, "prodigyopt.Prodigy", {}),
+        ("prodigy", "adam", {"bias_correction": True}, "prodigyopt.Prodigy", {"use_bias_correction": True}),
+        ("prodigy", "adam", {"safeguard_warmup": True, "coefficient": 2.0, "growth": 1.5}, "prodigyopt.Prodigy",
+         {"safeguard_warmup": True, "d_coef": 2.0, "growth_rate": 1.5}),
+        ("prodigy", "adamw", {}, "prodigyopt.Prodigy", {"weight_decay": 0.01}),
+        ("d_adaptation_adam", "adam", {}, "dadaptation.DAdaptAdam", {}),
+        ("d_adaptation_adam", "adam", {"bias_correction": True, "growth": 1.2}, "dadaptation.DAdaptAdam",
+         {"use_bias_correction": True, "growth_rate": 1.2}),
+        ("d_adaptation_adam", "adamw", {}, "dadaptation.DAdaptAdam", {"weight_decay": 0.01, "decouple": True}),
+        ("d_adaptation", "sgd", {}, "dadaptation.DAdaptSGD", {}),
+        ("d_adaptation", "sgd", {"momentum": 0.9}, "dadaptation.DAdaptSGD", {"momentum": 0.9}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("d0", "rtol"), [(1e-2, 1e-12), (1e-6, 1e-8)])
+def test_rates_from_distances(rule, inner, given, place, theirs, d0, rtol):
+    """w_0 - w is a difference of two numbers of order 1 here and exact there, where w_0 = 0: while it is of order d_0,
+    rounding is 10^-16 / d_0 of it."""
+    lr = LONG * 0.1 if inner == "sgd" else LONG
+    feedback = getattr(sl.feedback, rule)(d0=d0, **given)
+    loop = methods.closed_loop(getattr(methods, inner)(lr, batch=np.inf), feedback)
+    mine = sl.sample(PROBLEM, loop, replicas=1, record="all", progress=False).total().values[1:]
+    wanted = by_torch(original(place), lr, {"d0": d0, **theirs})
+    np.testing.assert_allclose(mine, wanted, rtol=rtol, atol=1e-16)
+    assert wanted[-1] < 0.9 * wanted[0] or rule != "prodigy"  # it has moved
+
+
+# -- few bits ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("signed", [True, False])
+def test_levels_against_bitsandbytes(bits, signed):
+    make = original("bitsandbytes.functional.create_dynamic_map")
+    theirs = make(signed=signed, max_exponent_bits=bits - 1, total_bits=bits).double().numpy()
+    wanted = np.unique(theirs)
+    np.testing.assert_allclose(methods.dynamic_levels(bits, signed), wanted, rtol=3e-7, atol=1e-12)  # made in single precision there
