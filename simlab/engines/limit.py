@@ -22,8 +22,8 @@ from simlab.engines.moments.background import Job, run_all
 from simlab.engines.moments.loops import Rates
 from simlab.engines.moments.walks import Drive, Walk, walk_of
 from simlab.errors import InputError
-from simlab.kernels import dials as names
 from simlab.feedback import Feedback
+from simlab.kernels import dials as names
 from simlab.methods.base import Method
 from simlab.methods.closed import closed_loop
 from simlab.problems import LinearRegression, NoisyQuadratic

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_floats
 from simlab.kernels import dials
@@ -143,9 +142,7 @@ def _callback(signature: Any, adapter: Callable[..., Any]) -> Any:
 
 
 @door
-def custom(
-    rule: Rule, gains: npt.ArrayLike = (), *, name: str = "custom", memory: int = dials.MEMORY
-) -> Feedback:
+def custom(rule: Rule, gains: npt.ArrayLike = (), *, name: str = "custom", memory: int = dials.MEMORY) -> Feedback:
     """A feedback of the user's own: rule(summary, memory, gains) -> rate; see `Summary`.
 
     memory : how many numbers it keeps from step to step, 0 at the start.

@@ -54,16 +54,22 @@ def d_adaptation(d0: float = 1e-6, growth: float = math.inf, momentum: float = 0
 
     The SGD form of Defazio and Mishchenko 2023 (arXiv 2301.07733), as their code has it; d grows by at most `growth` in
     a step. The schedule is the multiplier lr, 1 as a rule. It is a rate for Lipschitz losses: on a smooth one
-    |w_0 - w*| / |g_0| may be far above 2 / lam_max. With `momentum` w <- momentum w + (1 - momentum) (w_0 - s), s the sum
-    of lr_t g_t, whose length is then that of the bound: for `simlab.sample` and `simlab.descend`, around sgd.
+    |w_0 - w*| / |g_0| may be far above 2 / lam_max. With `momentum` w <- momentum w + (1 - momentum) (w_0 - s), s the
+    sum of lr_t g_t, whose length is then that of the bound: for `simlab.sample` and `simlab.descend`, around sgd.
     """
     gains = (check_number("d0", d0, low=0.0, open_low=True), _growth(growth))
     if check_number("momentum", momentum, low=0.0, high=1.0) == 0.0:
         return Feedback("d_adaptation", _d_adaptation, gains)
     if momentum == 1.0:
         raise InputError(" = 1 would never move; give a number below 1.", "momentum")
-    more = {"fields": ("sum of steps",), "whole": True, "around": (dials.PLAIN,)}
-    return Feedback("d_adaptation", _d_adaptation_momentum, (*gains, float(momentum)), **more)
+    return Feedback(
+        "d_adaptation",
+        _d_adaptation_momentum,
+        (*gains, float(momentum)),
+        fields=("sum of steps",),
+        whole=True,
+        around=(dials.PLAIN,),
+    )
 
 
 def _growth(value: float) -> float:
@@ -107,13 +113,13 @@ def d_adaptation_adam(d0: float = 1e-6, growth: float = math.inf, bias_correctio
     """D-adaptation around adam or adamw: rate d lr, s and r means of rate g and of rate <g, s / (sqrt(v) + eps)> with
     sqrt(beta2), d^ = r / ((1 - sqrt(beta2)) |s|_1); m a mean of rate g, the step m / (sqrt(v) + eps).
 
-    Defazio and Mishchenko 2023 (arXiv 2301.07733), algorithm 4, as their code has it; d never falls and grows by at most
-    `growth` in a step. The schedule is the multiplier lr. For `simlab.sample` and `simlab.descend`: |s|_1 asks what the
-    weights are.
+    Defazio and Mishchenko 2023 (arXiv 2301.07733), as their code has it; d never falls and grows by at most `growth` in
+    a step. The schedule is the multiplier lr. For `simlab.sample` and `simlab.descend`: |s|_1 asks what the weights
+    are.
     """
     gains = (check_number("d0", d0, low=0.0, open_low=True), _growth(growth), float(bool(bias_correction)))
-    more = {"fields": ("mean of steps", "mean square of gradients"), "whole": True, "around": (dials.ADAM,)}
-    return Feedback("d_adaptation_adam", _d_adaptation_adam, gains, **more)
+    fields = ("mean of steps", "mean square of gradients")
+    return Feedback("d_adaptation_adam", _d_adaptation_adam, gains, fields=fields, whole=True, around=(dials.ADAM,))
 
 
 def _prodigy(
@@ -152,7 +158,7 @@ def _prodigy(
     p[dials.A2] *= d * d
     p[dials.EPS] *= memory[0]
     p[dials.CM] = p[dials.CV] = 1.0
-    return rate
+    return float(rate)
 
 
 @door
@@ -170,7 +176,7 @@ def prodigy(
     With beta3 (sqrt(beta2) where None) r <- beta3 r + d / d0 rate <g, w_0 - w>, s <- beta3 s + d / d0 rate g (rate: d
     where `safeguard_warmup`), d^ = coefficient r / |s|_1, d <- the largest d^ so far, growing by at most `growth` in a
     step. The schedule is the multiplier lr, 1 as a rule; decay is adamw's. Source: Mishchenko and Defazio 2023 (arXiv
-    2306.06101), algorithm 4, as their code has it. For `simlab.sample` and `simlab.descend`: |s|_1 asks what the weights
+    2306.06101), as their code has it. For `simlab.sample` and `simlab.descend`: |s|_1 asks what the weights
     are.
     """
     if beta3 is not None and not 0.0 <= check_number("beta3", beta3) < 1.0:

@@ -89,13 +89,14 @@ def _volsched(at: Summary, memory: FloatArray, gains: FloatArray) -> float:
 
 @door
 def volsched(weight: float, epochs: int, *, every: int = 100, window: int = 5, least: float = 0.0) -> Feedback:
-    """Every N = `window` epochs lr <- max(least, lr c_k (1 + sign(r - 1) ln(1 + weight |r - 1|))), r = std(all) /
-    std(last N) of the log ratios of successive losses, of which the last 10 N are kept; c_k = (1 + cos(pi k / T)) / (1 +
-    cos(pi (k - N) / T)), T = `epochs`. So it rises where the loss has calmed down, about a cosine.
+    """Every N = `window` epochs lr <- max(least, lr c_k (1 + sign(r - 1) ln(1 + weight |r - 1|))).
 
+    r = std(all) / std(last N) of the log ratios of successive losses, of which the last 10 N are kept;
+    c_k = (1 + cos(pi k / T)) / (1 + cos(pi (k - N) / T)), T = `epochs`. So it rises, about a cosine, where the loss
+    has calmed down.
     Source: Ren 2025 (VolSched, arXiv 2507.10575). An epoch is `every` steps, its loss their mean: in one pass that is a
-    held-out loss on every x batch rows. lr starts at what the schedule gives first. In `limit` losses have no noise, and
-    r is of their curvature alone.
+    held-out loss on every x batch rows. lr starts at what the schedule gives first. In `limit` losses have no noise,
+    and r is of their curvature alone.
     """
     window, epochs = check_count("window", window, low=2), check_count("epochs", epochs)
     if epochs < window:

@@ -1,4 +1,4 @@
-"""Learning rates made of gradients and of the risk: AdaGrad-norm, Polyak, line search, hypergradients, clipping, AutoLRS."""
+"""Learning rates made of gradients and of the risk: AdaGrad-norm, Polyak, line search, hypergradients and others."""
 
 from __future__ import annotations
 

@@ -6,13 +6,11 @@ PLAIN, SIGN, SIGNUM, LION, RMS, RMS_HEAVY, ADAM, AMSGRAD, BOUND, MOD, OWN, LARS,
 """Rows: PLAIN and SIGN none; SIGNUM and LION the momentum m; RMS v; RMS_HEAVY v, m; ADAM m, v; AMSGRAD m, v and the
 largest v; BOUND m, v; MOD m, v and the mean rate; OWN what the user says; LARS m, LAMB m, v, and both the origin.
 """
-BY_LAYER = (LARS, LAMB)
-"""Rules that take norms of weights, and decay within their step."""
 
 RATE, B1, A1, B2, A2, CM, CG, CV, EPS, LOW, HIGH, FRESH, DECAY, TRUST, ONE = range(15)
 """Columns of the dials. m <- B1 m + A1 g; v <- B2 v + A2 g^2 + FRESH; step RATE (CM m + CG g) / (CV sqrt(v) + EPS);
-LOW, HIGH bound the rate of a coordinate (of MOD, LOW is the decay of its mean); DECAY pulls to the origin; TRUST is what
-LARS multiplies the ratio of norms by; ONE is 1.
+LOW, HIGH bound the rate of a coordinate (of MOD, LOW is the decay of its mean); DECAY pulls to the origin; TRUST is
+what LARS multiplies the ratio of norms by; ONE is 1.
 """
 DIALS = 15
 

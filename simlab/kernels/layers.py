@@ -1,6 +1,6 @@
 """What rules do block by block: means and norms over a block of coordinates, and states kept in few bits.
 
-Arrays are (dim * lanes,), coordinate i of a lane at i lanes + lane; edges (blocks + 1,) say where blocks begin, and dim.
+Arrays are (dim * lanes,), coordinate i of a lane at i lanes + lane; edges (blocks + 1,) : where blocks begin, and dim.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def _few_bits(levels, edges, lanes, z, row):
 def take(rule, p, rate, z, first, g, square, weights, edges, levels, lanes, out):
     """out (n,) <- the step of a rule along the gradients g (n,), its rows of z (k, n), from `first` on, moved on.
 
-    square (n,) is room; weights (n,) are read by LARS and LAMB alone.  levels (2, m) : what m and v are rounded to, over
-    the largest of their block, or (0, 0).
+    square (n,) is room; weights (n,) are read by LARS and LAMB alone.  levels (2, m) : what m and v are rounded to,
+    over the largest of their block, or (0, 0).
     """
     _squares(g, square)
     if rule == names.LARS or rule == names.LAMB:

@@ -49,8 +49,8 @@ class closed_loop(Method):
         self._keep(rule=rules.PLAIN if own is None else own.rule, rows=() if own is None else own.rows)
         self._keep(pulled=own is not None and own.pulled, _schedules=inner._schedules)
         self._keep(length=inner.length, learning_rate=inner.learning_rate, batch=inner.batch)
-        # What a feedback remembers is kept beside the state: a row for each of its fields, and of numbers all that fit in
-        # a last one; samplers add rows where they do not.
+        # What a feedback remembers is kept beside the state: a row for each of its fields, and of numbers all that fit
+        # in a last one; samplers add rows where they do not.
         fields = self.feedback.fields if isinstance(self.feedback, Feedback) else ()
         size = inner.state_size + 2 + len(fields)
         self._keep(z0=np.append(inner.z0, np.zeros(2 + len(fields))), iterate=np.eye(size)[0])

@@ -20,8 +20,8 @@ class _Layers(Adaptive):
     """What both have: blocks, and weights that have a size.
 
     blocks : sizes of consecutive blocks (the layers), or one number, the size of all of them; None: one block of all.
-    weights : w_0, one number for all or (d,), in the basis of the weights: decay and norms are measured from 0, not from
-    where the run starts. None: 0 on a regression, where runs start, and the landscape's own start.
+    weights : w_0, one number for all or (d,), in the basis of the weights: decay and norms are measured from 0, not
+    from where the run starts. None: 0 on a regression, where runs start, and the landscape's own start.
     """
 
     anchored: ClassVar[bool] = True

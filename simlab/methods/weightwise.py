@@ -1,4 +1,4 @@
-"""What methods that are not linear have in common: a rule of their own in every coordinate, and the dials of its steps."""
+"""What methods that are not linear have in common: a rule in every coordinate, and the dials of its steps."""
 
 # Annotations of records are evaluated: see `simlab.methods.base`.
 from typing import Any, ClassVar, NamedTuple
@@ -86,7 +86,7 @@ class Adaptive(Rated):
         return (self.dials(np.arange(start, stop)),)
 
     def edges(self, dim: int) -> IntArray:
-        """The coordinates where blocks begin that share something, and dim; empty where every coordinate has its own."""
+        """The coordinates where blocks that share something begin, and dim; empty where each has its own."""
         return np.zeros(0, dtype=np.int64)
 
     def levels(self) -> FloatArray:

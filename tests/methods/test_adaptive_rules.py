@@ -12,6 +12,23 @@ LR = schedules.linear(40, 0.05, floor=0.2)
 DIM = 12
 
 
+def scaled(step, w, measured, blocks, decay=0.0, unmoved=1.0):
+    """step |w| / (|measured| + decay |w|), block by block of one size; step times `unmoved` where one is 0."""
+    out = step.copy()
+    for j in range(0, w.size, blocks):
+        part = slice(j, j + blocks)
+        size, own = np.linalg.norm(w[part]), np.linalg.norm(measured[part])
+        out[part] *= size / (own + decay * size) if size > 0.0 and own > 0.0 else unmoved
+    return out
+
+
+def rounded(values, bits, signed):
+    """values over their largest, to the nearest level, and back; one block."""
+    levels = methods.dynamic_levels(bits, signed) if signed or bits == 8 else methods.linear_levels(bits)
+    top = np.abs(values).max()
+    return top * levels[np.abs(values[:, None] / top - levels).argmin(axis=1)]
+
+
 def by_hand(name, given, rates, gradient, w, blocks=None):
     """Weights after each step, from the papers' pseudo-code with the constants of their code."""
     m, v, s, top = (np.zeros_like(w) for _ in range(4))
@@ -26,6 +43,10 @@ def by_hand(name, given, rates, gradient, w, blocks=None):
             step = lr * np.sign(m)
         elif name == "lion":
             step, m = lr * np.sign(0.9 * m + 0.1 * g), 0.99 * m + 0.01 * g
+        elif name == "lars":
+            whole = g + given["weight_decay"] * w
+            m = 0.9 * m + 0.05 * scaled(whole, w, g, blocks, given["weight_decay"], unmoved=20.0)
+            step = lr * m
         elif name == "adagrad":
             v = v + g * g + (given.get("initial", 0.0) if t == 1 else 0.0)
             step = lr * g / (np.sqrt(v) + 1e-10)
@@ -35,7 +56,7 @@ def by_hand(name, given, rates, gradient, w, blocks=None):
             step = lr * m
         else:
             square = g * g
-            if blocks:
+            if name == "adam_mini":
                 square = np.repeat([square[j : j + blocks].mean() for j in range(0, w.size, blocks)], blocks)[: w.size]
             m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * square
             c1, c2 = 1 - b1**t, 1 - b2**t
@@ -59,11 +80,17 @@ def by_hand(name, given, rates, gradient, w, blocks=None):
                 final = 0.1 * lr / max(rates)
                 low, high = final * (1 - 1 / (1e-3 * t + 1)), final * (1 + 1 / (1e-3 * t))
                 step = np.clip(lr * np.sqrt(c2) / c1 / (np.sqrt(v) + eps), low, high) * m
+            elif name == "lamb":
+                r = m / c1 / (np.sqrt(v / c2) + 1e-6) + given["weight_decay"] * w
+                step = lr * scaled(r, w, r, blocks)
+            elif name == "adam_low_bit":
+                m, v = rounded(m, given["bits"], True), rounded(v, given["bits"], False)
             elif name == "adamod":
                 rate = lr * np.sqrt(c2) / c1 / (np.sqrt(v) + eps)
                 s = 0.999 * s + 0.001 * rate
                 step = np.minimum(rate, s) * m
-        w = w - lr * given.get("weight_decay", 0.0) * (w - start) - step
+        pull = 0.0 if name in ("lars", "lamb") else given.get("weight_decay", 0.0)
+        w = w - lr * pull * (w - start) - step
         path.append(w)
     return np.array(path)
 
@@ -76,6 +103,8 @@ CASES = [
     ("nadam", {}),
     ("radam", {"beta2": 0.9}), ("adabound", {}), ("adamod", {}), ("adam_mini", {"blocks": 4}),
     ("adam_mini", {"blocks": 5, "weight_decay": 0.2}),
+    ("lars", {"blocks": 5, "weight_decay": 0.2, "trust": 0.05, "eps": 0.0}),
+    ("lamb", {"blocks": 5, "weight_decay": 0.2}), ("adam_low_bit", {"bits": 8}), ("adam_low_bit", {"bits": 4}),
 ]  # fmt: skip
 
 
@@ -95,6 +124,8 @@ def test_a_full_gradient_by_hand(name, given):
         name, given, LR.values(), lambda w: Q @ (lam * (Q.T @ w)), Q @ problem.initial_error, given.get("blocks")
     )
     wanted = 0.5 * ((path @ Q) ** 2 @ lam)
+    if name in ("lars", "lamb"):
+        given = {**given, "weights": Q @ problem.initial_error}  # the optimum is at 0, where weights are measured from
     trace = sl.sample(problem, make(name, given), replicas=1, record="all", progress=False)
     np.testing.assert_allclose(trace.total().values[1:], wanted, rtol=1e-11)
 

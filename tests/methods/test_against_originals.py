@@ -1,4 +1,4 @@
-"""Rules that are not linear beside the packages that define them: the same gradients, step by step, in double precision.
+"""Rules that are not linear beside the packages that define them: the same gradients, step by step, in float64.
 
 Both descend one turned quadratic, and the risk after every step is compared. Decay pulls to w_0 here and to 0 there, so
 that runs start from 0. What is not installed is skipped with its name. Slow: PyTorch and JAX take seconds to load.
@@ -201,6 +201,7 @@ def test_layers_against_optax(name, decay):
         import jax.numpy as jnp
 
         inner = rule(rate, **given)
+
         class InBlocks:
             def init(self, w: Any) -> Any:
                 return inner.init(jnp.split(w, edges))
@@ -257,4 +258,6 @@ def test_levels_against_bitsandbytes(bits, signed):
     make = original("bitsandbytes.functional.create_dynamic_map")
     theirs = make(signed=signed, max_exponent_bits=bits - 1, total_bits=bits).double().numpy()
     wanted = np.unique(theirs)
-    np.testing.assert_allclose(methods.dynamic_levels(bits, signed), wanted, rtol=3e-7, atol=1e-12)  # made in single precision there
+    np.testing.assert_allclose(
+        methods.dynamic_levels(bits, signed), wanted, rtol=3e-7, atol=1e-12
+    )  # made in single precision there

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
 from simlab.engines.replicas.adaptive import more_rows
+from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
 from simlab.errors import InputError
 from simlab.kernels.dials import SUMMARY
 from simlab.kernels.landscapes import adaptive, descent
