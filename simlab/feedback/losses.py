@@ -51,16 +51,6 @@ FIRST = 7
 """Where the history of log ratios begins in the memory of VolSched."""
 
 
-def _spread(memory: FloatArray, newest: int, count: int, size: int) -> float:
-    """Standard deviation of the last `count` log ratios, of which `newest` is the last one's place among `size`."""
-    mean = square = 0.0
-    for j in range(count):
-        mean += memory[FIRST + (newest - j) % size] / count
-    for j in range(count):
-        square += (memory[FIRST + (newest - j) % size] - mean) ** 2 / count
-    return math.sqrt(square)
-
-
 def _volsched(at: Summary, memory: FloatArray, gains: FloatArray) -> float:
     weight, every, window, epochs, least = gains[0], gains[1], int(gains[2]), gains[3], gains[4]
     size = memory.size - FIRST
@@ -77,9 +67,15 @@ def _volsched(at: Summary, memory: FloatArray, gains: FloatArray) -> float:
         memory[5] += 1.0
     memory[3], memory[4], memory[1], memory[2] = memory[1], k, 0.0, 0.0
     if k % window == 0.0 and k <= epochs:
-        newest, count = int(memory[5]) - 1, min(int(memory[5]), size)
-        recent = _spread(memory, newest, min(count, window), size) if count > 1 else 0.0
-        ratio = _spread(memory, newest, count, size) / recent if recent > 0.0 else 1.0
+        count, recent, spread = min(int(memory[5]), size), 0.0, 0.0
+        for last in (min(count, window), count):
+            mean = square = 0.0
+            for j in range(last):
+                mean += memory[FIRST + (int(memory[5]) - 1 - j) % size] / last
+            for j in range(last):
+                square += (memory[FIRST + (int(memory[5]) - 1 - j) % size] - mean) ** 2 / last
+            recent, spread = spread, math.sqrt(square)
+        ratio = spread / recent if recent > 0.0 else 1.0
         change = math.log(1.0 + weight * abs(ratio - 1.0))
         factor = 1.0 + change if ratio > 1.0 else 1.0 - change
         cosine = (1.0 + math.cos(math.pi * k / epochs)) / (1.0 + math.cos(math.pi * (k - window) / epochs))

@@ -11,7 +11,7 @@ from simlab.methods.adaptive import Moments
 from simlab.methods.base import method
 from simlab.methods.weightwise import block_edges
 
-__all__ = ["adam_low_bit", "dynamic_levels", "linear_levels"]
+__all__ = ["adam_low_bit"]
 
 
 def dynamic_levels(bits: int, signed: bool = True) -> FloatArray:

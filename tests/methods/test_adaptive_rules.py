@@ -7,6 +7,7 @@ import pytest
 
 import simlab as sl
 from simlab import methods, schedules
+from simlab.methods.low_bit import dynamic_levels, linear_levels
 
 LR = schedules.linear(40, 0.05, floor=0.2)
 DIM = 12
@@ -24,7 +25,7 @@ def scaled(step, w, measured, blocks, decay=0.0, unmoved=1.0):
 
 def rounded(values, bits, signed):
     """values over their largest, to the nearest level, and back; one block."""
-    levels = methods.dynamic_levels(bits, signed) if signed or bits == 8 else methods.linear_levels(bits)
+    levels = dynamic_levels(bits, signed) if signed or bits == 8 else linear_levels(bits)
     top = np.abs(values).max()
     return top * levels[np.abs(values[:, None] / top - levels).argmin(axis=1)]
 

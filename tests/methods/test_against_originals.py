@@ -16,6 +16,7 @@ import pytest
 
 import simlab as sl
 from simlab import methods, schedules
+from simlab.methods.low_bit import dynamic_levels
 
 pytestmark = pytest.mark.slow
 
@@ -259,5 +260,5 @@ def test_levels_against_bitsandbytes(bits, signed):
     theirs = make(signed=signed, max_exponent_bits=bits - 1, total_bits=bits).double().numpy()
     wanted = np.unique(theirs)
     np.testing.assert_allclose(
-        methods.dynamic_levels(bits, signed), wanted, rtol=3e-7, atol=1e-12
+        dynamic_levels(bits, signed), wanted, rtol=3e-7, atol=1e-12
     )  # made in single precision there

@@ -118,6 +118,21 @@ def test_volsched_by_hand():
     assert np.ptp(np.diff(np.log(want[: steps // 2 : every * window]))) > 0.01  # not the cosine alone
 
 
+@pytest.mark.thorough
+def test_volsched_sampled_where_it_is_a_cosine_by_stairs():
+    """Compiled, with a weight of 0 and by the loss of the batch, which then decides nothing."""
+    steps, every = 200, 5
+    loop = looped(feedback.volsched(0.0, 40, every=every, window=2), steps, 0.2, 4)
+    k = np.arange(steps) // (2 * every) * 2
+    plain = methods.sgd(schedules.from_array(0.1 * (1.0 + np.cos(np.pi * k / 40))), batch=4)
+    given = {"replicas": 8, "progress": False}
+    np.testing.assert_allclose(
+        sl.sample(PROBLEM, loop, basis="eigen", **given).total(),
+        sl.sample(PROBLEM, plain, split=False, dtype="float64", **given).total(),
+        rtol=1e-9,
+    )
+
+
 def test_volsched_without_a_weight_is_a_cosine_by_stairs():
     steps, every, window = 400, 10, 2
     rates, _ = rates_of(feedback.volsched(0.0, 40, every=every, window=window), steps, 0.2, 4)
