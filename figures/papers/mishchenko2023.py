@@ -47,7 +47,7 @@ def compute(scale: Scale) -> Data:
     dim, early, steps, replicas = {
         "tiny": (20, 60, 100, 2),
         "quick": (200, 200, 2_000, 8),
-        "full": (1_000, 400, 10_000, 16),
+        "full": (400, 400, 5_000, 16),
     }[scale]
     still = task(dim, 0.0)
     largest = float(np.abs(still.initial_error).max())
@@ -188,8 +188,8 @@ FIGURES = [
         PAPER,
         2023,
         "Adam at d lr (the authors' code, step by step) and D-adaptation around Adam beside it; lam_i = 1/i, d = 200 "
-        "(full: 1,000), |w_0 - w*| = 1, weights the eigen-coordinates. (a), (b): full gradients without noise, "
-        "multiplier 1; (c): a cosine over 2,000 steps (full: 10,000) from d_0 = 10^-6, 8 runs (full: 16), over the "
+        "(full: 400), |w_0 - w*| = 1, weights the eigen-coordinates. (a), (b): full gradients without noise, "
+        "multiplier 1; (c): a cosine over 2,000 steps (full: 5,000) from d_0 = 10^-6, 8 runs (full: 16), over the "
         "best of 9 peaks of Adam.",
         compute,
         draw,

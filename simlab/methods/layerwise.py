@@ -33,7 +33,7 @@ class _Layers(Adaptive):
             given = check_floats("weights", weights)
             if given.ndim > 1:
                 raise InputError(f" has the shape {given.shape}; give one number, or one for each weight.", "weights")
-            self._keep(weights=float(given) if given.ndim == 0 else tuple(map(float, given)))
+            self._keep(weights=float(given.item()) if given.size == 1 else tuple(map(float, given)))
 
     def edges(self, dim: int) -> IntArray:
         blocks: Any = getattr(self, "blocks", None)

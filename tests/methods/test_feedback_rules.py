@@ -57,6 +57,9 @@ def test_a_memory_on_a_landscape_is_as_long_as_asked_for():
     np.testing.assert_allclose(
         sl.descend(valley, loop, **here)["total"], sl.descend(valley, plain, **here)["total"], rtol=1e-9
     )
+    whole = sl.descend(valley, loop, keep=[45], record=[80], **here)
+    rest = sl.descend(valley, methods.rest(loop, 45), start=sl.river.state_at(whole, 45), record=[80], **here)
+    np.testing.assert_array_equal(rest["total"].values[..., -1], whole["total"].values[..., -1])
 
 
 def test_a_memory_goes_on_with_the_state():
@@ -212,6 +215,19 @@ def test_what_few_bits_cost():
     assert abs(ratio["8"] - 1.0) < 0.06
     assert 1.05 < ratio["4"] < 2.0
     assert not ratio["4 with 0"] < 10.0
+
+
+def test_one_number_is_the_weight_of_all():
+    lr = schedules.constant(20, 0.05)
+    ways = [methods.lamb(lr, blocks=20, weights=given) for given in (2.0, np.full(50, 2.0), [2.0] * 50)]
+    one, *others = [
+        sl.sample(PROBLEM, each, basis="eigen", replicas=2, record=2, progress=False).total().values for each in ways
+    ]
+    for other in others:
+        np.testing.assert_array_equal(other, one)
+    assert methods.lamb(lr, weights=2.0).expression.endswith("weights=2)")
+    start = sl.sample(PROBLEM, methods.lamb(lr, blocks=20), basis="eigen", replicas=2, record=2, progress=False)
+    assert float(start.total()[-1]) != one[-1]  # from 0, where runs start
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------

@@ -103,12 +103,16 @@ class Descent(Crew):
 
     def state(self, first: int, lanes: int) -> Any:
         """The start of so many lanes, (k, dim, lanes), where the backend keeps it."""
-        start = np.multiply.outer(self.method.z0, self.landscape.start)
-        z = np.repeat(start[:, :, None], lanes, axis=2)
+        z = np.zeros((self._rows(), self.landscape.dim, lanes))
+        z[: self.method.state_size] = np.multiply.outer(self.method.z0, self.landscape.start)[:, :, None]
         if self.start is not None:
             held = self.start.arrays["z"][first : first + lanes]
             z[:, :, : len(held)] = np.moveaxis(held, 0, 2)
         return self.backend.upload(z)
+
+    def _rows(self) -> int:
+        """Rows of the state of a replica."""
+        return self.method.state_size
 
     def gone(self) -> IntArray:
         """(replicas,) : the step at which a replica had diverged before the start, or -1."""
@@ -200,17 +204,17 @@ class AdaptedDescent(Descent):
         rule = (core.rule, len(core.rows), core.pulled, *compiled)
         self.last = (landscape.start, core.edges(landscape.dim), core.levels(), self.fault, *rule)
 
+    def _rows(self) -> int:
+        """The memory of a feedback takes as many rows as it needs."""
+        return self.method.state_size + more_rows(self.method, self.landscape.dim)
+
     def state(self, first: int, lanes: int) -> Any:
-        """The start of so many lanes; the memory of a feedback takes as many rows as it needs."""
+        """The start of so many lanes, with the weights that norms are of."""
         z = super().state(first, lanes)
         core: Any = self.method.core
-        if self.start is None:
+        if self.start is None and core.anchored:
             weights = core.first_weights(self.landscape.dim)
-            if core.anchored:
-                place = core.coordinates.index("origin")
-                z[place] += (self.landscape.start if weights is None else weights)[:, None]
-            more = more_rows(self.method, self.landscape.dim)
-            z = np.concatenate([z, np.zeros((more, *z.shape[1:]))]) if more else z
+            z[core.coordinates.index("origin")] += (self.landscape.start if weights is None else weights)[:, None]
         return z
 
     def keep(self, kept: Kept, watch: descent.Watch, steps: IntArray, rows: slice, replicas: slice) -> None:
