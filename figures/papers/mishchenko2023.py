@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simlab.figures.columns import stack
@@ -10,7 +10,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.results.optima import legend
 
 import simlab as sl
-from simlab.arrays import FloatArray, IntArray
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES"]
 
 PAPER = "Mishchenko and Defazio 2023, arXiv 2306.06101"
-RULES = {"Prodigy": sl.feedback.prodigy, "D-adaptation": sl.feedback.d_adaptation_adam}
+RULES: dict[str, Any] = {"Prodigy": sl.feedback.prodigy, "D-adaptation": sl.feedback.d_adaptation_adam}
 STARTS = (1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 NOISES, BATCHES = (0.01, 0.1, 1.0), (1, 16)
 PEAKS = np.geomspace(3e-4, 0.1, 9)
@@ -59,7 +59,7 @@ def compute(scale: Scale) -> Data:
                 still, method, basis="eigen", replicas=1, record="all", keep=list(range(1, early)), progress=False
             )
             step = np.arange(1, early)
-            d = np.array([_distance(trace, at) for at in step]) / largest
+            d = np.array([_distance(trace, int(at)) for at in step]) / largest
             growth.append({"rule": name, "d0": d0, "step": step, "d": d})
             below = np.flatnonzero(trace.total().values <= TARGET * float(trace.total().values[0]))
             timed.append({"rule": name, "d0": d0, "steps": float(below[0] if below.size else early)})
@@ -79,9 +79,9 @@ def _ends(problem: sl.LinearRegression, noise: float, batch: int, steps: int, re
     return [{"noise": noise, "batch": batch, "rule": name, "ratio": float(ends.sel(run=name)) / best} for name in RULES]
 
 
-def _distance(trace: sl.RiskTrace, step: IntArray) -> float:
+def _distance(trace: sl.RiskTrace, step: int) -> float:
     """d as it stands before the step, the first number that either rule remembers."""
-    state = trace.state_at(int(step))
+    state = trace.state_at(step)
     return float(state.arrays["z"][0, state.coordinates.index("memory"), 0])
 
 
@@ -99,8 +99,8 @@ def draw(data: Data) -> Figure:
             xscale="log", yscale="log", xlabel="step", ylabel=r"$d\,/\,|w_0 - w^*|_\infty$", title="(a) no noise"
         )
         for j, name in enumerate(RULES):
-            d0, steps = (column(data["timed"], each, rule=name) for each in ("d0", "steps"))
-            timed.plot(d0, steps, "os"[j], ls=DASHES[j], ms=4, color="0.2", label=name)
+            starts, steps = (column(data["timed"], each, rule=name) for each in ("d0", "steps"))
+            timed.plot(starts, steps, "os"[j], ls=DASHES[j], ms=4, color="0.2", label=name)
             for k, batch in enumerate(BATCHES):
                 noise, ratio = (column(data["noisy"], each, rule=name, batch=batch) for each in ("noise", "ratio"))
                 label = f"{name}, batch {batch}"

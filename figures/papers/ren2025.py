@@ -10,7 +10,7 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 from simlab.figures.results.optima import legend
 
 import simlab as sl
-from simlab.arrays import FloatArray, IntArray
+from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
@@ -65,16 +65,16 @@ def _factors(
     cosine = 0.5 * peak * (1.0 + np.cos(np.pi * at / steps))
     method = loop(steps, epochs, peak, batch, SHOWN)
     trace = sl.sample(problem, method, basis="eigen", replicas=replicas, record=2, keep=at.tolist(), progress=False)
-    held = np.array([_rates(trace, step) for step in at])
+    held = np.array([_rates(trace, int(step)) for step in at])
     known = sl.limit(problem, method, record=at, progress=False).dataset["rate"]
     exact = known.reindex(step=at).values  # NaN where it has diverged
     ways = {"sampled": held.mean(axis=1), "limit": exact}
     return [{"batch": batch, "way": way, "epoch": at / every, "factor": rate / cosine} for way, rate in ways.items()]
 
 
-def _rates(trace: sl.RiskTrace, step: IntArray) -> FloatArray:
+def _rates(trace: sl.RiskTrace, step: int) -> FloatArray:
     """(replicas,), the rate that each goes on with: the first number that VolSched remembers."""
-    state = trace.state_at(int(step))
+    state = trace.state_at(step)
     rates: FloatArray = state.arrays["z"][:, state.coordinates.index("memory"), 0]
     return rates
 
