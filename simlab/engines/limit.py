@@ -76,7 +76,7 @@ def limit(
     separate as for linear methods. `risk_error`, of the shape of the risk, says how sure each number is: what the
     recursion and one with the first-order correction differ by (of Adam's family the truth lies between the two, of
     sign_sgd the other is the form for small shares; NaN for SGD in a loop). `rate` by step is
-    the learning rate that was taken, `drawn` the batch, where a feedback chooses it.
+    the learning rate that was taken, `drawn` the batch, where a feedback chooses it (NaN in runs beside it).
     Raises InputError for bad input, and for methods that have no limit here.
     """
     check_problem(problem, (LinearRegression, NoisyQuadratic), "a LinearRegression or a NoisyQuadratic")
@@ -92,6 +92,9 @@ def limit(
         jobs.append(partial(_start, modes, problem, each, steps, own, len(shown)))
     work = sum(m.length for m in methods)
     results = run_all(jobs, work, worker_count(threads), progress, "limit", "steps")
+    if any("drawn" in result.statistics for result in results):
+        for result in results:
+            result.statistics.setdefault("drawn", ((), np.full(result.steps.size, np.nan)))
     facts = {"engine": "limit", "subspaces": partition.expression, "accuracy": ACCURACY}
     trace = build_trace(results, methods, shown, problem, run_labels=labels, provenance=facts)
     # The schedule that the trace shows is the one that ran.

@@ -164,6 +164,9 @@ def test_the_workers_waited_for_are_the_best_in_time():
     assert drawn[0] == n
     assert set(drawn) <= set(range(1, n + 1))
     assert drawn[1:20].mean() < drawn[-20:].mean()
+    beside = sl.limit(PROBLEM, {"chosen": loop, "not": looped(feedback.polyak(), steps)}, record="all", progress=False)
+    np.testing.assert_array_equal(beside.dataset["drawn"].sel(run="chosen").values[:-1], drawn)
+    assert np.all(np.isnan(beside.dataset["drawn"].sel(run="not").values))
     seen = methods.sgd(schedules.constant(steps, lr), batch=schedules.from_array(drawn))
     np.testing.assert_allclose(
         trace.total().values, sl.exact(PROBLEM, seen, record="all", progress=False).total().values, rtol=1e-10
