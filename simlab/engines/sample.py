@@ -22,13 +22,8 @@ from simlab.engines.replicas.mixture import MixtureReplicas
 from simlab.engines.replicas.regression import Precision, Regression, Sampling, parts_of
 from simlab.engines.replicas.rounding import rounding_loss
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
-<<<<<<< HEAD
 from simlab.engines.replicas.workers import MixedTeams, Teams
-from simlab.errors import InputError, check_count, check_entries, unknown_name
-=======
-from simlab.engines.replicas.workers import Teams
 from simlab.errors import InputError, brief, check_count, check_entries, unknown_name
->>>>>>> 0c5c743 (Tests of memories, fields, batches that a feedback chooses, layers and few bits; what has no limit is refused)
 from simlab.methods.base import Method
 from simlab.methods.workers import team_of
 from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
@@ -238,21 +233,17 @@ def _precision_of(draws: Draws | MixedDraws, method: Method, plan: Sampling, fre
         return "float64", "a mixture is in absolute coordinates"
     if not method.linear:
         what = "several workers" if method.workers > 0 else "the method is not linear"
-<<<<<<< HEAD
         if free:
             return "float64", what
         if method.workers == 0:
+            if plan.precision == "float32" and _called_back(method):
+                raise InputError(
+                    f" = 'float32' is not for {brief(method)}, whose functions take double precision; give 'float64', "
+                    f"or leave it out.",
+                    "dtype",
+                )
             return plan.precision, "as asked"
         method = team_of(method).one
-=======
-        if not free and plan.precision == "float32" and method.workers == 0 and _called_back(method):
-            raise InputError(
-                f" = 'float32' is not for {brief(method)}, whose functions take double precision; give 'float64', or "
-                f"leave it out.",
-                "dtype",
-            )
-        return ("float64", what) if free else (plan.precision, "as asked")
->>>>>>> 0c5c743 (Tests of memories, fields, batches that a feedback chooses, layers and few bits; what has no limit is refused)
     if not free and plan.precision == "float64":
         return "float64", "as asked"
     loss = rounding_loss(draws, method, parts_of(draws, plan.split) == (1, 0), plan.replicas)
