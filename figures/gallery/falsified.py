@@ -33,9 +33,9 @@ from simlab.engines.replicas.march import march_all
 from simlab.kernels.dials import DIALS, RATE
 from simlab.kernels.moments import layout
 from simlab.methods import averaging
-from simlab.methods.adaptive import Adaptive
 from simlab.methods.base import Coefficients, Method
 from simlab.methods.closed import closed_loop
+from simlab.methods.weightwise import Adaptive
 
 __all__ = ["FALSIFICATIONS", "judged", "turned"]
 

@@ -22,8 +22,10 @@ from simlab.engines.moments.background import Job, run_all
 from simlab.engines.moments.loops import Rates
 from simlab.engines.moments.walks import Drive, Walk, walk_of
 from simlab.errors import InputError
+from simlab.feedback import Feedback
 from simlab.kernels import dials as names
 from simlab.methods.base import Method
+from simlab.methods.closed import closed_loop
 from simlab.problems import LinearRegression, NoisyQuadratic
 from simlab.problems.base import Modes
 from simlab.subspaces import Subspaces, from_spec
@@ -74,7 +76,7 @@ def limit(
     separate as for linear methods. `risk_error`, of the shape of the risk, says how sure each number is: what the
     recursion and one with the first-order correction differ by (of Adam's family the truth lies between the two, of
     sign_sgd the other is the form for small shares; NaN for SGD in a loop). `rate` by step is
-    the learning rate that was taken.
+    the learning rate that was taken, `drawn` the batch, where a feedback chooses it (NaN in runs beside it).
     Raises InputError for bad input, and for methods that have no limit here.
     """
     check_problem(problem, (LinearRegression, NoisyQuadratic), "a LinearRegression or a NoisyQuadratic")
@@ -90,6 +92,9 @@ def limit(
         jobs.append(partial(_start, modes, problem, each, steps, own, len(shown)))
     work = sum(m.length for m in methods)
     results = run_all(jobs, work, worker_count(threads), progress, "limit", "steps")
+    if any("drawn" in result.statistics for result in results):
+        for result in results:
+            result.statistics.setdefault("drawn", ((), np.full(result.steps.size, np.nan)))
     facts = {"engine": "limit", "subspaces": partition.expression, "accuracy": ACCURACY}
     trace = build_trace(results, methods, shown, problem, run_labels=labels, provenance=facts)
     # The schedule that the trace shows is the one that ran.
@@ -112,6 +117,10 @@ def _check(problem: Any, methods: list[Method]) -> None:
         core: Any = each.core
         if each.linear:
             raise InputError(f" = {each!r} is linear; take simlab.exact, which is exact.", "method")
+        if isinstance(core, closed_loop) and isinstance(core.feedback, Feedback) and core.feedback.whole:
+            raise InputError(
+                f" = {core.feedback!r} sees all weights, whose law has no limit here; take simlab.sample.", "feedback"
+            )
         if core.rule == names.SIGN and not (
             isinstance(problem, LinearRegression) and problem.kurtosis == 3.0 and problem.coupled
         ):
@@ -149,7 +158,7 @@ def _run(
     walks = [walk_of(method, drive, second_form) for second_form in forms]
     rates = [Rates(method, walk) for walk in walks]
     values = np.full((steps.size, len(walks), 2, count), np.nan)
-    taken = np.full(steps.size, np.nan)
+    taken, drawn = np.full(steps.size, np.nan), np.full(steps.size, np.nan)
     bound = DIVERGENCE_FACTOR * modes.reference_risk()
     status: Status = "done"
     at = 0
@@ -166,7 +175,7 @@ def _run(
                 break
             rate, *_ = [each.step(at) for each in rates]
             if recorded:
-                taken[row] = rate
+                taken[row], drawn[row] = rate, rates[0].share
             at += 1
             if at % TICK == 0 and not tick(TICK):
                 status = "interrupted"
@@ -177,6 +186,9 @@ def _run(
         ),
         "rate": ((), taken),
     }
+    if isinstance(core, closed_loop) and isinstance(core.feedback, Feedback) and core.feedback.chooses:
+        with np.errstate(divide="ignore"):
+            beside["drawn"] = ((), 1.0 / drawn)
     return RunResult(steps, values[:, 0], PARTS, status, at, now[0], method.learning_rate, {}, beside)
 
 

@@ -23,7 +23,7 @@ from simlab.engines.replicas.regression import Precision, Regression, Sampling, 
 from simlab.engines.replicas.rounding import rounding_loss
 from simlab.engines.replicas.statistics import mean_and_error, order_statistics, quantile_levels
 from simlab.engines.replicas.workers import MixedTeams, Teams
-from simlab.errors import InputError, check_count, check_entries, unknown_name
+from simlab.errors import InputError, brief, check_count, check_entries, unknown_name
 from simlab.methods.base import Method
 from simlab.methods.workers import team_of
 from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
@@ -236,6 +236,12 @@ def _precision_of(draws: Draws | MixedDraws, method: Method, plan: Sampling, fre
         if free:
             return "float64", what
         if method.workers == 0:
+            if plan.precision == "float32" and _called_back(method):
+                raise InputError(
+                    f" = 'float32' is not for {brief(method)}, whose functions take double precision; give 'float64', "
+                    f"or leave it out.",
+                    "dtype",
+                )
             return plan.precision, "as asked"
         method = team_of(method).one
     if not free and plan.precision == "float64":
@@ -251,6 +257,13 @@ def _precision_of(draws: Draws | MixedDraws, method: Method, plan: Sampling, fre
         f"dtype = 'float32' may put {what} in {method.expression}; leave dtype out, or give 'float64'.", stacklevel=3
     )
     return "float32", f"as asked, though it may put {what}"
+
+
+def _called_back(method: Method) -> bool:
+    """Whether kernels call functions that a rule or a feedback was compiled to."""
+    core: Any = method.core
+    compiled = core.compiled
+    return any(part is not None for part in (compiled.own, compiled.feedback, compiled.whole))
 
 
 def _each(words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from simlab.kernels import dials as names
 from simlab.kernels.compiling import FUSED, hot
 
-__all__ = ["average_by_block", "steps"]
+__all__ = ["heavy", "steps"]
 
 
 @hot(fastmath=FUSED)
@@ -40,7 +40,7 @@ def _rms(rate, p, z, v, g, square, out):
 
 
 @hot(fastmath=FUSED)
-def _heavy(rate, b1, z, m, out):
+def heavy(rate, b1, z, m, out):
     """m <- b1 m + out; out <- rate m."""
     for l in range(out.size):
         new = b1 * z[m, l] + out[l]
@@ -98,19 +98,6 @@ def _mod(rate, p, z, m, g, square, out):
 
 
 @hot
-def average_by_block(edges, lanes, square):
-    """Mean of squares (dim * lanes,) over the coordinates edges_j .. edges_j+1 - 1 of every lane, in their place."""
-    for j in range(edges.size - 1):
-        first, last = edges[j], edges[j + 1]
-        for lane in range(lanes):
-            total = 0.0
-            for i in range(first, last):
-                total += square[i * lanes + lane]
-            for i in range(first, last):
-                square[i * lanes + lane] = total / (last - first)
-
-
-@hot
 def steps(rule, p, rate, z, first, g, square, out):
     """out (n,) <- the step that the rule takes along the gradients g (n,), its rows of z (k, n) moved on.
 
@@ -129,7 +116,7 @@ def steps(rule, p, rate, z, first, g, square, out):
         _rms(rate, p, z, first, g, square, out)
     elif rule == names.RMS_HEAVY:
         _rms(p[names.CM], p, z, first, g, square, out)
-        _heavy(rate, p[names.B1], z, first + 1, out)
+        heavy(rate, p[names.B1], z, first + 1, out)
     elif rule == names.ADAM:
         _adam(rate, p, z, first, g, square, out)
     elif rule == names.AMSGRAD:

@@ -1,13 +1,26 @@
 """Methods in state-space form: z <- M_t z - b_t g(c_t . z), evaluated at o_t . z. Wrappers append a coordinate."""
 
 from simlab.doors import unknown_attributes
-from simlab.methods import accelerated, adaptive, averaging, closed, gradient, own, workers, wrappers
+from simlab.methods import (
+    accelerated,
+    adaptive,
+    averaging,
+    closed,
+    gradient,
+    layerwise,
+    low_bit,
+    own,
+    workers,
+    wrappers,
+)
 from simlab.methods.accelerated import *  # noqa: F403
 from simlab.methods.adaptive import *  # noqa: F403
 from simlab.methods.averaging import *  # noqa: F403
 from simlab.methods.base import Coefficients, Method
 from simlab.methods.closed import *  # noqa: F403
 from simlab.methods.gradient import *  # noqa: F403
+from simlab.methods.layerwise import *  # noqa: F403
+from simlab.methods.low_bit import *  # noqa: F403
 from simlab.methods.own import *  # noqa: F403
 from simlab.methods.shifted import rest
 from simlab.methods.workers import *  # noqa: F403
@@ -19,6 +32,8 @@ __all__ += adaptive.__all__
 __all__ += averaging.__all__
 __all__ += closed.__all__
 __all__ += gradient.__all__
+__all__ += layerwise.__all__
+__all__ += low_bit.__all__
 __all__ += own.__all__
 __all__ += workers.__all__
 __all__ += wrappers.__all__

@@ -12,89 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.errors import InputError, brief, check_floats, check_number
+from simlab.errors import check_number
 from simlab.kernels import dials as rules
-from simlab.methods.base import Number, Rated, Steps, method, record
+from simlab.methods.base import Number, Steps, method, record
+from simlab.methods.weightwise import Adaptive, beta, block_edges, block_sizes, one_number, positive
 from simlab.schedules import Schedule, as_schedule
 
 __all__ = [
     "adabound", "adagrad", "adam", "adam_mini", "adamod", "adamw", "lion", "nadam", "radam", "rmsprop", "sign_sgd",
     "signum",
 ]  # fmt: skip
-
-
-@record
-class Adaptive(Rated):
-    """A method with a rule of its own in every coordinate; the iterate comes first, the origin last where it matters.
-
-    rule : a code of `simlab.kernels.rules`.  rows : what its state variables are.
-    """
-
-    linear: ClassVar[bool] = False
-    rule: ClassVar[int]
-    rows: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self, steps: int | None) -> None:
-        super().__post_init__(steps)
-        decay = getattr(self, "weight_decay", 0.0)
-        if isinstance(decay, int | float) and not isinstance(decay, bool):
-            check_number("weight_decay", decay, low=0.0)
-        self._schedules["weight_decay"] = as_schedule(decay, self.length, "weight_decay")
-        pulled = self._schedules["weight_decay"].peak() > 0.0
-        size = 1 + len(self.rows)
-        # The origin, seen from w*, is -(w_0 - w*): as in `methods.weight_decay`.
-        self._keep(z0=np.append(np.eye(size)[0], -1.0) if pulled else np.eye(size)[0])
-        self._keep(
-            coordinates=("iterate", *self.rows, *(("origin",) if pulled else ())), iterate=np.eye(self.z0.size)[0]
-        )
-
-    @property
-    def pulled(self) -> bool:
-        """Whether the last coordinate is the origin, to which weights decay."""
-        return self.coordinates[-1] == "origin"
-
-    @property
-    def compiled(self) -> tuple[Any, Any, FloatArray]:
-        """A compiled rule of the user's own and a compiled feedback, or None, and the numbers that the latter takes."""
-        return None, None, np.zeros(0)
-
-    def settings(self, t: Steps) -> dict[int, Any]:
-        """Column of the dials -> its values at the steps t."""
-        return {}
-
-    def dials(self, t: Steps) -> FloatArray:
-        """(t.size, DIALS): what the rule takes of the steps t."""
-        out = np.zeros((t.size, rules.DIALS))
-        out[:, rules.CM] = out[:, rules.CV] = 1.0
-        out[:, rules.RATE], out[:, rules.DECAY] = self.at("lr", t), self.at("weight_decay", t)
-        for column, values in self.settings(t).items():
-            out[:, column] = values
-        return out
-
-    def numbers(self, start: int, stop: int) -> tuple[FloatArray, ...]:
-        return (self.dials(np.arange(start, stop)),)
-
-    def edges(self, dim: int) -> IntArray:
-        """The coordinates where blocks that share one v begin, and dim; empty where every coordinate has its own."""
-        return np.zeros(0, dtype=np.int64)
-
-
-def _positive(name: str, value: float) -> None:
-    check_number(name, value, low=0.0)
-
-
-def _beta(name: str, value: Any, moving: bool = False) -> None:
-    """Refuse a decay outside [0, 1): with 1 nothing would ever enter the average."""
-    if isinstance(value, Schedule) and moving:
-        if value.peak() >= 1.0:
-            raise InputError(f" reaches {value.peak():g}; give values of at least 0 and below 1.", name)
-    elif not 0.0 <= check_number(name, value) < 1.0:
-        raise InputError(f" = {brief(value)} is outside [0, 1); give a number of at least 0 and below 1.", name)
-
-
-def _one_number(name: str, value: Any) -> None:
-    if isinstance(value, Schedule):
-        raise InputError(" is a schedule, and the formula is for one number; give one.", name)
 
 
 @method
@@ -119,7 +46,7 @@ class signum(Adaptive):
     rows: ClassVar[tuple[str, ...]] = ("momentum",)
 
     def check(self) -> None:
-        _beta("beta", self.beta)
+        beta("beta", self.beta)
 
     def settings(self, t: Steps) -> dict[int, Any]:
         return {rules.B1: self.beta, rules.A1: 1.0 - self.beta}
@@ -141,8 +68,8 @@ class lion(Adaptive):
     rows: ClassVar[tuple[str, ...]] = ("momentum",)
 
     def check(self) -> None:
-        _beta("beta1", self.beta1)
-        _beta("beta2", self.beta2)
+        beta("beta1", self.beta1)
+        beta("beta2", self.beta2)
 
     def settings(self, t: Steps) -> dict[int, Any]:
         one, two = self.beta1, self.beta2
@@ -165,8 +92,8 @@ class adagrad(Adaptive):
     rows: ClassVar[tuple[str, ...]] = ("sum of squares",)
 
     def check(self) -> None:
-        _positive("eps", self.eps)
-        _positive("initial", self.initial)
+        positive("eps", self.eps)
+        positive("initial", self.initial)
 
     def settings(self, t: Steps) -> dict[int, Any]:
         fresh = np.where(t == 0, self.initial, 0.0)
@@ -189,9 +116,9 @@ class rmsprop(Adaptive):
     rows: ClassVar[tuple[str, ...]] = ("mean square",)
 
     def check(self) -> None:
-        _beta("beta", self.beta)
-        _beta("momentum", self.momentum)
-        _positive("eps", self.eps)
+        beta("beta", self.beta)
+        beta("momentum", self.momentum)
+        positive("eps", self.eps)
         heavy = self.momentum > 0.0
         rows = ("mean square", "momentum") if heavy else ("mean square",)
         self._keep(rule=rules.RMS_HEAVY if heavy else rules.RMS, rows=rows)
@@ -215,10 +142,10 @@ class Moments(Adaptive):
 
     def check(self) -> None:
         for name in ("beta1", "beta2"):
-            _beta(name, getattr(self, name), moving=True)
+            beta(name, getattr(self, name), moving=True)
             self._schedules[name] = as_schedule(getattr(self, name), self.length, name)
             self._settle(name)
-        _positive("eps", self.eps)
+        positive("eps", self.eps)
 
     def fresh(self, name: str, t: Steps) -> FloatArray:
         """1 - prod of beta over the steps 0 .. t: the sum of the weights that a mean gives to what it has seen."""
@@ -282,8 +209,8 @@ class nadam(Moments):
 
     def check(self) -> None:
         super().check()
-        _one_number("beta1", self.beta1)
-        _positive("momentum_decay", self.momentum_decay)
+        one_number("beta1", self.beta1)
+        positive("momentum_decay", self.momentum_decay)
         steps = np.arange(1, self.length + 2)
         mu = self.beta1 * (1.0 - 0.5 * 0.96 ** (steps * self.momentum_decay))
         self._keep(_mu=mu, _product=np.cumprod(mu))
@@ -304,7 +231,7 @@ class radam(Moments):
 
     def check(self) -> None:
         super().check()
-        _one_number("beta2", self.beta2)
+        one_number("beta2", self.beta2)
 
     def rectification(self, t: Steps) -> FloatArray:
         """r_t of the steps t (0 for the first); 0 where rho_t is at most 5."""
@@ -361,7 +288,7 @@ class adamod(Moments):
 
     def check(self) -> None:
         super().check()
-        _beta("beta3", self.beta3)
+        beta("beta3", self.beta3)
 
     def settings(self, t: Steps) -> dict[int, Any]:
         return {**_eps_before(super().settings(t)), rules.LOW: self.beta3}
@@ -384,15 +311,8 @@ class adam_mini(Moments):
 
     def check(self) -> None:
         super().check()
-        sizes = np.atleast_1d(check_floats("blocks", self.blocks))
-        if sizes.ndim > 1 or sizes.size == 0 or np.any(sizes != np.round(sizes)) or np.any(sizes < 1.0):
-            raise InputError(" holds a size that is no whole number; give sizes such as [3, 3, 3].", "blocks")
-        self._keep(blocks=tuple(int(size) for size in sizes) if sizes.size > 1 else int(sizes[0]))
+        self._keep(blocks=block_sizes(self.blocks))
 
     def edges(self, dim: int) -> IntArray:
         sizes: Any = self.blocks
-        if isinstance(sizes, int):
-            return np.append(np.arange(0, dim, sizes), dim).astype(np.int64)
-        if sum(sizes) != dim:
-            raise InputError(f" sums to {sum(sizes)}, and there are {dim} weights; give sizes of all.", "blocks")
-        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        return block_edges(sizes, dim)

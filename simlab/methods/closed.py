@@ -1,7 +1,7 @@
 """Methods whose learning rate is fed back from where the run stands."""
 
 # Annotations of records are evaluated: see `simlab.methods.base`.
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from simlab.arrays import FloatArray, IntArray
 from simlab.errors import InputError, brief, check_kind
 from simlab.feedback import Ahead, Feedback, Summary
 from simlab.kernels import dials as rules
-from simlab.methods.adaptive import Adaptive
 from simlab.methods.base import Method, Steps, record
 from simlab.methods.gradient import sgd
+from simlab.methods.weightwise import Adaptive, Compiled
 from simlab.schedules import Schedule
 
 __all__ = ["closed_loop"]
@@ -41,36 +41,63 @@ class closed_loop(Method):
                 f"whose step is its rate times something.",
                 "inner",
             )
+        around = self.feedback.around if isinstance(self.feedback, Feedback) else ()
+        if around and getattr(inner, "rule", rules.PLAIN) not in around:
+            wanted = "methods.sgd" if rules.PLAIN in around else "methods.adam or methods.adamw"
+            raise InputError(f" = {brief(inner)} is not what {self.feedback.name} goes around; give {wanted}.", "inner")
         own = inner if isinstance(inner, Adaptive) else None
         self._keep(rule=rules.PLAIN if own is None else own.rule, rows=() if own is None else own.rows)
         self._keep(pulled=own is not None and own.pulled, _schedules=inner._schedules)
         self._keep(length=inner.length, learning_rate=inner.learning_rate, batch=inner.batch)
-        # What a feedback remembers is kept beside the state, in two rows of its own.
-        size = inner.state_size + 2
-        self._keep(z0=np.append(inner.z0, [0.0, 0.0]), iterate=np.eye(size)[0])
-        self._keep(coordinates=(*inner.coordinates, "last gradient", "memory"))
+        # What a feedback remembers is kept beside the state: a row for each of its fields, and of numbers all that fit
+        # in a last one; samplers add rows where they do not.
+        fields = self.feedback.fields if isinstance(self.feedback, Feedback) else ()
+        size = inner.state_size + 2 + len(fields)
+        self._keep(z0=np.append(inner.z0, np.zeros(2 + len(fields))), iterate=np.eye(size)[0])
+        self._keep(coordinates=(*inner.coordinates, "last gradient", *fields, "memory"))
 
     @property
     def expression(self) -> str:
         return f"closed_loop({self.inner.expression}, {self.feedback!r})"
 
     @property
-    def compiled(self) -> tuple[Any, Any, FloatArray]:
-        """No rule of its own, the compiled feedback, and its numbers."""
+    def compiled(self) -> Compiled:
+        """The compiled feedback, its numbers, and how much it remembers."""
         if isinstance(self.feedback, Ahead):
             raise InputError(
                 f" = {self.feedback!r} looks ahead, which a replica cannot; take simlab.limit, and sample at the rates "
                 f"that it finds.",
                 "feedback",
             )
-        return None, self.feedback.compiled, np.array(self.feedback.gains)
+        given, compiled = self.feedback, self.feedback.compiled
+        return Compiled(
+            feedback=None if given.whole else compiled,
+            whole=compiled if given.whole else None,
+            gains=np.array(given.gains),
+            fields=len(given.fields),
+            memory=given.memory,
+            chooses=given.chooses,
+        )
+
+    @property
+    def anchored(self) -> bool:
+        """As the inner method is."""
+        return bool(getattr(self.inner, "anchored", False))
+
+    def levels(self) -> FloatArray:
+        """As the inner method has them."""
+        return self.inner.levels() if isinstance(self.inner, Adaptive) else np.zeros((0, 0))
+
+    def first_weights(self, dim: int) -> FloatArray | None:
+        """As the inner method has them."""
+        return self.inner.first_weights(dim) if isinstance(self.inner, Adaptive) else None
 
     def dials(self, t: Steps) -> FloatArray:
         """(t.size, DIALS): those of the inner method, its schedule as the rate."""
         if isinstance(self.inner, Adaptive):
             return self.inner.dials(t)
         out = np.zeros((t.size, rules.DIALS))
-        out[:, rules.RATE] = self.inner.at("lr", t)
+        out[:, rules.RATE], out[:, rules.ONE] = self.inner.at("lr", t), 1.0
         return out
 
     def numbers(self, start: int, stop: int) -> tuple[FloatArray, ...]:

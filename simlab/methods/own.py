@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from simlab.arrays import FloatArray
 from simlab.doors import notice
 from simlab.errors import InputError, brief, check_count
 from simlab.kernels import dials as rules
-from simlab.methods.adaptive import Adaptive
 from simlab.methods.base import Number, method
+from simlab.methods.weightwise import Adaptive, Compiled
 
 __all__ = ["custom"]
 
@@ -54,8 +53,8 @@ class custom(Adaptive):
         return f"custom({self.lr!r}, {name}, state_rows={self.state_rows}, batch={brief(self.batch)})"
 
     @property
-    def compiled(self) -> tuple[Any, Any, FloatArray]:
-        return _adapter(self.update), None, np.zeros(0)
+    def compiled(self) -> Compiled:
+        return Compiled(own=_adapter(self.update))
 
 
 def _inner(update: Any, **options: Any) -> Any:

@@ -62,3 +62,20 @@ def test_greedy_rates_are_held_against_the_optimum():
     data = FIGURES["results-greedy"].compute("tiny")
     assert np.all(np.asarray(data["ratios"]["ratio"]) >= 1.0 - 1e-9)
     assert 0 not in held("results-greedy", changed(data, "ratios", "ratio", 3.0, way="constant"))
+
+
+def test_prodigy_never_overestimates():
+    data = FIGURES["mishchenko2023-prodigy"].compute("tiny")
+    assert {0, 1} <= set(held("mishchenko2023-prodigy", data))
+    assert 0 not in held("mishchenko2023-prodigy", changed(data, "growth", "d", 20.0, rule="Prodigy"))
+    slow = changed(data, "timed", "steps", 3.0, rule="Prodigy")
+    assert 2 not in held("mishchenko2023-prodigy", slow)
+    assert 3 in held("mishchenko2023-prodigy", changed(data, "noisy", "ratio", 0.0))
+
+
+def test_volsched_is_judged_by_its_errors():
+    data = FIGURES["ren2025-volsched"].compute("tiny")
+    assert 0 not in held("ren2025-volsched", data)
+    better = changed(changed(data, "ends", "risk", 0.1, weight=0.1), "ends", "error", 0.0)
+    assert 0 in held("ren2025-volsched", better)
+    assert 2 not in held("ren2025-volsched", changed(data, "factors", "factor", 0.1))

@@ -193,9 +193,12 @@ def _doors() -> dict[str, Door]:
             for name, more in {
                 "adam": {"amsgrad": False}, "adamw": {}, "nadam": {"momentum_decay": 0.004}, "radam": {},
                 "adabound": {"final_lr": 0.1, "gamma": 0.001}, "adamod": {"beta3": 0.99}, "adam_mini": {"blocks": 2},
-                "lion": {},
+                "lion": {}, "lamb": {"blocks": 2, "weights": 1.0}, "adam_low_bit": {"bits": 8, "block": 64},
             }.items()
         },
+        "methods.lars": Door(
+            methods.lars, {**on, "momentum": 0.9, "trust": 1e-3, "eps": 1e-8, "batch": 1, "blocks": 2, "weights": 1.0}
+        ),
         "methods.sign_sgd": Door(methods.sign_sgd, {**on, "batch": 1, "weight_decay": 0.0}),
         "methods.signum": Door(methods.signum, {**on, "beta": 0.9, "batch": 1}),
         "methods.rmsprop": Door(methods.rmsprop, {**on, "beta": 0.9, "momentum": 0.5, "eps": 1e-8, "batch": 1}),

@@ -34,7 +34,8 @@ class Rates:
         given = core.feedback if isinstance(core, closed_loop) else None
         self.feedback = given if isinstance(given, Feedback) else None
         self.ahead = given if isinstance(given, Ahead) else None
-        self.memory, self.previous, self.product = np.zeros(names.MEMORY), 0.0, 0.0
+        self.memory = np.zeros(self.feedback.memory if self.feedback is not None else 0)
+        self.previous, self.product, self.share = 0.0, 0.0, 0.0
         self.stage, self.until, self.chosen = -1, 0, 0.0
         self.held = (0, np.zeros((0, names.DIALS)), np.zeros(0))
 
@@ -56,7 +57,11 @@ class Rates:
         if not first <= at < first + len(dials):
             t = np.arange(at, min(at + CHUNK, self.method.length))
             self.held = first, dials, shares = at, _dials(self.method, t), self.method.share(t)
-        return dials[at - first].copy(), float(shares[at - first])
+        share = float(shares[at - first])
+        if self.feedback is not None and self.feedback.chooses and self.memory[names.NEXT_BATCH] >= 1.0:
+            share = max(share, 1.0 / self.memory[names.NEXT_BATCH])
+        self.share = share
+        return dials[at - first].copy(), share
 
     def _fed_back(self, at: int, base: float, share: float) -> tuple[float, tuple[float, float]]:
         """The rate, and what its fluctuations with the batch do to drift and noise."""

@@ -235,7 +235,8 @@ def walk_of(method: Method, drive: Drive, second_form: bool = False) -> Walk:
     core: Any = method.core
     if core.rule == names.SIGN:
         return Signed(drive, core, second_form)
-    if core.rule in (names.PLAIN, names.RMS, names.RMS_HEAVY, names.ADAM, names.BOUND, names.MOD):
+    known = core.rule in (names.PLAIN, names.RMS, names.RMS_HEAVY, names.ADAM, names.BOUND, names.MOD)
+    if known and core.levels().size == 0:
         return Rated(drive, core, second_form)
     raise InputError(
         f" = {brief(method)} has no limit here; take simlab.sample(.., basis='eigen'), or one of sign_sgd, rmsprop, "

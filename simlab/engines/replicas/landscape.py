@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.engines.replicas.adaptive import more_rows
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
-from simlab.kernels.dials import MEMORY, SUMMARY
+from simlab.errors import InputError
+from simlab.kernels.dials import SUMMARY
 from simlab.kernels.landscapes import adaptive, descent
 from simlab.kernels.random.philox import LANES
 from simlab.landscapes.landscape import Landscape, Split
@@ -101,12 +103,16 @@ class Descent(Crew):
 
     def state(self, first: int, lanes: int) -> Any:
         """The start of so many lanes, (k, dim, lanes), where the backend keeps it."""
-        start = np.multiply.outer(self.method.z0, self.landscape.start)
-        z = np.repeat(start[:, :, None], lanes, axis=2)
+        z = np.zeros((self._rows(), self.landscape.dim, lanes))
+        z[: self.method.state_size] = np.multiply.outer(self.method.z0, self.landscape.start)[:, :, None]
         if self.start is not None:
             held = self.start.arrays["z"][first : first + lanes]
             z[:, :, : len(held)] = np.moveaxis(held, 0, 2)
         return self.backend.upload(z)
+
+    def _rows(self) -> int:
+        """Rows of the state of a replica."""
+        return self.method.state_size
 
     def gone(self) -> IntArray:
         """(replicas,) : the step at which a replica had diverged before the start, or -1."""
@@ -189,16 +195,27 @@ class AdaptedDescent(Descent):
     def __init__(self, landscape: Landscape, method: Method, *others: Any) -> None:
         super().__init__(landscape, method, *others)
         core: Any = method.core
-        self.fault = np.zeros(1 + SUMMARY)
-        rule = (core.rule, len(core.rows), core.pulled, *core.compiled)
-        self.last = (landscape.start, core.edges(landscape.dim), self.fault, *rule)
+        self.fault, compiled = np.zeros(1 + SUMMARY), core.compiled
+        if compiled.chooses:
+            raise InputError(
+                f" = {core.feedback!r} chooses its batches, which a landscape does not draw; take simlab.sample.",
+                "feedback",
+            )
+        rule = (core.rule, len(core.rows), core.pulled, *compiled)
+        self.last = (landscape.start, core.edges(landscape.dim), core.levels(), self.fault, *rule)
+
+    def _rows(self) -> int:
+        """The memory of a feedback takes as many rows as it needs."""
+        return self.method.state_size + more_rows(self.method, self.landscape.dim)
 
     def state(self, first: int, lanes: int) -> Any:
-        """The start of so many lanes; the memory of a feedback takes as many rows as it needs."""
+        """The start of so many lanes, with the weights that norms are of."""
         z = super().state(first, lanes)
         core: Any = self.method.core
-        more = -(-(MEMORY + 1) // self.landscape.dim) - 1 if core.compiled[1] is not None else 0
-        return np.concatenate([z, np.zeros((more, *z.shape[1:]))]) if more else z
+        if self.start is None and core.anchored:
+            weights = core.first_weights(self.landscape.dim)
+            z[core.coordinates.index("origin")] += (self.landscape.start if weights is None else weights)[:, None]
+        return z
 
     def keep(self, kept: Kept, watch: descent.Watch, steps: IntArray, rows: slice, replicas: slice) -> None:
         """Enter what was kept of a chunk; a feedback that gave no rate is refused here."""

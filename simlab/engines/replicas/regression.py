@@ -87,7 +87,8 @@ class Regression(Crew):
         self.dim = -(-lam.size // TILE) * TILE
         self.parts, self.noise_part = self.last = parts_of(draws, plan.split)
         self.backend: Any = self._backend(device)
-        self.bytes_per_replica = self.members * self.parts * method.state_size * self.dim * self.dtype.itemsize
+        self.rows = self._rows(lam.size)
+        self.bytes_per_replica = self.members * self.rows * self.dim * self.dtype.itemsize
         edges = np.flatnonzero(np.diff(labels)) + 1
         self.first = np.concatenate([[0], edges]).astype(np.int64)
         self.last_of = np.append(edges, lam.size).astype(np.int64)
@@ -114,6 +115,10 @@ class Regression(Crew):
         from simlab.engines.gpu.regression import GpuSampler
 
         return GpuSampler(self._source())
+
+    def _rows(self, dim: int) -> int:
+        """Rows of the state of a replica of dim coordinates."""
+        return self.parts * self.method.state_size
 
     def _source(self) -> trajectories.Source:
         draws, lam = self.draws, self.draws.eigenvalues
@@ -145,7 +150,7 @@ class Regression(Crew):
 
     def state(self, first: int, replicas: int) -> Any:
         """The whitened start of so many replicas, shape (replicas, parts * k, dim), where the backend keeps it."""
-        z = np.zeros((replicas, self.parts * self.method.state_size, self.dim), self.dtype)
+        z = np.zeros((replicas, self.rows, self.dim), self.dtype)
         lam, z0 = self.draws.eigenvalues, self.method.z0
         if self.start is None:
             z[:, : z0.size, : lam.size] = z0[:, None] * (np.sqrt(lam) * self.draws.initial_error)
