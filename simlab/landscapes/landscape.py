@@ -145,8 +145,13 @@ class Landscape:
         return inner._replace(hills=np.concatenate([inner.hills, u[:, self.inner_dim :]], axis=1))
 
     def own_coordinates(self, points: FloatArray) -> FloatArray:
-        """u = rotation^T w of points (..., dim)."""
-        return points @ self.rotation if self.turned else points
+        """u = rotation^T w of points (..., dim); each the same to the bit, whatever others it comes with."""
+        if not self.turned:
+            return points
+        flat, shape = self._flat(points)
+        out = np.empty_like(flat)
+        strips.turned_back(self.rotation, flat, out)
+        return np.ascontiguousarray(out.T).reshape(*shape, self.dim)
 
     def starting_at(self, start: npt.ArrayLike) -> Landscape:
         """The same landscape with another start."""

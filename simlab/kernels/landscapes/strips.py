@@ -16,8 +16,8 @@ from simlab.kernels.compiling import FUSED, INLINED, compiled_only, hot, inlined
 from simlab.kernels.landscapes.fields import BIGRAM, CURVED, FUNCTIONS, HYPERBOLIC, STRAIGHT, TAPERED, sine_cosine
 
 __all__ = [
-    "gradients", "losses", "own_gradients", "own_losses", "strip_gradient", "strip_loss", "turned_gradient",
-    "turned_loss",
+    "gradients", "losses", "own_gradients", "own_losses", "strip_gradient", "strip_loss", "turned_back",
+    "turned_gradient", "turned_loss",
 ]  # fmt: skip
 
 
@@ -161,6 +161,9 @@ def _into(rotation, w, u):
             q = rotation[i, j]
             for l in range(w.shape[1]):
                 u[j, l] += q * w[i, l]
+
+
+turned_back = kept(fastmath=FUSED)(_into.py_func)
 
 
 @hot(fastmath=FUSED)
