@@ -41,7 +41,8 @@ def try_out(name: str, compiled: Any, arguments: Sequence[FloatArray], writes: b
     from numba.core.errors import NumbaError
 
     try:
-        _checking(compiled)(*(array.copy() for array in arguments))
+        # Functions of its own check nothing, and must not write into what lies around.
+        _checking(compiled)(*_surrounded(arguments, FILLS[0])[1])
         runs = [_guarded(name, compiled, arguments, writes, fill) for fill in FILLS]
     except (NumbaError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -67,16 +68,23 @@ def _guarded(
     name: str, compiled: Callable[..., Any], arguments: Sequence[FloatArray], writes: bool, fill: float
 ) -> tuple[Any, FloatArray]:
     """(what is returned, the last argument) of a call with guards of `fill` around every array."""
-    stores = [np.full(array.size + 2 * GUARD, fill) for array in arguments]
-    views = [store[GUARD : GUARD + array.size] for store, array in zip(stores, arguments, strict=True)]
-    for j, (view, array) in enumerate(zip(views, arguments, strict=True)):
-        if not (writes and j == len(arguments) - 1):
-            view[:] = array
+    stores, views = _surrounded(arguments, fill)
+    if writes:
+        views[-1][:] = fill
     value = compiled(*views)
     for store in stores:
         if not np.array_equal(np.delete(store, slice(GUARD, -GUARD)), np.full(2 * GUARD, fill), equal_nan=True):
             raise _beyond(name, arguments[0].size)
     return value, views[-1].copy()
+
+
+def _surrounded(arguments: Sequence[FloatArray], fill: float) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Copies of vectors with guards of `fill` around each, and the copies themselves within."""
+    stores = [np.full(array.size + 2 * GUARD, fill) for array in arguments]
+    views = [store[GUARD : GUARD + array.size] for store, array in zip(stores, arguments, strict=True)]
+    for view, array in zip(views, arguments, strict=True):
+        view[:] = array
+    return stores, views
 
 
 def _beyond(name: str, dim: int) -> InputError:

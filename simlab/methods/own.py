@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from simlab.arrays import FloatArray
 from simlab.doors import notice
 from simlab.errors import InputError, brief, check_count
 from simlab.kernels import dials as rules
@@ -99,7 +100,8 @@ def _try(update: Any, rows: int) -> None:
     for dim in TRIED:
         state, gradient = np.zeros((rows, dim)), np.linspace(-1.0, 2.0, dim)
         try:
-            answer = _inner(update, boundscheck=True)(state.copy(), gradient.copy(), 0.1)
+            # Functions of its own check nothing, and must not write into what lies around.
+            answer = _inner(update, boundscheck=True)(*(_surrounded(array)[1] for array in (state, gradient)), 0.1)
         except NumbaError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f" cannot be compiled by Numba ({reason}); use plain loops and math.", "update") from None
@@ -122,12 +124,19 @@ def _try(update: Any, rows: int) -> None:
 
 def _guarded(update: Any, rows: int, dim: int) -> None:
     """Call it among guards, which no index of a function within it may reach."""
-    stores = [np.full(size + 2 * GUARD, np.nan) for size in (rows * dim, dim, dim)]
-    views = [store[GUARD : store.size - GUARD] for store in stores]
-    views[0][:], views[1][:] = 0.0, np.linspace(-1.0, 2.0, dim)
-    _once(_inner(update))(1, views[0].reshape(rows, dim), views[1], 0.1, views[2])
+    given = np.zeros((rows, dim)), np.linspace(-1.0, 2.0, dim), np.full(dim, np.nan)
+    stores, (state, gradient, out) = zip(*map(_surrounded, given), strict=True)
+    _once(_inner(update))(1, state, gradient, 0.1, out)
     if any(not np.all(np.isnan(np.delete(store, slice(GUARD, -GUARD)))) for store in stores):
         raise _beyond(rows, dim)
+
+
+def _surrounded(array: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A copy with guards of NaN around it, and the copy itself within."""
+    store = np.full(array.size + 2 * GUARD, np.nan)
+    within = store[GUARD : store.size - GUARD].reshape(array.shape)
+    within[...] = array
+    return store, within
 
 
 def _beyond(rows: int, dim: int) -> InputError:
