@@ -477,7 +477,7 @@ def test_bad_files_are_refused_in_one_line(here, text, words):
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "two"])
-def test_a_number_of_threads_that_is_none(value, monkeypatch):
+def test_a_number_of_threads_that_is_none(value, here, monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", value)
     assert f"NUMBA_NUM_THREADS = {value!r} is no number of threads" in refused("doctor")
 
