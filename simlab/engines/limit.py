@@ -186,7 +186,8 @@ def _run(
         ),
         "rate": ((), taken),
     }
-    if isinstance(core, closed_loop) and isinstance(core.feedback, Feedback) and core.feedback.chooses:
+    loop = rates[0].feedback
+    if loop is not None and loop.chooses:
         with np.errstate(divide="ignore"):
             beside["drawn"] = ((), 1.0 / drawn)
     return RunResult(steps, values[:, 0], PARTS, status, at, now[0], method.learning_rate, {}, beside)

@@ -81,10 +81,9 @@ class _Body(JITCodeLibrary):
 
 
 class _Inlined(Compiler):
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)  # type: ignore[no-untyped-call]
+    def __init__(self, typing: Any, target: Any, _none: None, *others: Any) -> None:
         body: Any = _Body
-        self.state.library = body(self.state.targetctx.codegen(), "body")
+        super().__init__(typing, target, body(target.codegen(), "body"), *others)  # type: ignore[no-untyped-call]
 
 
 INLINED: Any = {
@@ -103,8 +102,8 @@ def inlined(function: Any = None, **options: Any) -> Any:
     compilation. Loaded beside kernels that another process compiled, such a name may be another function's: another
     landscape's gradient, or the same sum in another order. What is inlined has no name that could be taken for another.
 
-    An optimised body would be optimised again within its caller, so it is left as it is: half of all compiling. What
-    Python calls is compiled for Python, apart from it.
+    It has no machine code (see `_Body`), which was up to half of all compiling. What Python calls is compiled for
+    Python, apart from it.
     """
 
     def decorate(function: Any) -> Any:

@@ -15,12 +15,11 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.errors import InputError
+from simlab.guards import surrounded, touched
 
 __all__ = ["failed", "short", "try_out"]
 
 
-GUARD = 64
-"""Numbers before and behind every array."""
 FILLS = (np.nan, 3.7e200)
 """What the guards hold: NaN for what is added up, and another number, for a difference shows what was read."""
 
@@ -42,7 +41,7 @@ def try_out(name: str, compiled: Any, arguments: Sequence[FloatArray], writes: b
 
     try:
         # Functions of its own check nothing, and must not write into what lies around.
-        _checking(compiled)(*_surrounded(arguments, FILLS[0])[1])
+        _checking(compiled)(*(surrounded(array)[1] for array in arguments))
         runs = [_guarded(name, compiled, arguments, writes, fill) for fill in FILLS]
     except (NumbaError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -68,23 +67,13 @@ def _guarded(
     name: str, compiled: Callable[..., Any], arguments: Sequence[FloatArray], writes: bool, fill: float
 ) -> tuple[Any, FloatArray]:
     """(what is returned, the last argument) of a call with guards of `fill` around every array."""
-    stores, views = _surrounded(arguments, fill)
+    stores, views = zip(*(surrounded(array, fill) for array in arguments), strict=True)
     if writes:
         views[-1][:] = fill
     value = compiled(*views)
-    for store in stores:
-        if not np.array_equal(np.delete(store, slice(GUARD, -GUARD)), np.full(2 * GUARD, fill), equal_nan=True):
-            raise _beyond(name, arguments[0].size)
+    if any(touched(store, fill) for store in stores):
+        raise _beyond(name, arguments[0].size)
     return value, views[-1].copy()
-
-
-def _surrounded(arguments: Sequence[FloatArray], fill: float) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Copies of vectors with guards of `fill` around each, and the copies themselves within."""
-    stores = [np.full(array.size + 2 * GUARD, fill) for array in arguments]
-    views = [store[GUARD : GUARD + array.size] for store, array in zip(stores, arguments, strict=True)]
-    for view, array in zip(views, arguments, strict=True):
-        view[:] = array
-    return stores, views
 
 
 def _beyond(name: str, dim: int) -> InputError:

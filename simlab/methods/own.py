@@ -7,17 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from simlab.arrays import FloatArray
 from simlab.doors import notice
 from simlab.errors import InputError, brief, check_count
+from simlab.guards import surrounded, touched
 from simlab.kernels import dials as rules
 from simlab.methods.base import Number, method
 from simlab.methods.weightwise import Adaptive, Compiled
 
 __all__ = ["custom"]
 
-GUARD = 64
-"""Numbers before and behind the state, which a rule must leave alone."""
 TRIED = (3, 8)
 """Numbers of weights that a rule is tried with."""
 
@@ -101,7 +99,7 @@ def _try(update: Any, rows: int) -> None:
         state, gradient = np.zeros((rows, dim)), np.linspace(-1.0, 2.0, dim)
         try:
             # Functions of its own check nothing, and must not write into what lies around.
-            answer = _inner(update, boundscheck=True)(*(_surrounded(array)[1] for array in (state, gradient)), 0.1)
+            answer = _inner(update, boundscheck=True)(*(surrounded(array)[1] for array in (state, gradient)), 0.1)
         except NumbaError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f" cannot be compiled by Numba ({reason}); use plain loops and math.", "update") from None
@@ -125,18 +123,10 @@ def _try(update: Any, rows: int) -> None:
 def _guarded(update: Any, rows: int, dim: int) -> None:
     """Call it among guards, which no index of a function within it may reach."""
     given = np.zeros((rows, dim)), np.linspace(-1.0, 2.0, dim), np.full(dim, np.nan)
-    stores, (state, gradient, out) = zip(*map(_surrounded, given), strict=True)
+    stores, (state, gradient, out) = zip(*map(surrounded, given), strict=True)
     _once(_inner(update))(1, state, gradient, 0.1, out)
-    if any(not np.all(np.isnan(np.delete(store, slice(GUARD, -GUARD)))) for store in stores):
+    if any(map(touched, stores)):
         raise _beyond(rows, dim)
-
-
-def _surrounded(array: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A copy with guards of NaN around it, and the copy itself within."""
-    store = np.full(array.size + 2 * GUARD, np.nan)
-    within = store[GUARD : store.size - GUARD].reshape(array.shape)
-    within[...] = array
-    return store, within
 
 
 def _beyond(rows: int, dim: int) -> InputError:

@@ -31,3 +31,10 @@ def _precision_of_jax_is_put_back():
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].config.update("jax_enable_x64", False)
+
+
+@pytest.fixture
+def asked_for(request):
+    """Some are timed whether or not pytest-benchmark times them: only where it is asked for."""
+    if not request.config.getoption("--benchmark-enable"):
+        pytest.skip("a timing: run with --benchmark-enable")

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import peers
 import pytest
+from timing import leasts
 
 import simlab as sl
 from simlab import methods as M
 from simlab import schedules as S
 
-pytestmark = pytest.mark.benchmark_suite
+pytestmark = [pytest.mark.benchmark_suite, pytest.mark.usefixtures("asked_for")]
 
 T = 10**12
-
-
-@pytest.fixture(autouse=True)
-def _asked_for(request):
-    if not request.config.getoption("--benchmark-enable"):
-        pytest.skip("a timing: run with --benchmark-enable")
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +24,6 @@ def huge():
 @pytest.fixture(scope="module")
 def thousand():
     return sl.LinearRegression.power_law(dim=1000, capacity=1.5, source=1.2, noise_variance=0.1)
-
-
-def leasts(*functions, rounds):
-    """The shortest of some times of the processor of each, called in turn, after a first call that may compile."""
-    times = [[] for _ in functions]
-    for _ in range(rounds + 1):
-        for function, own in zip(functions, times, strict=True):
-            began = time.process_time()
-            function()
-            own.append(time.process_time() - began)
-    return [min(own[1:]) for own in times]
 
 
 WSD = S.wsd(T, 0.1, warmup=0.01, cooldown=0.2)

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
+from timing import least, leasts
 
 import simlab as sl
 from simlab.kernels.moments.layout import NodeArrays
 from simlab.optimal.adjoint import Objective
 from simlab.optimal.recursion import Recursion
 
-pytestmark = pytest.mark.benchmark_suite
-
-
-@pytest.fixture(autouse=True)
-def _asked_for(request):
-    if not request.config.getoption("--benchmark-enable"):
-        pytest.skip("a timing: run with --benchmark-enable")
+pytestmark = [pytest.mark.benchmark_suite, pytest.mark.usefixtures("asked_for")]
 
 
 @pytest.fixture(scope="module")
 def hard():
     """Low noise, source below capacity: the most sweeps."""
     return sl.LinearRegression.power_law(10**8, 2.0, 1.5, 0.01).compress(1e-9)
-
-
-def least(function, rounds=7):
-    """The shortest of some times of the processor, whatever else it does, after a first call that may compile."""
-    return leasts(function, rounds=rounds)[0]
-
-
-def leasts(*functions, rounds=7):
-    """The same for each of several functions, called in turn, so that a busy machine slows none of them alone."""
-    times = [[] for _ in functions]
-    for _ in range(rounds + 1):
-        for function, own in zip(functions, times, strict=True):
-            began = time.process_time()
-            function()
-            own.append(time.process_time() - began)
-    return [min(own[1:]) for own in times]
 
 
 def test_a_sweep_and_a_gradient_cost_less_than_four_runs(hard):

@@ -7,13 +7,7 @@ import pytest
 import simlab as sl
 from tests.twin.runs import SCHEDULES, TRAINED, TRUTH, WARMUP, made
 
-pytestmark = pytest.mark.benchmark_suite
-
-
-@pytest.fixture(autouse=True)
-def _asked_for(request):
-    if not request.config.getoption("--benchmark-enable"):
-        pytest.skip("a timing: run with --benchmark-enable")
+pytestmark = [pytest.mark.benchmark_suite, pytest.mark.usefixtures("asked_for")]
 
 
 @pytest.fixture(scope="module")

@@ -66,19 +66,11 @@ def test_a_crowd_ends_where_a_piece_is_worth_a_panel():
     assert run.piece(30_300, 30_800, 4096) == (30_800, True)
 
 
-def test_many_stored_rates_are_stepped_in_few_calls(monkeypatch):
-    taken: list[int] = []
-    exact = March.exact
-
-    def counted(self: March, t: int, n: int) -> int:
-        taken.append(n)
-        return exact(self, t, n)
-
-    monkeypatch.setattr(March, "exact", counted)
+def test_many_stored_rates_are_stepped_in_few_calls(stepped):
     method = M.sgd(stored(200_000))
     trace = sl.long(PROBLEM, method, record=5, progress=False)
-    assert sum(taken) == 200_000
-    assert len(taken) <= 200_000 / MOST_EXACT + 1
+    assert sum(stepped) == 200_000
+    assert len(stepped) <= 200_000 / MOST_EXACT + 1
     known = sl.exact(PROBLEM, method, record=5, progress=False)
     np.testing.assert_allclose(trace.risk.values, known.risk.values, rtol=1e-11)
 

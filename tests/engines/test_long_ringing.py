@@ -8,7 +8,6 @@ import pytest
 import simlab as sl
 from simlab import methods as M
 from simlab import schedules as S
-from simlab.engines.moments.collocated import March
 from simlab.engines.moments.ringing import Stall, slowest_ringing
 from tests.engines.test_long import Case, both, excess
 
@@ -19,20 +18,6 @@ T = 10**12
 def ball(forget: float, lr: float = 0.1, steps: int = T, batch: int = 10**9) -> M.Method:
     """All modes oscillate, and are damped by `forget` a step."""
     return M.heavy_ball(S.constant(steps, lr), 1.0 - forget, batch)
-
-
-@pytest.fixture
-def stepped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of exact steps that were taken."""
-    taken: list[int] = []
-    exact = March.exact
-
-    def counted(self: March, t: int, n: int) -> int:
-        taken.append(n)
-        return exact(self, t, n)
-
-    monkeypatch.setattr(March, "exact", counted)
-    return taken
 
 
 @pytest.mark.parametrize(

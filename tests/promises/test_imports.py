@@ -45,6 +45,7 @@ FLOORS = {
         "doors",
         "delimited",
         "extras",
+        "guards",
         "_version",
         "theory",
         "replacing",
