@@ -26,7 +26,7 @@ DEGREE = 16
 """Points of a panel; polynomials of a lower degree are summed exactly."""
 
 PANEL = 256
-"""The ends of a range, up to this long, are summed step by step; panels are longer than half of it."""
+"""Ends of a range that are so long are summed step by step; no panel is shorter than half of it."""
 
 KINKS = 2048
 """Most kinks at which a range is cut, one by one."""
@@ -159,18 +159,22 @@ def smooth_rule(n: int) -> tuple[nodes.Steps, nodes.Floats]:
 
 
 def _panels(n: int) -> Iterator[tuple[int, int]]:
-    """0 .. n cut into halves that get shorter by two towards both ends."""
+    """0 .. n cut into panels that get shorter by two towards both ends; but for the middle their lengths are shared."""
     if n <= PANEL:
         yield 0, n
         return
-    edges = [n // 2]
-    while edges[-1] > PANEL:
-        edges.append(edges[-1] // 2)
-    left = [0, *reversed(edges)]
-    right = [n - edge for edge in reversed(left[:-1])]
-    right[0] = n - left[-2]
-    both = [*left, *right]
-    yield from pairwise(both)
+    left = [0]
+    while 2 * (longer := max(PANEL, 2 * left[-1])) + PANEL // 2 <= n:
+        left.append(longer)
+    middle = [n // 2] if n - 2 * left[-1] > max(PANEL, left[-1]) else []
+    yield from pairwise([*left, *middle, *(n - edge for edge in reversed(left))])
+
+
+@lru_cache(maxsize=1)
+def _gauss() -> nodes.Floats:
+    """The DEGREE points of Gauss in (-1, 1)."""
+    points: nodes.Floats = np.polynomial.legendre.leggauss(DEGREE)[0]
+    return points
 
 
 @lru_cache(maxsize=1024)
@@ -179,8 +183,7 @@ def _panel(length: int) -> tuple[nodes.Steps, nodes.Floats]:
 
     In the polynomials that are orthogonal over the steps (Gram's) the exact sums are (length, 0, 0, ..).
     """
-    gauss, _ = np.polynomial.legendre.leggauss(DEGREE)
-    points = np.clip(np.rint(0.5 * (length - 1) + 0.5 * length * gauss), 0, length - 1)
+    points = np.clip(np.rint(0.5 * (length - 1) + 0.5 * length * _gauss()), 0, length - 1)
     x = (2.0 * points - (length - 1)) / (length - 1)
     rows = [np.ones(DEGREE), x]
     N = float(length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import peers
 import pytest
+from threadpoolctl import threadpool_limits
 from timing import leasts
 
 import simlab as sl
@@ -32,10 +33,10 @@ METHODS = {
     "ema": (M.ema(M.sgd(WSD), 0.999), 0.3),
     "heavy ball": (M.heavy_ball(WSD * 0.1, 0.9), 0.5),
     "ema of heavy ball": (M.ema(M.heavy_ball(WSD * 0.1, 0.9), 0.999), 1.0),
-    "10^5 cycles": (M.sgd(S.sgdr(T, 0.1, period=10**7)), 10.0),
+    "10^5 cycles": (M.sgd(S.sgdr(T, 0.1, period=10**7)), 1.5),
 }
-"""With the seconds allowed: twice those asked for of SGD (0.06 to 0.08 measured on a busy AMD EPYC, Zen 5). Cycles take
-0.7 s by one thread of BLAS (OPENBLAS_NUM_THREADS=1), and several times that where its threads wait for each other.
+"""With the seconds of the processor allowed: twice those asked for of SGD (0.06 to 0.08 measured on a busy AMD EPYC,
+Zen 5), half as many again of cycles (0.93 measured).
 """
 
 
@@ -43,7 +44,8 @@ METHODS = {
 def test_ten_to_the_twelve_steps(huge, name):
     method, seconds = METHODS[name]
     parts = sl.subspaces.head_tail(100)
-    (least,) = leasts(lambda: sl.long(huge, method, subspaces=parts, threads=1, progress=False), rounds=5)
+    with threadpool_limits(1):  # a thread of BLAS that waits for work costs time of the processor too
+        (least,) = leasts(lambda: sl.long(huge, method, subspaces=parts, threads=1, progress=False), rounds=5)
     print(f"\n{name}: {least:.3f} s")
     assert least < seconds
 

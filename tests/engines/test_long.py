@@ -261,7 +261,10 @@ def test_divergence_at_the_end_of_a_chunk_is_found_there():
 def test_cycles_by_powers_are_cycles_one_by_one():
     problem = sl.LinearRegression.power_law(60, 1.7, 1.4, 1.0)
     method = M.sgd(S.sgdr(200_000, 0.2, period=5_000))
-    record = np.unique(np.concatenate([np.geomspace(1, 200_000, 30).round(), [0, 200_000]])).astype(np.int64)
+    within = 5_000 * 23 + np.array(
+        [10, 700, 701, 2_500, 4_999]
+    )  # several of one cycle: panels of these, maps of others
+    record = np.unique(np.concatenate([np.geomspace(1, 200_000, 90).round(), within, [0, 200_000]])).astype(np.int64)
     answer, exact = both(Case(problem, method), record, shortest=64)
     assert answer.cycles == 40
     assert excess(answer, exact, method) <= 1.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -124,6 +125,14 @@ def blocks_of(patterns: list[BoolArray], damping: FloatArray) -> Blocks:
     return Blocks(np.array(order, dtype=np.int64), np.array(sizes, dtype=np.int64), np.ascontiguousarray(on))
 
 
+@lru_cache(maxsize=256)
+def plan_of(m: int) -> tuple[Plan, IntArray]:
+    """The plan of a panel of m steps, which cycles ask for again and again, and the offsets it looks at."""
+    short = max(m // 3, LOW + 3)
+    plan = Plan(m, short, panel_steps(HIGH, m), panel_steps(LOW, short), panel_steps(LOW, m), np.array([1]))
+    return plan, np.concatenate([plan.high, plan.brief, plan.low, [0]])
+
+
 class March:
     """One pass over a run, from `start` on: U (4, E, nodes) holds bias, variance and the errors of both."""
 
@@ -192,9 +201,8 @@ class March:
 
     def collocated(self, t: int, m: int) -> tuple[Plan, Steps, Blocks]:
         """The plan of a panel of m steps from t on, and the method there."""
-        short = max(m // 3, LOW + 3)
-        plan = Plan(m, short, panel_steps(HIGH, m), panel_steps(LOW, short), panel_steps(LOW, m), np.array([1]))
-        steps = self.steps_at(t + np.concatenate([plan.high, plan.brief, plan.low, [0]]))
+        plan, offsets = plan_of(m)
+        steps = self.steps_at(t + offsets)
         growth, b, c, _ = steps
         seen = [np.any(part != 0.0, axis=0) for part in (growth, b, c)]
         old = self.patterns or seen

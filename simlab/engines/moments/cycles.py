@@ -56,12 +56,26 @@ class LowRank(NamedTuple):
         A += self.last @ (self.felt @ first.A)
         return Affine(A, self.stay * first.g + self.last @ (self.felt @ first.g) + self.g)
 
+    def moved(self, state: FloatArray) -> FloatArray:
+        """Bias, variance and the errors of both (4, nodes) after the panel, but for the errors that it makes."""
+        after = self.stay * state
+        after += (state @ self.felt.T) @ self.last.T
+        after[1] += self.g
+        return after
 
-class Piece(NamedTuple):
-    """A part of a cycle: a panel, or a stretch of exact steps."""
+
+@dataclass
+class Piece:
+    """A part of a cycle: a panel, or a stretch of exact steps.
+
+    whole : the panel as one map, the same in every cycle; of exact steps there is none.
+    new (2, nodes) : the errors that the panel made in the last cycle which was gone through.
+    """
 
     length: int
     exact: bool
+    whole: LowRank | None = None
+    new: FloatArray | None = None
 
 
 @dataclass
@@ -95,7 +109,7 @@ class Cycles:
             for r, until in recorded.items():
                 if cycle <= r < cycle + jump:
                     run.U[:, 0] = self._moved(state, r - cycle, pushes)
-                    self._pass(r, until)
+                    self._record(r, until)
             state = self._moved(state, jump, pushes)
             cycle += jump
         run.U[:, 0] = state
@@ -127,7 +141,7 @@ class Cycles:
         quiet, run.answer.steps = run.answer.steps, np.zeros(0, dtype=np.int64)
         try:
             run.U[:, 0] = fresh
-            if not self.pieces or not self._pass(cycle, self.period) <= STALE * self.local:
+            if not self.pieces or not self._pass(cycle) <= STALE * self.local:
                 run.U[:, 0] = fresh
                 self.powers = []
                 if not self._adapt(self.first + cycle * self.period):
@@ -136,22 +150,44 @@ class Cycles:
         finally:
             run.answer.steps = quiet
 
-    def _pass(self, cycle: int, until: int) -> float:
-        """One pass over the pieces of a cycle up to the offset `until`; the largest error of a panel."""
-        t, at, worst = self.first + cycle * self.period, 0, 0.0
-        for length, exact in self.pieces:
-            if at >= until:
-                break
-            if exact:
-                self.run.exact(t + at, length)
+    def _pass(self, cycle: int) -> float:
+        """Go through a cycle by its pieces, which make their errors anew; the largest error of a panel."""
+        t, worst = self.first + cycle * self.period, 0.0
+        for piece in self.pieces:
+            if piece.exact:
+                self.run.exact(t, piece.length)
             else:
-                error, plan = self.run.attempt(t + at, length)
-                worst = max(worst, error)
-                if not np.isfinite(error):
-                    return error
-                self.run.accept(t + at, plan)
-            at += length
+                worst = max(worst, self._tried(piece, t))
+                if not np.isfinite(worst):
+                    return worst
+            t += piece.length
         return worst
+
+    def _tried(self, piece: Piece, t: int) -> float:
+        """Go through a panel that begins at step t, with the records in it; its relative error."""
+        error, plan = self.run.attempt(t, piece.length)
+        if np.isfinite(error):
+            piece.new = self.run.panels.P[:, 0].copy()
+            self.run.accept(t, plan)
+        return error
+
+    def _record(self, cycle: int, until: int) -> None:
+        """Go through a cycle up to the offset `until`: panels without a record by their maps and last known errors."""
+        run, t = self.run, self.first + cycle * self.period
+        stop, steps = t + until, run.answer.steps
+        for piece in self.pieces:
+            if t >= stop:
+                return
+            first, last = np.searchsorted(steps, [t, t + piece.length])
+            if piece.exact:
+                run.exact(t, piece.length)
+            elif piece.whole is None or piece.new is None or last > first:
+                if not np.isfinite(self._tried(piece, t)):
+                    return
+            else:
+                run.U[:, 0] = piece.whole.moved(run.U[:, 0])
+                run.U[2:, 0] += piece.new
+            t += piece.length
 
     def _adapt(self, t: int) -> bool:
         """Find the pieces of the cycle that begins at step t, going through it."""
@@ -159,7 +195,7 @@ class Cycles:
         for length, exact in self.run.pieces(t, t + self.period, self.local, SHORTEST):
             if length == 0:
                 return False
-            pieces.append(Piece(length, exact))
+            pieces.append(Piece(length, exact, new=None if exact else self.run.panels.P[:, 0].copy()))
         self.pieces = pieces
         return True
 
@@ -168,9 +204,13 @@ class Cycles:
             t = self.first + cycle * self.period
             size = self.run.nodes.lam.size
             whole = Affine(np.eye(size), np.zeros(size))
-            for length, exact in self.pieces:
-                whole = self._stepped(whole, t, length) if exact else self._panel(t, length).after(whole)
-                t += length
+            for piece in self.pieces:
+                if piece.exact:
+                    whole = self._stepped(whole, t, piece.length)
+                else:
+                    piece.whole = self._panel(t, piece.length)
+                    whole = piece.whole.after(whole)
+                t += piece.length
             self.powers.append(whole)
         while len(self.powers) < bits:
             self.powers.append(self.powers[-1].then(self.powers[-1]))
