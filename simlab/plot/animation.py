@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray
 from simlab.errors import InputError, check_count, check_number
-from simlab.plot import WIDTH, new_figure, style
+from simlab.plot.canvas import WIDTH, new_figure, style
 from simlab.plot.terrain import ACROSS, ALONG, RUNS, Box, box_of, draw_terrain
 from simlab.plot.words import literal
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simlab.arrays import FloatArray
 from simlab.doors import door
 from simlab.errors import InputError, check_kind, unknown_name
-from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, shades, style
+from simlab.plot.canvas import DASHES, PALETTE, WIDTH, new_figure, shades, style
 from simlab.plot.words import literal
 from simlab.trace import RiskTrace
 

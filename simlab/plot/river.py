@@ -13,7 +13,7 @@ import xarray as xr
 
 from simlab.arrays import FloatArray
 from simlab.errors import InputError
-from simlab.plot import WIDTH, new_figure, style
+from simlab.plot.canvas import WIDTH, new_figure, style
 from simlab.plot.terrain import RUNS, WATER, draw_rates, draw_terrain, line_of, surface, valley
 from simlab.plot.words import literal
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.errors import InputError
-from simlab.plot import DASHES, WIDTH, new_figure, style
+from simlab.plot.canvas import DASHES, WIDTH, new_figure, style
 from simlab.plot.words import literal
 
 if TYPE_CHECKING:
