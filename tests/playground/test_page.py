@@ -29,6 +29,18 @@ KNOTS = """(() => {
 """Where the knots lie in the window."""
 
 
+FIGURES_NAMED = """["schedules", "risk linear", "bars"].map((name) => {
+  const { shadowRoot } = Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(name)).el;
+  const stop = (root) => { for (const one of root.querySelectorAll("*")) {
+    if (one.tabIndex === 0) return one.ariaLabel;
+    const within = one.shadowRoot && stop(one.shadowRoot);
+    if (within) return within;
+  } return null; };
+  return stop(shadowRoot);
+})"""
+"""What a screen reader says where the keyboard stops at a figure."""
+
+
 def state_of(browser: Browser) -> dict[str, Any]:
     return json.loads(browser.run("JSON.stringify(window.simlab.state)"))
 
@@ -150,6 +162,11 @@ def test_the_keyboard_alone_will_do(browser: Browser):
 
     nameless = "[...document.querySelectorAll('input, select')].filter((e) => !e.ariaLabel && !e.labels.length).length"
     assert browser.run(nameless) == 0
+    assert browser.run(FIGURES_NAMED) == [
+        "learning rate over steps",
+        "excess risk over steps",
+        "final excess risk of every run",
+    ]
     before = state_of(browser)
     tab_to('[data-name="peak"]')
     browser.key("ArrowRight")

@@ -104,6 +104,16 @@ function charts(document, data) {
     chart.y_range.setv({ start: -runs.length + 0.4, end: 0.6 });
   }
 
+  // What a screen reader says of a figure, where the keyboard stops too: Bokeh leaves it nameless.
+  function nameFigures() {
+    for (const name of data.figures) {
+      const { below, left } = model(name), layer = Bokeh.index.find_one(model(name))?.canvas?.events_el;
+      if (!layer) continue;
+      layer.role = "img";
+      layer.ariaLabel = left[0].axis_label ? `${left[0].axis_label} over ${below[0].axis_label}s` : `${below[0].axis_label} of every run`;
+    }
+  }
+
   // Figures side by side on one canvas.
   function picture(title) {
     const names = data.figures.filter((name) => name !== "split" && model(name).visible);
@@ -135,5 +145,5 @@ function charts(document, data) {
     return whole;
   }
 
-  return { drawSchedules, drawKnots, drawRisks, drawBars, picture, put, model, paused, range };
+  return { drawSchedules, drawKnots, drawRisks, drawBars, nameFigures, picture, put, model, paused, range };
 }

@@ -84,6 +84,7 @@ function startPage(data) {
     draw.drawSchedules(state, known, answer.runs[state.active].critical);
     draw.drawRisks(state, answer, known);
     draw.drawBars(state, answer);
+    draw.nameFigures();
     find("sentence").textContent = said(known);
     find("limit").textContent = `stable up to ${format(answer.runs[state.active].critical)}`;
     find("cost").textContent = `${answer.nodes} nodes, ${format(state.steps)} steps, ${format(answer.milliseconds, 2)} ms`;
