@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -35,7 +36,9 @@ class Browser:
     def __init__(self, profile: Path) -> None:
         self._loop = asyncio.new_event_loop()
         command = [str(chromium()), f"--user-data-dir={profile}", *OPTIONS]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        profile.mkdir(parents=True, exist_ok=True)
+        own = {**os.environ, "TMPDIR": str(profile)}  # where it leaves folders behind
+        self._process = subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.console: list[str] = []
         self._size = (1400, 900)
         self._count = 0
