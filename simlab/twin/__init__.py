@@ -7,6 +7,7 @@ band = twin.predict(sl.schedules.wsd(24_000, peak=3e-4, warmup=2160))
 
 from simlab.twin import laws
 from simlab.twin.curves import Curve
+from simlab.twin.examples import example_runs
 from simlab.twin.fitting import fit
 from simlab.twin.likelihood import Errors
 from simlab.twin.norm import echo, effective, norm, realising
@@ -23,6 +24,7 @@ __all__ = [
     "Twin",
     "echo",
     "effective",
+    "example_runs",
     "fit",
     "from_json",
     "laws",
