@@ -106,9 +106,10 @@ def _check_units(curves: Sequence[Curve], weight_decay: float | None, weights: E
         )
     fall = max(float(curve.losses[0] - curve.losses.min()) for curve in curves)
     if fall < SMALLEST * weights.misfit:
+        factor = 10.0 ** np.ceil(-np.log10(max(fall, 1e-12)))
         raise InputError(
-            f" fall by {fall:.2g} at most, and a loss may lie {weights.misfit:.2g} off; give losses in nats, or "
-            f"errors = Errors(...) in their units.",
+            f" fall by {fall:.2g} at most, and a loss, taken to be in nats, may lie {weights.misfit:.2g} off; multiply "
+            f"losses of another unit by {factor:g}, say, or give errors = Errors(...) in theirs.",
             "curves",
         )
 
