@@ -1,4 +1,4 @@
-"""simlab twin: fit, predict, compare, optimize, design, play, report."""
+"""simlab twin: fit, predict, compare, optimize, design, play, report, examples."""
 
 from __future__ import annotations
 
@@ -183,6 +183,27 @@ def report(
         with fresh_file(output, force) as partial:
             partial.write_text(page + "\n", encoding="utf-8")
     typer.echo(page)
+
+
+@twin_app.command("examples")
+def examples(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("runs"),
+    force: Force = False,
+) -> None:
+    """Write the logs of twelve measured runs of a small language model, to try the other commands on."""
+    from simlab.files import ResultsFolder
+    from simlab.twin import example_runs
+
+    runs = example_runs()
+    with ResultsFolder(output, tuple(f"{name}.csv" for name in runs), force) as results:
+        for name, curve in runs.items():
+            rates = curve.schedule(curve.steps.clip(max=len(curve.schedule) - 1))
+            rows = zip(curve.steps, rates, curve.losses, strict=True)
+            lines = ["step,lr,loss", *(f"{t},{lr:.9g},{loss:.5f}" for t, lr, loss in rows)]
+            (results.stage / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        results.commit()
+    three = " ".join(str(output / f"{name}.csv") for name in ("constant_6000", "cosine_4000", "wsd_4000"))
+    typer.echo(f"{output}: {len(runs)} logs; simlab twin fit {three} --weight-decay 0.1 --warmup 200")
 
 
 # -- helpers

@@ -161,3 +161,18 @@ def test_a_linear_twin_is_played_as_a_quadratic_and_another_as_itself(folder, tm
     code, out, _ = invoke("twin", "play", str(folder / "t.json"), "-o", str(tmp_path / "other.html"))
     assert code == 0
     assert '<body class="twin">' in (tmp_path / "other.html").read_text(encoding="utf-8")
+
+
+def test_examples_are_logs_that_can_be_fitted(tmp_path):
+    runs = tmp_path / "runs"
+    code, out, err = invoke("twin", "examples", "-o", str(runs))
+    assert (code, err) == (0, "")
+    assert len(list(runs.glob("*.csv"))) == 12
+    said = out.split("simlab ")[1].split()
+    code, out, _ = invoke(*said, "-o", str(tmp_path / "t.json"))
+    assert code == 0
+    assert "log_kappa" in out
+    logged, known = sl.twin.Curve.from_log(runs / "wsd_4000.csv", warmup=200), sl.twin.example_runs()["wsd_4000"]
+    np.testing.assert_array_equal(logged.losses, known.losses)
+    np.testing.assert_allclose(logged.schedule(np.arange(4000)), known.schedule.values(), atol=1e-5)
+    assert "exists" in invoke("twin", "examples", "-o", str(runs))[2]
