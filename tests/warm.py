@@ -51,6 +51,7 @@ def _optimal() -> None:
         sl.optimize(problem, 20, sweeps=2, method=method)
     sl.optimize(problem, 20, sweeps=2, horizons=[10, 20])
     sl.tune(problem, "linear", 20, method=sl.methods.heavy_ball)
+    sl.tune(problem, "linear", 20, method=lambda lr: sl.methods.ema(sl.methods.heavy_ball(lr), 0.9))
 
 
 def _rules() -> None:

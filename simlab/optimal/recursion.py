@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.methods.base import Method
-from simlab.optimal.adjoint import Objective
+from simlab.optimal.adjoint import Objective, stretch_of
 
 if TYPE_CHECKING:
     from simlab.kernels.moments.layout import NodeArrays
@@ -71,8 +72,6 @@ class Recursion:
 
     def gradient(self, method: Method) -> Gradient:
         """J and its gradient."""
-        from simlab.kernels.optimal.linear import backward
-
         M, b, c = method.coefficients()
         share, o, unit = method.inverse_batch(), method.readout(method.length)[0], self.nodes.unit
         if _plain(M, c):
@@ -85,7 +84,7 @@ class Recursion:
         if math.isfinite(value):
             N, scale = self.nodes.lam.size, self.nodes.risk_unit
             L = np.repeat(0.5 * np.outer(o, o)[:, :, None], N, axis=2)
-            backward(*arrays, *self._shared, L, every, kept, s, out.M, out.b, out.c, out.share)
+            _kernels(o.size).backward(*arrays, *self._shared, L, every, kept, s, out.M, out.b, out.c, out.share)
             out.o[:] = U.sum(axis=2) @ o
             out.b[:] *= unit
             for part in out[1:]:
@@ -112,11 +111,9 @@ class Recursion:
 
     def _forward(self, arrays: tuple[FloatArray, ...], U: FloatArray, T: int) -> tuple[int, FloatArray, FloatArray]:
         """U to the end; the length of a stretch, U at its beginnings, and the couplings."""
-        from simlab.kernels.optimal.linear import forward
-
-        every = max(1, math.isqrt(T))
+        every = stretch_of(T)
         kept, s = np.empty(((T - 1) // every + 1, *U.shape)), np.empty(T)
-        forward(*arrays, *self._shared, U, every, kept, s)
+        _kernels(U.shape[0]).forward(*arrays, *self._shared, U, every, kept, s)
         return every, kept, s
 
     def _risk(self, U: FloatArray, o: FloatArray) -> float:
@@ -133,6 +130,13 @@ class Recursion:
 def log_of(risk: float) -> float:
     """log J, inf of a run that diverges."""
     return math.log(max(risk, 1e-300)) if risk < math.inf else math.inf
+
+
+def _kernels(k: int) -> ModuleType:
+    """`forward` and `backward` of methods of k variables."""
+    from simlab.kernels.optimal import linear, two_variables
+
+    return two_variables if k == 2 else linear
 
 
 def _plain(M: FloatArray, c: FloatArray) -> bool:

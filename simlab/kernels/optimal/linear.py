@@ -1,4 +1,5 @@
-"""The risk of any linear method and its gradient in M, b, c and 1/B of every step (any k; Numba, SIMD over the nodes).
+"""The risk of any linear method and its gradient in M, b, c and 1/B of every step (any k; Numba, SIMD over the nodes;
+`two_variables` is the same for k = 2).
 
 With A_i = M - lam_i b c^T, kappa_i = own_i c^T U_i c + drive_i (coupling s + noise), s = sum_j c^T U_j c and r = 1/B,
 
@@ -22,6 +23,16 @@ import numpy as np
 
 from simlab.kernels.compiling import FAST, hot, kept
 from simlab.kernels.moments.steps import FLUSH, flush
+
+
+@hot(error_model="numpy", fastmath=FAST)
+def copied(source, target):
+    """(k, k, N). An assignment of arrays would be compiled with Numba's words about shapes: two seconds of them."""
+    k, N = source.shape[1], source.shape[2]
+    for p in range(k):
+        for q in range(k):
+            for i in range(N):
+                target[p, q, i] = source[p, q, i]
 
 
 @hot(error_model="numpy", fastmath=FAST)
@@ -103,7 +114,7 @@ def forward(M, b, c, r, lam, own, drive, noise, coupling, U, every, kept_U, s):
         if t % FLUSH == 0:
             flush(U.reshape(U.size))
         if t % every == 0:
-            kept_U[t // every] = U
+            copied(U, kept_U[t // every])
         s[t] = coupled(c[t], U, y)
         stepped(M[t], b[t], c[t], r[t], lam, own, drive, coupling * s[t] + noise, U, U, y, Uc, Z)
 
@@ -147,7 +158,7 @@ def backward(M, b, c, r, lam, own, drive, noise, coupling, L, every, kept_U, s, 
     beta, Lb, run, ones = np.empty(N), np.empty((k, N)), np.empty((every, k, k, N)), np.ones(N)
     for row in range((T - 1) // every, -1, -1):
         first, last = row * every, min(T, (row + 1) * every)
-        run[0] = kept_U[row]
+        copied(kept_U[row], run[0])
         for t in range(first, last - 1):
             j = t - first
             coupled(c[t], run[j], y)
