@@ -15,6 +15,8 @@ from simlab.errors import InputError, brief, check_array, check_count, check_ent
 from simlab.methods.base import batch_of
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule
+from simlab.schedules.law import Spectrum
+from simlab.schedules.optimal import check_limit
 
 __all__ = [
     "PROBLEMS",
@@ -48,13 +50,13 @@ def check_budget(samples: Any, batch: Any, T: int) -> int:
     return budget
 
 
-def check_cap(cap: Any, critical: float, unit: float) -> float:
-    """The largest rate, in units of 1 / unit: the critical one, a number, inf for None; or an InputError."""
+def check_cap(cap: Any, critical: float, spectrum: Spectrum, steps: int) -> float:
+    """The largest rate, in units of 1 / spectrum.unit: the critical one, a number, inf for None; or an InputError."""
     if cap is None:
         return math.inf
     if isinstance(cap, str) and cap == "critical":
         return critical
-    return unit * check_number("cap", cap, low=0.0, open_low=True, remedy="give 'critical', a rate, or None")
+    return check_limit(cap, spectrum, steps, "give 'critical', a rate, or None")
 
 
 def check_weights(weights: Any, T: int) -> FloatArray:

@@ -72,7 +72,7 @@ def by_knots(
     modes = few_modes(problem)
     spectrum = spectrum_of(modes)
     critical = critical_rate(spectrum, float(share.max()))
-    top = min(check_cap(cap, critical, modes.unit), 1e2 * critical) / modes.unit
+    top = min(check_cap(cap, critical, spectrum, T), 1e2 * critical) / modes.unit
     lr = rates_of(Law(spectrum, T, float(share.mean())).foretold(), np.arange(T), T) / modes.unit
     ranges = [Range("lr", LOWEST * top, top, "log", (top,), APART)]
     ranges += [_range(name, make, critical / modes.unit, T) for name in others]

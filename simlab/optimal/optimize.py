@@ -199,7 +199,7 @@ class _Search:
         share = 1.0 / sizes_of(batch, T) if many is None else np.full(T, T / many)
         modes: Modes = problem.modes() if start is not None else few_modes(problem)
         nodes, spectrum = NodeArrays(modes), spectrum_of(modes)
-        limit = check_cap(cap, Law(spectrum, T, float(share.max())).critical, modes.unit)
+        limit = check_cap(cap, Law(spectrum, T, float(share.max())).critical, spectrum, T)
         begin = nodes.signal if start is None else begun(start.weights(), sgd(constant(T, 1.0)), nodes)[0]
         objective = Objective(nodes, begin, weights, np.full(T, limit))
         return cls(

@@ -13,9 +13,9 @@ from simlab.errors import InputError, brief, check_count, check_number, unknown_
 from simlab.schedules.arguments import LONGEST
 from simlab.schedules.base import Schedule
 from simlab.schedules.cooldowns import Knots, check_knots, interpolate
-from simlab.schedules.law import Answer, Form, Law, least, spectrum_of
+from simlab.schedules.law import Answer, Form, Law, Spectrum, least, spectrum_of
 
-__all__ = ["few_modes", "from_knots", "graded", "spectral"]
+__all__ = ["check_limit", "few_modes", "from_knots", "graded", "spectral"]
 
 MOST_MODES = 256
 """A regression of more modes is compressed."""
@@ -28,6 +28,9 @@ RUNS = 200_000
 
 STEPS = 240
 """Steps on either side of the middle of a run at which its rates are computed; of shorter runs, all."""
+
+UNMOVED = 2.0**-53
+"""Intrinsic time, in units of the first mode's, within which no moment changes in float64."""
 
 LOOSE = 2e-7
 """Straight lines between knots may be off by so much in square, relative, over an e-fold of steps at the middle. What
@@ -81,9 +84,10 @@ def spectral(
         raise unknown_name("form", form, get_args(Form))
     if level not in (None, "risk", "formula"):
         raise unknown_name("level", level, ["risk", "formula"])
-    limit = math.inf if cap is None else check_number("cap", cap, low=0.0, open_low=True)
     modes = few_modes(problem)
-    law = Law(spectrum_of(modes), steps, share, limit * modes.unit, form)
+    spectrum = spectrum_of(modes)
+    limit = math.inf if cap is None else check_limit(cap, spectrum, steps, "give a rate, or None")
+    law = Law(spectrum, steps, share, limit, form)
     answer = law.foretold()
     if level == "risk" or (level is None and steps <= RUNS):
         answer = _by_risk(law, modes, answer)
@@ -108,6 +112,15 @@ def from_knots(steps: int, form: str, knots: Knots) -> Schedule:
 def check_batch(batch: Any) -> float:
     """A batch size, a whole number of at least 1 or inf."""
     return math.inf if batch == math.inf else float(check_count("batch", batch))
+
+
+def check_limit(cap: Any, spectrum: Spectrum, steps: int, remedy: str) -> float:
+    """The largest rate in units of 1 / spectrum.unit; refused where it moves no mode by what float64 tells apart."""
+    number = check_number("cap", cap, low=0.0, open_low=True, remedy=remedy)
+    least = UNMOVED / (steps * float(spectrum.lam.max()) * spectrum.unit)
+    if not number > least:
+        raise InputError(f" = {brief(cap)} moves nothing in {steps} steps; give more than {least:.2g}.", "cap")
+    return number * spectrum.unit
 
 
 def few_modes(problem: Any) -> Any:

@@ -173,6 +173,7 @@ def test_short_runs_and_empty_problems():
         ({"batch": 0}, ["batch = 0"]),
         ({"batch": "all"}, ["batch = 'all'"]),
         ({"cap": 0.0}, ["cap = 0.0"]),
+        ({"cap": 1e-300}, ["cap = 1e-300 moves nothing in 10 steps"]),
         ({"form": "long"}, ["form", "'long'"]),
         ({"level": "guess"}, ["level", "'guess'"]),
     ],
