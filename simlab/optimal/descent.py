@@ -54,13 +54,13 @@ def lowest(
     return best
 
 
-def certified(slope: FloatArray, inverse: Callable[[FloatArray], FloatArray]) -> Certificate:
-    """The certificate of numbers with this slope (n,) of log J, those that a bound holds left out.
+def certified(slope: FloatArray, inverse: FloatArray) -> Certificate:
+    """The certificate of numbers with this slope (n,) of log J, 0 where a bound holds one.
 
-    inverse : what multiplies by the inverse of the second derivatives of log J.
+    inverse : (n, n), the inverse of the second derivatives of log J, with zeros in directions that they do not know.
     """
-    each = np.array([0.5 * slope[i] ** 2 * inverse(row)[i] for i, row in enumerate(np.eye(slope.size))])
-    gain = 0.5 * float(slope @ inverse(slope))
-    if not (gain >= 0.0 and each.min(initial=0.0) >= 0.0):  # no minimum
+    curved, gain = np.diag(np.linalg.pinv(inverse)), 0.5 * float(slope @ inverse @ slope)
+    if not (gain >= 0.0 and np.all(curved[slope != 0.0] >= 0.0)):  # no minimum
         return Certificate(math.inf, math.inf, math.inf)
+    each = np.divide(0.5 * slope**2, curved, out=np.zeros(slope.size), where=curved > 0.0)
     return Certificate(math.sqrt(2.0 * gain), gain, float(each.max(initial=0.0)))

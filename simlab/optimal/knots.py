@@ -129,7 +129,7 @@ class _Search:
         slope = self.gradient(found.x)[1]
         low, high = np.array(self.ends).T
         held = ((found.x <= low) & (slope > 0.0)) | ((found.x >= high) & (slope < 0.0))
-        return np.asarray(found.x), certified(np.where(held, 0.0, slope), found.hess_inv.matvec)
+        return np.asarray(found.x), certified(np.where(held, 0.0, slope), found.hess_inv.todense())
 
     @property
     def ends(self) -> list[tuple[float, float]]:

@@ -284,7 +284,7 @@ def _answer(search: _Search, x: FloatArray) -> Tuned:
         search.costs(x),
         curvature,
         float(np.abs(slope[free]).max(initial=0.0)),
-        certified(slope[free], inverse.__matmul__),
+        certified(slope[free], inverse),
         search.count,
         on_bound,
     )

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from simlab.optimal.descent import certified
 from simlab.optimal.trust import Region, along, best_of, least_within, updated
 
 
@@ -139,3 +140,20 @@ def test_two_starts_are_followed_and_the_lower_wins():
     assert found.x[0] == pytest.approx(1.0, abs=1e-3)
     nowhere = Counted(function, slope, edge=-10.0)
     assert best_of(region(nowhere, [-3.0], [3.0]), [[np.zeros(1)], [np.ones(1)]], 40) is None
+
+
+def test_a_certificate_tells_what_all_and_what_one_alone_could_bring():
+    """Of a parabola in five numbers, two of which pull against each other."""
+    rng = np.random.default_rng(2)
+    root, slope = rng.normal(size=(5, 5)), rng.normal(size=5)
+    curved = root @ root.T + 0.1 * np.eye(5)
+    found = certified(slope, np.linalg.inv(curved))
+    move = np.linspace(-3.0, 3.0, 6001)
+    alone = [-(slope[j] * move + 0.5 * curved[j, j] * move**2).min() for j in range(5)]
+    assert found.single == pytest.approx(max(alone), rel=1e-5)
+    best = np.linalg.solve(curved, -slope)
+    assert found.gain == pytest.approx(-(slope @ best + 0.5 * best @ curved @ best), rel=1e-9)
+    assert found.single <= found.gain == pytest.approx(0.5 * found.gradient**2, rel=1e-12)
+    saddle = certified(np.ones(2), np.diag([1.0, -1.0]))
+    assert saddle == (math.inf, math.inf, math.inf)
+    assert certified(np.array([1.0, 0.0]), np.diag([0.5, 0.0])).single == pytest.approx(0.25)
