@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -68,18 +69,25 @@ def exponential_tests(smallest: float, largest: float) -> TestFunctions:
     return tests
 
 
+@lru_cache(maxsize=4096)
 def gauss_rule_of_integers(count: int, order: int) -> tuple[FloatArray, FloatArray]:
     """Gauss nodes in [0, count - 1] and weights (sum = count) for the sum over the integers 0 .. count - 1.
 
     The orthogonal polynomials are those of Gram (discrete Chebyshev), with recurrence coefficients
     beta_k = k^2 (count^2 - k^2) / (4 (4 k^2 - 1)); the rule is exact for polynomials up to degree 2 order - 1
-    (Golub and Welsch 1969). For count <= order it is the sum itself.
+    (Golub and Welsch 1969). For count <= order it is the sum itself. Rules are kept, as a compression asks for each of
+    them several times: their arrays are read-only.
     """
     if count <= order:
-        return np.arange(count, dtype=np.float64), np.ones(count)
+        return _fixed(np.arange(count, dtype=np.float64), np.ones(count))
     k = np.arange(1, order, dtype=np.float64)
     off_diagonal = np.sqrt(k**2 * (float(count) ** 2 - k**2) / (4.0 * (4.0 * k**2 - 1.0)))
-    return _golub_welsch(np.full(order, (count - 1) / 2.0), off_diagonal, float(count))
+    return _fixed(*_golub_welsch(np.full(order, (count - 1) / 2.0), off_diagonal, float(count)))
+
+
+def _fixed(nodes: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    nodes.flags.writeable = weights.flags.writeable = False
+    return nodes, weights
 
 
 def gauss_rule_of_points(points: FloatArray, weights: FloatArray, order: int) -> tuple[FloatArray, FloatArray]:
