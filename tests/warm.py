@@ -44,6 +44,10 @@ def _long() -> None:
     sl.long(problem, sl.methods.sgd(sl.schedules.constant(40_000, 0.1)), record=3, progress=False)
 
 
+def _averaged(lr: sl.schedules.Schedule) -> sl.methods.Method:
+    return sl.methods.ema(sl.methods.heavy_ball(lr), 0.9)
+
+
 def _optimal() -> None:
     problem = sl.LinearRegression.power_law(**PROBLEM)
     sl.optimize(problem, 20, sweeps=2)
@@ -51,7 +55,8 @@ def _optimal() -> None:
         sl.optimize(problem, 20, sweeps=2, method=method)
     sl.optimize(problem, 20, sweeps=2, horizons=[10, 20])
     sl.tune(problem, "linear", 20, method=sl.methods.heavy_ball)
-    sl.tune(problem, "linear", 20, method=lambda lr: sl.methods.ema(sl.methods.heavy_ball(lr), 0.9))
+    sl.tune(problem, "linear", 20, method=_averaged)
+    sl.tune(problem, "linear", 20, method=lambda lr: sl.methods.ema(_averaged(lr), 0.9))
 
 
 def _rules() -> None:

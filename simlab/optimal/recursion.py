@@ -134,9 +134,9 @@ def log_of(risk: float) -> float:
 
 def _kernels(k: int) -> ModuleType:
     """`forward` and `backward` of methods of k variables."""
-    from simlab.kernels.optimal import linear, two_variables
+    from simlab.kernels.optimal import linear, three_variables, two_variables
 
-    return two_variables if k == 2 else linear
+    return {2: two_variables, 3: three_variables}.get(k, linear)
 
 
 def _plain(M: FloatArray, c: FloatArray) -> bool:

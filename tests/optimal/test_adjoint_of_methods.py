@@ -52,14 +52,18 @@ def test_every_array_of_every_method(name, kind):
         np.testing.assert_allclose(at[1 + i], expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
 
 
-def test_many_stretches_are_one_run():
+@pytest.mark.parametrize("variables", [2, 3, 4])
+def test_many_stretches_are_one_run(variables):
     """More steps than a stretch, and than what is flushed at a time, against the exact engine and differences of it."""
     problem = sl.LinearRegression.power_law(40, 1.5, 1.2, 0.1)
     lr = sl.schedules.cosine(700, 0.05)
     recursion = Recursion(NodeArrays(problem.modes()))
 
     def risk(rate, momentum):
-        method = sl.methods.ema(sl.methods.nesterov(lr * rate, momentum), 0.98)
+        method = sl.methods.nesterov(lr * rate, momentum)
+        for decay in (0.98, 0.9)[: variables - 2]:
+            method = sl.methods.ema(method, decay)
+        assert method.state_size == variables
         return float(sl.exact(problem, method, record=2, progress=False).total().values[-1]), method
 
     value, method = risk(1.0, 0.8)

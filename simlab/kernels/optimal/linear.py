@@ -1,5 +1,5 @@
 """The risk of any linear method and its gradient in M, b, c and 1/B of every step (any k; Numba, SIMD over the nodes;
-`two_variables` is the same for k = 2).
+`two_variables` and `three_variables` are the same for these).
 
 With A_i = M - lam_i b c^T, kappa_i = own_i c^T U_i c + drive_i (coupling s + noise), s = sum_j c^T U_j c and r = 1/B,
 

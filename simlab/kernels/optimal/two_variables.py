@@ -1,8 +1,7 @@
 """`linear` for k = 2, on the upper triangles of the symmetric U_i and L_i: one fused pass over the nodes per step.
 
 The equations are those of `simlab.kernels.optimal.linear`, with X_i = (L_i A_i) U_i and A_i^T (L_i A_i) from one
-product. The sum that the next step waits for, s or G, is taken in the same pass. Of U and L (2, 2, N) the entry [1, 0]
-is not kept up; U has it again at the end.
+product. The sum that the next step waits for, s or G, is taken in the same pass.
 """
 
 from __future__ import annotations
@@ -11,24 +10,7 @@ import numpy as np
 
 from simlab.kernels.compiling import FAST, hot, kept
 from simlab.kernels.moments.steps import FLUSH, flush
-
-
-@hot(error_model="numpy", fastmath=FAST)
-def copied(source, target):
-    """The upper triangle of (2, 2, N)."""
-    for i in range(source.shape[2]):
-        target[0, 0, i] = source[0, 0, i]
-        target[0, 1, i] = source[0, 1, i]
-        target[1, 1, i] = source[1, 1, i]
-
-
-@hot(error_model="numpy", fastmath=FAST)
-def coupled(v0, v1, weights, U):
-    """sum_i weights_i v^T U_i v."""
-    total = 0.0
-    for i in range(weights.size):
-        total += weights[i] * (v0 * v0 * U[0, 0, i] + 2.0 * v0 * v1 * U[0, 1, i] + v1 * v1 * U[1, 1, i])
-    return total
+from simlab.kernels.optimal.triangles import completed, copied, coupled
 
 
 @hot(error_model="numpy", fastmath=FAST)
@@ -60,7 +42,7 @@ def stepped(t, following, M, b, c, share, force, lam, own, drive, U):
 def forward(M, b, c, r, lam, own, drive, noise, coupling, U, every, kept_U, s):
     """U (2, 2, N) to the end; s (T,) receives the couplings, kept_U (stretches, 2, 2, N) U at their first steps."""
     T = r.size
-    total = coupled(c[0, 0], c[0, 1], np.ones(lam.size), U)
+    total = coupled(c[0], np.ones(lam.size), U)
     for t in range(T):
         if t % FLUSH == 0:
             flush(U.reshape(U.size))
@@ -68,8 +50,7 @@ def forward(M, b, c, r, lam, own, drive, noise, coupling, U, every, kept_U, s):
             copied(U, kept_U[t // every])
         s[t] = total
         total = stepped(t, min(t + 1, T - 1), M, b, c, r[t], coupling * total + noise, lam, own, drive, U)
-    for i in range(lam.size):
-        U[1, 0, i] = U[0, 1, i]
+    completed(U)
 
 
 @hot(error_model="numpy", fastmath=FAST)
@@ -119,7 +100,7 @@ def backward(M, b, c, r, lam, own, drive, noise, coupling, L, every, kept_U, s, 
     """dJ/dM (T, 2, 2), dJ/db, dJ/dc (T, 2) and dJ/dr (T,), from L (2, 2, N) of the end and what `forward` kept."""
     T, N = r.size, lam.size
     run = np.empty((every, 2, 2, N))
-    G = coupled(b[T - 1, 0], b[T - 1, 1], drive, L)
+    G = coupled(b[T - 1], drive, L)
     for row in range((T - 1) // every, -1, -1):
         first, last = row * every, min(T, (row + 1) * every)
         copied(kept_U[row], run[0])
