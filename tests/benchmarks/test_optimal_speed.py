@@ -67,6 +67,19 @@ def test_two_variables(hard, name):
     assert value < 0.5 * exact
 
 
+def test_three_variables(hard):
+    """An average of heavy ball: 0.28 of the time of `exact` measured, and 4.4 runs for a gradient."""
+    recursion, T = Recursion(NodeArrays(hard.modes())), 10_000
+    method = sl.methods.ema(sl.methods.heavy_ball(sl.schedules.cosine(T, 0.05), 0.9), 0.99)
+    value, gradient, exact = leasts(
+        lambda: recursion.value(method),
+        lambda: recursion.gradient(method),
+        lambda: sl.exact(hard, method, record=[T], progress=False),
+    )
+    assert value < 0.5 * exact
+    assert gradient < 6.0 * value
+
+
 @pytest.mark.parametrize(("steps", "seconds"), [(10**4, 0.3), (10**5, 2.0), (10**6, 15.0)])
 def test_the_certified_optimum_of_a_hard_problem(hard, steps, seconds):
     began = least(lambda: sl.optimize(hard, steps), 3 if steps < 10**6 else 1)
