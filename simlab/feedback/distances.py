@@ -73,9 +73,9 @@ def d_adaptation(d0: float = 1e-6, growth: float = math.inf, momentum: float = 0
 
 
 def _growth(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1.0:
-        raise InputError(f" = {brief(value)} is no factor of at least 1; give 1.02, say, or math.inf.", "growth")
-    return float(value)
+    if isinstance(value, float) and value == math.inf:
+        return value
+    return check_number("growth", value, low=1.0, remedy="give 1.02, say, or math.inf")
 
 
 def _d_adaptation_adam(

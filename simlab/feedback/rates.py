@@ -9,7 +9,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.doors import door
-from simlab.errors import check_count, check_number
+from simlab.errors import check_count, check_entries, check_number
 from simlab.feedback.base import Ahead, Feedback, Summary
 
 __all__ = ["adagrad_norm", "autolrs", "gradient_clipping", "hypergradient", "line_search", "polyak"]
@@ -94,6 +94,7 @@ def autolrs(stages: Any, *, low: float = 1e-4, high: float = 10.0) -> Ahead:
 
     stages : their lengths, or one number for stages of as many steps.
     """
-    sizes = [check_count("stages", size) for size in np.atleast_1d(np.asarray(stages)).tolist()]
+    given = check_entries("stages", stages) if np.iterable(stages) else [stages]
+    sizes = [check_count("stages", size) for size in given]
     low = check_number("low", low, low=0.0, open_low=True)
     return Ahead("autolrs", tuple(sizes), low, check_number("high", high, low=low))

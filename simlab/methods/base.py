@@ -143,8 +143,12 @@ class Method:
         """Q (k, k): in the coordinates Q z no mode of the method is the difference of two that nearly cancel."""
         return np.eye(self.state_size)
 
+    @door
     def rescale(self, factor: float) -> Self:
         """The same method with every learning rate multiplied by `factor`."""
+        return self._rescaled(check_number("factor", factor, low=0.0))
+
+    def _rescaled(self, factor: float) -> Self:
         raise NotImplementedError
 
     def check(self) -> None:
@@ -164,13 +168,15 @@ class Method:
         """k, the number of state variables per eigen-coordinate."""
         return int(self.z0.size)
 
+    @door
     def coefficients(self, start: int = 0, stop: int | None = None) -> Coefficients:
         """M (n, k, k), b (n, k) and c (n, k) of the steps start .. stop - 1 (to the end by default)."""
-        return Coefficients(*map(_plain, self.recursion(np.arange(start, self.length if stop is None else stop))))
+        return Coefficients(*map(_plain, self.recursion(_steps(start, stop, self.length))))
 
+    @door
     def readout(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """o (n, k) of the iterates start .. stop - 1; iterate 0 is the start and iterate T the result."""
-        return _plain(self.outlook(np.arange(start, self.length + 1 if stop is None else stop)))
+        return _plain(self.outlook(_steps(start, stop, self.length + 1)))
 
     def numbers(self, start: int, stop: int) -> tuple[FloatArray, ...]:
         """All that the kernels of samplers take of the steps start .. stop - 1: M, b, c, and o of one iterate more."""
@@ -181,9 +187,10 @@ class Method:
         """The method itself, however many steps later it takes over."""
         return self
 
+    @door
     def inverse_batch(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """1 / B_t of the steps start .. stop - 1, shape (n,); 0 for the full gradient."""
-        return self.share(np.arange(start, self.length if stop is None else stop))
+        return self.share(_steps(start, stop, self.length))
 
     def share(self, t: Steps) -> FloatArray:
         """1 / B of the steps t."""
@@ -191,16 +198,16 @@ class Method:
             return 1.0 / evaluate(self.batch.plan, t)
         return np.full(t.size, 1.0 / self.batch)
 
+    @door
     def batches(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """B_t of the steps start .. stop - 1, shape (n,); inf for the full gradient."""
-        stop = self.length if stop is None else stop
-        if isinstance(self.batch, Schedule):
-            return self.batch.values(start, stop)
-        return np.full(stop - start, self.batch)
+        t = _steps(start, stop, self.length)
+        return evaluate(self.batch.plan, t) if isinstance(self.batch, Schedule) else np.full(t.size, self.batch)
 
+    @door
     def schedule(self, name: str) -> Schedule | None:
         """The hyper-parameter `name` ("momentum", ..) as a schedule; None where the method has none of this name."""
-        return self._schedules.get(name)
+        return self._schedules.get(check_kind("name", name, str, "a word", 'give a name, such as "momentum"'))
 
     def at(self, name: str, t: Steps) -> FloatArray:
         """The values of the hyper-parameter `name` at the steps t."""
@@ -295,7 +302,7 @@ class Rated(Method):
         self.check()
         self._keep(batch=batch_of(self.batch, self.length))
 
-    def rescale(self, factor: float) -> Self:
+    def _rescaled(self, factor: float) -> Self:
         return replace(self, **{name: getattr(self, name) * factor for name in self.rates})
 
 
@@ -314,11 +321,11 @@ class Wrapper(Method):
         self._keep(iterate=np.eye(inner.state_size + 1)[-1], _schedules={})
         self.check()
 
-    def rescale(self, factor: float) -> Self:
+    def _rescaled(self, factor: float) -> Self:
         return replace(self, inner=self.inner.rescale(factor))
 
     def schedule(self, name: str) -> Schedule | None:
-        return self._schedules.get(name) or self.inner.schedule(name)
+        return super().schedule(name) or self.inner.schedule(name)
 
     def layers(self) -> list[Method]:
         return [self, *self.inner.layers()]
@@ -406,6 +413,12 @@ def _whole(batch: Schedule) -> Schedule:
             where = f" at step {first + int(bad[0])}" if plan is batch.plan else ""
             raise InputError(f" is {part[bad[0]]:g}; give whole numbers of at least 1.", f"batch{where}")
     return batch
+
+
+def _steps(start: int, stop: int | None, end: int) -> Steps:
+    """The steps start .. stop - 1, by default to `end`; or an InputError."""
+    last = end if stop is None else check_count("stop", stop, low=0, high=end)
+    return np.arange(check_count("start", start, low=0, high=last), last)
 
 
 def _plain(array: FloatArray) -> FloatArray:

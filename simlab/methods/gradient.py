@@ -179,7 +179,7 @@ class generic(Method):
     def outlook(self, t: Steps) -> FloatArray:
         return _part(self._arrays[3], 1, t)
 
-    def rescale(self, factor: float) -> generic:
+    def _rescaled(self, factor: float) -> generic:
         lr = None if self.lr is None else self.learning_rate * factor
         return replace(self, b=factor * np.asarray(self.b), lr=lr)
 

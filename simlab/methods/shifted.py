@@ -75,7 +75,7 @@ class Shifted(Method):
     def layers(self) -> list[Method]:
         return [self, *(Shifted(each, self.by, self.time) for each in self.inner.layers()[1:])]
 
-    def rescale(self, factor: float) -> Self:
+    def _rescaled(self, factor: float) -> Self:
         return replace(self, inner=self.inner.rescale(factor), time=self.time * factor)
 
 

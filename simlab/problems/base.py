@@ -178,9 +178,11 @@ class Immutable:
         """#{i : lam_i >= threshold} for each of many thresholds, shape of `thresholds`."""
         return np.searchsorted(-self.eigenvalues, -thresholds, side="right").astype(np.int64)
 
+    @door
     def count_at_least(self, threshold: float) -> int:
         """#{i : lam_i >= threshold}."""
-        return int(self.counts_at_least(np.array([threshold]))[0])
+        least = np.inf if isinstance(threshold, float) and threshold == np.inf else check_number("threshold", threshold)
+        return int(self.counts_at_least(np.array([least]))[0])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({name: refrozen(value) for name, value in state.items()})

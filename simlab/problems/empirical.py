@@ -65,6 +65,7 @@ class EmpiricalRegression(Immutable):
         """y - x . w*, (n,); of several outputs, the root of the sum of their squares."""
         return self.residuals[0] if self.outputs == 1 else frozen(np.sqrt(np.sum(self.residuals**2, axis=0)))
 
+    @door
     def output(self, j: int) -> EmpiricalRegression:
         """The regression of one output, j = 0 .. outputs - 1, alone."""
         j = check_count("output", j, low=0, high=self.outputs - 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy.typing as npt
 
 from simlab.doors import door
@@ -9,9 +11,12 @@ from simlab.errors import InputError, check_array, check_kind
 from simlab.schedules import nodes
 from simlab.schedules.base import Schedule
 
-__all__ = ["clip", "from_array", "join", "repeat"]
+__all__ = ["clip", "from_array", "join", "own", "repeat"]
 
-REMEDY = "make one, such as constant(steps, 0.1)"
+
+def own(schedule: Any) -> Schedule:
+    """`schedule` if it is one, or an InputError."""
+    return check_kind("schedule", schedule, Schedule, "a schedule", "make one, such as constant(steps, 0.1)")
 
 
 @door
@@ -35,13 +40,13 @@ def join(*schedules: Schedule) -> Schedule:
 @door
 def repeat(schedule: Schedule, times: int) -> Schedule:
     """The schedule `times` times over; the same as schedule.repeat(times)."""
-    return check_kind("schedule", schedule, Schedule, "a schedule", REMEDY).repeat(times)
+    return own(schedule).repeat(times)
 
 
 @door
 def clip(schedule: Schedule, low: float = 0.0, high: float | None = None) -> Schedule:
     """min(max(value, low), high); the same as schedule.clip(low, high)."""
-    return check_kind("schedule", schedule, Schedule, "a schedule", REMEDY).clip(low, high)
+    return own(schedule).clip(low, high)
 
 
 @door

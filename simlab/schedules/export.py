@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from simlab.doors import door
-from simlab.errors import InputError
+from simlab.errors import InputError, check_path
 from simlab.replacing import replacing, settle
 from simlab.schedules.base import Schedule
 from simlab.schedules.codegen import JaxSource, MathSource, Source
+from simlab.schedules.combinators import own
 
 __all__ = ["to_csv", "to_json", "to_optax", "to_torch", "to_transformers"]
 
@@ -34,11 +35,13 @@ SHOWN = 1_000
 """Longest expression that the head of a module quotes in full."""
 
 
+@door
 def to_csv(schedule: Schedule, path: str | PathLike[str], *, overwrite: bool = False) -> None:
     """Write the columns step,lr, one row for each step, with floats that read back exactly.
 
     `from_csv` reads it back to the same values. An existing file is refused unless `overwrite` is true.
     """
+    schedule = own(schedule)
     with _created(path, overwrite) as new, new.open("w", encoding="utf-8", newline="") as file:
         file.write("step,lr\n")
         step = 0
@@ -47,12 +50,13 @@ def to_csv(schedule: Schedule, path: str | PathLike[str], *, overwrite: bool = F
             step += chunk.size
 
 
+@door
 def to_json(schedule: Schedule, path: str | PathLike[str], *, overwrite: bool = False) -> None:
     """Write the expression (`to_dict`) as JSON; `from_json` reads it back to an equal schedule.
 
     An existing file is refused unless `overwrite` is true.
     """
-    text = json.dumps(schedule.to_dict(), indent=2) + "\n"
+    text = json.dumps(own(schedule).to_dict(), indent=2) + "\n"
     with _created(path, overwrite) as new:
         new.write_text(text, encoding="utf-8")
 
@@ -120,9 +124,9 @@ def to_optax(schedule: Schedule, data: str | PathLike[str] | None = None, *, ove
     `data` as in `to_torch`. Raises `InputError` where it is needed and not given, and for schedules of more than 2^31 -
     1 steps.
     """
-    if schedule.length > INT32:
+    if own(schedule).length > INT32:
         raise InputError(f"the schedule has {schedule.length} steps, beyond JAX's int32 counts; use at most {INT32}.")
-    source = JaxSource(None if data is None else Path(data).name)
+    source = JaxSource(None if data is None else check_path("data", data).name)
     value = source.expression(schedule.plan).text
     _write_apart(source, data, overwrite)
     parts = [
@@ -142,8 +146,8 @@ def to_optax(schedule: Schedule, data: str | PathLike[str] | None = None, *, ove
 def _torch_module(
     schedule: Schedule, data: str | PathLike[str] | None, overwrite: bool, maker: str, usage: tuple[str, ...]
 ) -> str:
-    source = MathSource(None if data is None else Path(data).name)
-    value = source.expression(schedule.plan).text
+    source = MathSource(None if data is None else check_path("data", data).name)
+    value = source.expression(own(schedule).plan).text
     _write_apart(source, data, overwrite)
     base = schedule.peak() or 1.0
     parts = [
@@ -225,7 +229,7 @@ def _assemble(parts: list[str]) -> str:
 @contextmanager
 def _created(path: str | PathLike[str], overwrite: bool) -> Iterator[Path]:
     """Where to write what is to stand at `path`, if that may be written; it appears there whole or not at all."""
-    target = Path(path)
+    target = check_path("path", path)
     if target.exists() and not overwrite:
         raise InputError(" exists; choose another name or pass overwrite=True.", target)
     if not target.parent.is_dir():

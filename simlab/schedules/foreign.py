@@ -43,6 +43,8 @@ def as_schedule(value: Any, length: int | None, field: str = "schedule") -> Sche
     >>> as_schedule(lambda step: 0.1 / (1 + step), 2)
     from_array([0.1, 0.05])
     """
+    if length is not None:
+        length = check_count("length", length)
     if getattr(value, "shape", None) == () and not isinstance(value, Real):
         try:
             value = float(value)  # a tensor of one number

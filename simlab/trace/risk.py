@@ -189,8 +189,10 @@ class RiskTrace:
             )
         return _z_scores(self.holdout(), exact.holdout(), self.dataset["holdout_error"])
 
+    @door
     def with_coordinates(self, coordinates: Mapping[str, Any]) -> RiskTrace:
         """The same trace with further coordinates."""
+        check_kind("coordinates", coordinates, Mapping, "a table", "give names and values")
         return RiskTrace(self.dataset.assign_coords(coordinates), self._states, self._problem)
 
     def plot(self, **options: Any) -> Figure:
@@ -200,13 +202,14 @@ class RiskTrace:
         notice("trace.plot() is to go; write simlab.plot.risk(trace).", DeprecationWarning)
         return simlab.plot.risk(self, **options)
 
+    @door
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write a zarr v3 store, or NetCDF if the path ends in .nc; an existing path is refused unless `force`.
 
         Written beside the target first and moved there whole: nothing half-written is left behind, and what is replaced
         is there until its successor is.
         """
-        target = Path(path)
+        target = check_path("path", path)
         settle(target)
         if target.exists() and not force:
             raise InputError(" exists; choose another path, or say force to replace it.", target)

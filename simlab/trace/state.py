@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.doors import door
 from simlab.errors import InputError, brief, check_count, check_kind
 from simlab.methods.base import Method
 from simlab.methods.shifted import Shifted
@@ -79,6 +80,7 @@ class State:
         """
         return replace(self._mapped(self.readout[None], FRESH, np.ones(1)), fresh=True)
 
+    @door
     def moved(self, old: Any, new: Any) -> State:
         """The same weights, measured from the optimum of the problem `new` in place of that of `old`, where they are.
 
@@ -102,18 +104,21 @@ class State:
             return replace(self, kind=kind, arrays=arrays)  # type: ignore[arg-type]
         return replace(self, arrays=moved(self.kind, self.arrays, self.at_rest, old, new))
 
+    @door
     def reseeded(self, seed: int) -> State:
         """The same replicas, which go on with the random words of another seed: a branch with noise of its own."""
         if self.kind not in ("landscape", "mixed replicas"):
             self.require("replicas", "sample")
         return replace(self, facts={**self.facts, "seed": check_count("seed", seed, low=0, high=2**64 - 1)})
 
+    @door
     def of(self, method: Method) -> State:
         """This state in the coordinates of `method`, or an InputError that says which of them it lacks.
 
         A coordinate is found by its name; an average, or slow weights, that the old method had not starts at the
         iterate that it averages.
         """
+        check_kind("method", method, Method, "a method", "give one, such as methods.sgd(schedule)")
         if self.fresh:
             if "origin" in method.coordinates:
                 raise InputError(

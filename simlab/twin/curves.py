@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, brief, check_array, check_kind, check_number, unknown_name
+from simlab.errors import InputError, brief, check_array, check_entries, check_kind, check_number, unknown_name
 from simlab.schedules import Schedule, from_array
 from simlab.schedules.logs import from_log
 
@@ -189,7 +189,7 @@ def _branches(one: Curve, other: Curve) -> bool:
 
 def check_curves(curves: Any) -> list[Curve]:
     """The curves to be fitted, or an InputError: at least 50 points in all, and losses that fall."""
-    given = [curves] if isinstance(curves, Curve) else list(curves)
+    given = [curves] if isinstance(curves, Curve) else check_entries("curves", curves, "Curves")
     if not given:
         raise InputError(" is empty; give at least one Curve.", "curves")
     for j, curve in enumerate(given):

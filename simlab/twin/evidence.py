@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.twin.likelihood import LEAST, Errors
+from simlab.twin.likelihood import LEAST, Errors, root_of
 
 __all__ = ["Seen", "likeliest", "thinned"]
 
@@ -93,7 +93,7 @@ def evidence(curves: Sequence[Seen], prior: FloatArray, offset: FloatArray, erro
     information, b = np.diag(prior), prior * offset
     square, volume = float(prior @ offset**2), 0.0
     for one in curves:
-        root = np.linalg.cholesky(errors.smooth(one.steps) + np.diag(errors.noise**2 / one.counts))
+        root = root_of(errors.noise**2 / one.counts, errors.smooth(one.steps))
         white = np.linalg.solve(root, np.column_stack([one.jacobian, one.residuals]))
         columns, residuals = white[:, :-1], white[:, -1]
         information = information + columns.T @ columns

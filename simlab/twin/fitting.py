@@ -11,12 +11,12 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, check_kind, check_number, unknown_name
+from simlab.errors import InputError, check_number, unknown_name
 from simlab.twin.blocks import cut
 from simlab.twin.curves import Curve, check_curves, fresh
 from simlab.twin.descent import Data, Target, optima
 from simlab.twin.evidence import likeliest, thinned
-from simlab.twin.likelihood import Errors, covariance_of, sandwich, white_noise
+from simlab.twin.likelihood import Errors, check_errors, covariance_of, sandwich, white_noise
 from simlab.twin.parameters import PARAMETERS, PLACE, Optimizer, fixed_by, norm_rate
 from simlab.twin.posterior import Mode
 from simlab.twin.twin import Twin
@@ -60,7 +60,7 @@ def fit(
     white = float(np.median([white_noise(curve.losses) for curve in taken]))
     weights = replace(Errors(), noise=max(Errors.noise, white))
     if errors is not None:
-        weights = check_kind("errors", errors, Errors, "an Errors", "make one: simlab.twin.Errors()")
+        weights = check_errors(errors)
     reference = max(curve.schedule.peak() for curve in taken)
     lowest = min(curve.schedule.peak() for curve in taken)
     _check_units(taken, weight_decay, weights)

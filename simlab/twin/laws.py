@@ -35,7 +35,7 @@ from simlab.errors import InputError, check_number, unknown_name
 from simlab.schedules import Schedule
 from simlab.twin.blocks import Blocks
 from simlab.twin.curves import Curve, as_schedule, check_curves, fresh
-from simlab.twin.likelihood import Errors
+from simlab.twin.likelihood import Errors, check_errors
 from simlab.twin.posterior import records
 
 __all__ = ["LAWS", "Fitted", "Predicted", "fit"]
@@ -219,7 +219,7 @@ def fit(
     """
     from scipy.optimize import least_squares
 
-    if law not in LAWS:
+    if not isinstance(law, str) or law not in LAWS:
         raise unknown_name("law", law, LAWS)
     if law == "functional-effective" and weight_decay is None:
         raise InputError(" is missing; functional-effective needs it: give weight_decay = ....", "weight_decay")
@@ -227,6 +227,7 @@ def fit(
     taken = fresh(check_curves(curves))
     reference = max(curve.schedule.peak() for curve in taken)
     runs = [_run_of(curve.schedule, curve.steps, reference, decay)[1] for curve in taken]
+    check_errors(errors)
     weights = np.concatenate([1.0 / errors.deviation(curve.steps) for curve in taken])
     target = weights * np.concatenate([curve.losses for curve in taken])
     form = LAWS[law]

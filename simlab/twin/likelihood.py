@@ -23,15 +23,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.errors import check_number
+from simlab.doors import door
+from simlab.errors import check_kind, check_number
 
-__all__ = ["Errors", "covariance_of", "sandwich", "white_noise"]
+__all__ = ["Errors", "check_errors", "covariance_of", "root_of", "sandwich", "white_noise"]
 
 EARLY_SHARE, EARLY_WIDTH = 0.5, 0.15
 """Of the early part of a run: the share that is one amplitude, and the width in log t of the rest."""
 
 WILDEST = 10.0
 """The early part at most: what a loss may fall by at all."""
+
+RESOLVED = 1e-12
+"""White noise beside smooth errors, as a share of their variance, that factoring their covariance can still see."""
 
 LEAST = 1e-2
 """Curvatures of the posterior below this, in units of the parameters' scales, count as this."""
@@ -79,8 +83,26 @@ class Errors:
         from scipy.linalg import solve_triangular
 
         between = (1.0 - 1.0 / curves) * self.misfit**2 * self._smooth(steps, self.width)
-        root = np.linalg.cholesky(np.diag(self.deviation(steps) ** 2) + between)
+        root = root_of(self.deviation(steps) ** 2, between)
         return np.asarray(solve_triangular(root, np.eye(steps.size), lower=True))
+
+
+Errors.__init__ = door(Errors.__init__)  # type: ignore[method-assign]
+
+
+def check_errors(errors: object) -> Errors:
+    """`errors` if they are such, or an InputError."""
+    return check_kind("errors", errors, Errors, "an Errors", "make one: simlab.twin.Errors()")
+
+
+def root_of(white: FloatArray, smooth: FloatArray) -> FloatArray:
+    """The lower root (n, n) of diag(white) + smooth; white (n,) are variances, smooth (n, n) is a covariance.
+
+    Beside a smooth covariance white noise below RESOLVED of it is lost in rounding, and there would be no root: curves
+    without noise, such as a formula's, count as that noisy.
+    """
+    least = np.maximum(RESOLVED * np.diag(smooth), np.finfo(np.float64).tiny)
+    return np.asarray(np.linalg.cholesky(smooth + np.diag(np.maximum(white, least))))
 
 
 def white_noise(losses: FloatArray) -> float:

@@ -191,9 +191,11 @@ class Posterior:
         middle, half = float(mean[0]), _quantile(level) * float(np.sqrt(variance[0]))
         return Difference(middle, middle - half, middle + half)
 
-    def beyond(self, schedule: Schedule) -> str:
+    @door
+    def beyond(self, schedule: Schedule | npt.ArrayLike) -> str:
         """How a schedule leaves what was trained on, in a sentence or two, or ""."""
-        peak, said = schedule.peak(), []
+        taken = as_schedule(schedule)
+        peak, said = taken.peak(), []
         if peak < self.lowest / BELOW:
             said.append(
                 f"The schedule's peak {peak:.4g} lies far below {self.lowest:.4g}, the lowest that was trained at."
@@ -203,8 +205,8 @@ class Posterior:
                 f"The schedule's peak {peak:.4g} lies above {self.reference:.4g}, the highest that was trained at; the "
                 f"twin knows nothing of instabilities there."
             )
-        if len(schedule) > AFAR * self.longest:
-            said.append(f"The schedule's {len(schedule)} steps are far more than {self.longest}, the most trained for.")
+        if len(taken) > AFAR * self.longest:
+            said.append(f"The schedule's {len(taken)} steps are far more than {self.longest}, the most trained for.")
         return " ".join(said)
 
     def __repr__(self) -> str:

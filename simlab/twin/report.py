@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simlab.doors import door
+from simlab.errors import check_entries, check_kind
 from simlab.twin import laws
 from simlab.twin.curves import Curve
 from simlab.twin.posterior import Band
@@ -28,11 +29,15 @@ def report(twin: Twin, fitted: Sequence[Curve], held_out: Sequence[Curve] = (), 
     predicted at its own batch where it is known; of batches the referees know nothing. The last error is predicted
     minus measured, over the last eight records.
     """
+    check_kind("twin", twin, Twin, "a twin", "give what simlab.twin.fit returns")
+    taken = check_entries("held_out", held_out, "Curves")
+    for j, curve in enumerate(taken):
+        check_kind(f"held_out[{j}]", curve, Curve, "a Curve", "make one: simlab.twin.Curve(schedule, steps, losses)")
     decay = twin.weight_decay
     names = [name for name in laws.LAWS if name != "functional-effective" or decay is not None]
     referees = {name: laws.fit(fitted, name, weight_decay=decay) for name in names}
     lines = [repr(twin), ""]
-    for title, curves in (("fitted", fitted), ("held out", held_out)):
+    for title, curves in (("fitted", fitted), ("held out", taken)):
         if curves:
             lines += [*_table(title, twin, referees, curves, level), ""]
     lines += [
