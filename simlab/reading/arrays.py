@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
@@ -14,6 +19,12 @@ from simlab.reading import Folder
 __all__ = ["FolderStore"]
 
 Read = Callable[[str], bytes | None]
+
+SECONDS = 5.0
+"""That the end of a process waits for zarr, at most."""
+
+_loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+"""In which zarr has read."""
 
 
 class FolderStore(Store):
@@ -51,6 +62,7 @@ class FolderStore(Store):
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """The contents of a file, or a part of it."""
+        _loops.add(asyncio.get_running_loop())
         content = self._read(key)
         if content is None:
             return None
@@ -95,6 +107,27 @@ class FolderStore(Store):
     async def delete(self, key: str) -> None:
         """Refused."""
         self._check_writable()
+
+
+async def _others() -> None:
+    """Until all else in this loop has come to an end, whichever."""
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+
+@atexit.register
+def _outlast() -> None:
+    """Wait for the files that zarr still reads beside one that was refused.
+
+    Tasks that are left when Python ends are a page of its words below the one sentence that says what is wrong.
+    """
+    for loop in _loops:
+        if loop.is_running():
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(_others(), loop).result(SECONDS)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_loops.clear)
 
 
 def _part(content: bytes, byte_range: Any) -> bytes:

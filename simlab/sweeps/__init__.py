@@ -14,7 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from simlab.errors import InputError
+from simlab.doors import door
+from simlab.errors import InputError, check_kind, check_path
 from simlab.experiment import Experiment
 from simlab.experiment.document import read_toml
 from simlab.sweeps.plan.sweep import Sweep
@@ -24,6 +25,7 @@ from simlab.sweeps.work.run import Report, run_sweep
 __all__ = ["Report", "Store", "Sweep", "run_sweep", "sweep", "sweep_of"]
 
 
+@door
 def sweep(
     experiment: Experiment | Mapping[str, Any] | str | PathLike[str],
     axes: Mapping[str, Any] | None = None,
@@ -50,9 +52,12 @@ def sweep(
     with final_ before each, and sampled ones with standard errors as <name>_error. Raises InputError for bad input,
     before anything runs.
     """
+    place = check_path("store", store)
+    if cluster is not None:
+        check_kind("cluster", cluster, str, "an address", "give tcp://HOST:PORT of a scheduler, or local:N")
     planned = sweep_of(experiment, axes)
-    run_sweep(planned, store, threads=threads, cluster=cluster, progress=progress)
-    return Store(store)
+    run_sweep(planned, place, threads=threads, cluster=cluster, progress=progress)
+    return Store(place)
 
 
 def sweep_of(

@@ -145,6 +145,7 @@ def _of_answers(folder: Path) -> dict[str, Door]:
     rows = sl.EmpiricalRegression(others.ROWS, np.ones(4))
     fitting = {"experiment": others.TREE, "axes": {"schedule.peak": [0.1, 0.2]}, "progress": False}
     return {
+        "plot.losses": door(plot.losses, True, trace=sl.descend(others.CURVED, SGD, replicas=2, progress=False)),
         "plot.regret": door(plot.regret, True, trace=both),
         "sweep": door(sl.sweep, True, store=folder / "s.zarr", **fitting),
         "RiskTrace.branch": door(both.branch, step=4, method=methods.rest(SGD, 4), run="a"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -174,3 +176,31 @@ def test_a_journal_of_several_databases_is_not_played_back(tmp_path):
     for mend in (True, False):
         with pytest.raises(sl.InputError, match="is no journal of this ledger; delete it"):
             Ledger(tmp_path / "ledger.sqlite", mend=mend)
+
+
+BESIDE = """
+import time, numpy, zarr
+from simlab.errors import InputError
+from simlab.reading import Folder
+from simlab.reading.arrays import FolderStore
+zarr.create_array("a.zarr", shape=64, chunks=1, dtype="f8")[:] = numpy.arange(64.0)
+folder = Folder("a.zarr")
+def read(key):
+    if key == "c/3":
+        raise InputError("c/3 is refused.")
+    time.sleep(0.002 * key.startswith("c/"))
+    return folder.read(key)
+try:
+    zarr.open_array(FolderStore(folder.root, read), mode="r")[:]
+except InputError as refusal:
+    print(refusal)
+"""
+
+
+@pytest.mark.thorough
+def test_files_that_are_read_beside_a_refused_one_say_nothing(tmp_path):
+    """A process that ends while zarr reads on printed some forty lines of asyncio's below the refusal."""
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("c/3 is refused.\n", "", 0)
