@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.errors import InputError, check_number
+from simlab.errors import InputError, brief, check_number
 
 __all__ = [
     "Exponential",
@@ -117,7 +117,7 @@ def marchenko_pastur(dim: int, ratio: float) -> FloatArray:
     ratio = check_number("ratio", ratio, remedy="dim / samples")
     if not 0.0 < ratio <= 1.0:
         raise InputError(
-            f" = {ratio!r} is outside (0, 1]; give dim / samples (above 1 there are null directions: drop them).",
+            f" = {brief(ratio)} is outside (0, 1]; give dim / samples (above 1 there are null directions: drop them).",
             "ratio",
         )
     from scipy.integrate import cumulative_simpson

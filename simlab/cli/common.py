@@ -69,9 +69,9 @@ def _refuse_no_threads() -> None:
 
     value = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not value.strip().isdecimal() or int(value) < 1:
-        from simlab.errors import InputError
+        from simlab.errors import InputError, brief
 
-        raise InputError(f"NUMBA_NUM_THREADS = {value!r} is no number of threads; give 1 or more, or unset it.")
+        raise InputError(f"NUMBA_NUM_THREADS = {brief(value)} is no number of threads; give 1 or more, or unset it.")
 
 
 class _Stopped:
@@ -139,11 +139,11 @@ def assignment(text: str, option: str = "-p", example: str = "peak=0.1") -> tupl
     """KEY=VALUE, the value as TOML where it is such (0.1, true, [0.3, 0.6]), as a string otherwise."""
     import tomllib
 
-    from simlab.errors import InputError
+    from simlab.errors import InputError, brief
 
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise InputError(f"{option} {text!r} is no assignment; write {option} {example}, say.")
+        raise InputError(f"{option} {brief(text)} is no assignment; write {option} {example}, say.")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

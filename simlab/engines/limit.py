@@ -21,7 +21,7 @@ from simlab.engines.arguments import (
 from simlab.engines.moments.background import Job, run_all
 from simlab.engines.moments.loops import Rates
 from simlab.engines.moments.walks import Drive, Walk, walk_of
-from simlab.errors import InputError
+from simlab.errors import InputError, brief
 from simlab.feedback import Feedback
 from simlab.kernels import dials as names
 from simlab.methods.base import Method
@@ -116,10 +116,11 @@ def _check(problem: Any, methods: list[Method]) -> None:
     for each in methods:
         core: Any = each.core
         if each.linear:
-            raise InputError(f" = {each!r} is linear; take simlab.exact, which is exact.", "method")
+            raise InputError(f" = {brief(each)} is linear; take simlab.exact, which is exact.", "method")
         if isinstance(core, closed_loop) and isinstance(core.feedback, Feedback) and core.feedback.whole:
             raise InputError(
-                f" = {core.feedback!r} sees all weights, whose law has no limit here; take simlab.sample.", "feedback"
+                f" = {brief(core.feedback)} sees all weights, whose law has no limit here; take simlab.sample.",
+                "feedback",
             )
         if core.rule == names.SIGN and not (
             isinstance(problem, LinearRegression) and problem.kurtosis == 3.0 and problem.coupled

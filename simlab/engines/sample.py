@@ -125,7 +125,7 @@ def sample(
     )  # fmt: skip
     if isinstance(draws, MixedDraws):
         if basis not in (None, "eigen"):
-            raise InputError(f" = {basis!r} is not known; give 'eigen', or leave it out.", "basis")
+            raise InputError(f" = {brief(basis)} is not known; give 'eigen', or leave it out.", "basis")
         if not linear:
             raise InputError(" is a Mixture, on which only linear methods are known; give one domain.", "problem")
     else:

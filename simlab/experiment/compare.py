@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
-from simlab.errors import InputError
+from simlab.errors import InputError, brief
 from simlab.experiment.method import METHODS, build_method, method_parameters
 from simlab.experiment.schedule import SCHEDULES, schedule_parameters
 from simlab.experiment.tables import Table, check_keys, kind_of, shown, table_at
@@ -91,7 +91,7 @@ def runs_of(tree: Table, folder: Path, schedule: Callable[[Table, str], Schedule
         for method in methods:
             label = ", ".join(part for part in (variant.label, method.label) if part)
             if label in runs:
-                raise InputError(f"compare has two runs with the label {label!r}; give the entries other labels.")
+                raise InputError(f"compare has two runs with the label {brief(label)}; give the entries other labels.")
             runs[label or str(method.table["kind"])] = build_method(method.table, method.path, lr, folder)
     return runs
 
@@ -108,7 +108,9 @@ def _labels(entries: Sequence[Table], merged: Sequence[Table], path: str) -> lis
             changed = [f"{key}={_brief(value)}" for key, value in entry.items() if key != "kind"]
             label = " ".join([kind, *changed])
         if label in labels:
-            raise InputError(f" = {label!r} is the label of another entry; give each its own.", f"{path}[{j}].label")
+            raise InputError(
+                f" = {brief(label)} is the label of another entry; give each its own.", f"{path}[{j}].label"
+            )
         labels.append(label)
     return labels
 

@@ -295,11 +295,11 @@ def check_compressible(problem: Problem, table: Table) -> LinearRegression:
     tolerance(table)
     if not isinstance(problem, LinearRegression):
         raise InputError(
-            f": kind {table['kind']!r} has noise that differs between modes; leave it out.", "problem.compress"
+            f": kind {brief(table['kind'])} has noise that differs between modes; leave it out.", "problem.compress"
         )
     if not isinstance(problem.kurtosis, float):
         raise InputError(
-            f": kind {table['kind']!r} has a kurtosis that differs between coordinates; leave it out.",
+            f": kind {brief(table['kind'])} has a kurtosis that differs between coordinates; leave it out.",
             "problem.compress",
         )
     return problem

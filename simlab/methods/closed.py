@@ -65,8 +65,8 @@ class closed_loop(Method):
         """The compiled feedback, its numbers, and how much it remembers."""
         if isinstance(self.feedback, Ahead):
             raise InputError(
-                f" = {self.feedback!r} looks ahead, which a replica cannot; take simlab.limit, and sample at the rates "
-                f"that it finds.",
+                f" = {brief(self.feedback)} looks ahead, which a replica cannot; take simlab.limit, and sample at the "
+                f"rates that it finds.",
                 "feedback",
             )
         given, compiled = self.feedback, self.feedback.compiled
@@ -115,7 +115,7 @@ class closed_loop(Method):
         at = Summary(*map(float, fault[1:]))
         shown = ", ".join(f"{name} = {value:.4g}" for name, value in zip(Summary._fields[1:], at[1:], strict=True))
         return InputError(
-            f" = {self.feedback!r} gave the rate {fault[0]:g} at step {int(at.step)} ({shown}); give a finite number "
-            f"of at least 0.",
+            f" = {brief(self.feedback)} gave the rate {fault[0]:g} at step {int(at.step)} ({shown}); give a finite "
+            f"number of at least 0.",
             "feedback",
         )

@@ -110,7 +110,7 @@ def check_together(asked: Mapping[str, Any], fit: Sequence[str], what: str) -> N
 def check_over(over: Any) -> tuple[str, ...]:
     """Names of parameters, at least one and each once, or an InputError."""
     if isinstance(over, str):
-        raise InputError(f" = {brief(over)} is one name; give a sequence, such as ({over!r},).", "over")
+        raise InputError(f" = {brief(over)} is one name; give a sequence, such as ({brief(over)},).", "over")
     names = check_entries("over", over, "names")
     if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InputError(f" = {brief(over)} is not a list of different names; give ('peak',), say.", "over")

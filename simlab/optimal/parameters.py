@@ -93,7 +93,7 @@ def range_of(name: str, given: Mapping[str, Any], critical: float, steps: int) -
         return Range(name, 0.05, 20.0, "log", (1.0, 2.5), 1e-4)
     near = get_close_matches(name, ["peak", *PHASES, *CLOSING, "floor", "power"], n=1)
     meant = f"did you mean {near[0]!r}? Else " if near else ""
-    raise InputError(f" is not known how far to be searched; {meant}give bounds={{{name!r}: (low, high)}}.", name)
+    raise InputError(f" is not known how far to be searched; {meant}give bounds={{{brief(name)}: (low, high)}}.", name)
 
 
 def _step(scale: Scale, width: float, steps: int) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray
 from simlab.doors import door
-from simlab.errors import InputError, check_kind, unknown_name
+from simlab.errors import InputError, brief, check_kind, unknown_name
 from simlab.plot.canvas import DASHES, PALETTE, WIDTH, new_figure, shades, style
 from simlab.plot.words import literal
 from simlab.trace import RiskTrace
@@ -51,7 +51,7 @@ def regret(trace: RiskTrace, best: str | None = None) -> Figure:
         raise unknown_name("best", best, runs)
     first = int(np.argmin(risks)) if best is None else runs.index(best)
     if not 0.0 < risks[first] < np.inf:
-        raise InputError(f" = {runs[first]!r} has no risk to measure others by; name a run that has.", "best")
+        raise InputError(f" = {brief(runs[first])} has no risk to measure others by; name a run that has.", "best")
     order = [first, *(j for j in np.argsort(risks, kind="stable").tolist() if j != first)]
     more = 100.0 * (parts.values[order] - parts.values[first]) / risks[first]
     names, sound = [runs[j] for j in order], np.isfinite(risks[order])

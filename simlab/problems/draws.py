@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.errors import InputError, unknown_name
+from simlab.errors import InputError, brief, unknown_name
 from simlab.problems.empirical import EmpiricalRegression
 from simlab.problems.linear_regression import LinearRegression
 from simlab.problems.mixture import Mixture
@@ -173,7 +173,9 @@ def _law_of(kurtosis: float | FloatArray, law: str | None) -> str:
     own = LAWS[law]
     if own is not None and np.any(np.asarray(kurtosis) != own):
         found = f"{kurtosis:g}" if isinstance(kurtosis, float) else "different ones by coordinate"
-        raise InputError(f" = {law!r} has kurtosis {own:g}, the problem {found}; make it with kurtosis={own:g}.", "law")
+        raise InputError(
+            f" = {brief(law)} has kurtosis {own:g}, the problem {found}; make it with kurtosis={own:g}.", "law"
+        )
     if law == "student_t" and not (isinstance(kurtosis, float) and kurtosis > 3.0):
         raise InputError(" = 'student_t' needs one kurtosis above 3; make the problem with kurtosis=9, say.", "law")
     return law

@@ -49,7 +49,7 @@ def refuse_other_name(what: str, key: str, known: Collection[str]) -> None:
     """An InputError that gives the name of a parameter here, where `key` is its name elsewhere."""
     here = next((name for name in ELSEWHERE.get(key, ()) if name in known), None)
     if here is not None:
-        raise InputError(f"{what}: {key!r} is called {here!r} here; write that.")
+        raise InputError(f"{what}: {brief(key)} is called {brief(here)} here; write that.")
 
 
 def check_run(steps: Any, peak: Any) -> tuple[int, float]:

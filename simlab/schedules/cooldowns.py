@@ -76,7 +76,7 @@ class Decline:
                     f" = {brief(given[parameter])} is not a parameter of {field} {brief(name)}; omit it.", parameter
                 )
             if parameter not in known:
-                raise unknown_name(f"parameter of {field} {name!r}", parameter, known)
+                raise unknown_name(f"parameter of {field} {brief(name)}", parameter, known)
         parameters = {**known, **given}
         usual = 0.1 if name in NEVER_ZERO else 0.0
         low = check_number("floor", usual if floor is None else floor, low=0.0, high=1.0)

@@ -14,7 +14,7 @@ import xarray as xr
 from simlab._version import __version__
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
-from simlab.errors import InputError, check_kind, check_path
+from simlab.errors import InputError, brief, check_kind, check_path
 from simlab.extras import install
 from simlab.methods.base import Method
 from simlab.problems import DiagonalProblem, EmpiricalRegression, Mixture
@@ -246,7 +246,7 @@ class RiskTrace:
         trace = cls(with_text(dataset, str), states)
         missing = {"final_risk", "status", "ended_at", "component", "subspace"} - set(dataset.variables)
         if missing:
-            raise InputError(f" holds no {min(missing)!r}; load a trace saved by simlab.", source)
+            raise InputError(f" holds no {brief(min(missing))}; load a trace saved by simlab.", source)
         return trace
 
     def __repr__(self) -> str:

@@ -183,7 +183,7 @@ def _takeover(state: State, method: Method) -> FloatArray:
             A[i] = inner @ A[: inner.size]
         else:
             raise InputError(
-                f" has no {name!r}, which {brief(method)} goes on with ({state.method} keeps "
+                f" has no {brief(name)}, which {brief(method)} goes on with ({state.method} keeps "
                 f"{', '.join(state.coordinates)}); give start.weights() to begin with nothing but the iterate.",
                 "start",
             )

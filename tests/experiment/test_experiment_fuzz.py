@@ -20,8 +20,8 @@ from simlab.cli import main
 from simlab.experiment import EXAMPLE
 from simlab.experiment.document import read_toml
 
-TREES, TEXTS, TABLES, RUNS = 2_000, 600, 400, 40
-"""How many files of each sort are tried."""
+TREES, TEXTS, TABLES, RUNS = 7_500, 1_500, 1_000, 100
+"""How many files of each sort are tried: 10,000, some 3 minutes."""
 
 PROBLEMS: list[dict[str, Any]] = [
     {"kind": "power_law", "dim": 9, "capacity": 1.5, "source": 1.2, "noise_variance": 0.1},
@@ -36,6 +36,15 @@ PROBLEMS: list[dict[str, Any]] = [
     {"kind": "random_features", "alpha": 1.0, "beta": 1.0, "ambient_dim": 8, "features": 3},
     {"kind": "eigenvalues", "eigenvalues": [1.0, 0.5], "initial_error": 1.0, "noise_variance": 0.1},
     {"kind": "data", "path": "rows.csv", "target": "y"},
+    {
+        "kind": "mixture",
+        "share": ["rest", 0.3],
+        "weights": [1.0, 2.0],
+        "domains": [
+            {"name": "a", "kind": "isotropic", "dim": 4},
+            {"kind": "shifted", "covariance": 1.5, "optimum": 0.5},
+        ],
+    },
     {"kind": "river-straight", "hills": [1.0, 20.0], "count": 4, "slope": 0.2},
     {"kind": "river-curved", "noise": 0.5, "noise_kind": "hills"},
     {"kind": "river-narrowing", "first": [1.0, 2.0], "last": [2.0, 4.0]},
@@ -50,6 +59,17 @@ SCHEDULES: list[dict[str, Any]] = [
     {"kind": "step", "steps": 20, "peak": 0.1, "drops": [0.5, 0.8], "factor": 0.5},
     {"kind": "array", "values": [0.1, 0.2, 0.1]},
     {"kind": "csv", "path": "lr.csv"},
+    {"kind": "log", "path": "lr.csv", "between": "hold"},
+    {
+        "kind": "join",
+        "parts": [{"kind": "constant", "steps": 5, "peak": 0.1}, {"kind": "linear", "steps": 5, "peak": 0.1}],
+    },
+    {
+        "kind": "scaled",
+        "factor": 0.5,
+        "schedule": {"kind": "clip", "low": 0.1, "schedule": {"kind": "rex", "steps": 9, "peak": 0.2}},
+    },
+    {"kind": "spectral", "steps": 9, "form": "short", "batch": 2},
 ]
 METHODS: list[dict[str, Any]] = [
     {"kind": "sgd", "batch": 4, "wrap": [{"kind": "ema", "decay": 0.9}, {"kind": "weight_decay", "decay": 0.1}]},
@@ -57,6 +77,10 @@ METHODS: list[dict[str, Any]] = [
     {"kind": "schedule_free", "beta": 0.9},
     {"kind": "asgd", "gamma": 0.2, "beta": 0.5},
     {"kind": "sgd", "wrap": [{"kind": "merge", "steps": [1, 2]}, {"kind": "lookahead", "every": 2}]},
+    {"kind": "sgd", "wrap": [{"kind": "local", "workers": 2, "every": 3}]},
+    {"kind": "adam", "beta1": 0.5, "beta2": {"kind": "constant", "peak": 0.9}},
+    {"kind": "lars", "trust": 0.1, "blocks": 2, "weights": 1.0},
+    {"kind": "adam_low_bit", "bits": 8, "block": 4},
 ]
 OTHERS: list[dict[str, Any]] = [
     {},
@@ -64,6 +88,11 @@ OTHERS: list[dict[str, Any]] = [
     {"record": {"steps": [0, 1], "subspaces": {"a": [1], "b": [2]}, "deterministic": True, "snapshots": [1]}},
     {"engine": {"kind": "sample", "replicas": 2, "seed": 1, "quantiles": [0.5]}},
     {"engine": "both", "compare": {"schedules": [{"label": "a"}, {"kind": "constant", "steps": 20, "peak": 0.1}]}},
+    {"engine": "limit"},
+    {"engine": {"kind": "long", "tolerance": 1e-4}, "record": {"steps": 4, "keep": [3]}},
+    {"engine": {"kind": "sample", "basis": "eigen", "replicas": 2}},
+    {"engine": {"kind": "both", "against": "long", "replicas": 2}},
+    {"start": {"trace": "kept.zarr", "step": 2}},
     {"compare": {"methods": [{"kind": "sgd"}, {"kind": "nesterov", "momentum": 0.5}]}},
 ]
 DEEP: Any = 0.5
@@ -151,6 +180,8 @@ def small(experiment: Any) -> bool:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "rows.csv").write_text("a,b,y\n1,2,3\n2,1,5\n0,1,1\n")
     (tmp_path / "lr.csv").write_text("step,lr\n0,0.1\n5,0.2\n19,0\n")
+    problem, method = sl.LinearRegression.isotropic(4, 0.1), sl.methods.sgd(sl.schedules.constant(5, 0.1))
+    sl.exact(problem, method, keep=[2], progress=False).save(tmp_path / "kept.zarr")
     return tmp_path
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,3 +218,27 @@ def test_whole_floats_are_counts():
     assert constant(1e2, 0.1).length == 100
     assert LR.power_law(1e3, 1.5, 1.2).dim == 1000
     assert methods.sgd(FLAT, 4.0).batch == 4.0
+
+
+def quoted_in_full(path: Path) -> list[str]:
+    """What refusals of a source quote by `!r`: values of whoever calls, which may be of any length; paths excepted."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("InputError", "UnknownAttribute"):
+            for part in ast.walk(node):
+                if isinstance(part, ast.FormattedValue) and part.conversion == ord("r"):
+                    said = ast.unparse(part.value)
+                    if not said.startswith("str("):
+                        found.append(f"{path.name}:{part.lineno}: {said}")
+    return found
+
+
+def test_refusals_quote_values_in_brief(tmp_path):
+    """10**400 for a basis was quoted digit by digit, and a label of 5,000 characters whole."""
+    root = Path(sl.__file__).parent
+    assert [fault for path in sorted(root.rglob("*.py")) for fault in quoted_in_full(path)] == []
+    (tmp_path / "control.py").write_text('raise InputError(f" = {x!r} of {str(p)!r}", "x")', encoding="utf-8")
+    assert quoted_in_full(tmp_path / "control.py") == ["control.py:1: x"]
+    with pytest.raises(sl.InputError) as caught:
+        sl.sample(GOOD, SGD, basis=10**400)
+    assert len(str(caught.value)) < 200

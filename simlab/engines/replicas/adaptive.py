@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Kept, Processor
 from simlab.engines.replicas.regression import Regression
-from simlab.errors import InputError
+from simlab.errors import InputError, brief
 from simlab.kernels import dials as names
 from simlab.kernels.replicas import adaptive, trajectories
 from simlab.methods.base import Method
@@ -27,7 +27,8 @@ def check_basis(basis: Any, draws: Draws, method: Method) -> Draws:
     """
     if basis not in (None, "eigen"):
         raise InputError(
-            f" = {basis!r} is not known; give 'eigen', or leave it out and rotate the problem: problem.rotated(seed).",
+            f" = {brief(basis)} is not known; give 'eigen', or leave it out and rotate the problem: "
+            f"problem.rotated(seed).",
             "basis",
         )
     if basis == "eigen":

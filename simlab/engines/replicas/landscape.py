@@ -10,7 +10,7 @@ import numpy as np
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.adaptive import more_rows
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
-from simlab.errors import InputError
+from simlab.errors import InputError, brief
 from simlab.kernels.dials import SUMMARY
 from simlab.kernels.landscapes import adaptive, descent
 from simlab.kernels.random.philox import LANES
@@ -198,7 +198,7 @@ class AdaptedDescent(Descent):
         self.fault, compiled = np.zeros(1 + SUMMARY), core.compiled
         if compiled.chooses:
             raise InputError(
-                f" = {core.feedback!r} chooses its batches, which a landscape does not draw; take simlab.sample.",
+                f" = {brief(core.feedback)} chooses its batches, which a landscape does not draw; take simlab.sample.",
                 "feedback",
             )
         rule = (core.rule, len(core.rows), core.pulled, *compiled)

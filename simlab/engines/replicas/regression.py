@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.replicas.march import Crew, Kept, Plan, Processor
-from simlab.errors import InputError
+from simlab.errors import InputError, brief
 from simlab.kernels.random import laws
 from simlab.kernels.random.philox import TILE
 from simlab.kernels.replicas import trajectories
@@ -260,7 +260,9 @@ def check_start(start: State, dim: int, parts: tuple[int, int], law: str) -> Non
             "start",
         )
     if "epochs" in (law, start.facts["law"]) and law != start.facts["law"]:
-        raise InputError(f" was drawn by the law {start.facts['law']!r}; give law={start.facts['law']!r}.", "start")
+        raise InputError(
+            f" was drawn by the law {brief(start.facts['law'])}; give law={brief(start.facts['law'])}.", "start"
+        )
 
 
 def parts_of(draws: Draws | MixedDraws, split: bool) -> tuple[int, int]:

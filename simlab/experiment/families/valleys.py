@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.engines.registry import ENGINES, Engine
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count
 from simlab.experiment.engine import Setting
 from simlab.experiment.families.base import (
     Array,
@@ -93,11 +93,11 @@ class Valleys(Family):
             setting.start.require("landscape", "descend")
         if setting.legs[0] in ("long", "limit"):
             raise InputError(
-                f" = {setting.legs[0]!r} takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine"
+                f" = {brief(setting.legs[0])} takes risks alone; give 'exact' (river-straight) or 'sample'.", "engine"
             )
         if setting.engine != "sample" and source.straight is None:
             raise InputError(
-                f" = {setting.engine!r} cannot run {table['kind']}; take 'sample', or river-straight.", "engine"
+                f" = {brief(setting.engine)} cannot run {table['kind']}; take 'sample', or river-straight.", "engine"
             )
         if setting.partition.expression != "whole()" and source.straight is None:
             raise InputError(f" is given for {table['kind']}; only river-straight has it.", "record.subspaces")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from simlab.arrays import FloatArray
-from simlab.errors import InputError, unknown_name
+from simlab.errors import InputError, brief, unknown_name
 from simlab.experiment.families import Family, family_of
 from simlab.sweeps.store.store import Store
 
@@ -236,8 +236,8 @@ def _selected(data: xr.Dataset, where: Mapping[str, Any]) -> xr.Dataset:
         coordinate = data[path]
         if coordinate.dtype.kind in "fiu":
             if not isinstance(value, int | float):
-                raise InputError(f"{path} = {value!r} is no number; give one between {coordinate.values.min():g} and "
-                                 f"{coordinate.values.max():g}.")  # fmt: skip
+                raise InputError(f"{path} = {brief(value)} is no number; give one between "
+                                 f"{coordinate.values.min():g} and {coordinate.values.max():g}.")  # fmt: skip
             j = int(np.argmin(np.abs(coordinate.values - value)))
         else:
             words = [str(word) for word in coordinate.values]

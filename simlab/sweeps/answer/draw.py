@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.errors import InputError
+from simlab.errors import InputError, brief
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
 from simlab.plot.words import literal
 from simlab.sweeps.answer.best import Along, Answer, Best
@@ -193,7 +193,7 @@ def heat_map(answer: Answer, x: str, y: str) -> Figure:
 
     across, up = answer.along(x), answer.along(y)
     if across.name == up.name:
-        raise InputError(f"x and y are both {across.name!r}; give two parameters.")
+        raise InputError(f"x and y are both {brief(across.name)}; give two parameters.")
     risk, _ = answer.over([up.name, across.name])
     if not np.isfinite(risk).any():
         raise InputError("no cell of the sweep is finished with a finite risk; there is nothing to draw.")

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.errors import InputError, check_count, check_number, unknown_name
+from simlab.errors import InputError, brief, check_count, check_number, unknown_name
 from simlab.experiment.tables import Table, check_keys, plain, shown
 
 __all__ = ["Address", "Axis", "assign", "axes_of", "check_cells", "parse_path", "refuse_twice", "spoken"]
@@ -269,7 +269,7 @@ def _assigned(node: Any, path: Address, value: Any, done: Address) -> Any:
             raise InputError(f"{_where(spoken((*done, *path)))}: {here} has {len(node)} entries, from [0] on.")
         return [_assigned(item, rest, value, (*done, key)) if j == key else item for j, item in enumerate(node)]
     if not isinstance(node, dict):
-        raise InputError(f"{_where(spoken((*done, *path)))}: {here} is no table and has no {key!r}.")
+        raise InputError(f"{_where(spoken((*done, *path)))}: {here} is no table and has no {brief(key)}.")
     return {**node, key: _assigned(node.get(key, {}), rest, value, (*done, key))}
 
 

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from simlab._version import __version__
-from simlab.errors import InputError, check_count
+from simlab.errors import InputError, brief, check_count
 from simlab.extras import install
 from simlab.sweeps.plan.sweep import Sweep
 from simlab.sweeps.records import Computed
@@ -67,14 +67,16 @@ class ClusterPool:
                     dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
                 )  # fmt: skip
         elif "://" not in address:
-            raise InputError(f"cluster = {address!r} is no address; give tcp://HOST:PORT of a scheduler, or local:N.")
+            raise InputError(
+                f"cluster = {brief(address)} is no address; give tcp://HOST:PORT of a scheduler, or local:N."
+            )
         try:
             if self._cluster is None:
                 _greet(address)
             self._client: Any = distributed.Client(self._cluster or address, timeout=SECONDS, set_as_default=False)
         except (ValueError, TypeError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
-            raise InputError(f"cluster = {address!r} is no address ({reason}); give tcp://HOST:PORT.") from None
+            raise InputError(f"cluster = {brief(address)} is no address ({reason}); give tcp://HOST:PORT.") from None
         except (OSError, TimeoutError):
             raise InputError(
                 f"cluster: no scheduler answers at {address} within {SECONDS} s; start one with dask scheduler, or "
