@@ -45,6 +45,7 @@ class _Simlab(TyperGroup):
         except KeyboardInterrupt as error:
             # What the interrupt met on its way has noted what became of its work.
             complain("; ".join(["interrupted", *getattr(error, "__notes__", [])]) + ".")
+            _forget_interrupt()
             raise typer.Exit(INTERRUPTED) from None
         except MemoryError:
             complain("this does not fit into memory; use fewer modes, fewer records, or compress = true in [problem].")
@@ -61,6 +62,15 @@ class _Simlab(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(2) from None
+
+
+def _forget_interrupt() -> None:
+    """Python remembers an interrupt that has left an `exec`, such as a dataclass or a namedtuple is made by.
+
+    `python -m simlab` would end by the signal SIGINT, whatever its exit code, though the interrupt has been answered.
+    The next text that is run makes it forget.
+    """
+    exec("")
 
 
 def _refuse_no_threads() -> None:

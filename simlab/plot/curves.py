@@ -41,8 +41,7 @@ def risk(trace: RiskTrace, x: Literal["log", "linear"] | None = None, sampled: R
     if x is None:
         gaps = np.diff(trace.risk["step"].values)
         x = "linear" if gaps.size > 1 and gaps.max() <= gaps.min() + 1 else "log"
-    if x not in ("log", "linear"):
-        raise unknown_name("x", x, ["log", "linear"])
+    x = _scale(trace, x)
     with style():
         if "domain" in trace.risk.dims:
             return _by_domain(trace, x, sampled)
@@ -56,8 +55,7 @@ def losses(trace: RiskTrace, x: Literal["log", "linear"] = "log") -> Figure:
     A sampled trace has a band of two standard errors. Raises InputError for a trace without held-out rows.
     """
     check_kind("trace", trace, RiskTrace, "a trace", "give what simlab.exact or simlab.sample returns")
-    if x not in ("log", "linear"):
-        raise unknown_name("x", x, ["log", "linear"])
+    x = _scale(trace, x)
     seen, unseen = (
         each if "run" in each.dims else each.expand_dims("run") for each in (trace.training_loss(), trace.holdout())
     )
@@ -75,7 +73,8 @@ def losses(trace: RiskTrace, x: Literal["log", "linear"] = "log") -> Figure:
                 error = np.atleast_2d(trace.dataset["holdout_error"].values)[j]
                 _band(axes, steps[shown], mean[shown], error[shown], colour)
         axes.plot([], [], color="0.4", linestyle="--", label="trained on")
-        axes.set_yscale("log")
+        if any(np.any(each.transpose("run", "step").values[:, shown] > 0.0) for each in (seen, unseen)):
+            axes.set_yscale("log")
         if axes.get_ylim()[1] < 10.0 * axes.get_ylim()[0]:
             axes.yaxis.set_minor_formatter("{x:g}")
         _step_axis(axes, x)
@@ -83,6 +82,16 @@ def losses(trace: RiskTrace, x: Literal["log", "linear"] = "log") -> Figure:
         axes.set_ylabel("half mean squared residual")
         axes.legend()
     return figure
+
+
+def _scale(trace: RiskTrace, x: str) -> Literal["log", "linear"]:
+    """The scale asked for, or an InputError; a linear one where nothing is recorded beyond the start."""
+    last = min(trace.risk["step"].values.max(), trace.dataset["ended_at"].values.max())
+    if x == "linear" or (x == "log" and last <= 0):
+        return "linear"
+    if x == "log":
+        return "log"
+    raise unknown_name("x", x, ["log", "linear"])
 
 
 def _steps(trace: RiskTrace, x: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -103,7 +112,9 @@ def _band(axes: Axes, x: FloatArray, mean: FloatArray, error: FloatArray, colour
 
 
 def _points(axes: Axes, x: FloatArray, mean: FloatArray, error: FloatArray, colour: Any) -> None:
-    """About a dozen sampled means with bars of two standard errors."""
+    """About a dozen sampled means with bars of two standard errors; of a run that was interrupted there may be none."""
+    if x.size == 0:
+        return
     at = np.unique(np.linspace(0, x.size - 1, 13).round().astype(int))
     axes.errorbar(
         x[at], mean[at], 2.0 * error[at], color=colour, fmt="o", markersize=2.4, elinewidth=0.8, zorder=3

@@ -38,11 +38,13 @@ def regret(trace: RiskTrace, best: str | None = None) -> Figure:
     A bar is stacked by subspace (bias and variance together): to the right what a subspace has more than in the best
     run, to the left what it has less; the sum stands beside it. Runs in the order of their risk, the best six of them
     as lines through the recorded steps. best : the run to compare with (default: the one of least risk). Raises
-    InputError for a single run.
+    InputError for a single run, and for a mixture.
     """
     check_kind("trace", trace, RiskTrace, "a trace", "give what simlab.exact returns")
     if "run" not in trace.risk.dims:
         raise InputError(" has one run, which there is nothing to compare with; give several.", "trace")
+    if "domain" in trace.risk.dims:
+        raise InputError(" is of a Mixture, whose domains have risks of their own; take simlab.plot.risk.", "trace")
     final = trace.final().transpose("run", "component", "subspace")
     parts = final.sel(component=[name for name in ("bias", "variance") if name in final["component"]]).sum("component")
     runs = [str(run) for run in trace.risk["run"].values]

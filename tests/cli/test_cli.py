@@ -507,3 +507,23 @@ def test_an_unwritable_folder_is_refused_before_the_run(here, monkeypatch):
     monkeypatch.setattr("simlab.files.Stage", denied)
     monkeypatch.setattr(Experiment, "run", lambda *a, **k: pytest.fail("it ran"))
     assert "cannot be written to (Permission denied)" in refused("run", "e.toml")
+
+
+STUCK = """
+from simlab.cli import app, main
+
+@app.command()
+def stuck():
+    exec("raise KeyboardInterrupt")
+
+if __name__ == "__main__":
+    main(["stuck"])
+"""
+
+
+def test_an_interrupt_within_what_is_executed_ends_with_the_code_of_an_interrupt(tmp_path):
+    """Python remembers one that leaves `exec`, as in an import of dataclasses, and ended `-m` by the signal SIGINT."""
+    (tmp_path / "stopped.py").write_text(STUCK, encoding="utf-8")
+    command = [sys.executable, "-m", "stopped"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (130, "simlab: interrupted.\n")

@@ -136,7 +136,7 @@ def damage(tree: dict[str, Any], rng: np.random.Generator) -> None:
         value = VALUES[int(rng.integers(len(VALUES)))]
         what = rng.random()
         old = inside[key]
-        if what < 0.3 and isinstance(old, int | float) and not isinstance(old, bool):
+        if what < 0.3 and isinstance(old, int | float) and not isinstance(old, bool) and abs(old) < 1e300:
             inside[key] = old * float(rng.choice([0.5, 2.0, 3.0, -1.0, 1e3, 1e6, 1e12, 1e-12]))
         elif what < 0.6 or isinstance(inside, list):
             inside[key] = copy.deepcopy(value)

@@ -23,6 +23,11 @@ def several():
     return sl.exact(PROBLEM, runs, subspaces="log_bins(3)")
 
 
+def _of_domains():
+    mixture = sl.Mixture([sl.LinearRegression([1.0, 0.5], 1.0, 0.1)] * 2)
+    return sl.exact(mixture, [sl.methods.sgd(LR), sl.methods.sgd(LR * 0.5)], progress=False)
+
+
 def test_one_run_shows_every_component_and_subspace(one):
     figure = sl.plot.risk(one)
     titles = [axes.get_title() for axes in figure.axes]
@@ -98,6 +103,7 @@ def test_schedules_in_one_panel_or_many():
         (lambda trace, folder: sl.plot.schedules({}), "empty"),
         (lambda trace, folder: sl.plot.regret(trace), "one run"),
         (lambda trace, folder: sl.plot.regret(3), "not a trace"),
+        (lambda trace, folder: sl.plot.regret(_of_domains()), "of a Mixture"),
         (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), folder / "picture"), "suffix"),
         (lambda trace, folder: sl.plot.save(sl.plot.risk(trace), "/proc/nowhere/a.png"), "cannot be written"),
     ],
@@ -105,6 +111,28 @@ def test_schedules_in_one_panel_or_many():
 def test_refusals(one, tmp_path, call, word):
     with pytest.raises(InputError, match=word):
         call(one, tmp_path)
+
+
+def _stopped(done, total):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("how", [{"record": [0], "progress": False}, {"progress": _stopped}], ids=["asked", "stopped"])
+def test_what_was_interrupted_at_its_start_is_drawn(how, number, tmp_path):
+    """Nothing positive to put on a logarithmic axis: Matplotlib's words, and exit code 2, for an interrupted run."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 5))
+    data = sl.LinearRegression.from_data(X, X[:, 0] + rng.standard_normal(40), holdout=0.25)
+    mixture = sl.Mixture([sl.LinearRegression([1.0, 0.5], 1.0, 0.1)] * 2)
+    runs = [sl.methods.sgd(LR), sl.methods.sgd(LR * 0.5)][:number]
+    for problem in (PROBLEM, data, mixture):
+        trace = sl.sample(problem, runs, replicas=2, **how)
+        assert sl.plot.save(sl.plot.risk(trace), tmp_path / "risk.png").stat().st_size > 1000
+    assert sl.plot.save(sl.plot.losses(sl.sample(data, runs, replicas=2, **how)), tmp_path / "losses.png").exists()
+    exact = sl.exact(PROBLEM, runs, record=5, progress=False)
+    assert sl.plot.save(sl.plot.risk(exact, sampled=sl.sample(PROBLEM, runs, replicas=2, **how)), tmp_path / "both.png")
 
 
 def test_losses_on_rows_held_out_and_trained_on():

@@ -164,6 +164,21 @@ def test_curves_that_are_refused(change, message):
         sl.twin.Curve(**{**good, **change})
 
 
+@pytest.mark.parametrize("points", [60, 160])
+def test_curves_without_any_noise_have_a_twin(points):
+    """Of a formula, say: beside a smooth misfit no noise is left to factor, which was LinAlgError."""
+    steps = np.linspace(50, 8000, points).astype(int)
+    losses = 3.0 + 2.0 * (1.0 + steps) ** -0.3
+    curves = [sl.twin.Curve(SCHEDULES[name], steps, losses * (1.0 + 1e-3 * j)) for j, name in enumerate(TRAINED)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        band = sl.twin.fit(curves, weight_decay=0.1).predict(SCHEDULES["cosine_24000"])
+    assert np.isfinite(band.upper).all()
+    smallest = sl.twin.Errors(noise=1e-300, early=0.0)
+    assert np.isfinite(smallest.whitener(steps, 2)).all()
+    assert np.isfinite(smallest.whitener(steps, 1)).all()
+
+
 def test_fits_that_are_refused():
     steps = np.arange(1, 61) * 100
     rising = sl.twin.Curve(np.ones(6000), steps, np.linspace(3.0, 4.0, 60))
