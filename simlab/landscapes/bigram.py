@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simlab.arrays import FloatArray
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door
 from simlab.errors import InputError, check_array, check_count, check_floats
 from simlab.kernels.landscapes import fields
@@ -102,28 +103,32 @@ def bigram(
     params = np.concatenate([[m.size, V], mass, -np.sum(q * logs, axis=1), q.ravel()])
     river = 1.0 - np.sum(q**2, axis=1) < DETERMINISTIC
 
-    def hessian(w: FloatArray) -> FloatArray:
-        out = np.zeros((w.size, w.size))
-        for b, logits in enumerate(w.reshape(m.size, V)):
-            p = _softmax(logits)
-            out[b * V : (b + 1) * V, b * V : (b + 1) * V] = mass[b] * (np.diag(p) - np.outer(p, p))
-        return out
-
-    def split(w: FloatArray) -> Split:
-        z = w.reshape(-1, m.size, V)
-        each = mass * _block_losses(z, q)
-        mine = z[:, np.arange(m.size), own]
-        margin = mine - (z.sum(axis=2) - mine) / (V - 1)
-        coordinate = margin[:, river].mean(axis=1) if river.any() else np.zeros(len(z))
-        return Split(coordinate, each[:, river].sum(axis=1), z[:, ~river].reshape(len(z), -1))
-
     loss, gradient = fields.FUNCTIONS[fields.BIGRAM]
     origin = np.zeros(m.size * V) if start is None else check_floats("start", start).copy()
     name = f"bigram(determinism[{m.size}], vocabulary={V})"
     made = Landscape(
-        name, m.size * V, origin, loss, gradient, params, fields.BIGRAM, hessian_of=hessian, split_of=split
+        name, m.size * V, origin, loss, gradient, params, fields.BIGRAM,
+        hessian_of=partial(_hessian, mass, V), split_of=partial(_split, mass, q, own, river),
     )  # fmt: skip
     return Bigram(made, q, mass)
+
+
+def _hessian(mass: FloatArray, V: int, w: FloatArray) -> FloatArray:
+    out = np.zeros((w.size, w.size))
+    for b, logits in enumerate(w.reshape(mass.size, V)):
+        p = _softmax(logits)
+        out[b * V : (b + 1) * V, b * V : (b + 1) * V] = mass[b] * (np.diag(p) - np.outer(p, p))
+    return out
+
+
+def _split(mass: FloatArray, q: FloatArray, own: IntArray, river: npt.NDArray[np.bool_], w: FloatArray) -> Split:
+    """`own` : the token of each prefix.  `river` : which prefixes are all but certain."""
+    z = w.reshape(-1, *q.shape)
+    each = mass * _block_losses(z, q)
+    mine = z[:, np.arange(own.size), own]
+    margin = mine - (z.sum(axis=2) - mine) / (q.shape[1] - 1)
+    coordinate = margin[:, river].mean(axis=1) if river.any() else np.zeros(len(z))
+    return Split(coordinate, each[:, river].sum(axis=1), z[:, ~river].reshape(len(z), -1))
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,29 +64,21 @@ class Noise:
 
 def none() -> Noise:
     """The full gradient."""
-    return Noise("none()", lambda landscape: _noisy(NO_NOISE))
+    return Noise("none()", _none)
 
 
 @door
 def isotropic(sigma: float = 1.0) -> Noise:
     """Standard deviation sigma in every coordinate."""
     sigma = check_number("sigma", sigma, low=0.0)
-    return Noise(f"isotropic({sigma:g})", lambda landscape: _noisy(DIAGONAL, np.full(landscape.dim, sigma)))
+    return Noise(f"isotropic({sigma:g})", partial(_isotropic, sigma))
 
 
 @door
 def diagonal(sigma: npt.ArrayLike) -> Noise:
     """Standard deviation sigma_i in coordinate i; sigma (dim,)."""
     sizes = check_array("sigma", sigma, low=0.0)
-
-    def make(landscape: Landscape) -> Noisy:
-        if sizes.size != landscape.dim:
-            raise InputError(
-                f" has {sizes.size} entries and {landscape.expression} {landscape.dim} coordinates.", "sigma"
-            )
-        return _noisy(DIAGONAL, sizes)
-
-    return Noise(f"diagonal(sigma[{sizes.size}])", make)
+    return Noise(f"diagonal(sigma[{sizes.size}])", partial(_diagonal, sizes))
 
 
 @door
@@ -95,12 +88,7 @@ def like_hessian(scale: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
     The law of label noise near a minimum, where the covariance of the gradient is the Hessian (Fisher information).
     """
     scale = check_number("scale", scale, low=0.0)
-
-    def make(landscape: Landscape) -> Noisy:
-        values, vectors = np.linalg.eigh(landscape.hessian(landscape.start if at is None else at))
-        return _noisy(FACTOR, factor=(vectors * (scale * np.sqrt(np.maximum(values, 0.0)))) @ vectors.T)
-
-    return Noise(f"like_hessian({scale:g})", make)
+    return Noise(f"like_hessian({scale:g})", partial(_like_hessian, scale, at))
 
 
 @door
@@ -113,30 +101,7 @@ def along_hills(sigma: float = 1.0, at: npt.ArrayLike | None = None) -> Noise:
     which is refused. With `at`, a point (dim,), t is the lowest eigenvector of the Hessian there, everywhere.
     """
     sigma = check_number("sigma", sigma, low=0.0)
-
-    def known(landscape: Landscape, point: FloatArray) -> FloatArray:
-        tangent = along_river(landscape, point)[0]
-        out: FloatArray = sigma**2 * (np.eye(landscape.dim) - np.outer(tangent, tangent))
-        return out
-
-    def make(landscape: Landscape) -> Noisy:
-        if at is None:
-            if runs_straight(landscape) and not landscape.turned:
-                return _noisy(DIAGONAL, np.append(0.0, np.full(landscape.dim - 1, sigma)))
-            if runs_straight(landscape):
-                tangent = plane(landscape)[0]
-                return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(tangent, tangent)))
-            bend = landscape.params[4:6] if landscape.code == CURVED else np.zeros(2)
-            if landscape.dim == 2 and landscape.code == CURVED and not landscape.turned:
-                return _noisy(SHAPED)._replace(params=np.append(sigma, bend))
-            return _noisy(SHAPED)._replace(
-                shape=Across(int(landscape.code or 0)), params=np.concatenate([[sigma], bend, *plane(landscape)])
-            )
-        lowest = landscape.lowest(at)
-        if not lowest.gap > 0.0:
-            raise InputError(" along the hills needs a lowest eigenvector; the eigengap is 0 at this point.", "noise")
-        return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(lowest.vector, lowest.vector)))
-
+    make, known = partial(_along_hills, sigma, at), partial(_across_river, sigma)
     return Noise(f"along_hills({sigma:g}{'' if at is None else ', at'})", make, known)
 
 
@@ -148,10 +113,7 @@ def with_loss(scale: float = 1.0, floor: float = 0.0, of: Noise | None = None) -
     """
     scale, floor = check_number("scale", scale, low=0.0), check_number("floor", floor)
     base = isotropic(1.0) if of is None else check_kind("of", of, Noise, "a noise", "make one with isotropic(1.0), say")
-
-    def make(landscape: Landscape) -> Noisy:
-        return base.on(landscape)._replace(by_loss=scale**2, floor=floor) if scale > 0.0 else _noisy(NO_NOISE)
-
+    make = partial(_with_loss, scale, floor, base)
     return Noise(f"with_loss({scale:g}, floor={floor:g}, of={base.expression})", make, base.known)
 
 
@@ -165,16 +127,67 @@ def custom(shape: Callable[..., Any], params: npt.ArrayLike = (), name: str = "c
     numbers = check_floats("params", params).ravel()
     if not callable(shape):
         raise InputError(f" = {brief(shape)} is not a function; give one that Numba can compile.", "shape")
+    return Noise(f"{name}(params[{numbers.size}])", partial(_custom, shape, numbers, name))
 
-    def make(landscape: Landscape) -> Noisy:
-        from numba.core.registry import CPUDispatcher
 
-        compiled: Any = shape if isinstance(shape, CPUDispatcher) else jitted(shape)
-        ones = np.ones(landscape.dim)
-        try_out(f"noise {name}", compiled, (landscape.start, numbers, ones, np.zeros_like(ones)), writes=True)
-        return _noisy(SHAPED)._replace(shape=compiled, params=numbers)
+# What makes the arrays are functions of a module, which pickle finds again, with their numbers.
 
-    return Noise(f"{name}(params[{numbers.size}])", make)
+
+def _none(landscape: Landscape) -> Noisy:
+    return _noisy(NO_NOISE)
+
+
+def _isotropic(sigma: float, landscape: Landscape) -> Noisy:
+    return _noisy(DIAGONAL, np.full(landscape.dim, sigma))
+
+
+def _diagonal(sizes: FloatArray, landscape: Landscape) -> Noisy:
+    if sizes.size != landscape.dim:
+        raise InputError(f" has {sizes.size} entries and {landscape.expression} {landscape.dim} coordinates.", "sigma")
+    return _noisy(DIAGONAL, sizes)
+
+
+def _like_hessian(scale: float, at: npt.ArrayLike | None, landscape: Landscape) -> Noisy:
+    values, vectors = np.linalg.eigh(landscape.hessian(landscape.start if at is None else at))
+    return _noisy(FACTOR, factor=(vectors * (scale * np.sqrt(np.maximum(values, 0.0)))) @ vectors.T)
+
+
+def _along_hills(sigma: float, at: npt.ArrayLike | None, landscape: Landscape) -> Noisy:
+    if at is None:
+        if runs_straight(landscape) and not landscape.turned:
+            return _noisy(DIAGONAL, np.append(0.0, np.full(landscape.dim - 1, sigma)))
+        if runs_straight(landscape):
+            tangent = plane(landscape)[0]
+            return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(tangent, tangent)))
+        bend = landscape.params[4:6] if landscape.code == CURVED else np.zeros(2)
+        if landscape.dim == 2 and landscape.code == CURVED and not landscape.turned:
+            return _noisy(SHAPED)._replace(params=np.append(sigma, bend))
+        return _noisy(SHAPED)._replace(
+            shape=Across(int(landscape.code or 0)), params=np.concatenate([[sigma], bend, *plane(landscape)])
+        )
+    lowest = landscape.lowest(at)
+    if not lowest.gap > 0.0:
+        raise InputError(" along the hills needs a lowest eigenvector; the eigengap is 0 at this point.", "noise")
+    return _noisy(FACTOR, factor=sigma * (np.eye(landscape.dim) - np.outer(lowest.vector, lowest.vector)))
+
+
+def _across_river(sigma: float, landscape: Landscape, point: FloatArray) -> FloatArray:
+    tangent = along_river(landscape, point)[0]
+    out: FloatArray = sigma**2 * (np.eye(landscape.dim) - np.outer(tangent, tangent))
+    return out
+
+
+def _with_loss(scale: float, floor: float, base: Noise, landscape: Landscape) -> Noisy:
+    return base.on(landscape)._replace(by_loss=scale**2, floor=floor) if scale > 0.0 else _noisy(NO_NOISE)
+
+
+def _custom(shape: Callable[..., Any], numbers: FloatArray, name: str, landscape: Landscape) -> Noisy:
+    from numba.core.registry import CPUDispatcher
+
+    compiled: Any = shape if isinstance(shape, CPUDispatcher) else jitted(shape)
+    ones = np.ones(landscape.dim)
+    try_out(f"noise {name}", compiled, (landscape.start, numbers, ones, np.zeros_like(ones)), writes=True)
+    return _noisy(SHAPED)._replace(shape=compiled, params=numbers)
 
 
 def _noisy(kind: int, sizes: FloatArray | None = None, factor: FloatArray | None = None) -> Noisy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,7 @@ def straight_landscape(
     lam = _curvatures("hills", hills)
     river = _river_numbers(slope, mu, target)
     params = np.concatenate([river, lam])
-
-    def hessian(w: FloatArray) -> FloatArray:
-        return np.diag(np.concatenate([river[1:2], lam]))
-
-    def split(w: FloatArray) -> Split:
-        return Split(w[:, 0].copy(), _river_loss(w[:, 0], river), w[:, 1:].copy())
-
+    hessian, split = partial(_straight_hessian, river, lam), partial(_straight_split, river)
     name = f"straight_landscape(hills[{lam.size}], slope={slope:g}, mu={mu:g}, target={target:g})"
     return _built_in(name, fields.STRAIGHT, 1 + lam.size, start, params, hessian, split)
 
@@ -65,16 +60,7 @@ def curved(
     lam = check_number("lam", lam, low=0.0, open_low=True)
     a, k = check_number("amplitude", amplitude), check_number("wavenumber", wavenumber)
     params = np.array([*river, lam, a, k])
-
-    def hessian(w: FloatArray) -> FloatArray:
-        sine, turn = a * np.sin(k * w[0]), a * k * np.cos(k * w[0])
-        bend = lam * (turn**2 + (w[1] - sine) * k**2 * sine)
-        return np.array([[river[1] + bend, -lam * turn], [-lam * turn, lam]])
-
-    def split(w: FloatArray) -> Split:
-        height = w[:, 1] - a * np.sin(k * w[:, 0])
-        return Split(w[:, 0].copy(), _river_loss(w[:, 0], river), height[:, None])
-
+    hessian, split = partial(_curved_hessian, river, lam, a, k), partial(_curved_split, river, a, k)
     name = f"curved(mu={mu:g}, lam={lam:g}, amplitude={a:g}, wavenumber={k:g}, target={target:g}, slope={slope:g})"
     return _built_in(name, fields.CURVED, 2, start, params, hessian, split)
 
@@ -102,22 +88,8 @@ def narrowing(
     river = _river_numbers(slope, mu, target)
     centre, width = check_number("centre", centre), check_number("width", width, low=0.0, open_low=True)
     params = np.concatenate([river, [centre, width], before, after])
-
-    def taper(x: Any) -> tuple[Any, Any, Any]:
-        u = (x - centre) / width
-        inverse = 1.0 / np.sqrt(1.0 + u * u)
-        return 0.5 * (1.0 + u * inverse), 0.5 * inverse**3 / width, -1.5 * u * inverse**5 / width**2
-
-    def hessian(w: FloatArray) -> FloatArray:
-        share, rate, bend = taper(w[0])
-        out = np.diag(np.concatenate([[0.0], before + share * (after - before)]))
-        out[0, 0] = river[1] + 0.5 * bend * float((after - before) @ w[1:] ** 2)
-        out[0, 1:] = out[1:, 0] = rate * (after - before) * w[1:]
-        return out
-
-    def split(w: FloatArray) -> Split:
-        return Split(w[:, 0].copy(), _river_loss(w[:, 0], river), w[:, 1:].copy())
-
+    hessian = partial(_tapered_hessian, river, centre, width, before, after)
+    split = partial(_straight_split, river)
     name = f"narrowing(hills[{before.size}], centre={centre:g}, width={width:g}, slope={slope:g}, mu={mu:g})"
     return _built_in(name, fields.TAPERED, 1 + before.size, start, params, hessian, split)
 
@@ -146,16 +118,7 @@ def hyperbolic(start: npt.ArrayLike = (2.0, 2.0)) -> Landscape:
     formula is reconstructed. River coordinate w1, river loss log(1 + exp(-w1)), hill state w1 w2 - 1. The domain is the
     branch w1 > 0.
     """
-
-    def hessian(w: FloatArray) -> FloatArray:
-        half = 0.5 / np.cosh(0.5 * w[0])
-        off = 2.0 * w[0] * w[1] - 1.0
-        return np.array([[w[1] ** 2 + half**2, off], [off, w[0] ** 2]])
-
-    def split(w: FloatArray) -> Split:
-        return Split(w[:, 0].copy(), np.logaddexp(0.0, -w[:, 0]), (w[:, 0] * w[:, 1] - 1.0)[:, None])
-
-    made = _built_in("hyperbolic()", fields.HYPERBOLIC, 2, start, np.zeros(0), hessian, split)
+    made = _built_in("hyperbolic()", fields.HYPERBOLIC, 2, start, np.zeros(0), _hyperbolic_hessian, _hyperbolic_split)
     made = replace(made, inside_of=_right_half, domain="a start with w1 > 0")
     return made
 
@@ -188,6 +151,50 @@ def _built_in(
     loss, gradient = fields.FUNCTIONS[field]
     origin = np.zeros(dim) if start is None else check_floats("start", start).copy()
     return Landscape(name, dim, origin, loss, gradient, params, field, hessian_of=hessian, split_of=split)
+
+
+# Hessians and splits are functions of a module, which pickle finds again, with their numbers.
+
+
+def _straight_hessian(river: FloatArray, lam: FloatArray, w: FloatArray) -> FloatArray:
+    return np.diag(np.concatenate([river[1:2], lam]))
+
+
+def _straight_split(river: FloatArray, w: FloatArray) -> Split:
+    return Split(w[:, 0].copy(), _river_loss(w[:, 0], river), w[:, 1:].copy())
+
+
+def _curved_hessian(river: FloatArray, lam: float, a: float, k: float, w: FloatArray) -> FloatArray:
+    sine, turn = a * np.sin(k * w[0]), a * k * np.cos(k * w[0])
+    bend = lam * (turn**2 + (w[1] - sine) * k**2 * sine)
+    return np.array([[river[1] + bend, -lam * turn], [-lam * turn, lam]])
+
+
+def _curved_split(river: FloatArray, a: float, k: float, w: FloatArray) -> Split:
+    height = w[:, 1] - a * np.sin(k * w[:, 0])
+    return Split(w[:, 0].copy(), _river_loss(w[:, 0], river), height[:, None])
+
+
+def _tapered_hessian(
+    river: FloatArray, centre: float, width: float, before: FloatArray, after: FloatArray, w: FloatArray
+) -> FloatArray:
+    u = (w[0] - centre) / width
+    inverse = 1.0 / np.sqrt(1.0 + u * u)
+    share, rate, bend = 0.5 * (1.0 + u * inverse), 0.5 * inverse**3 / width, -1.5 * u * inverse**5 / width**2
+    out = np.diag(np.concatenate([[0.0], before + share * (after - before)]))
+    out[0, 0] = river[1] + 0.5 * bend * float((after - before) @ w[1:] ** 2)
+    out[0, 1:] = out[1:, 0] = rate * (after - before) * w[1:]
+    return out
+
+
+def _hyperbolic_hessian(w: FloatArray) -> FloatArray:
+    half = 0.5 / np.cosh(0.5 * w[0])
+    off = 2.0 * w[0] * w[1] - 1.0
+    return np.array([[w[1] ** 2 + half**2, off], [off, w[0] ** 2]])
+
+
+def _hyperbolic_split(w: FloatArray) -> Split:
+    return Split(w[:, 0].copy(), np.logaddexp(0.0, -w[:, 0]), (w[:, 0] * w[:, 1] - 1.0)[:, None])
 
 
 def _right_half(w: FloatArray) -> npt.NDArray[np.bool_]:

@@ -192,7 +192,8 @@ class RiskTrace:
     @door
     def with_coordinates(self, coordinates: Mapping[str, Any]) -> RiskTrace:
         """The same trace with further coordinates."""
-        check_kind("coordinates", coordinates, Mapping, "a table", "give names and values")
+        if not isinstance(coordinates, Mapping):
+            raise InputError(f" = {brief(coordinates)} is not a table; give names and values.", "coordinates")
         return RiskTrace(self.dataset.assign_coords(coordinates), self._states, self._problem)
 
     def plot(self, **options: Any) -> Figure:

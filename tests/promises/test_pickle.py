@@ -1,4 +1,4 @@
-"""Problems, methods, partitions, experiments and traces survive the standard pickle and both copies."""
+"""Problems, methods, partitions, experiments, traces, landscapes and answers survive pickle and both copies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import simlab as sl
-from simlab import methods, schedules, subspaces
+from simlab import methods, river, schedules, subspaces
 from tests.oracles.method_zoo import ZOO
+from tests.twin.runs import SCHEDULES, TRUTH, known, made
 
 RATE = schedules.wsd(6, peak=0.1)
 MOMENTUM = schedules.linear(6, 0.9, floor=0.5)
@@ -75,6 +76,91 @@ def test_experiments_and_traces(way):
     again = WAYS[way](experiment).run(progress=False)
     np.testing.assert_array_equal(again.risk.values, trace.risk.values)
     assert WAYS[way](trace).dataset.identical(trace.dataset)
+
+
+LANDSCAPES = {
+    "straight": lambda: river.straight_landscape([4.0, 1.0], slope=0.1),
+    "curved": river.curved,
+    "narrowing": river.narrowing,
+    "widening": river.widening,
+    "hyperbolic": river.hyperbolic,
+    "bigram": lambda: river.bigram([0.2, 0.95], 3).landscape,
+    "embedded": lambda: river.embedded(river.curved(), [3.0]),
+    "moved": lambda: river.curved().starting_at([1.0, 0.5]),
+}
+NOISES = {
+    "none": river.noise.none,
+    "isotropic": lambda: river.noise.isotropic(0.3),
+    "diagonal": lambda: river.noise.diagonal([0.1, 0.2]),
+    "like_hessian": lambda: river.noise.like_hessian(0.5),
+    "along_hills": lambda: river.noise.along_hills(0.2),
+    "with_loss": lambda: river.noise.with_loss(0.5, of=river.noise.isotropic(2.0)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_landscapes(name, way):
+    """They held functions of functions, which pickle does not find again."""
+    one = LANDSCAPES[name]()
+    again = WAYS[way](one)
+    assert repr(again) == repr(one)
+    points = one.start + np.linspace(0.01, 0.02, 3 * one.dim).reshape(3, one.dim)
+    np.testing.assert_array_equal(again.value(points), one.value(points))
+    np.testing.assert_array_equal(again.hessian(points[0]), one.hessian(points[0]))
+    for ours, theirs in zip(again.split(points), one.split(points), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NOISES)
+def test_noise_of_landscapes(name, way):
+    one, curved = NOISES[name](), river.curved()
+    again = WAYS[way](one)
+    assert repr(again) == repr(one)
+    np.testing.assert_array_equal(again.covariance(curved), one.covariance(curved))
+
+
+def _kinds_of_answers():
+    problem, method = LR([1.0, 0.5], 1.0, 0.1), methods.sgd(RATE)
+    exact = sl.exact(problem, method, keep=[3], deterministic=True, progress=False)
+    one, other = known(TRUTH), SCHEDULES["wsdcon_9"]
+    return {
+        "state": exact.state_at(3),
+        "weights": exact.state_at(3).weights(),
+        "sampled state": sl.sample(problem, method, replicas=2, keep=[3], progress=False).state,
+        "optimum": sl.optimize(problem, 6),
+        "tuned": sl.tune(problem, "linear", 6),
+        "stability": sl.stability(problem, method),
+        "mixture": sl.Mixture([problem, problem], ["rest", schedules.constant(6, 0.3)]),
+        "shifted": problem.shifted(1.5, 0.5),
+        "held out": sl.EmpiricalRegression(ROWS, np.ones(4), holdout=0.5),
+        "several outputs": sl.EmpiricalRegression(ROWS, np.ones((4, 2))),
+        "valley": river.StraightValley([4.0, 1.0], slope=0.2),
+        "twin": one,
+        "curve": made(TRUTH, "wsdcon_9", 0),
+        "band": one.predict(other),
+        "errors": sl.twin.Errors(noise=0.1),
+        "difference": one.compare(other, other),
+        "closed loop": methods.closed_loop(method, sl.feedback.polyak()),
+        "looking ahead": methods.closed_loop(method, sl.feedback.autolrs([3, 3])),
+        "many memories": methods.closed_loop(methods.adam(RATE), sl.feedback.prodigy()),
+    }
+
+
+@pytest.fixture(scope="module")
+def answers():
+    return _kinds_of_answers()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_answers_and_what_they_are_made_of(way, answers):
+    for name, one in answers.items():
+        assert repr(WAYS[way](one)) == repr(one), name
+    again, problem = WAYS[way](answers["state"]), LR([1.0, 0.5], 1.0, 0.1)
+    on = methods.rest(methods.sgd(RATE), 3)
+    whole, other = (sl.exact(problem, on, start=start, progress=False).risk for start in (answers["state"], again))
+    np.testing.assert_array_equal(whole, other)
 
 
 def test_what_pickle_keeps_of_a_method_is_its_call():
