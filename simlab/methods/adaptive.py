@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray, IntArray
-from simlab.errors import check_number
+from simlab.errors import InputError, brief, check_number
 from simlab.kernels import dials as rules
 from simlab.methods.base import Number, Steps, method, record
 from simlab.methods.weightwise import Adaptive, beta, block_edges, block_sizes, one_number, positive
@@ -22,6 +22,11 @@ __all__ = [
     "adabound", "adagrad", "adam", "adam_mini", "adamod", "adamw", "lion", "nadam", "radam", "rmsprop", "sign_sgd",
     "signum",
 ]  # fmt: skip
+
+MULTIPLIED = 1 << 20
+"""Factors of Nadam's product that are kept; beyond, it has to be LOST beside 1."""
+
+LOST = 1e-17
 
 
 @method
@@ -211,14 +216,29 @@ class nadam(Moments):
         super().check()
         one_number("beta1", self.beta1)
         positive("momentum_decay", self.momentum_decay)
-        steps = np.arange(1, self.length + 2)
-        mu = self.beta1 * (1.0 - 0.5 * 0.96 ** (steps * self.momentum_decay))
-        self._keep(_mu=mu, _product=np.cumprod(mu))
+        mu = self._of(np.arange(1, min(self.length + 1, MULTIPLIED) + 1))
+        product = np.cumprod(mu)
+        if self.length >= MULTIPLIED and product[-1] > LOST:
+            raise InputError(
+                f" = {brief(self.beta1)} still counts its start after {MULTIPLIED} steps; give a smaller one.", "beta1"
+            )
+        self._keep(_mu=mu, _product=product)
+
+    def _of(self, steps: IntArray) -> FloatArray:
+        """mu of the steps counted from 1."""
+        return np.asarray(self.beta1 * (1.0 - 0.5 * 0.96 ** (steps * self.momentum_decay)))
+
+    def _fresh(self, t: Steps) -> tuple[FloatArray, FloatArray]:
+        """mu_t, and 1 - the product of all up to it, of the steps t: beyond those multiplied nothing is left of it."""
+        mu, product = self.__dict__["_mu"], self.__dict__["_product"]
+        known, within = t < mu.size, np.minimum(t, mu.size - 1)
+        if known.all():
+            return mu[within], 1.0 - product[within]
+        return np.where(known, mu[within], self._of(t + 1)), np.where(known, 1.0 - product[within], 1.0)
 
     def settings(self, t: Steps) -> dict[int, Any]:
-        mu, product = self.__dict__["_mu"], self.__dict__["_product"]
-        ahead = mu[t + 1] / (1.0 - product[t + 1])
-        return {**super().settings(t), rules.CM: ahead, rules.CG: (1.0 - mu[t]) / (1.0 - product[t])}
+        (now, fresh), (after, fresher) = self._fresh(t), self._fresh(t + 1)
+        return {**super().settings(t), rules.CM: after / fresher, rules.CG: (1.0 - now) / fresh}
 
 
 @method

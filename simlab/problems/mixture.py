@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -14,6 +14,7 @@ from simlab.errors import InputError, brief, check_entries, check_number
 from simlab.problems.base import Immutable, frozen
 from simlab.problems.linear_regression import LinearRegression
 from simlab.schedules import Schedule, as_schedule
+from simlab.schedules.kinks import next_kink
 from simlab.schedules.nodes import evaluate
 
 __all__ = ["MOST_DIRECTIONS", "Mixture"]
@@ -23,6 +24,11 @@ MOST_DIRECTIONS = 10**8
 
 WALKED = 1 << 16
 """Steps of the shares that are looked at together."""
+
+MOST_WALKED = 1 << 24
+"""Longest shares that are looked at step by step; of longer ones, WALKED steps in all, and every kink among KINKS."""
+
+KINKS = 1 << 10
 
 ROUNDING = 1e-9
 """By how much shares may miss one."""
@@ -105,7 +111,9 @@ class Mixture(Immutable):
 
     def shares(self, start: int, stop: int) -> FloatArray:
         """share_k of the steps start .. stop - 1, (n, K)."""
-        t = np.arange(start, stop, dtype=np.int64)
+        return self._shares_at(np.arange(start, stop, dtype=np.int64))
+
+    def _shares_at(self, t: IntArray) -> FloatArray:
         out = np.zeros((t.size, len(self.domains)))
         for row, each in zip(out.T, self.share, strict=True):
             row[:] = 0.0 if each is None else _at(each, t)
@@ -160,8 +168,8 @@ class Mixture(Immutable):
             raise InputError(' says "rest" twice; give one of them as a number.', "share")
         whole = [each for each in self.share if isinstance(each, Schedule)]
         steps = min((each.length for each in whole), default=1)
-        for first in range(0, steps, WALKED):
-            shares = self.shares(first, min(first + WALKED, steps))
+        for t in _looked_at(whole, steps):
+            shares = self._shares_at(t)
             wrong = np.abs(shares.sum(axis=1) - 1.0) > ROUNDING
             where = np.flatnonzero(wrong | np.any(shares < 0.0, axis=1))
             if where.size:
@@ -169,9 +177,25 @@ class Mixture(Immutable):
                     int(where[0]),
                     float(np.sum(shares[where[0]], where=[each is not None for each in self.share])),
                 )
-                when = f" at step {first + at}" if whole else ""
+                when = f" at step {t[at]}" if whole else ""
                 bound = "at most one beside the rest" if rest else "one"
                 raise InputError(f" sums to {sums:.12g}{when}; give shares that sum to {bound}.", "share")
+
+
+def _looked_at(whole: Sequence[Schedule], steps: int) -> Iterator[IntArray]:
+    """The steps at which shares are added up, some at a time: all of them, or of very many those that tell."""
+    if steps <= MOST_WALKED:
+        yield from (np.arange(a, min(a + WALKED, steps), dtype=np.int64) for a in range(0, steps, WALKED))
+        return
+    kinks: list[int] = []
+    for each in whole:
+        t = next_kink(each.plan, 0)
+        for _ in range(KINKS):
+            if t >= steps:
+                break
+            kinks += [t - 1, t]
+            t = next_kink(each.plan, t)
+    yield np.unique(np.append(np.linspace(0, steps - 1, WALKED).astype(np.int64), np.array(kinks, dtype=np.int64)))
 
 
 def _at(value: Share, t: IntArray) -> FloatArray:

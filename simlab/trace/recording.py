@@ -35,6 +35,9 @@ Tick = Callable[[int], bool]
 """Called with the mode-steps of a finished chunk; False asks the run to stop."""
 
 DEFAULT_RECORDS = 200
+MOST_RECORDS = 10**8
+"""Recorded steps at most: a number for each, run, component and subspace is held."""
+
 DIVERGENCE_FACTOR = 1e6
 
 
@@ -88,9 +91,14 @@ def record_steps(record: Record, length: int, begin: int = 0) -> IntArray:
             raise InputError(
                 f" = {brief(record)} is not known; give a number, 'linear', 'all', or the steps themselves.", "record"
             )
+        if length - begin >= MOST_RECORDS:
+            raise InputError(
+                f" = 'all' is {length - begin + 1} steps, and at most {MOST_RECORDS} are recorded; give a number.",
+                "record",
+            )
         return np.arange(begin, length + 1, dtype=np.int64)
     if record is None or isinstance(record, (int, float, np.integer)):
-        count = check_count("record", DEFAULT_RECORDS if record is None else record, low=2)
+        count = check_count("record", DEFAULT_RECORDS if record is None else record, low=2, high=MOST_RECORDS)
         own = length - begin
         inner = np.geomspace(1.0, own, min(count, own + 1) - 1)
         return np.unique(np.concatenate([[0], np.round(inner), [own]]).astype(np.int64)) + begin

@@ -152,6 +152,60 @@ def test_flipped_bytes_of_every_file_by_every_command(here, capsys):
     assert all(set(outcomes) <= {"right", "refused"} for outcomes in counts.values())
 
 
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def lengthened(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"more")
+
+
+def turned_into_noise(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(0).bytes(path.stat().st_size))
+
+
+def made_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "x").write_text("x", encoding="utf-8")
+
+
+def exchanged(path: Path) -> None:
+    """With the next of its kind: all that it says is sound, of something else."""
+    fellows = [p for p in sorted(path.parent.parent.rglob("*")) if p.is_file() and p != path and p.name == path.name]
+    if fellows:
+        one, other = path.read_bytes(), fellows[0].read_bytes()
+        path.write_bytes(other)
+        fellows[0].write_bytes(one)
+    else:
+        path.unlink()
+
+
+WAYS = (emptied, cut, lengthened, turned_into_noise, made_a_folder, exchanged, Path.unlink)
+STORES = 181
+
+
+@pytest.mark.slow
+def test_damaged_stores_by_every_command(here, capsys):
+    """Files that are lost, cut, longer, noise, folders or one another's: no traceback and no other answer."""
+    right, rng = right_answers(), np.random.default_rng(3)
+    names = files_of("good")
+    counts: dict[tuple[str, ...], Counter[str]] = {command: Counter() for command in COMMANDS}
+    for j in range(STORES):
+        name, way = names[rng.integers(len(names))], WAYS[j % len(WAYS)]
+        for command in COMMANDS:
+            counts[command] += tried(lambda n=name, w=way: w(Path("s") / n), right, [command])
+    with capsys.disabled():
+        print()
+        for command, outcomes in counts.items():
+            print(" ".join(command), dict(outcomes))
+    assert all(set(outcomes) <= {"right", "refused"} for outcomes in counts.values())
+
+
 def resealed(store: Path) -> None:
     """Enter what is there into the ledger as if it had been made so: what a forger can do."""
     from simlab.reading import Folder, digest_of_bytes
