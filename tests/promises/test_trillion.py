@@ -24,7 +24,7 @@ NEEDED: dict[str, Any] = {
 OF_METHODS: dict[str, dict[str, Any]] = {
     "acc_sgd": {"kappa": 10.0, "xi": 2.0}, "asgd": {"gamma": 0.2, "beta": 0.5}, "acsgd": {"alpha": 0.01},
     "dana": {"g3": 0.01}, "qhm": {"momentum": 0.9, "nu": 0.7}, "ema": {"decay": 0.999}, "merge": {"steps": [5, 10**11]},
-    "lamb": {"blocks": 2}, "tail_average": {"window": 0.5}, "weight_decay": {"decay": 0.1}, "local": {"workers": 2}, 
+    "lamb": {"blocks": 2}, "tail_average": {"window": 0.5}, "weight_decay": {"decay": 0.1}, "local": {"workers": 2},
     "adam_mini": {"blocks": 2}, "lars": {"blocks": 2},
     **{name: {"momentum": 0.9} for name in ("heavy_ball", "nesterov", "torch_momentum")},
 }  # fmt: skip
@@ -132,4 +132,4 @@ def test_nadam_multiplies_no_more_than_counts():
     for key, value in short.settings(t[-1:]).items():
         np.testing.assert_allclose(at[key], value, rtol=1e-12)
     with pytest.raises(sl.InputError, match=r"beta1 = 0\.9999999 still counts its start"):
-        methods.nadam(schedules.constant(T, 0.1), beta1=0.9999999)
+        methods.nadam(schedules.constant(T, 0.1), beta1=0.9999999, momentum_decay=100.0)
