@@ -172,7 +172,8 @@ def _checked(
         elif key in own and own[key].annotation == list[Schedule] and nested is not None:
             given[key] = [nested(*item) for item in _tables(value, where)]
         else:
-            _check_type(value, accepted, where)
+            named = isinstance(value, str) and "." in value and "path" in own
+            _check_type(value, accepted, where, ", or name its file by path" if named else "")
     return given
 
 
@@ -242,8 +243,8 @@ def _wanted(accepted: frozenset[type]) -> str:
     return " or ".join(_WORDS[kind] for kind in named)
 
 
-def _check_type(value: Any, accepted: frozenset[type], path: str) -> None:
-    """Refuse a value of a kind that the parameter does not take."""
+def _check_type(value: Any, accepted: frozenset[type], path: str, more: str = "") -> None:
+    """Refuse a value of a kind that the parameter does not take; `more` is another remedy."""
     if isinstance(value, bool):
         fits = bool in accepted
     elif isinstance(value, str):
@@ -256,7 +257,7 @@ def _check_type(value: Any, accepted: frozenset[type], path: str) -> None:
         fits = False
     if not fits:
         what = "is a table" if isinstance(value, dict) else "is not of the right type"
-        raise InputError(f" = {shown(value)} {what}; give {_wanted(accepted)}.", path)
+        raise InputError(f" = {shown(value)} {what}; give {_wanted(accepted)}{more}.", path)
     if isinstance(value, float) and int in accepted and float not in accepted:
         # A float passes for a whole number, 1e5 for 100000, if it is one.
         if not value.is_integer():

@@ -166,3 +166,13 @@ subspaces = "log_bins(4)"
     trace = sl.RiskTrace.load(next(tmp_path.rglob("*.zarr")))
     assert float(trace.total().values[-1]) < float(trace.total().values[0])
     assert "data_sha256" in trace.dataset.attrs
+
+
+def test_the_name_of_a_file_in_the_place_of_its_numbers():
+    """What people write first; the remedy says where a name belongs."""
+    tree = {
+        "problem": {"kind": "eigenvalues", "eigenvalues": "hessian.txt", "noise_variance": 0.1},
+        "schedule": {"kind": "constant", "steps": 3, "peak": 0.1},
+    }
+    with pytest.raises(sl.InputError, match=r"problem\.eigenvalues = 'hessian\.txt' .* or name its file by path\."):
+        sl.Experiment.from_dict(tree)
