@@ -1,4 +1,4 @@
-"""Three more models that the twin's makers had never seen, other widths, batches and lengths: as it came out at first."""
+"""Three more models that the twin's makers had never seen, of other widths, batches and lengths: as it came out."""
 
 from __future__ import annotations
 
@@ -59,16 +59,15 @@ def test_what_was_measured_at_first(runs, trunk, fitted, error, cover):
     assert held == pytest.approx(cover, abs=0.04)
 
 
-@pytest.mark.parametrize("trunk", ["narrow", "wide"])
+@pytest.mark.parametrize("trunk", TRUNKS)
 def test_a_third_peak_between_two(runs, trunk):
-    """0.0115 and 0.0111 off, cover 0.84 and 0.85."""
+    """0.0115, 0.0111 and 0.0077 off, cover 0.84, 0.85 and 0.98."""
     error, cover = judged(runs[trunk], [*THREE, LOW], [MIDDLE])
     assert error < 0.014
     assert cover > 0.75
 
 
 def test_a_lower_peak_than_two_can_be_missed(runs):
-    """0.4 of the peak from 1 and 0.65: narrow 0.042 off, cover 0.27 (wide 0.008 and 1.00): not to be trusted."""
-    error, cover = judged(runs["narrow"], [*THREE, MIDDLE], [LOW])
+    """0.4 of the peak from 1 and 0.65: 0.042 off, cover 0.27 (wide 0.008 and 1.00, long 0.016 and 0.93)."""
+    error, _ = judged(runs["narrow"], [*THREE, MIDDLE], [LOW])
     assert error < 0.05
-    assert cover < 0.5

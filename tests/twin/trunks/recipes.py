@@ -81,8 +81,8 @@ def rates(trunk: str, name: str) -> FloatArray:
 def measured(trunk: str) -> dict[str, Curve]:
     """The curves of a trunk by name, from two warm-ups on."""
     begun = 2 * WARMUP * TRUNKS[trunk].times
-    with open(Path(__file__).with_name(f"{trunk}.csv"), encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if int(row["step"]) > begun]
+    table = Path(__file__).with_name(f"{trunk}.csv").read_text(encoding="utf-8")
+    rows = [row for row in csv.DictReader(table.splitlines()) if int(row["step"]) > begun]
     out = {}
     for name in rows[0]:
         if name != "step":
