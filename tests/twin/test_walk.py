@@ -40,6 +40,22 @@ def test_derivatives_by_the_rates():
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=3e-9)
 
 
+def test_noise_has_no_negative_power():
+    """A fit to runs of a small model found this; 1 + kap b is -2.3 at the start, and the valley ran off to -inf."""
+    theta = [1.02, -0.835, 0.623, 3.36, 0.185, 0.194, -4.56, -7.23, 0.631, 3.09, 0.975, 0.923, 0.783, 1.01, -0.649, 0.0]
+    blocks, h = blocks_of(sl.schedules.cosine(4000, 6e-3, warmup=200)), 1e-6
+    walk = run(np.array(theta), blocks, 3e-3, 1980.0)
+    assert 1.0 + theta[PLACE["noise_bias"]] * walk.river[0] < -2.0
+    assert walk.valley.min() == 0.0
+    assert np.all(np.isfinite(walk.loss))
+    for name in ("noise_bias", "log_river", "log_noise"):
+        up, down = np.array([theta, theta])
+        up[PLACE[name]] += h
+        down[PLACE[name]] -= h
+        expected = (run(up, blocks, 3e-3, 1980.0).loss - run(down, blocks, 3e-3, 1980.0).loss) / (2.0 * h)
+        np.testing.assert_allclose(walk.jacobian[:, PLACE[name]], expected, rtol=1e-5, atol=1e-7)
+
+
 def test_parts_add_up_and_derivatives_are_optional():
     blocks = blocks_of(WSD)
     full, plain = run(FULL, blocks, 3e-4, SPAN), run(FULL, blocks, 3e-4, SPAN, derivatives=False)

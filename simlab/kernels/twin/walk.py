@@ -6,7 +6,7 @@ A run is cut into blocks of m steps at a relative rate x = lr / lr_ref. In each,
     river    S <- S + m a^pb,                              b = B ((1 + S/tau) / (1 + S_ref/tau))^-s
     walls    h <- a^-g + (h - a^-g) e^(-m a / 2000)
     valley   v_i <- e^-y_i v_i + f 2 lam_i q_i (1 - e^-y_i) / y_i,   y_i = 2 lam_i m a^pv h (1 + c R)
-             f = m a^(pv + psi) h (1 + kap b),             q_i ~ lam_i^u e^(-lam_i/lam_c),  sum_i q_i = Q
+             f = m a^(pv + psi) h max(1 + kap b, 0),       q_i ~ lam_i^u e^(-lam_i/lam_c),  sum_i q_i = Q
 
 with R = sum_i v_i of the block before and h = 1 at first; the loss is L0 + b + R. `theta` holds, in this order: L0, log
 B, s, log tau, log Q, u, log lam_c, log kappa, log n(0), c, psi, pb, pv, pn, kap, g. Rows of `slopes` are derivatives of
@@ -97,8 +97,10 @@ def walk(counts, rates, edges, theta, reference, lam, slopes, loss, river, valle
         turn = TURN * m * np.exp(log_a)
         still, goal, left_walls = h, np.exp(-g * log_a), np.exp(-turn)
         h = goal + (still - goal) * left_walls
+        lift = max(1.0 + kap * b, 0.0)  # noise has no negative power, however large the bias at first
+        dlift = kap if lift > 0.0 else 0.0
         Y = m * av * h * c
-        F = m * av * h * noise * (1.0 + kap * b)
+        F = m * av * h * noise * lift
 
         for p in range(P):
             dx = slopes[j, p - SIZE] if p >= SIZE else 0.0
@@ -126,7 +128,7 @@ def walk(counts, rates, edges, theta, reference, lam, slopes, loss, river, valle
                 dgoal -= log_a * goal
             dh[p] = dgoal * (1.0 - left_walls) + left_walls * dh[p] - (still - goal) * left_walls * turn * dlog[p]
             dY[p] = (pv * dlog[p] + dh[p] / h) * Y + m * av * h * stiff * dR[p]
-            dF[p] = ((pv + psi) * dlog[p] + dh[p] / h) * F + m * av * h * noise * kap * db[p]
+            dF[p] = ((pv + psi) * dlog[p] + dh[p] / h) * F + m * av * h * noise * dlift * db[p]
             if p == _PV:
                 dY[p] += Y * log_a
                 dF[p] += F * log_a
@@ -134,7 +136,7 @@ def walk(counts, rates, edges, theta, reference, lam, slopes, loss, river, valle
                 dF[p] += F * log_a
             elif p == _C:
                 dY[p] += m * av * h * R
-            elif p == _KAP:
+            elif p == _KAP and lift > 0.0:
                 dF[p] += m * av * h * noise * b
         n = after
 

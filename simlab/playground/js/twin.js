@@ -59,7 +59,7 @@ function walkTwin(theta, { reference, span, curvatures }, { counts, rates, edges
     const goal = a ** -theta.adaptation;
     h = goal + (h - goal) * Math.exp(-TURN * m * a);
     const clock = m * a ** theta.valley_power * h, Y = clock * (1 + theta.stiffening * R);
-    const F = clock * a ** theta.noise_power * (1 + theta.noise_bias * left(S));
+    const F = clock * a ** theta.noise_power * Math.max(1 + theta.noise_bias * left(S), 0);
     R = 0;
     for (let i = 0; i < v.length; i++) {
       const l = 2 * curvatures[i], y = l * Y, z = Math.exp(-y), part = y > 1e-3 ? (1 - z) / y : 1 - y * (0.5 - y / 6);
