@@ -78,6 +78,13 @@ def _mixtures() -> None:
     sl.sample(mixture, method, replicas=4, record=2, progress=False)
 
 
+def _mixtures_in_blocks() -> None:
+    """Enough directions and steps for blocks to pay."""
+    domain = sl.LinearRegression.power_law(**{**PROBLEM, "dim": 512})
+    method = sl.methods.sgd(sl.schedules.constant(20_000, 0.1))
+    sl.exact(sl.Mixture([domain, domain.shifted(0.5)]), method, record=2, progress=False)
+
+
 # The longest first.
 JOBS: dict[str, Callable[[], None]] = {
     "panels": _long,
@@ -88,6 +95,7 @@ JOBS: dict[str, Callable[[], None]] = {
     "double": lambda: _sample("float64"),
     "optimal": _optimal,
     "mixtures": _mixtures,
+    "mixtures in blocks": _mixtures_in_blocks,
     "rules on landscapes": _rules_on_landscapes,
     "across": lambda: _descend("hyperbolic", "along_hills"),
 }

@@ -129,11 +129,11 @@ def test_two_hundred_records_cost_little(steps, subspaces, average):
     assert min(times[200]) < 1.1 * min(times[2])
 
 
-@pytest.mark.parametrize(("kind", "bound"), [("sgd", 24.0), ("heavy ball", 8.0), ("ema of heavy ball", 4.0)])
+@pytest.mark.parametrize(("kind", "bound"), [("sgd", 4.0), ("heavy ball", 3.0), ("ema of heavy ball", 4.0)])
 def test_a_mixture_of_two_domains(problem, lr, kind, bound):
-    """15.7, 5.1 and 2.6 x a regression measured, of which 3 were a pass for each domain and one more.
+    """2.2 to 3.1, 1.7 to 2.4 and 2.7 to 3.2 x a regression measured; asked: a pass for each domain and one more, 3 x.
 
-    A regression takes its tail many steps at a time, the more the longer the run, and a mixture steps every direction.
+    The first two take their tail many steps at a time, as a regression does; the last steps every direction.
     """
     heavy = sl.methods.heavy_ball(lr * 0.1, 0.9)
     method = {"sgd": sl.methods.sgd(lr), "heavy ball": heavy, "ema of heavy ball": sl.methods.ema(heavy, 0.99)}[kind]

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
+from simlab.engines.moments.tails import PLAIN, rates_of, tail_of
 from simlab.errors import InputError
 from simlab.kernels.moments.mixture import FIXED, WIDTH, advance_mixture, record_now
+from simlab.kernels.moments.mixture_blocks import advance_in_blocks
 from simlab.methods.base import Method
 from simlab.problems.mixture import Mixture
 from simlab.trace.recording import DIVERGENCE_FACTOR, RunResult, Status, Tick, slots, sums_of_squares
@@ -54,6 +56,9 @@ class MixedMoments:
         self.k, self.entries = k, k * (k + 1) // 2
         first = FIXED + k + 2 * self.entries
         self.X = np.zeros((-(-self.size // WIDTH), first + 3 * domains, WIDTH))
+        # The largest eigenvalues first: those are stepped one by one where the others go in blocks.
+        self.order = np.argsort(-problem.eigenvalues.sum(axis=0), kind="stable")
+        self.tail = tail_of(problem, method, self.order)
         self._fill(first, problem.eigenvalues)
         self._fill(first + domains, problem.optima[0] - problem.optima)
         self._fill(first + 2 * domains, problem.kurtosis - 1.0)
@@ -74,22 +79,42 @@ class MixedMoments:
     def _fill(self, row: int, values: FloatArray) -> None:
         """Rows from `row` on, (rows, d)."""
         whole = np.zeros((values.shape[0], self.X.shape[0] * WIDTH))
-        whole[:, : self.size] = values
+        whole[:, : self.size] = values[:, self.order]
         self.X[:, row : row + values.shape[0]] = whole.reshape(values.shape[0], -1, WIDTH).transpose(1, 0, 2)
 
     def _rows(self, row: int, count: int) -> FloatArray:
         """(count, d) : rows from `row` on."""
-        return self.X[:, row : row + count].transpose(1, 0, 2).reshape(count, -1)[:, : self.size].copy()
+        out = np.empty((count, self.size))
+        out[:, self.order] = self.X[:, row : row + count].transpose(1, 0, 2).reshape(count, -1)[:, : self.size]
+        return out
 
     def advance(self, method: Method, at: int, end: int, steps: IntArray, rows: FloatArray, limit: float) -> int:
         """From step `at` to `end` at most; returns the steps done. rows (records, 3, K, labels) takes the records."""
         M, b, c = method.coefficients(at, end)
         u = resting(self.u, M)
-        shares, weights = self.problem.shares(at, end), self.problem.loss_weights(at, end)
-        done: int = advance_mixture(
-            at, M, b, c, method.readout(at, end), u, method.inverse_batch(at, end), shares, weights,
-            self.problem.noise_variance.copy(), self.X.reshape(-1), slots(steps, at, end), self.labels, rows, limit,
-        )  # fmt: skip
+        by_step = [M, b, c, method.readout(at, end), u, method.inverse_batch(at, end)]
+        by_step += [self.problem.shares(at, end), self.problem.loss_weights(at, end)]
+        X, noise, labels = self.X.reshape(-1), self.problem.noise_variance.copy(), self.labels[self.order]
+        marks, done, n = slots(steps, at, end), 0, end - at
+        rates = None if self.tail is None else rates_of(M, b, c)
+        while done < n:
+            stop = n
+            if self.tail is not None:
+                assert rates is not None
+                stop = min(n, done + PLAIN)
+                cut = self.tail.after(rates[done:], by_step[6][done:], by_step[7][done:], method.length - at - done)
+                if cut is not None:
+                    now = [each[done:] for each in (*by_step, rates)]
+                    more, steep = advance_in_blocks(at + done, *now, noise, X, marks[done:], labels, rows, limit, *cut)
+                    done += more
+                    if done == n or not steep:
+                        break
+                    stop = min(n, done + PLAIN)
+            now = [each[done:stop] for each in by_step]
+            more = advance_mixture(at + done, *now, noise, X, marks[done:stop], labels, rows, limit)
+            done += more
+            if done < stop:
+                break
         self.u = u[done]
         return done
 
@@ -124,7 +149,7 @@ class MixedMoments:
         """Risk of the iterate o . z now, (3, K, count), by these labels (d,)."""
         domains = len(self.problem.names)
         out = np.zeros((3, domains, count))
-        record_now(o, self.u, domains, self.X.reshape(-1), labels, out)
+        record_now(o, self.u, domains, self.X.reshape(-1), labels[self.order], out)
         return out
 
     def kept(self, method: Method, at: int) -> State:
@@ -172,7 +197,8 @@ def run_mixture(
     shots: dict[int, FloatArray] = {}
     states: dict[int, State] = {}
     own = np.arange(problem.dim)
-    work = problem.dim * (len(problem.names) + method.state_size**2)
+    stepped = problem.dim if state.tail is None else min(problem.dim, 512 + problem.dim // 64)
+    work = stepped * (len(problem.names) + method.state_size**2)
     chunk = int(np.clip(CHUNK_WORK // work, 16, MAX_CHUNK))
     status: Status = "done"
     at = 0 if start is None else start.step

@@ -12,7 +12,8 @@ rest one away from their optimum (so that domain k sees y_k = c . m + (c . u) de
 
 The variance has no y_k; the bias no sigma_k^2. That covariances are about the mean keeps what a small risk is of.
 
-How rows of directions lie, and move, says `mixture_moves`; two domains take fewer passes (`two_domains`).
+How rows of directions lie, and move, says `mixture_moves`; two domains take fewer passes (`two_domains`), and their
+tail many steps at a time (`mixture_blocks`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from simlab.kernels.moments.mixture_moves import FIXED, ROW, WIDE, WIDTH, look, 
 from simlab.kernels.moments.steps import FLUSH, TINY
 from simlab.kernels.moments.two_domains import step_of_two
 
-__all__ = ["FIXED", "WIDTH", "advance_mixture", "record_now"]
+__all__ = ["FIXED", "WIDTH", "advance_mixture", "flush_moments", "record", "record_now"]
 
 
 @hot(error_model="numpy", fastmath=FAST)
@@ -89,7 +90,7 @@ def _noise(share, rest, pull, X, at, domains):
 
 
 @hot(error_model="numpy", fastmath=FAST)
-def _record(o, u, domains, X, labels, out):
+def record(o, u, domains, X, labels, out):
     """Risk of o . z by part (bias, variance, and that of the mean), domain and label into out (3, domains, labels)."""
     k = o.size
     entries = k * (k + 1) // 2
@@ -119,7 +120,7 @@ def _record(o, u, domains, X, labels, out):
 
 
 @hot(error_model="numpy")
-def _flush(X, k, stride):
+def flush_moments(X, k, stride):
     """Set moments that are too small to matter to zero: the square of a mean that is kept stays a normal number."""
     for at in range(0, X.size, stride):
         for i in range(at + FIXED * WIDTH, at + (FIXED + k) * WIDTH):
@@ -146,9 +147,9 @@ def advance_mixture(first, M, b, c, o, u, inverse_batch, shares, weights, noise_
     full, moved = np.empty(k * k * WIDTH), np.empty(k * WIDTH)
     for t in range(slots.size):
         if slots[t] >= 0:
-            _record(o[t], u[t], K, X, labels, out[slots[t]])
+            record(o[t], u[t], K, X, labels, out[slots[t]])
         if (first + t) % FLUSH == 0:
-            _flush(X, k, stride)
+            flush_moments(X, k, stride)
         fresh = t == 0 and not fused
         for j in range(K):
             if t > 0 and not fused:
@@ -187,4 +188,4 @@ def advance_mixture(first, M, b, c, o, u, inverse_batch, shares, weights, noise_
     return slots.size
 
 
-record_now = kept(error_model="numpy", fastmath=FAST)(_record.py_func)
+record_now = kept(error_model="numpy", fastmath=FAST)(record.py_func)
