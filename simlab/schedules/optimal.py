@@ -73,10 +73,10 @@ def spectral(
         up to 200,000 steps.
 
     Against the certified optimum (`simlab.optimize`) on noisy power laws the full form by risk loses some 0.001 %, the
-    short one 0.1 to 1 % (1.7 % at a kurtosis of 6), and the formula's S 0.2 to 0.4 % at 1,000 steps, less from there on. A warning tells where F decays as fast
-    as K and the full law is not to be trusted (isotropic, or noiseless and easy problems: up to tens of percent). The
-    schedule is a chain of straight lines, as few as cost no more than a millionth of the risk: exportable, and fit for
-    `simlab.long`. Raises InputError for bad input.
+    short one 0.1 to 1 % (1.7 % at a kurtosis of 6), and the formula's S 0.2 to 0.4 % at 1,000 steps, less from there
+    on. A warning tells where F decays as fast as K and the full law is not to be trusted (isotropic, or noiseless and
+    easy problems: up to tens of percent). The schedule is a chain of straight lines, as few as cost no more than a
+    millionth of the risk: exportable, and fit for `simlab.long`. Raises InputError for bad input.
     """
     steps = check_count("steps", steps, high=LONGEST)
     share = 1.0 / check_batch(batch)
