@@ -114,6 +114,7 @@ def _stepping(modes, steps, block):
     ids=["short", "all", "four"],
 )
 @pytest.mark.parametrize("average", [False, True], ids=["sgd", "ema"])
+@pytest.mark.usefixtures("asked_for")
 def test_two_hundred_records_cost_little(steps, subspaces, average):
     """1 to 6 % measured; of runs of 10^4 steps, which last 2 to 5 ms, 2 to 9 %, two thirds of it for tables (of four
     subspaces 5 to 11 %).
@@ -130,6 +131,7 @@ def test_two_hundred_records_cost_little(steps, subspaces, average):
 
 
 @pytest.mark.parametrize(("kind", "bound"), [("sgd", 4.0), ("heavy ball", 3.0), ("ema of heavy ball", 4.0)])
+@pytest.mark.usefixtures("asked_for")
 def test_a_mixture_of_two_domains(problem, lr, kind, bound):
     """2.2 to 3.1, 1.7 to 2.4 and 2.7 to 3.2 x a regression measured; asked: a pass for each domain and one more, 3 x.
 
@@ -148,6 +150,7 @@ def test_a_mixture_of_two_domains(problem, lr, kind, bound):
     assert ratio < bound
 
 
+@pytest.mark.usefixtures("asked_for")
 def test_share_of_the_fma_rate(problem):
     """Plain stepping, k = 1: 7 multiply-adds a mode and step (2 more are additions); the rest of a step is latency."""
     small = sl.LinearRegression.power_law(dim=736, capacity=1.5, source=1.2, noise_variance=0.1)
@@ -158,6 +161,7 @@ def test_share_of_the_fma_rate(problem):
     print(f"\nplain steps: {share}, {seconds * 1e9:.0f} ns a step of {nodes} nodes; in blocks {blocked * 1e9:.0f} ns")
 
 
+@pytest.mark.usefixtures("asked_for")
 def test_denormals_cost_nothing():
     """A noiseless run whose modes have long decayed to nothing steps as fast as one that has just begun."""
     problem = sl.LinearRegression(np.full(512, 1.0), np.ones(512), 0.0, kurtosis=np.linspace(2.0, 2.5, 512))
