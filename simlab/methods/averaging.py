@@ -8,6 +8,7 @@ at any step.
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -25,16 +26,16 @@ __all__ = ["average", "ema", "merge", "merge_weights", "polynomial_average", "ta
 Form = Literal["new", "old"]
 
 
-class _Average(Wrapper):
+class _Average(Wrapper, ABC):
     """The coordinate a <- (1 - rho_t) a + rho_t w around a method, read out."""
 
     form: Form = "new"
     tacit: ClassVar = ("form", "bias_corrected")
     appended = "average"
 
+    @abstractmethod
     def rho(self, t: Steps) -> FloatArray:
         """The weight of the newest iterate at the steps t."""
-        raise NotImplementedError
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -108,8 +108,9 @@ class Method:
     _schedules: dict[str, Schedule]
 
     def recursion(self, t: Steps) -> Coefficients:
-        """M, b, c of the steps t, any increasing ones, in whatever memory."""
-        raise NotImplementedError
+        """M, b, c of the steps t, any increasing ones, in whatever memory; an InputError where there are none."""
+        require_linear(self, "a recursion")
+        raise TypeError(f"{type(self).__name__} is declared linear and has no recursion")
 
     def increments(self, t: Steps) -> Coefficients:
         """M - 1, b, c of the steps t: for a run of 10^12 steps M itself, rounded, would say too little.
@@ -149,7 +150,7 @@ class Method:
         return self._rescaled(check_number("factor", factor, low=0.0))
 
     def _rescaled(self, factor: float) -> Self:
-        raise NotImplementedError
+        raise InputError(f" = {brief(self)} makes its rates itself; multiply what it makes them of.", "method")
 
     def check(self) -> None:
         """Refuse fields that do not go together, and keep what the steps need of them."""

@@ -10,9 +10,11 @@ import pytest
 
 import simlab as sl
 from simlab import methods, river, schedules
+from simlab.errors import InputError
 from simlab.experiment.method import METHODS as KINDS
 from simlab.experiment.method import WRAPPERS
 from simlab.experiment.problem import PROBLEMS as IN_FILES
+from simlab.methods.averaging import _Average
 from simlab.methods.base import METHODS, Coefficients, Number, Rated, Steps, arrays, record
 from simlab.problems.base import PROBLEMS
 from tests.oracles.method_zoo import ZOO
@@ -129,3 +131,30 @@ def test_a_problem_compressed_for_many_methods_serves_each():
         ends = [sl.exact(p, run, record=[run.length], subspaces="effective", progress=False) for p in (small, long)]
         got, want = (end.dataset["risk"].values for end in ends)
         np.testing.assert_allclose(got, want, rtol=1e-7)
+
+
+LOOP = methods.closed_loop(methods.sgd(RATE), sl.feedback.polyak())
+RULES = [
+    kind(RATE)
+    for kind in METHODS.values()
+    if not kind.linear and issubclass(kind, Rated) and kind is not methods.custom
+]
+
+
+@pytest.mark.parametrize("unfit", [*RULES, LOOP], ids=lambda one: type(one).__name__)
+def test_arrays_of_what_has_no_recursion_are_refused(unfit):
+    for ask in (unfit.coefficients, lambda: unfit.increments(np.arange(3))):
+        with pytest.raises(InputError, match="a recursion needs a linear one"):
+            ask()
+
+
+def test_a_loop_has_no_rates_to_multiply():
+    with pytest.raises(InputError, match="makes its rates itself"):
+        LOOP.rescale(2.0)
+
+
+def test_a_method_of_ones_own_without_its_formula_says_so():
+    with pytest.raises(TypeError, match="declared linear and has no recursion"):
+        type("Bare", (Rated,), {"batch": 1})(RATE).coefficients()
+    with pytest.raises(TypeError, match="abstract method"):
+        type("Bare", (_Average,), {})(methods.sgd(RATE))
