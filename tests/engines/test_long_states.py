@@ -109,6 +109,17 @@ def test_what_a_state_may_be_off_by_is_carried_on():
     assert sl.long(problem, few, start=trunk.state, tolerance=0.1, **asked).status == "done"
 
 
+def test_a_run_in_two_parts_is_as_accurate_as_in_one():
+    """A bias of 1e-40 of the start is known to no digit, and counts for nothing, also in a part that begins with it."""
+    problem, rate = sl.LinearRegression.power_law(100, 1.5, 1.3, 0.1), sl.schedules.constant(2_000_000, 0.1)
+    first = sl.long(problem, sl.methods.sgd(rate[:1_000_000]), progress=False)
+    assert 0.0 < float(first.final().sel(component="bias").sum()) < 1e-30
+    rest = sl.long(problem, sl.methods.sgd(rate), start=first.state, progress=False)
+    whole = sl.long(problem, sl.methods.sgd(rate), progress=False)
+    assert str(rest.status.values) == str(whole.status.values) == "done"
+    np.testing.assert_allclose(rest.total()[-1], whole.total()[-1], rtol=1e-13)
+
+
 def test_a_state_is_saved_with_its_trace(tmp_path):
     trunk = sl.long(BIG, M.sgd(S.constant(10**9, 0.1)), record=2, progress=False)
     trunk.save(tmp_path / "t.zarr")

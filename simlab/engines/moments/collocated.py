@@ -76,7 +76,7 @@ class Dynamics:
 class Answer:
     """risk and error (records, 2, labels): bias, variance, and what each may be off by; NaN where not reached.
 
-    states : step -> the state kept there.
+    states : step -> the state kept there.  initial : the bias that the run began with before the state it goes on from.
     """
 
     steps: IntArray
@@ -92,6 +92,7 @@ class Answer:
     final: FloatArray = field(default_factory=lambda: np.empty(0))
     final_error: FloatArray = field(default_factory=lambda: np.empty(0))
     states: dict[int, State] = field(default_factory=dict)
+    initial: float = 0.0
 
 
 def blocks_of(patterns: list[BoolArray], damping: FloatArray) -> Blocks:
@@ -170,6 +171,8 @@ class March:
         self.peak, self.floor = np.zeros((2, k)), np.zeros((2, k))
         rows = (steps.size, 2, label_count)
         self.answer = Answer(steps, np.full(rows, np.nan), np.full(rows, np.nan), "done", 0)
+        if start is not None:
+            self.answer.initial = 0.5 * float(nodes.signal.sum())
 
     def _begin(self, start: State) -> None:
         """Take over the moments of a state, what they may be off by, and what rounding costs in other coordinates."""
@@ -379,11 +382,14 @@ class March:
 def relative_error(answer: Answer) -> float:
     """The largest reported error relative to its value.
 
-    A label counts as at least LEAST_SHARE of its component, a component as at least NEGLIGIBLE of its largest value.
+    A label counts as at least LEAST_SHARE of its component, a component as at least NEGLIGIBLE of its largest value, be
+    it before the state that a run goes on from: a run in two parts is as good as the same in one.
     """
     with np.errstate(invalid="ignore"):
         total = np.abs(answer.risk).sum(axis=-1, keepdims=True)
-        peak = NEGLIGIBLE * np.nanmax(total, axis=0, keepdims=True, initial=0.0)
+        largest = np.nanmax(total, axis=0, keepdims=True, initial=0.0)
+        largest[:, 0] = np.maximum(largest[:, 0], answer.initial)
+        peak = NEGLIGIBLE * largest
         scale = np.maximum(np.maximum(np.abs(answer.risk), LEAST_SHARE * total), peak)
     good = np.isfinite(answer.error) & np.isfinite(scale) & (scale > 0.0)
     return float((answer.error[good] / scale[good]).max(initial=0.0))
