@@ -11,8 +11,10 @@ import numpy as np
 
 from simlab.arrays import FloatArray
 from simlab.engines.arguments import check_problem
-from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number
-from simlab.methods.base import batch_of
+from simlab.errors import InputError, brief, check_array, check_count, check_entries, check_number, unknown_name
+from simlab.methods.averaging import ema
+from simlab.methods.base import METHODS, Method, batch_of
+from simlab.methods.gradient import sgd
 from simlab.problems.base import DiagonalProblem
 from simlab.schedules import Schedule
 from simlab.schedules.law import Spectrum
@@ -28,6 +30,7 @@ __all__ = [
     "check_problems",
     "check_together",
     "check_weights",
+    "maker_of",
     "sizes_of",
 ]
 
@@ -127,3 +130,20 @@ class Takes:
 
     def __contains__(self, name: str) -> bool:
         return self.any or name in self.names
+
+
+def maker_of(method: Any, names: Sequence[str]) -> Callable[..., Method]:
+    """lr, **schedules -> Method: the function given, or that of a name; refused where it does not take these names."""
+    make: Any = method
+    if isinstance(method, str):
+        known: dict[str, Any] = {**METHODS, "ema": lambda lr, decay, batch=1: ema(sgd(lr, batch), decay)}
+        if method not in known:
+            raise unknown_name("method", method, known)
+        make = known[method]
+    if not callable(make):
+        raise InputError(f" = {brief(method)} is neither a name nor a function of lr; give 'nesterov', say.", "method")
+    for name in names:
+        if name != "lr" and name not in Takes(make):
+            raise unknown_name("over", name, ["lr", *Takes(make).names])
+    found: Callable[..., Method] = make
+    return found

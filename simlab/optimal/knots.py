@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from simlab.arrays import FloatArray
-from simlab.errors import InputError, brief, unknown_name
-from simlab.methods.averaging import ema
-from simlab.methods.base import METHODS, Method, batch_of, require_linear
-from simlab.methods.gradient import sgd
+from simlab.errors import InputError, brief
+from simlab.methods.base import Method, batch_of, require_linear
 from simlab.optimal.answer import Optimum
-from simlab.optimal.arguments import Takes, check_cap, sizes_of
+from simlab.optimal.arguments import Takes, check_cap, maker_of, sizes_of
 from simlab.optimal.descent import certified, lowest
 from simlab.optimal.krotov import Certificate
 from simlab.optimal.lines import Lines
@@ -33,7 +31,7 @@ from simlab.schedules import Schedule, from_array
 from simlab.schedules.law import Law, critical_rate, spectrum_of
 from simlab.schedules.optimal import few_modes, rates_of
 
-__all__ = ["by_knots", "maker_of"]
+__all__ = ["by_knots"]
 
 APART = 1e-4
 """Half the difference of two rates, relative, or of two fractions: arrays are polynomials of low degree in these."""
@@ -60,6 +58,8 @@ def by_knots(
 
     if "lr" not in names:
         raise InputError(f" = {brief(names)} leaves the rates out; add 'lr', or take simlab.tune.", "over")
+    if "batch" in names:
+        raise InputError(" holds 'batch', which has no best without a budget; give samples, of SGD.", "over")
     make, others = maker_of(method, names), [name for name in names if name != "lr"]
     size, share = batch_of(batch, T), 1.0 / sizes_of(batch, T)
     more = {"batch": size} if "batch" in Takes(make) else {}
@@ -83,23 +83,6 @@ def by_knots(
     x, certificate = search.best(lr, gradients)
     history = np.array(search.history).reshape(-1, 2)
     return Optimum.of(search.method(x), math.exp(search.log_risk(x)), certificate, tolerance, history, 1.0)
-
-
-def maker_of(method: Any, names: Sequence[str]) -> Callable[..., Method]:
-    """lr, **schedules -> Method: the function given, or that of a name; refused where it does not take these names."""
-    make: Any = method
-    if isinstance(method, str):
-        known: dict[str, Any] = {**METHODS, "ema": lambda lr, decay, batch=1: ema(sgd(lr, batch), decay)}
-        if method not in known:
-            raise unknown_name("method", method, known)
-        make = known[method]
-    if not callable(make):
-        raise InputError(f" = {brief(method)} is neither a name nor a function of lr; give 'nesterov', say.", "method")
-    for name in names:
-        if name != "lr" and name not in Takes(make):
-            raise unknown_name("over", name, ["lr", *Takes(make).names])
-    found: Callable[..., Method] = make
-    return found
 
 
 def _range(name: str, make: Any, critical: float, T: int) -> Range:

@@ -31,7 +31,7 @@ from simlab.optimal.arguments import (
     sizes_of,
 )
 from simlab.optimal.batches import with_batches
-from simlab.optimal.knots import by_knots, maker_of
+from simlab.optimal.knots import by_knots
 from simlab.optimal.krotov import Found, free_rates
 from simlab.optimal.minimax import shared
 from simlab.optimal.monotone import never_rising
@@ -107,7 +107,8 @@ def optimize(
     family : the best member of a named family in place of free rates, `over` its parameters (("peak",)): see
         `simlab.tune`, which says more of it.
     batch : samples per step: a whole number, inf, or a schedule of T such.
-    samples : a budget in place of `batch` (SGD): rates and batch sizes are chosen together, whole numbers of that sum.
+    samples : a budget in place of `batch` (SGD): rates and batch sizes are chosen together, whole numbers of that sum
+        (which `over` may say, as ("lr", "batch")).
     cap : the largest rate: "critical" for the one at which all noise comes back (at the smallest batch; at the mean one
         under a budget of samples), which at batch 1 costs less than 0.02 %; a number; or None. Without one the first
         step of a steep spectrum may let the risk rise so far that `simlab.exact` calls the run diverging.
@@ -140,6 +141,9 @@ def optimize(
              "cap": None if cap == "critical" else cap}  # fmt: skip
     asked = {name: value for name, value in given.items() if value is not None}
     names = None if over is None else check_over(over)
+    if "samples" in asked and method == "sgd" and set(names or ()) == {"lr", "batch"}:
+        del asked["over"]
+        names = None
     swept = isinstance(method, str) and method in SWEEPS and names is None and knots is None and family is None
     usual = 1e-6 if swept else 1e-3
     tolerance = usual if tolerance is None else check_number("tolerance", tolerance, low=1e-12, high=0.1)
@@ -148,7 +152,8 @@ def optimize(
         return _of_family(problem, family, T, names or ("peak",), method, batch, tolerance)
     most = (SWEEPS[str(method)] if swept else GRADIENTS) if sweeps is None else check_count("sweeps", sweeps)
     if not swept:
-        check_together(asked, ("over", "knots", "cap", "sweeps"), "knots")
+        way = "over" if knots is None and over is not None else "knots"
+        check_together(asked, ("over", "knots", "cap", "sweeps"), way)
         many = 48 if knots is None else check_count("knots", knots, low=2)
         return by_knots(problem, T, method, names or ("lr",), many, batch, cap, tolerance, most)
     chosen = [name for name in SPECIAL if name in asked]
@@ -318,6 +323,6 @@ def _of_family(
     problem: DiagonalProblem, family: Any, T: int, names: Sequence[str], method: Any, batch: Any, tolerance: float
 ) -> Optimum:
     """The best member of a family."""
-    found = tune(problem, family, T, names, method=maker_of(method, ()), given={} if batch == 1 else {"batch": batch})
+    found = tune(problem, family, T, names, method=method, given={} if batch == 1 else {"batch": batch})
     history = np.empty((0, 2))
     return Optimum.of(found.method, found.risk, found.certificate, tolerance, history, 1.0)

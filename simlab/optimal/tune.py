@@ -16,7 +16,7 @@ from simlab.engines.arguments import check_problem
 from simlab.errors import InputError, brief, check_count, unknown_name
 from simlab.methods.base import Method, require_linear
 from simlab.methods.gradient import sgd
-from simlab.optimal.arguments import PROBLEMS, Takes, check_over
+from simlab.optimal.arguments import PROBLEMS, Takes, check_over, maker_of
 from simlab.optimal.descent import certified
 from simlab.optimal.krotov import Certificate
 from simlab.optimal.parameters import Range, range_of
@@ -85,7 +85,7 @@ def tune(
     steps: int,
     over: Sequence[str] = ("peak",),
     *,
-    method: Callable[..., Method] = sgd,
+    method: str | Callable[..., Method] = sgd,
     given: Mapping[str, Any] | None = None,
     bounds: Mapping[str, Sequence[float]] | None = None,
 ) -> Tuned:
@@ -102,7 +102,7 @@ def tune(
     steps : T, to 10^6.
     over : what to look for: parameters of the family ("peak", "cooldown", "warmup", "floor", "power", ..) or, failing
         these, of the method ("momentum", "decay", ..). Phases are fractions of the run.
-    method : lr, **parameters -> Method, any linear one: methods.sgd, methods.heavy_ball, or such as
+    method : by name ("heavy_ball"), or lr, **parameters -> Method, any linear one: methods.heavy_ball, or such as
         lambda lr, decay: methods.ema(methods.sgd(lr), decay).
     given : other parameters of the family and of the method, {"shape": "1-sqrt", "batch": 8}.
     bounds : {parameter: (low, high)} in place of the usual range; needed for parameters without one.
@@ -153,9 +153,8 @@ class _Builder:
             build = FAMILIES[known[spelling(family)]]
         if not callable(build):
             raise InputError(f" = {brief(family)} is neither a name nor a function; give 'wsd', say.", "family")
-        if not callable(method):
-            raise InputError(f" = {brief(method)} is not a function of lr; give methods.sgd, say.", "method")
-        first, second = Takes(build), Takes(method)
+        make = maker_of(method, ())
+        first, second = Takes(build), Takes(make)
 
         def ours(name: str) -> bool:
             """Whether it is the family's; one that takes whatever it is given comes last."""
@@ -166,7 +165,7 @@ class _Builder:
                 raise unknown_name("over" if name in names else "given", name, [*first.names, *second.names])
         return cls(
             build,
-            method,
+            make,
             {name: value for name, value in fixed.items() if ours(name)},
             {name: value for name, value in fixed.items() if not ours(name)},
             tuple(ours(name) for name in names),

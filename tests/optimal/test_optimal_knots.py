@@ -168,6 +168,8 @@ def test_one_schedule_for_several_problems_and_its_bound():
         ({"method": lambda lr: 3}, ["method makes 3"]),
         ({"method": "acsgd"}, ["alpha"]),
         ({"method": "nesterov", "over": ("momentum",)}, ["over", "'lr'"]),
+        ({"over": ("lr", "batch")}, ["over", "'batch'", "samples"]),
+        ({"over": ("lr",), "samples": 500}, ["samples = 500", "does not go with over"]),
         ({"method": "nesterov", "over": ("lr", "momentun")}, ["over", "'momentum'"]),
         ({"method": lambda lr: sl.methods.sgd(lr), "batch": 2}, ["batch = 2", "method"]),
         ({"method": "nesterov", "start": sl.exact(PROBLEM, sl.methods.sgd([0.1]), progress=False).state}, ["start"]),

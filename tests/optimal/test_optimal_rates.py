@@ -232,6 +232,7 @@ def test_rates_and_batches_share_a_budget():
     assert found.risk < 0.99 * sl.optimize(problem, T, batch=16).risk
     assert batch[-20:].mean() > 2.0 * batch[:100].mean()  # where the cap binds, batches grow
     assert np.all(sl.optimize(problem, T, samples=T).batch.values() == 1.0)
+    assert sl.optimize(problem, T, over=("lr", "batch"), samples=3200).risk == found.risk
 
 
 @given(sizes=st.lists(st.floats(1.0, 50.0), min_size=1, max_size=40), spare=st.integers(0, 500))

@@ -129,6 +129,7 @@ def test_an_optimum_on_a_bound_is_told():
         ({"over": ("peak", "batch")}, ["batch", "bounds"]),
         ({"over": ("pek",), "method": lambda lr, **own: sl.methods.sgd(lr)}, ["pek", "did you mean 'peak'"]),
         ({"method": 3}, ["method = 3"]),
+        ({"method": "hevy_ball"}, ["'hevy_ball'", "'heavy_ball'"]),
         ({"method": lambda lr: 3}, ["method makes 3"]),
         ({"family": lambda steps, peak: 3}, ["family makes 3"]),
         ({"given": {"flor": 0.1}}, ["given", "'flor'", "'floor'"]),
@@ -145,3 +146,9 @@ def test_refusals(given, words):
         sl.tune(**{"problem": PROBLEM, "family": "linear", "steps": 200, **given})
     for word in words:
         assert word in str(caught.value), caught.value
+
+
+def test_a_method_by_its_name_is_that_method():
+    problem = sl.LinearRegression.power_law(50, 1.5, 1.3, 0.1)
+    named, given = (sl.tune(problem, "wsd", 200, method=method) for method in ("heavy_ball", sl.methods.heavy_ball))
+    assert named.risk == given.risk
