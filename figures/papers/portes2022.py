@@ -105,7 +105,7 @@ def draw(data: Data) -> Figure:
                 axes.plot(end, risk, color=PALETTE[i], ls=DASHES[i], marker="os^"[i], ms=4, mfc="none", label=label)
             axes.set(xscale="log", yscale="log", xlabel="steps", ylabel="risk", title=f"({tag}) source {source:g}")
             end = column(data["curves"], "end", source=source, peak=peak)
-            axes.set_xticks(end, [f"{step:.0f}" for step in end])
+            axes.set_xticks(end, [f"{step:.0f}" if k % 2 == 0 else "" for k, step in enumerate(end)])
             axes.set_xticks([], minor=True)
         for i, peak in enumerate(PEAKS):
             worst = [100.0 * (_ratio(data, source, peak).max() - 1.0) for source in SOURCES]

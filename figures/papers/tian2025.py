@@ -256,6 +256,7 @@ def draw_runs(data: Data) -> Figure:
                 values = column(spectrum, key, problem=MAIN, way=way)
                 axes.plot(values, color=PALETTE[i], ls="none", marker="os"[i], ms=5, mfc=("none", None)[i], label=way)
             axes.set_xticks(np.arange(len(labels)), labels)
+            axes.tick_params(axis="x", labelrotation=20)
             axes.set(xlabel="eigen-indices", ylabel=key, yscale="log", title=f"({tag}) {key} by subspace, window 20 %")
         d.legend()
     return figure

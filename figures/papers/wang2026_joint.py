@@ -188,6 +188,7 @@ def draw(data: Data) -> Figure:
                     x, risk = (column(data["pairs"], key, shape=shape, way=way) for key in (clock, "risk"))
                     axes.plot(x, risk, color=PALETTE[2 * j + k], ls=DASHES[2 * k], label=f"{shape}, {PAIRS[way]}")
             axes.set(xlabel="step" if clock == "step" else "intrinsic time $T$", ylabel="risk", title=title)
+            axes.locator_params(axis="x", nbins=5)
         panels[0, 0].legend()
         _map(panels[1, 0], data)
         for j, memory in enumerate(MEMORIES):

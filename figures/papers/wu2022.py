@@ -12,6 +12,7 @@ import simlab as sl
 from simlab.arrays import FloatArray
 from simlab.methods import Method
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
+from simlab.plot.canvas import plain_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,8 +85,6 @@ def compute(scale: Scale) -> Data:
 
 
 def draw(data: Data) -> Figure:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     risk, lr = data["risk"], data["lr"]
     names = list(dict.fromkeys(np.asarray(risk["schedule"]).tolist()))
     with style():
@@ -114,20 +113,18 @@ def draw(data: Data) -> Figure:
         grid[0, 1].set_ylabel("excess risk")
         grid[1, 1].set_ylabel("excess risk")
         for axes in grid[:, 1:].ravel():
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
-            axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            plain_log(axes.yaxis)
         figure.legend(*grid[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
 def _sample_axis(axes: Axes, steps: FloatArray) -> None:
-    """A logarithmic axis with a plain number at every second sample size."""
+    """A logarithmic axis with a plain number (of thousands) at every second sample size."""
     from matplotlib.ticker import NullLocator
 
     ticks = np.unique(steps)[::-2]
     axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{n:,.0f}" for n in ticks])
+    axes.set_xticks(ticks, [f"{n / 1000.0:g}k" for n in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
 
 

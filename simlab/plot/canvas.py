@@ -13,9 +13,10 @@ from simlab.doors import door
 from simlab.errors import InputError, check_count, check_kind, check_number, check_path
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["DASHES", "PALETTE", "WIDTH", "new_figure", "save", "shades", "style", "use_style"]
+__all__ = ["DASHES", "PALETTE", "WIDTH", "new_figure", "plain_log", "save", "shades", "style", "use_style"]
 
 
 WIDTH = 6.75
@@ -87,6 +88,15 @@ def shades(count: int) -> list[Any]:
     count = check_count("count", count, low=0, high=10**6)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, max(count, 2)))
     return list(colours[:count])
+
+
+def plain_log(axis: Axis, subs: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
+    """Few and plain numbers on the axis of a logarithmic scale that spans some two decades or less."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @door

@@ -13,7 +13,7 @@ import xarray as xr
 
 from simlab.arrays import FloatArray
 from simlab.errors import InputError
-from simlab.plot.canvas import WIDTH, new_figure, style
+from simlab.plot.canvas import WIDTH, new_figure, plain_log, style
 from simlab.plot.terrain import RUNS, WATER, draw_rates, draw_terrain, line_of, surface, valley
 from simlab.plot.words import literal
 
@@ -227,7 +227,8 @@ def _decay_rates(axes: Axes, rates: Mapping[str, FloatArray], peak: float, lowes
             steps, np.append([peak, peak], rate), label=literal(name), zorder=4 if j == 0 else 3, **_decay_line(j)
         )
     axes.axvline(0.0, color="0.6", lw=0.6, ls=":")
-    _plain_log(axes)
+    axes.set_yscale("log")
+    plain_log(axes.yaxis)
     axes.set_ylim(0.3 * lowest, 1.4 * peak)
 
 
@@ -249,17 +250,8 @@ def _decay_losses(axes: Axes, losses: Mapping[str, FloatArray], deepest: float) 
     axes.axvline(0.0, color="0.6", lw=0.6, ls=":")
     axes.plot([-0.12 * size, 0.0], [1.0, 1.0], color="0.3", lw=1.0)
     axes.set(xlabel="step of the decay", xlim=(-0.12 * size, 1.16 * size))
-    _plain_log(axes)
-
-
-def _plain_log(axes: Axes) -> None:
-    """A logarithmic axis with plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    plain_log(axes.yaxis)
 
 
 def _apart(heights: Mapping[str, float], room: float) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.errors import InputError, brief
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
+from simlab.plot.canvas import plain_log
 from simlab.plot.words import literal
 from simlab.sweeps.answer.best import Along, Answer, Best
 
@@ -133,7 +134,7 @@ def _scales(axes: Axes, along: Along, risk: FloatArray, linear: bool = False) ->
         _word_ticks(axes, along)
     elif np.all(values > 0.0) and values.max() > 8.0 * values.min():
         axes.set_xscale("log")
-        _plain(axes.xaxis, (1.0, 3.0) if values.max() > 30.0 * values.min() else (1.0, 2.0, 5.0))
+        plain_log(axes.xaxis, (1.0, 3.0) if values.max() > 30.0 * values.min() else (1.0, 2.0, 5.0))
     finite = risk[np.isfinite(risk)]
     if not finite.size:
         return
@@ -148,7 +149,7 @@ def _scales(axes: Axes, along: Along, risk: FloatArray, linear: bool = False) ->
     # A line of one point has no height of its own.
     high = max(min(high, 3.0 * float(np.fmax.reduce(minima))), low * (1.0 + 1e-9))
     axes.set_ylim(low * (low / high) ** 0.06, high * (high / low) ** 0.04)
-    _plain(axes.yaxis, (1.0, 2.0, 5.0) if high < 30.0 * low else (1.0,))
+    plain_log(axes.yaxis, (1.0, 2.0, 5.0) if high < 30.0 * low else (1.0,))
 
 
 def _word_ticks(axes: Axes, along: Along) -> None:
@@ -159,14 +160,6 @@ def _word_ticks(axes: Axes, along: Along) -> None:
     if sum(map(len, words)) > 40:
         axes.tick_params(axis="x", labelrotation=20)
     axes.set_xlim(-0.5, along.values.size - 0.5)
-
-
-def _plain(axis: Any, subs: tuple[float, ...]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _rows(axes: Axes, names: list[str], named: bool) -> None:
