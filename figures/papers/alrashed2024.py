@@ -12,7 +12,6 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 import simlab as sl
 from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from simlab.plot.canvas import plain_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +106,6 @@ def draw(data: Data) -> Figure:
                 x, y = early[side][kept], late[side][kept]
                 panels[2].plot(x, y, "os^D"[i], ms=3, color=PALETTE[i], mfc=fill)
         panels[2].set(xscale="log", yscale="log", xlabel="risk at 5 % of the run", ylabel="final risk")
-        plain_log(panels[2].xaxis)
         panels[2].set_title("(c) filled: to the best ratio")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower left", ncols=4)

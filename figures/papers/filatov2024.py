@@ -13,7 +13,6 @@ from simlab.figures.reproduction import Claim, Data, Reproduction, Scale, column
 import simlab as sl
 from simlab.arrays import FloatArray
 from simlab.plot import DASHES, PALETTE, WIDTH, new_figure, style
-from simlab.plot.canvas import plain_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,7 +135,6 @@ def _horizons(axes: Axes, data: Data, task: str, tag: str) -> None:
                 n, peak, marker="os^Dvx*"[i], ms=3, color=PALETTE[i], ls=DASHES[i % len(DASHES)], label=f"{batch}"
             )
     axes.set(xscale="log", yscale="log", xlabel="samples n", ylabel="best peak", title=f"({tag}) {task}")
-    plain_log(axes.yaxis)
 
 
 def _batches(axes: Axes, data: Data) -> None:

@@ -109,7 +109,10 @@ def draw(data: Data) -> Figure:
         panels[2].plot(decade, half, "s-", color=PALETTE[1], ms=3.5, label="hard: share of the run below half the peak")
         panels[2].axhline(1.0, color=PALETTE[0], ls="--", lw=0.8, zorder=0)
         panels[2].set(
-            xlabel="$\\log_{10} T$", title="(c) shape", ylim=(0, None), xticks=decade[[0, decade.size // 2, -1]]
+            xlabel="$\\log_{10} T$",
+            title="(c) shape",
+            ylim=(0, None),
+            xticks=np.unique(decade[[0, decade.size // 2, -1]]),
         )
         for i, case in enumerate(CASES):
             for j, (table, name) in enumerate((("risks", "risk"), ("law", "peak"))):

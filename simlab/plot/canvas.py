@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,33 @@ def plain_log(axis: Axis, subs: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def _spread(figure: Figure) -> None:
+    """Plain numbers on short logarithmic axes whose labels would run into each other: the default ones are wide."""
+    from matplotlib.ticker import LogFormatter
+
+    short = []
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        if axis.get_scale() == "log" and high < 100.0 * low and isinstance(axis.get_minor_formatter(), LogFormatter):
+            short.append(axis)
+    if short:
+        figure.draw_without_rendering()
+        for axis in [axis for axis in short if _crowded(axis)]:
+            plain_log(axis)
+
+
+def _crowded(axis: Any) -> bool:
+    """Whether two neighbouring labels of an axis that has been drawn overlap."""
+    (low, high), along = sorted(axis.get_view_interval()), 0 if axis.axis_name == "x" else 1
+    ends = []
+    for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+        if tick.label1.get_text() and tick.label1.get_visible() and low <= tick.get_loc() <= high:
+            box = tick.label1.get_window_extent()
+            ends.append((box.min[along], box.max[along]))
+    ends.sort()
+    return any(after[0] < before[1] for before, after in pairwise(ends))
+
+
 @door
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as the suffix of `path` says (png, pdf, svg); refused where the folder cannot be written."""
@@ -114,6 +142,7 @@ def save(figure: Figure, path: str | Path) -> Path:
         with style():
             # No date in the file: the same figure gives the same bytes.
             stamp = {"CreationDate": None} if target.suffix == ".pdf" else {}
+            _spread(figure)
             figure.savefig(target, metadata=stamp)
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror or error}); choose another folder.") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -154,3 +156,21 @@ def test_losses_on_rows_held_out_and_trained_on():
     quadratic = sl.NoisyQuadratic([1.0], 1.0, gradient_covariance=[1.0])
     with pytest.raises(InputError, match="a problem without labels"):
         sl.exact(quadratic, runs["small"]).training_loss()
+
+
+@pytest.mark.parametrize(("width", "plain"), [(1.6, True), (6.0, False)])
+def test_labels_of_a_short_logarithmic_axis_stay_apart(tmp_path, width, plain):
+    """A saved figure has plain numbers there where the default ones would run into each other, and only there."""
+    with sl.plot.style():
+        figure = sl.plot.new_figure(width, 2.0)
+        axes = figure.subplots()
+        axes.plot([0.02, 0.4], [1.0, 2.0])
+        axes.set_xscale("log")
+    sl.plot.save(figure, tmp_path / "narrow.png")
+    figure.draw_without_rendering()
+    ticks = [*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks()]
+    seen = [tick.label1 for tick in ticks if tick.label1.get_text() and 0.018 < tick.get_loc() < 0.45]
+    boxes = sorted((label.get_window_extent() for label in seen), key=lambda box: box.x0)
+    assert len(boxes) >= 3
+    assert all(before.x1 <= after.x0 for before, after in pairwise(boxes))
+    assert ("0.05" in [label.get_text() for label in seen]) == plain
