@@ -2,7 +2,7 @@
 
 A decoder of two layers (width 48, windows of 64 bytes) that learns the bytes of Python's standard library: AdamW
 with weight decay 0.1 and betas 0.9 and 0.95, 16 windows a step, gradients clipped at norm 1, one initialisation and one
-order of the data for all. Made for this project by `tests/twin/make_example_runs.py` after the twin's structure and
+order of the data for all. Made for this project by `tests/twin/trunks/make_examples.py` after the twin's structure and
 priors were settled: nothing was chosen by them.
 """
 

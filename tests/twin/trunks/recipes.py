@@ -13,14 +13,13 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.twin import Curve
 
-CONTEXT, WARMUP, EVERY, WEIGHT_DECAY = 64, 200, 20, 0.1
+WARMUP, EVERY, WEIGHT_DECAY = 200, 20, 0.1
 
 
 class Trunk(NamedTuple):
     """A model and what all its runs share: `times` multiplies all numbers of steps, the warm-up's included."""
 
     width: int
-    layers: int
     batch: int
     peak: float
     seed: int
@@ -28,9 +27,9 @@ class Trunk(NamedTuple):
 
 
 TRUNKS = {
-    "narrow": Trunk(48, 2, 8, 4e-3, 1),
-    "wide": Trunk(80, 2, 8, 3e-3, 2),
-    "long": Trunk(32, 2, 16, 4e-3, 3, times=3),
+    "narrow": Trunk(48, 8, 4e-3, 1),
+    "wide": Trunk(80, 8, 3e-3, 2),
+    "long": Trunk(32, 16, 4e-3, 3, times=3),
 }
 
 Shape = Callable[[float], float]
