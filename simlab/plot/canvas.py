@@ -129,7 +129,10 @@ def _crowded(axis: Any) -> bool:
 
 @door
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as the suffix of `path` says (png, pdf, svg); refused where the folder cannot be written."""
+    """Write a figure as the suffix of `path` says (png, pdf, svg); refused where the folder cannot be written.
+
+    Labels of a short logarithmic axis that would run into each other become few and plain numbers.
+    """
     from matplotlib.figure import Figure
 
     check_kind("figure", figure, Figure, "a figure", "give what simlab.plot.risk returns")
