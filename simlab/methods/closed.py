@@ -32,8 +32,9 @@ class closed_loop(Method):
     def __post_init__(self) -> None:
         inner = check_kind("inner", self.inner, Method, "a method", "give such as methods.sgd(schedule)")
         if not isinstance(self.feedback, Feedback | Ahead):
+            of_own = ", or feedback.custom of a function of yours" if callable(self.feedback) else ""
             raise InputError(
-                f" = {brief(self.feedback)} is not a feedback; give such as feedback.polyak().", "feedback"
+                f" = {brief(self.feedback)} is not a feedback; give such as feedback.polyak(){of_own}.", "feedback"
             )
         if not isinstance(inner, sgd | Adaptive) or getattr(inner, "rule", rules.PLAIN) in (rules.MOD, rules.OWN):
             raise InputError(

@@ -153,6 +153,13 @@ def test_a_loop_has_no_rates_to_multiply():
         LOOP.rescale(2.0)
 
 
+def test_a_plain_function_is_told_how_it_becomes_a_feedback():
+    with pytest.raises(InputError, match=r"is not a feedback; give such as feedback.polyak\(\), or feedback.custom of"):
+        methods.closed_loop(methods.sgd(RATE), sl.feedback.polyak)
+    with pytest.raises(InputError, match=r"is not a feedback; give such as feedback.polyak\(\)\."):
+        methods.closed_loop(methods.sgd(RATE), 1.0)
+
+
 def test_a_method_of_ones_own_without_its_formula_says_so():
     with pytest.raises(TypeError, match="declared linear and has no recursion"):
         type("Bare", (Rated,), {"batch": 1})(RATE).coefficients()
