@@ -28,7 +28,7 @@ Decay = Annotated[float | None, typer.Option("--weight-decay", help="AdamW's; in
 Optimizer = Annotated[str, typer.Option(help="adamw or sgd.")]
 Column = Annotated[str | None, typer.Option("--loss", help="Column of the loss, where there are several.")]
 Warmup = Annotated[int | None, typer.Option(help="Steps of a linear warmup that the logs do not hold.")]
-Between = Annotated[str, typer.Option(help="Rates between rows of a log: linear or hold.")]
+Between = Annotated[str, typer.Option(help="Rates between rows of a log: jumps (halfway, else lines), linear or hold.")]
 Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
 Steps = Annotated[int | None, typer.Option(help="Length of the run.")]
 Batches = Annotated[
@@ -47,7 +47,7 @@ def fit(
     optimizer: Optimizer = "adamw",
     loss: Column = None,
     warmup: Warmup = None,
-    between: Between = "linear",
+    between: Between = "jumps",
     batch: Batches = None,
     linear: Annotated[
         bool, typer.Option("--linear", help="A plain quadratic, which `simlab twin play` needs.")
@@ -166,7 +166,7 @@ def report(
     optimizer: Optimizer = "adamw",
     loss: Column = None,
     warmup: Warmup = None,
-    between: Between = "linear",
+    between: Between = "jumps",
     level: Level = 0.9,
     batch: Batches = None,
     force: Force = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,21 @@ FURTHEST = 2.0**62
 """Steps beyond are taken for this one: it is refused all the same."""
 
 TENSORBOARD = ("Wall time", "Step", "Value")
-Between = Literal["linear", "hold"]
+Between = Literal["linear", "hold", "jumps"]
+
+JUMP = 0.25
+"""A change of so much of the peak between two rows of a log is a jump."""
+
+STAYS = 1e-4
+"""A change of less than so much of the peak is none: logs round."""
+
+
+class Jump(NamedTuple):
+    """A rate that jumps somewhere between two rows: their steps, and the first step at which it is taken to be new."""
+
+    first: int
+    last: int
+    at: int
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,10 +50,12 @@ class Logged(Schedule):
 
     losses : column -> (steps, values), shape (n, 2): steps as the schedule counts them, from 0.
     left_out : column -> lines of the rows that its losses leave out, whose cell holds something but no finite number.
+    jumps : of between = "jumps", those put halfway between two rows.
     """
 
     losses: Mapping[str, FloatArray] = field(default_factory=dict)
     left_out: Mapping[str, list[int]] = field(default_factory=dict)
+    jumps: tuple[Jump, ...] = ()
 
 
 @door
@@ -69,7 +85,8 @@ def from_log(
     steps : number of steps; default the last step + 1. It may cut or extend.
     first_step : what the log calls the first update, 0 or 1; default 0, but rows 1 .. T without a gap are a question.
     every : tokens, samples or epochs in a step, where the log counts those: step = column / every, rounded.
-    between : "linear", or "hold": each rate until the next one.
+    between : "linear", "hold": each rate until the next one, or "jumps": lines, but where a rate that stayed goes by
+        more than a quarter of the peak to one that stays, a jump halfway between the two rows.
     scale, peak : multiply every rate, or bring the largest to `peak`: a shape for a quadratic of another scale.
     restarts : "later" for a log whose steps go back more than once; asked about without it.
 
@@ -92,7 +109,8 @@ def from_log(
     scaled = _scaled(schedule, scale, peak)
     losses = _losses(log, clock)
     left_out = {name: _without_number(log, name) for name in losses}
-    return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, losses, left_out)
+    jumps = _jumps(places, values) if between == "jumps" and schedule.kind == "piecewise" else ()
+    return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, losses, left_out, jumps)
 
 
 @door
@@ -112,9 +130,9 @@ def from_csv(
     Cells are parted by commas, semicolons or tabs; Excel's marks, quotes and, between semicolons or tabs, decimal
     commas are understood. Rows without a value are passed over (Lightning, wandb); of rows with the same step (a
     resumed run) the later is taken, with a notice. With a row for each step the values are taken as they are
-    (`from_array`). Otherwise they are knots (`piecewise`): straight lines between rows, or each value held until the
-    next (between = "hold"); the first value is held before the first row, the last one after the last. `from_log`
-    finds the columns by itself.
+    (`from_array`). Otherwise they are knots (`piecewise`): straight lines between rows, each value held until the next
+    (between = "hold"), or lines with jumps; the first value is held before the first row, the last one after the last.
+    `from_log` finds the columns by itself.
 
     Parameters
     ----------
@@ -219,8 +237,8 @@ def _through(
     log: Log, clock: _Clock, places: IntArray, values: FloatArray, length: int | None, between: Between
 ) -> Schedule:
     """The schedule through these knots."""
-    if between not in ("linear", "hold"):
-        raise unknown_name("between", between, ["linear", "hold"])
+    if between not in get_args(Between):
+        raise unknown_name("between", between, get_args(Between))
     if clock.first_step is None and np.array_equal(places, np.arange(1, places.size + 1)):
         raise InputError(
             f"{log.path}: its steps are 1 .. {len(places)}; give first_step = 1 if the row of step 1 is the first "
@@ -234,7 +252,22 @@ def _through(
         )
     if len(places) >= total and places[total - 1] == total - 1:
         return from_array(values[:total])
+    if between == "jumps":
+        for jump in _jumps(places, values):
+            j = int(np.searchsorted(places, jump.last))
+            places = np.insert(places, [j, j], [jump.at - 1, jump.at])
+            values = np.insert(values, [j, j], [values[j - 1], values[j]])
+        between = "linear"
     return piecewise(total, knots=tuple(zip(places.tolist(), values.tolist(), strict=True)), between=between)
+
+
+def _jumps(places: IntArray, values: FloatArray) -> tuple[Jump, ...]:
+    """Where a rate that stayed jumps to one that stays, halfway between two rows more than two steps apart."""
+    change = np.abs(np.diff(values)) / values.max()
+    flat = change < STAYS
+    inside = np.flatnonzero(flat[:-2] & (change[1:-1] > JUMP) & flat[2:] & (np.diff(places)[1:-1] > 2)) + 1
+    pairs = [(int(places[j]), int(places[j + 1])) for j in inside]
+    return tuple(Jump(first, last, (first + last + 1) // 2) for first, last in pairs)
 
 
 def _losses(log: Log, clock: _Clock) -> dict[str, FloatArray]:

@@ -14,15 +14,15 @@ from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, brief, check_array, check_entries, check_kind, check_number, unknown_name
 from simlab.schedules import Schedule, from_array
-from simlab.schedules.logs import from_log
+from simlab.schedules.logs import JUMP, Jump, from_log
 
 __all__ = ["Curve", "as_schedule", "check_curves", "fresh"]
 
-JUMP = 0.25
-"""A change of so much of the peak between two rows of a log is a jump."""
-
 TRUNK = 10
 """So many records at the start that are the same to the last digit are those of one run, however it is called."""
+
+UNSURE = 2
+"""Losses are left out up to so many distances of the rows between which a rate jumps."""
 
 LONGEST = 10**7
 """Steps of a schedule at most: every one of them is looked at."""
@@ -100,11 +100,12 @@ class Curve:
         """The curve of a trainer's log (see `simlab.schedules.from_log`, which takes the other arguments).
 
         loss : its column, where there are several.  schedule : the exact one where it is known; by default straight
-        lines between the log's rates, and the first rate before its first row. Give it where the rate jumps between two
-        rows (a notice says so): predictions of jumps suffer.  warmup : a linear one that the log does not hold.
+        lines between the log's rates, and the first rate before its first row. Where a rate that stayed goes to one
+        that stays, it jumps halfway, and losses shortly behind are left out, with a notice (between = "jumps").  warmup
+        : a linear one that the log does not hold.
         Rows whose loss is NaN or infinite are left out, with a notice.
         """
-        logged = from_log(path, **reading)
+        logged = from_log(path, **{"between": "jumps", **reading})
         if loss is None and len(logged.losses) != 1:
             if logged.losses:
                 found = ", ".join(map(brief, logged.losses))
@@ -124,7 +125,8 @@ class Curve:
                 raise InputError(" and schedule are both given; give one of them.", "warmup")
         kept = [step for step in steps if step <= len(taken)]
         if schedule is None:
-            _notice_jump(Path(path).name, taken, kept)
+            kept = _told(Path(path).name, logged.jumps, kept)
+            _notice_line(Path(path).name, taken, kept)
         return cls(taken, kept, [last[step] for step in kept], run, name or Path(path).name, batch)
 
     def __len__(self) -> int:
@@ -145,18 +147,36 @@ def _notice_left_out(name: str, column: str, lines: Sequence[int]) -> None:
         )
 
 
-def _notice_jump(name: str, schedule: Schedule, steps: Sequence[int]) -> None:
-    """A notice where a rate past its peak changes by more than JUMP of it between two rows of a log."""
+def _notice_line(name: str, schedule: Schedule, steps: Sequence[int]) -> None:
+    """A notice where a rate past its peak changes by more than JUMP of it between two rows, and in no single step."""
     inside = np.array([step for step in steps if step < len(schedule)], dtype=np.int64)
     rates = schedule(inside) / schedule.peak()
     past = np.maximum.accumulate(rates)[:-1] > 0.999
-    jumps = np.flatnonzero((np.abs(np.diff(rates)) > JUMP) & past & (np.diff(inside) > 1))
-    if jumps.size:
-        first, last = inside[jumps[0]], inside[jumps[0] + 1]
+    for j in np.flatnonzero((np.abs(np.diff(rates)) > JUMP) & past):
+        first, last = int(inside[j]), int(inside[j + 1])
+        if np.abs(np.diff(schedule(np.arange(first, last + 1)))).max() < JUMP * schedule.peak():
+            notice(
+                f"{name}: the rate jumps between its rows of steps {first} and {last}, and is taken for a straight "
+                f"line there; give schedule = ... with the step of the jump."
+            )
+            return
+
+
+def _told(name: str, jumps: Sequence[Jump], steps: Sequence[int]) -> list[int]:
+    """Steps without those shortly behind a jump that was put halfway between two rows; a notice of each.
+
+    A few steps more or less at another rate are much there: a jump put 32 steps early took the error of a twin of three
+    curves from 0.0012 to 0.0022, and to 0.0013 without these.
+    """
+    kept = list(steps)
+    for first, last, at in jumps:
+        until = last + UNSURE * (last - first)
+        kept = [step for step in kept if step <= first or step > until]
         notice(
-            f"{name}: the rate jumps between its rows of steps {first} and {last}, and is taken for a straight line "
-            f"there; give schedule = ... with the step of the jump."
+            f"{name}: the rate jumps between its rows of steps {first} and {last}, and is taken to jump at {at}, "
+            f"losses up to step {until} being left out; give schedule = ... with the step of the jump if you know it."
         )
+    return kept
 
 
 def fresh(curves: Sequence[Curve]) -> list[Curve]:

@@ -85,6 +85,11 @@ LOGS: list[tuple[str | bytes, dict[str, Any], list[float]]] = [
     ("step,lr\n1,0.4\n2,0.2\n", {"first_step": 1}, [0.4, 0.2]),
     ("step,lr\n1,0.4\n2,0.2\n", {"first_step": 0}, [0.4, 0.4, 0.2]),
     ("step,lr,\n0,0.4,\n3,0.2,\n", {"between": "hold", "length": 5}, [0.4, 0.4, 0.4, 0.2, 0.2]),
+    # a jump halfway, where the rate stays before and behind it; a line where it does not, or changes by little
+    ("step,lr\n0,.4\n4,.4\n8,.1\n12,.1\n", {"between": "jumps"}, [0.4] * 6 + [0.1] * 7),
+    ("step,lr\n0,.4\n1,.4\n4,.1\n5,.1\n", {"between": "jumps"}, [0.4] * 3 + [0.1] * 3),
+    ("step,lr\n0,.4\n2,.4\n4,.1\n6,0\n", {"between": "jumps"}, [0.4, 0.4, 0.4, 0.25, 0.1, 0.05, 0]),
+    ("step,lr\n0,.4\n2,.4\n4,.36\n6,.36\n", {"between": "jumps"}, [0.4, 0.4, 0.4, 0.38, 0.36, 0.36, 0.36]),
 ]
 
 
