@@ -1,7 +1,7 @@
 """Methods whose learning rate is fed back from where the run stands."""
 
 # Annotations of records are evaluated: see `simlab.methods.base`.
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,9 +32,10 @@ class closed_loop(Method):
     def __post_init__(self) -> None:
         inner = check_kind("inner", self.inner, Method, "a method", "give such as methods.sgd(schedule)")
         if not isinstance(self.feedback, Feedback | Ahead):
-            of_own = ", or feedback.custom of a function of yours" if callable(self.feedback) else ""
+            given: Any = self.feedback
+            of_own = ", or feedback.custom of a function of yours" if callable(given) else ""
             raise InputError(
-                f" = {brief(self.feedback)} is not a feedback; give such as feedback.polyak(){of_own}.", "feedback"
+                f" = {brief(given)} is not a feedback; give such as feedback.polyak(){of_own}.", "feedback"
             )
         if not isinstance(inner, sgd | Adaptive) or getattr(inner, "rule", rules.PLAIN) in (rules.MOD, rules.OWN):
             raise InputError(
