@@ -22,8 +22,6 @@ def log(path, rates):
 
 def test_a_rate_jumps_halfway_and_losses_shortly_behind_are_left_out(tmp_path):
     said = "run.csv: the rate jumps between its rows of steps 128 and 256, and is taken to jump at 192, losses up to"
-        "run.csv: the rate jumps between its rows of steps 128 and 256, and is taken to jump at 192, losses up to step"
-    )
     with pytest.warns(UserWarning, match=f"{said} step 512 being left out") as caught:
         curve = sl.twin.Curve.from_log(log(tmp_path / "run.csv", [*FLAT, *LOW, (576, 0.1)]))
     assert len(caught) == 1
