@@ -19,6 +19,7 @@ from simlab.twin.likelihood import Errors
 from simlab.twin.model import Walk, run
 from simlab.twin.parameters import NODES, PARAMETERS, Optimizer, noisier
 from simlab.twin.table import table
+from simlab.twin.transient import Transient
 
 __all__ = ["Band", "Difference", "Mode", "Posterior", "records"]
 
@@ -87,7 +88,8 @@ class Posterior:
     modes : optima with their shares, the largest first.  reference : the learning rate that is 1, the highest trained.
     span : S_ref.  priors (2, 16): centres and spreads.  free : names of the parameters that were fitted.  longest :
     steps of the longest curve.  lowest : the lowest peak of a curve.  batch : the one that all predictions are for,
-    None where the curves did not tell it.  doubts : what its curves cannot tell.
+    None where the curves did not tell it.  doubts : what its curves cannot tell.  transient : what all
+    runs are off early on, or None.
     """
 
     modes: tuple[Mode, ...]
@@ -102,6 +104,7 @@ class Posterior:
     lowest: float
     batch: float | None = None
     doubts: tuple[str, ...] = ()
+    transient: Transient | None = None
 
     @property
     def parameters(self) -> dict[str, tuple[float, float]]:
@@ -157,8 +160,15 @@ class Posterior:
         return Band(at, mean, mean - half, mean + half, deviation, level, *parts, beyond)
 
     def walk(self, mode: Mode, blocks: Blocks, slopes: FloatArray | None = None, derivatives: bool = True) -> Walk:
-        """The curve of one optimum at the blocks' edges (see `simlab.twin.model.run`)."""
-        return run(mode.theta, blocks, self.reference, self.span, slopes, derivatives)
+        """The curve of one optimum at the blocks' edges (see `simlab.twin.model.run`); its river has what is common."""
+        walk = run(mode.theta, blocks, self.reference, self.span, slopes, derivatives)
+        if self.transient is None:
+            return walk
+        tangents = np.zeros((blocks.counts.size, 0)) if slopes is None else slopes
+        value, ways = self.transient.along(blocks, self.reference, self.errors, tangents)
+        if derivatives:
+            walk.jacobian[:, len(PARAMETERS) :] += ways
+        return walk._replace(loss=walk.loss + value, river=walk.river + value)
 
     def mixed(self, walks: list[Walk]) -> tuple[FloatArray, FloatArray]:
         """Mean and variance (K,) of the mean curve over all optima."""
