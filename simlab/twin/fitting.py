@@ -48,6 +48,7 @@ def fit(
         is more, and intervals are made with the errors that the curves' evidence tells (`simlab.twin.evidence`).
     linear : without stiffening and other departures from a quadratic (see `Twin.as_problem`).
 
+    What all curves are off alike early on is told to further runs, but for a linear twin (`simlab.twin.transient`).
     The noise floor is taken to grow with the rate, as it does far below the critical one; SGD near its critical rate,
     where noise feeds on itself, has no such twin.
 

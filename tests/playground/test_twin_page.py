@@ -43,7 +43,7 @@ def families(steps: int, warmup: float) -> list[tuple[dict[str, Any], sl.schedul
 
 
 def test_the_walk_is_pythons(browser: Browser, twin: sl.twin.Twin):
-    """Loss, river and valley by decade of curvature at recorded steps, 1e-10; two optima, mixed; a transient or none."""
+    """Loss, river and valley by decade of curvature at recorded steps, 1e-10; two optima mixed, a transient or none."""
     rng = np.random.default_rng(7)
     for case in range(12):
         steps = int(rng.integers(40, 30_000))

@@ -1,4 +1,4 @@
-"""Three more models that the twin's makers had never seen, of other widths, batches and lengths: as it came out."""
+"""Three more models, of other widths, batches and lengths, not seen before the transient was made."""
 
 from __future__ import annotations
 
@@ -44,30 +44,32 @@ def test_curves_are_those_of_their_schedules(runs, trunk):
 @pytest.mark.parametrize(
     ("trunk", "fitted", "error", "cover"),
     [
-        # Best of the five referees, picked afterwards: 0.0116, 0.0104, 0.0074; 0.0111, 0.0142, 0.0085.
-        ("narrow", THREE, 0.01447, 0.82),
-        ("wide", THREE, 0.01138, 0.95),
-        ("long", THREE, 0.00808, 0.87),
-        ("narrow", ONE, 0.01305, 0.94),
-        ("wide", ONE, 0.02118, 0.97),
-        ("long", ONE, 0.01132, 0.95),
+        # Best of the five referees, picked afterwards: 0.0116, 0.0104, 0.0074; 0.0111, 0.0142, 0.0085. The twin at the
+        # first look, without the transient: 0.0145, 0.0114, 0.0081; 0.0131, 0.0212, 0.0113.
+        ("narrow", THREE, 0.01178, 0.82),
+        ("wide", THREE, 0.00890, 0.96),
+        ("long", THREE, 0.00779, 0.88),
+        ("narrow", ONE, 0.01201, 0.94),
+        ("wide", ONE, 0.01816, 0.97),
+        ("long", ONE, 0.01084, 0.95),
     ],
 )
-def test_what_was_measured_at_first(runs, trunk, fitted, error, cover):
+def test_what_was_measured(runs, trunk, fitted, error, cover):
     found, held = judged(runs[trunk], fitted, others(runs[trunk], fitted))
-    assert found < 1.2 * error
+    assert found < 1.1 * error
     assert held == pytest.approx(cover, abs=0.04)
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_a_third_peak_between_two(runs, trunk):
-    """0.0115, 0.0111 and 0.0077 off, cover 0.84, 0.85 and 0.98."""
+    """0.0098, 0.0116 and 0.0073 off, cover 0.84, 0.84 and 0.96."""
     error, cover = judged(runs[trunk], [*THREE, LOW], [MIDDLE])
     assert error < 0.014
     assert cover > 0.75
 
 
 def test_a_lower_peak_than_two_can_be_missed(runs):
-    """0.4 of the peak from 1 and 0.65: 0.042 off, cover 0.27 (wide 0.008 and 1.00, long 0.016 and 0.93)."""
-    error, _ = judged(runs["narrow"], [*THREE, MIDDLE], [LOW])
+    """0.4 of the peak from 1 and 0.65: 0.041 off, cover 0.31 (wide 0.008 and 1.00, long 0.016 and 0.92)."""
+    with pytest.warns(UserWarning, match=r"peak 0.0016 lies below 0.0026, the lowest that was trained at"):
+        error, _ = judged(runs["narrow"], [*THREE, MIDDLE], [LOW])
     assert error < 0.05
