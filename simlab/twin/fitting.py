@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from simlab.arrays import FloatArray
+from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, check_number, unknown_name
 from simlab.twin.blocks import cut
 from simlab.twin.curves import Curve, check_curves, fresh
 from simlab.twin.descent import Data, Target, optima
-from simlab.twin.evidence import likeliest, thinned
+from simlab.twin.evidence import Seen, likeliest, thinned
 from simlab.twin.likelihood import Errors, check_errors, covariance_of, sandwich, white_noise
 from simlab.twin.parameters import PARAMETERS, PLACE, Optimizer, fixed_by, norm_rate
 from simlab.twin.posterior import Mode
+from simlab.twin.transient import LEAST, Transient, starts_of, transient
 from simlab.twin.twin import Twin
 
 __all__ = ["fit"]
@@ -47,6 +48,7 @@ def fit(
         is more, and intervals are made with the errors that the curves' evidence tells (`simlab.twin.evidence`).
     linear : without stiffening and other departures from a quadratic (see `Twin.as_problem`).
 
+    What all curves are off alike early on is told to further runs, but for a linear twin (`simlab.twin.transient`).
     The noise floor is taken to grow with the rate, as it does far below the critical one; SGD near its critical rate,
     where noise feeds on itself, has no such twin.
 
@@ -75,11 +77,13 @@ def fit(
     target = Target(data, reference, 0.33 * longest, priors, fixed_by(optimizer, linear))
     found = optima(target)
     if errors is None:
-        errors = _likeliest(target, found[0].x, taken, weights, white)
+        seen = _seen(target, found[0].x, taken, weights)
+        errors = likeliest(seen, *_priors(target, found[0].x), target.scale, white)
     modes = _modes(target, found, taken, errors)
+    early = None if linear else _transient(target, found[0].x, taken, weights, errors)
     free = tuple(PARAMETERS[j].name for j in target.free)
     known = (modes, reference, target.span, errors, optimizer, weight_decay, priors, free)
-    twin = Twin(*known, longest, lowest, given[0].batch, _doubts(given))
+    twin = Twin(*known, longest, lowest, given[0].batch, _doubts(given), early)
     for doubt in twin.doubts:
         notice(doubt)
     return twin
@@ -114,17 +118,35 @@ def _check_units(curves: Sequence[Curve], weight_decay: float | None, weights: E
         )
 
 
-def _likeliest(target: Target, x: FloatArray, curves: Sequence[Curve], weights: Errors, noise: float) -> Errors:
-    """The likeliest errors about the optimum x of a fit by `weights`."""
-    seen = []
-    for data, curve in zip(target.data, curves, strict=True):
+def _seen(
+    target: Target, x: FloatArray, curves: Sequence[Curve], weights: Errors, starts: Sequence[IntArray] | None = None
+) -> list[Seen]:
+    """The curves about the optimum x of a fit by `weights`, in means of the records from each of `starts` on."""
+    out = []
+    for j, (data, curve) in enumerate(zip(target.data, curves, strict=True)):
         walk = target.run(x, data)
-        seen.append(
-            thinned(curve.steps.astype(np.float64), data.losses - walk.loss, walk.jacobian[:, target.free], weights)
-        )
+        slopes, steps = walk.jacobian[:, target.free], curve.steps.astype(np.float64)
+        out.append(thinned(steps, data.losses - walk.loss, slopes, weights, starts[j] if starts else None))
+    return out
+
+
+def _priors(target: Target, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Precisions of the parameters' priors, 0 where flat, and their centres minus x."""
     precision = np.where(target.held, 1.0 / np.square(target.spreads), 0.0)
-    offset = np.where(target.held, target.centres - x, 0.0)
-    return likeliest(seen, precision, offset, target.scale, noise)
+    return precision, np.where(target.held, target.centres - x, 0.0)
+
+
+def _transient(target: Target, x: FloatArray, curves: Sequence[Curve], weights: Errors, errors: Errors) -> Transient:
+    """What the curves have in common early on, about the optimum x of a fit by `weights`."""
+    starts = starts_of([curve.steps.astype(np.float64) for curve in curves])
+    seen = _seen(target, x, curves, weights, starts)
+    sums = []
+    for curve, own in zip(curves, starts, strict=True):
+        total = np.append(0.0, np.cumsum(curve.schedule.values(0, int(curve.steps[-1])) / target.reference))
+        logs = np.log(np.maximum(total[curve.steps], LEAST))
+        sums.append(np.exp(np.add.reduceat(logs, own) / np.diff(np.append(own, logs.size))))
+    first = float(min(curve.steps[0] for curve in curves))
+    return transient(seen, sums, first, errors, *_priors(target, x), target.scale)
 
 
 def _modes(target: Target, found: Sequence[Any], curves: Sequence[Curve], errors: Errors) -> tuple[Mode, ...]:

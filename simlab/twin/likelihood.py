@@ -26,7 +26,7 @@ from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door
 from simlab.errors import check_kind, check_number
 
-__all__ = ["Errors", "check_errors", "covariance_of", "root_of", "sandwich", "white_noise"]
+__all__ = ["Errors", "check_errors", "covariance_of", "nearness", "root_of", "sandwich", "white_noise"]
 
 EARLY_SHARE, EARLY_WIDTH = 0.5, 0.15
 """Of the early part of a run: the share that is one amplitude, and the width in log t of the rest."""
@@ -59,14 +59,11 @@ class Errors:
 
     def deviation(self, steps: IntArray | FloatArray) -> FloatArray:
         """sqrt(noise^2 + e(t)^2), shape of steps."""
-        return np.hypot(self.noise, self._early(steps))
+        return np.hypot(self.noise, self.early_part(steps))
 
-    def _early(self, steps: IntArray | FloatArray) -> FloatArray:
+    def early_part(self, steps: IntArray | FloatArray) -> FloatArray:
+        """e(t), shape of steps."""
         return np.minimum(self.early * (self.at / np.maximum(steps, 1)) ** 2, WILDEST)
-
-    def _smooth(self, steps: IntArray | FloatArray, width: float) -> FloatArray:
-        x = np.log(np.maximum(steps, 1.0))
-        return np.asarray(np.exp(-0.5 * np.minimum(((x[:, None] - x) / width) ** 2, 1400.0)))
 
     def covariance(self, steps: IntArray | FloatArray) -> FloatArray:
         """K (n, n) of one curve; two have nothing in common."""
@@ -74,17 +71,26 @@ class Errors:
 
     def smooth(self, steps: IntArray | FloatArray) -> FloatArray:
         """K (n, n) without its white noise."""
-        early = self._early(steps)
-        shape = EARLY_SHARE + (1.0 - EARLY_SHARE) * self._smooth(steps, EARLY_WIDTH)
-        return np.outer(early, early) * shape + self.misfit**2 * self._smooth(steps, self.width)
+        early = self.early_part(steps)
+        shape = EARLY_SHARE + (1.0 - EARLY_SHARE) * _smooth(steps, EARLY_WIDTH)
+        return np.outer(early, early) * shape + self.misfit**2 * _smooth(steps, self.width)
 
     def whitener(self, steps: IntArray | FloatArray, curves: int) -> FloatArray:
         """The root R of the weights W = R^T R of one of so many curves: (n, n), lower triangular."""
         from scipy.linalg import solve_triangular
 
-        between = (1.0 - 1.0 / curves) * self.misfit**2 * self._smooth(steps, self.width)
+        between = (1.0 - 1.0 / curves) * self.misfit**2 * _smooth(steps, self.width)
         root = root_of(self.deviation(steps) ** 2, between)
         return np.asarray(solve_triangular(root, np.eye(steps.size), lower=True))
+
+
+def nearness(places: FloatArray, width: float) -> FloatArray:
+    """exp(-(x - x')^2 / 2 width^2), (n, n)."""
+    return np.asarray(np.exp(-0.5 * np.minimum(((places[:, None] - places) / width) ** 2, 1400.0)))
+
+
+def _smooth(steps: IntArray | FloatArray, width: float) -> FloatArray:
+    return nearness(np.log(np.maximum(steps, 1.0)), width)
 
 
 Errors.__init__ = door(Errors.__init__)  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ import numpy as np
 
 from simlab.playground.starts import knots_of
 from simlab.schedules import constant, cosine, from_array, wsd
+from simlab.twin.likelihood import EARLY_SHARE, EARLY_WIDTH, WILDEST
 from simlab.twin.parameters import DEPARTURES, NODES, PARAMETERS, PLACE
 from simlab.twin.posterior import Posterior
 from simlab.twin.replay import problem_of, rates_of
@@ -88,4 +89,13 @@ def _engine(twin: Posterior) -> dict[str, Any]:
         "curvatures": NODES.tolist(),
         "label": (decade - lowest + 1).tolist(),
         "bands": bands,
+        "transient": _transient(twin),
     }
+
+
+def _transient(twin: Posterior) -> dict[str, Any] | None:
+    if twin.transient is None:
+        return None
+    errors = twin.errors
+    shape = {"early": errors.early, "at": errors.at, "most": WILDEST, "whole": EARLY_SHARE, "width": EARLY_WIDTH}
+    return {**twin.transient.to_record(), **shape}

@@ -19,6 +19,7 @@ from simlab.twin.likelihood import Errors
 from simlab.twin.model import Walk, run
 from simlab.twin.parameters import NODES, PARAMETERS, Optimizer, noisier
 from simlab.twin.table import table
+from simlab.twin.transient import Transient
 
 __all__ = ["Band", "Difference", "Mode", "Posterior", "records"]
 
@@ -29,8 +30,8 @@ BEYOND = 1.05
 """A peak of so many times the trained ones is an extrapolation."""
 
 
-BELOW = 4.0
-"""So is a peak this many times lower: ten times lower predictions were off by 0.09, twice lower by 0.006."""
+BELOW = 1.25
+"""So is a peak this many times lower: at 0.7 of it small models were 0.03 off and at half 0.07, a 124M one 0.006."""
 
 
 AFAR = 4.0
@@ -51,8 +52,9 @@ class Band:
 
     steps (K,).  loss (K,): mean.  lower, upper (K,): where a measured loss lies with probability `level`.  deviation
     (K,): standard deviation of the mean curve alone.  floor : the loss at the end of the river.  river (K,), valley
-    (K, octaves): what is above it; floor + river + sum of valley = loss.  octaves : k of [2^k, 2^(k+1)), of curvature
-    times the reference rate.  beyond : how the schedule leaves what was trained on, in a sentence, or "".
+    (K, octaves): what is above it, the river with the transient of all runs; floor + river + sum of valley = loss.
+    octaves : k of [2^k, 2^(k+1)), of curvature times the reference rate.  beyond : how the schedule leaves what was
+    trained on, in a sentence, or "".
     """
 
     steps: IntArray
@@ -87,7 +89,8 @@ class Posterior:
     modes : optima with their shares, the largest first.  reference : the learning rate that is 1, the highest trained.
     span : S_ref.  priors (2, 16): centres and spreads.  free : names of the parameters that were fitted.  longest :
     steps of the longest curve.  lowest : the lowest peak of a curve.  batch : the one that all predictions are for,
-    None where the curves did not tell it.  doubts : what its curves cannot tell.
+    None where the curves did not tell it.  doubts : what its curves cannot tell.  transient : what all
+    runs are off early on, or None.
     """
 
     modes: tuple[Mode, ...]
@@ -102,6 +105,7 @@ class Posterior:
     lowest: float
     batch: float | None = None
     doubts: tuple[str, ...] = ()
+    transient: Transient | None = None
 
     @property
     def parameters(self) -> dict[str, tuple[float, float]]:
@@ -157,8 +161,15 @@ class Posterior:
         return Band(at, mean, mean - half, mean + half, deviation, level, *parts, beyond)
 
     def walk(self, mode: Mode, blocks: Blocks, slopes: FloatArray | None = None, derivatives: bool = True) -> Walk:
-        """The curve of one optimum at the blocks' edges (see `simlab.twin.model.run`)."""
-        return run(mode.theta, blocks, self.reference, self.span, slopes, derivatives)
+        """The curve of one optimum at the blocks' edges (see `simlab.twin.model.run`); its river has what is common."""
+        walk = run(mode.theta, blocks, self.reference, self.span, slopes, derivatives)
+        if self.transient is None:
+            return walk
+        tangents = np.zeros((blocks.counts.size, 0)) if slopes is None else slopes
+        value, ways = self.transient.along(blocks, self.reference, self.errors, tangents)
+        if derivatives:
+            walk.jacobian[:, len(PARAMETERS) :] += ways
+        return walk._replace(loss=walk.loss + value, river=walk.river + value)
 
     def mixed(self, walks: list[Walk]) -> tuple[FloatArray, FloatArray]:
         """Mean and variance (K,) of the mean curve over all optima."""
@@ -198,7 +209,8 @@ class Posterior:
         peak, said = taken.peak(), []
         if peak < self.lowest / BELOW:
             said.append(
-                f"The schedule's peak {peak:.4g} lies far below {self.lowest:.4g}, the lowest that was trained at."
+                f"The schedule's peak {peak:.4g} lies below {self.lowest:.4g}, the lowest that was trained at; a short "
+                f"run there tells most of it."
             )
         if peak > BEYOND * self.reference:
             said.append(

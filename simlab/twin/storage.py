@@ -14,6 +14,7 @@ from simlab.reading import understood
 from simlab.twin.likelihood import Errors
 from simlab.twin.parameters import PARAMETERS, PLACE
 from simlab.twin.posterior import Mode
+from simlab.twin.transient import Transient
 from simlab.twin.twin import Twin
 
 __all__ = ["from_json"]
@@ -70,7 +71,19 @@ def _checked(record: dict[str, Any]) -> Twin:
         _positive(record["lowest"]),
         None if batch is None else _positive(batch),
         doubts,
+        _transient(record.get("transient")),
     )
+
+
+def _transient(record: dict[str, Any] | None) -> Transient | None:
+    """Twins of before it was known have none."""
+    if record is None:
+        return None
+    places, pulls = (np.array(record[name], dtype=np.float64) for name in ("places", "pulls"))
+    if places.ndim != 1 or not places.size or places.shape != pulls.shape or not np.isfinite([places, pulls]).all():
+        raise ValueError
+    share = check_number("share", record["share"], low=0.0, high=1.0)
+    return Transient(places, pulls, check_number("first", record["first"], low=0.0), share)
 
 
 def _mode(record: dict[str, Any]) -> Mode:

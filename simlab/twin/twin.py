@@ -174,6 +174,7 @@ class Twin(Posterior):
             "lowest": self.lowest,
             "batch": self.batch,
             "doubts": list(self.doubts),
+            "transient": None if self.transient is None else self.transient.to_record(),
         }
         with replacing(check_path("path", path)) as place:
             place.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

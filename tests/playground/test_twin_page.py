@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import simlab as sl
 from simlab.twin.parameters import PARAMETERS
 from simlab.twin.playable import playable
+from simlab.twin.transient import Transient
 from tests.playground.browser import Browser
 from tests.twin.runs import PEAK, TRUTH, known
 
@@ -41,13 +43,17 @@ def families(steps: int, warmup: float) -> list[tuple[dict[str, Any], sl.schedul
 
 
 def test_the_walk_is_pythons(browser: Browser, twin: sl.twin.Twin):
-    """Loss, river and valley by decade of curvature at recorded steps, 1e-10; two optima, mixed."""
+    """Loss, river and valley by decade of curvature at recorded steps, 1e-10; two optima mixed, a transient or none."""
     rng = np.random.default_rng(7)
     for case in range(12):
         steps = int(rng.integers(40, 30_000))
         one, other = (known(random_theta(rng)).modes[0] for _ in range(2))
-        mixed = sl.twin.Twin(
-            **{**vars(twin), "modes": (one._replace(weight=0.7), other._replace(weight=0.3)), "longest": 10_000}
+        early = Transient(np.log([300.0, 2000.0, 2300.0]), rng.normal(size=3), 250.0, 0.5) if case % 2 else None
+        mixed = replace(
+            twin,
+            modes=(one._replace(weight=0.7), other._replace(weight=0.3)),
+            longest=10_000,
+            transient=early,
         )
         given, schedule = families(steps, [0.0, 0.05, 0.2][case % 3])[case % 4]
         record = sorted({0, *rng.integers(1, steps, 6).tolist(), steps})

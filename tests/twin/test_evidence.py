@@ -38,12 +38,20 @@ def test_evidence_is_the_density_of_residuals_with_their_parameters_integrated()
 
 @pytest.mark.parametrize("misfit", [0.5e-3, 3e-3])
 def test_the_likeliest_errors_are_those_that_drew_the_curves(misfit):
-    """Eight curves; the prior about 0.0012 pulls by less than a quarter."""
+    """Of 24 curves, which know it within a tenth: of eight 0.0005 comes out as 0.0006, two thirds of it by chance."""
     truth = Errors(noise=4e-4, early=0.01, misfit=misfit, width=0.4)
-    curves = [seen(truth, seed) for seed in range(8)]
+    curves = [seen(truth, seed) for seed in range(24)]
     found = likeliest(curves, np.zeros(2), np.zeros(2), np.full(2, 0.1), noise=6e-4)
-    assert found.misfit == pytest.approx(misfit, rel=0.25)
-    assert found.noise == pytest.approx(4e-4, rel=0.15)
+    assert found.misfit == pytest.approx(misfit, rel=0.15)
+    assert found.noise == pytest.approx(4e-4, rel=0.1)
+
+
+def test_a_width_far_from_where_the_search_begins_is_found():
+    """About a simplex of 5 % of each logarithm it stopped at a width of 0.30, and 240 units short of the likeliest."""
+    truth = Errors(noise=1e-4, early=0.001, misfit=2e-3, width=0.1)
+    found = likeliest([seen(truth, seed) for seed in range(7)], np.zeros(2), np.zeros(2), np.full(2, 0.1), noise=6e-4)
+    assert found.width == pytest.approx(0.1, rel=0.15)
+    assert found.misfit == pytest.approx(2e-3, rel=0.1)
 
 
 def test_means_of_records_keep_sums_and_a_spike_is_no_misfit():

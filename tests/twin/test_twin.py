@@ -178,7 +178,7 @@ def test_differences_of_schedules_beyond_the_trained_say_so(twin):
     inside = SCHEDULES["cosine_24000"]
     for other, said in (
         (sl.schedules.constant(5000, 1e-3), "lies above 0.0003"),
-        (sl.schedules.constant(5000, 1e-5), "lies far below 0.0003"),
+        (sl.schedules.constant(5000, 1e-5), "lies below 0.0003"),
         (sl.schedules.constant(200_000, 3e-4), "200000 steps are far more than 23936"),
     ):
         with pytest.warns(UserWarning, match=said):

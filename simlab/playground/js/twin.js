@@ -1,7 +1,7 @@
 // The loss under a fitted twin of a training run, in blocks of steps: the recursion of simlab/kernels/twin/walk.py without
 // its derivatives, over the blocks of simlab/twin/blocks.py. What a problem's nodes are to `solve`, a twin is here: {optima:
-// [{theta by name, weight}], reference, span, curvatures, label, bands}, as simlab/twin/playable.py writes it. The river
-// stands where a problem has bias, the valley where it has variance.
+// [{theta by name, weight}], reference, span, curvatures, label, bands, transient}, as simlab/twin/playable.py writes it. The
+// river stands where a problem has bias, the valley where it has variance.
 
 const WIDTH = 64;
 const FINE = 16;
@@ -70,9 +70,25 @@ function walkTwin(theta, { reference, span, curvatures }, { counts, rates, edges
   return { river, valley };
 }
 
+// What all runs are off early on (K,), as simlab/twin/transient.py has it: e(t) sum_j c(log S - places_j) pulls_j.
+function transientOf({ places, pulls, first, early, at, most, whole, width }, reference, { counts, rates, edges }) {
+  const told = Math.exp(Math.min(...places)), sum = pulls.reduce((a, b) => a + b, 0), sums = [0], steps = [0];
+  counts.forEach((m, j) => {
+    steps.push(steps[j] + m);
+    sums.push(sums[j] + (m * rates[j]) / reference);
+  });
+  return edges.map((k) => {
+    const log = Math.log(Math.max(sums[k], told)), t = Math.max(steps[k], first, 1);
+    const height = Math.min(early * (at / t) ** 2, most);
+    const near = places.reduce((total, place, j) => total + Math.exp(-0.5 * ((log - place) / width) ** 2) * pulls[j], 0);
+    return height * (whole * sum + (1 - whole) * near);
+  });
+}
+
 // A run as `solve` tells it, its optima mixed by their weights; floor is the loss at the end of the river.
 function solveTwin(twin, lr, steps) {
-  const blocks = blocksOf(lr, steps), bias = steps.map(() => 0), parts = steps.map(() => new Float64Array(twin.bands.length));
+  const blocks = blocksOf(lr, steps), parts = steps.map(() => new Float64Array(twin.bands.length));
+  const bias = twin.transient ? transientOf(twin.transient, twin.reference, blocks) : steps.map(() => 0);
   let floor = 0;
   for (const { theta, weight } of twin.optima) {
     const { river, valley } = walkTwin(theta, twin, blocks);

@@ -69,7 +69,7 @@ function twinSentence(state, { runs, bands }, { reference, lowest }) {
   }
   const beyond = runs.map(({ peak }, j) => {
     if (peak > 1.05 * reference) return ` The peak of ${names[j]} lies above ${format(reference)}, the highest that was trained at; the twin knows nothing of instabilities there.`;
-    return peak < lowest / 4 ? ` The peak of ${names[j]} lies far below ${format(lowest)}, the lowest that was trained at.` : "";
+    return peak < lowest / 1.25 ? ` The peak of ${names[j]} lies below ${format(lowest)}, the lowest that was trained at.` : "";
   });
   return `${said}.${beyond.join("")}`;
 }

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tests.twin.trunks.decoder import CONTEXT, Decoder, trained, write
-from tests.twin.trunks.recipes import EVERY, SCHEDULES, TRUNKS, WEIGHT_DECAY, rates
+from tests.twin.trunks.recipes import AGAIN, EVERY, TRUNKS, WEIGHT_DECAY, rates, schedules_of
 
 
 def corpus():
@@ -33,7 +33,7 @@ def windows(data, starts):
 
 def run(trunk, name, train, held):
     """The losses on 128 windows held out, every EVERY steps (times the trunk's `times`)."""
-    own, schedule = TRUNKS[trunk], rates(trunk, name)
+    own, schedule = (TRUNKS | AGAIN)[trunk], rates(trunk, name)
     torch.manual_seed(own.seed)
     model = Decoder(own.width, own.width // 16, nn.RMSNorm)
     order = np.random.default_rng(own.seed).integers(0, len(train) - CONTEXT - 1, (6000 * own.times, own.batch))
@@ -46,8 +46,8 @@ def main(trunk, out):
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     train, held = corpus()
-    columns = {name: run(trunk, name, train, held) for name in SCHEDULES}
-    write(Path(out), columns, EVERY * TRUNKS[trunk].times)
+    columns = {name: run(trunk, name, train, held) for name in schedules_of(trunk)}
+    write(Path(out), columns, EVERY * (TRUNKS | AGAIN)[trunk].times)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Three small language models under eleven schedules: what was trained, and the curves that were measured."""
+"""Small language models under eleven schedules: what was trained, and the curves that were measured."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ TRUNKS = {
     "wide": Trunk(80, 8, 3e-3, 2),
     "long": Trunk(32, 16, 4e-3, 3, times=3),
 }
+
+AGAIN = {"narrow again": Trunk(48, 8, 4e-3, 102), "wide again": Trunk(80, 8, 3e-3, 201)}
+"""Two of them with other weights and data, and at other peaks."""
 
 Shape = Callable[[float], float]
 
@@ -67,20 +70,35 @@ SCHEDULES: dict[str, tuple[int, float, Shape]] = {
     "midwsd_4000": (4000, 0.65, cooldown(3200, 4000, 1.0)),
 }
 
+LOWER: dict[str, tuple[int, float, Shape]] = {
+    f"{kind} at {share}": (4000, share, shape)
+    for share in (0.5, 0.7, 0.3)
+    for kind, shape in (("cosine", cosine(4000)), ("wsd", cooldown(3200, 4000, 1.0)))
+}
+"""Of AGAIN, in place of the two of SCHEDULES whose peak is lower."""
+
+
+def schedules_of(trunk: str) -> dict[str, tuple[int, float, Shape]]:
+    """What a model was trained under."""
+    if trunk in TRUNKS:
+        return SCHEDULES
+    return {name: one for name, one in SCHEDULES.items() if one[1] == 1.0} | LOWER
+
 
 def rates(trunk: str, name: str) -> FloatArray:
     """The learning rates (T,) of a run."""
-    steps, share, shape = SCHEDULES[name]
-    times = TRUNKS[trunk].times
+    steps, share, shape = schedules_of(trunk)[name]
+    own = (TRUNKS | AGAIN)[trunk]
+    times = own.times
     t = np.arange(1, steps * times + 1) / times
     relative = [shape(max(x, WARMUP)) * min(1.0, x / WARMUP) for x in t.tolist()]
-    return np.asarray(share * TRUNKS[trunk].peak * np.array(relative))
+    return np.asarray(share * own.peak * np.array(relative))
 
 
 def measured(trunk: str) -> dict[str, Curve]:
     """The curves of a trunk by name, from two warm-ups on."""
-    begun = 2 * WARMUP * TRUNKS[trunk].times
-    table = Path(__file__).with_name(f"{trunk}.csv").read_text(encoding="utf-8")
+    begun = 2 * WARMUP * (TRUNKS | AGAIN)[trunk].times
+    table = Path(__file__).with_name(f"{trunk.replace(' ', '_')}.csv").read_text(encoding="utf-8")
     rows = [row for row in csv.DictReader(table.splitlines()) if int(row["step"]) > begun]
     out = {}
     for name in rows[0]:
