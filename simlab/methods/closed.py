@@ -32,11 +32,7 @@ class closed_loop(Method):
     def __post_init__(self) -> None:
         inner = check_kind("inner", self.inner, Method, "a method", "give such as methods.sgd(schedule)")
         if not isinstance(self.feedback, Feedback | Ahead):
-            given: Any = self.feedback
-            of_own = ", or feedback.custom of a function of yours" if callable(given) else ""
-            raise InputError(
-                f" = {brief(given)} is not a feedback; give such as feedback.polyak(){of_own}.", "feedback"
-            )
+            raise _no_feedback(self.feedback)
         if not isinstance(inner, sgd | Adaptive) or getattr(inner, "rule", rules.PLAIN) in (rules.MOD, rules.OWN):
             raise InputError(
                 f" = {brief(inner)} takes no rate that is fed back; give sgd, or a method that is not linear and "
@@ -121,3 +117,8 @@ class closed_loop(Method):
             f"number of at least 0.",
             "feedback",
         )
+
+
+def _no_feedback(given: Any) -> InputError:
+    of_own = ", or feedback.custom of a function of yours" if callable(given) else ""
+    return InputError(f" = {brief(given)} is not a feedback; give such as feedback.polyak(){of_own}.", "feedback")

@@ -1,4 +1,4 @@
-"""Three models that the transient was made in sight of, and two of them again that it had not seen."""
+"""Models made for this project: three that the transient was made in sight of, and three that it had not seen."""
 
 from __future__ import annotations
 
@@ -51,9 +51,11 @@ def test_curves_are_those_of_their_schedules(runs, trunk):
         ("narrow", THREE, 0.01178, 0.82),
         ("wide", THREE, 0.00890, 0.96),
         ("long", THREE, 0.00779, 0.88),
+        ("longer", THREE, 0.00680, 0.90),  # the best referee: 0.0069, in the twin's clock; 0.0083
         ("narrow", ONE, 0.01201, 0.94),
         ("wide", ONE, 0.01816, 0.97),
         ("long", ONE, 0.01084, 0.95),
+        ("longer", ONE, 0.01120, 0.89),  # 0.0084, 0.0087
     ],
 )
 def test_what_was_measured(runs, trunk, fitted, error, cover):
@@ -64,14 +66,41 @@ def test_what_was_measured(runs, trunk, fitted, error, cover):
 
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_a_third_peak_between_two(runs, trunk):
-    """0.0098, 0.0116 and 0.0073 off, cover 0.84, 0.84 and 0.96."""
+    """0.0098, 0.0116, 0.0073 and 0.0103 off, cover 0.84, 0.84, 0.96 and 0.90."""
     error, cover = judged(runs[trunk], [*THREE, LOW], [MIDDLE])
     assert error < 0.014
     assert cover > 0.75
 
 
+@pytest.mark.thorough
+def test_long_runs_are_told_a_third_better_than_by_laws_in_the_rate_itself(runs):
+    """In means of ten records, by which the noise of 0.008 counts a third: 0.0035, and 0.0052, 0.0071, 0.0076.
+
+    The functional law at the twin's effective rate has 0.0035 too.
+    """
+    curves, names = runs["longer"], others(runs["longer"], THREE)
+    fitted = [curves[name] for name in THREE]
+
+    def off(predict):
+        return np.mean([np.abs(_tens(predict(curves[name]) - curves[name].losses)).mean() for name in names])
+
+    twin = sl.twin.fit(fitted, weight_decay=0.1)
+    own = off(lambda c: twin.predict(c.schedule, steps=c.steps).loss)
+    laws = {name: sl.twin.laws.fit(fitted, name, weight_decay=0.1) for name in sl.twin.laws.LAWS}
+    errors = {name: off(lambda c, law=law: law.predict(c.schedule, c.steps).loss) for name, law in laws.items()}
+    assert own == pytest.approx(0.0035, rel=0.05)
+    assert own < 1.1 * errors.pop("functional-effective")
+    assert own < 0.7 * min(errors.values())
+
+
+def _tens(values):
+    return values[: values.size // 10 * 10].reshape(-1, 10).mean(axis=1)
+
+
 def test_a_lower_peak_than_two_can_be_missed(runs):
-    """0.4 of the peak from 1 and 0.65: 0.041 off, cover 0.31 (wide 0.008 and 1.00, long 0.016 and 0.92)."""
+    """0.4 of the peak from 1 and 0.65: 0.041 off, cover 0.31 (wide 0.008 and 1.00, long 0.016 and 0.92, longer 0.005
+    and 0.99).
+    """
     with pytest.warns(UserWarning, match=r"peak 0.0016 lies below 0.0026, the lowest that was trained at"):
         error, _ = judged(runs["narrow"], [*THREE, MIDDLE], [LOW])
     assert error < 0.05

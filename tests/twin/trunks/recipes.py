@@ -30,6 +30,7 @@ TRUNKS = {
     "narrow": Trunk(48, 8, 4e-3, 1),
     "wide": Trunk(80, 8, 3e-3, 2),
     "long": Trunk(32, 16, 4e-3, 3, times=3),
+    "longer": Trunk(48, 16, 3e-3, 4, times=8),
 }
 
 AGAIN = {"narrow again": Trunk(48, 8, 4e-3, 102), "wide again": Trunk(80, 8, 3e-3, 201)}
