@@ -9,6 +9,7 @@ import numpy as np
 
 from simlab.kernels import dials as names
 from simlab.kernels.compiling import FUSED, hot
+from simlab.kernels.rounding import few_bits
 from simlab.kernels.rules import heavy, steps
 
 __all__ = ["take"]
@@ -72,45 +73,20 @@ def _by_layer(rule, p, rate, z, first, g, square, weights, edges, lanes, out):
 
 
 @hot
-def _nearest(levels, x):
-    """The number among the ascending levels (2^k,) that is nearest to x."""
-    at, half = 0, levels.size // 2
-    while half > 0:
-        # No branch, which would be guessed wrong half of the time.
-        at += half * (levels[at + half] <= x)
-        half //= 2
-    above = min(at + 1, levels.size - 1)
-    return levels[at] if x - levels[at] <= levels[above] - x else levels[above]
-
-
-@hot
-def _few_bits(levels, edges, lanes, z, row):
-    """Row of z (k, dim * lanes) <- in every block, its largest magnitude times the nearest of the levels (2^k,)."""
-    for j in range(edges.size - 1):
-        for lane in range(lanes):
-            top = 0.0
-            for i in range(edges[j], edges[j + 1]):
-                top = max(top, abs(z[row, i * lanes + lane]))
-            if top > 0.0:
-                over = 1.0 / top
-                for i in range(edges[j], edges[j + 1]):
-                    z[row, i * lanes + lane] = top * _nearest(levels, over * z[row, i * lanes + lane])
-
-
-@hot
 def take(rule, p, rate, z, first, g, square, weights, edges, levels, lanes, out):
     """out (n,) <- the step of a rule along the gradients g (n,), its rows of z (k, n), from `first` on, moved on.
 
-    square (n,) is room; weights (n,) are read by LARS and LAMB alone.  levels (2, m) : what m and v are rounded to,
-    over the largest of their block, or (0, 0).
+    square (n,) is room; weights (n,) are read by LARS and LAMB alone.  levels : what m and what v is rounded to, over
+    the largest of its block, two `Levels`, which are empty where they are kept whole.
     """
     _squares(g, square)
     if rule == names.LARS or rule == names.LAMB:
         _by_layer(rule, p, rate, z, first, g, square, weights, edges, lanes, out)
         return
-    if edges.size and levels.size == 0:
+    rounds = levels[0].values.size > 0
+    if edges.size and not rounds:
         _average_by_block(edges, lanes, square)
     steps(rule, p, rate, z, first, g, square, out)
-    if levels.size:
-        _few_bits(levels[0], edges, lanes, z, first)
-        _few_bits(levels[1], edges, lanes, z, first + 1)
+    if rounds:
+        few_bits(levels[0], edges, lanes, z, first, square)
+        few_bits(levels[1], edges, lanes, z, first + 1, square)

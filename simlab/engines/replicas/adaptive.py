@@ -14,6 +14,7 @@ from simlab.engines.replicas.regression import Regression
 from simlab.errors import InputError, brief
 from simlab.kernels import dials as names
 from simlab.kernels.replicas import adaptive, trajectories
+from simlab.kernels.rounding import rounding
 from simlab.methods.base import Method
 from simlab.problems.draws import Draws
 
@@ -71,7 +72,7 @@ class Adapted(Regression):
             # A copy: what is read-only would be compiled for anew.
             np.array(draws.rotation if turned else np.zeros((0, 0)), self.dtype, order="C"),
             core.edges(lam.size),
-            core.levels(),
+            rounding(core.levels()),
             self.padded(np.sqrt(lam) * draws.initial_error),
             _power(draws),
             np.zeros(1 + names.SUMMARY),

@@ -14,6 +14,7 @@ from simlab.errors import InputError, brief
 from simlab.kernels.dials import SUMMARY
 from simlab.kernels.landscapes import adaptive, descent
 from simlab.kernels.random.philox import LANES
+from simlab.kernels.rounding import rounding
 from simlab.landscapes.landscape import Landscape, Split
 from simlab.landscapes.trial import failed
 from simlab.methods.base import Method
@@ -202,7 +203,7 @@ class AdaptedDescent(Descent):
                 "feedback",
             )
         rule = (core.rule, len(core.rows), core.pulled, *compiled)
-        self.last = (landscape.start, core.edges(landscape.dim), core.levels(), self.fault, *rule)
+        self.last = (landscape.start, core.edges(landscape.dim), rounding(core.levels()), self.fault, *rule)
 
     def _rows(self) -> int:
         """The memory of a feedback takes as many rows as it needs."""

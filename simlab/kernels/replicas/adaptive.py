@@ -19,6 +19,7 @@ from simlab.kernels.random.philox import LANES
 from simlab.kernels.replicas import trajectories
 from simlab.kernels.replicas.push import STRIP, dot, gather, linear_gradient
 from simlab.kernels.replicas.trajectories import draw_features, draw_labels, end_replica, gradient_risk, record, row_of
+from simlab.kernels.rounding import Levels
 
 __all__ = ["Ground", "run_rules"]
 
@@ -27,18 +28,18 @@ class Ground(NamedTuple):
     """What the weights are.
 
     root, over (D,) : sqrt(lam), and 1 over it, 0 beyond the last coordinate.  rotation (d, d) : Q, or (0, 0) for the
-    eigenbasis itself.  edges : where blocks begin that share their v, their norms or their scale, and d.  levels (2, n)
-    : what m and v are rounded to, over the largest of their block, or (0, 0).  start (D,) : whitened start.  power (5,)
-    : own, T1, T2, coupling, noise, of E |g|^2 = S + (own S + T1 (coupling 2 risk + noise)) / B, S = |grad R|^2, and
-    with T2 the same of g^T H g.  fault (1 + SUMMARY,) : what a feedback gave that is no rate, and the summary that it
-    made it of; 0 first where there is none.
+    eigenbasis itself.  edges : where blocks begin that share their v, their norms or their scale, and d.  levels : what
+    m and what v is rounded to, over the largest of its block; empty where they are kept whole.  start (D,) : whitened
+    start.  power (5,) : own, T1, T2, coupling, noise, of E |g|^2 = S + (own S + T1 (coupling 2 risk + noise)) / B, S =
+    |grad R|^2, and with T2 the same of g^T H g.  fault (1 + SUMMARY,) : what a feedback gave that is no rate, and the
+    summary that it made it of; 0 first where there is none.
     """
 
     root: npt.NDArray[np.floating]
     over: npt.NDArray[np.floating]
     rotation: npt.NDArray[np.floating]
     edges: npt.NDArray[np.int64]
-    levels: npt.NDArray[np.float64]
+    levels: tuple[Levels, Levels]
     start: npt.NDArray[np.floating]
     power: npt.NDArray[np.float64]
     fault: npt.NDArray[np.float64]
