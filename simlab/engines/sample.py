@@ -74,7 +74,7 @@ def sample(
         risk then has a dimension "domain", trajectories are of w itself, and all is in double precision).
     method : one Method; or a list, or a mapping from label to Method, for a trace with a leading "run" axis. Of
         `methods.local` every replica has its workers; `worker_risk` (component, subspace) is the mean over them all, or
-        that of each (worker, component, subspace) where they have domains of their own; a state is that of their mean.
+        that of each (worker, component, subspace) where they are not alike; a state is that of their mean.
     replicas : number of independent runs R.
     seed : 0 .. 2^64 - 1.
     law : of the coordinates: "gaussian", "rademacher", "uniform", "laplace", "student_t" or "three_point" (default:

@@ -9,7 +9,7 @@ import numpy as np
 from simlab.arrays import FloatArray
 from simlab.errors import InputError, brief, check_count, check_entries
 from simlab.methods.base import Coefficients, Method, Steps, Wrapper, check_inner, method, record
-from simlab.methods.mixing import mixing_matrix
+from simlab.methods.mixing import consensus, mixing_matrix
 from simlab.methods.shifted import Shifted
 
 __all__ = ["local"]
@@ -27,9 +27,9 @@ class local(Wrapper):
 
     mixing : gossip in the place of merges: at these steps worker a takes on sum_b W_ab z_b. "ring", "torus" (as near to
     a square as `workers` allows), with equal weights for oneself and all neighbours; "complete", the mean of all; or W
-    itself (workers, workers), doubly stochastic. `simlab.exact` takes a W in which no worker stands out, by its
-    consensus modes: round by round the second moment of a mode is multiplied by |eigenvalue|^2; and any W with domains
-    of their own. `simlab.sample` takes all.
+    itself (workers, workers), doubly stochastic. Where no worker stands out `simlab.exact` goes by consensus modes:
+    round by round the second moment of a mode is multiplied by |eigenvalue|^2. Otherwise, or with domains of their own,
+    it holds the moments of every worker and of every two, C <- W C W^T in a round, and `worker_risk` is of each.
 
     own_domains : on a `Mixture` of as many domains, worker k draws from domain k alone, whatever the shares; otherwise
     every worker draws from the whole.
@@ -118,6 +118,11 @@ class Team(NamedTuple):
     merges: tuple[int, ...]
     W: FloatArray | None
     own_domains: bool
+
+    @property
+    def alike(self) -> bool:
+        """Whether all workers have one law: no domain of their own, and no place of their own among those who mix."""
+        return not self.own_domains and (self.W is None or consensus(self.W) is not None)
 
     @property
     def two(self) -> Method:

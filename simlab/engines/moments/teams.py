@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,13 @@ class OnNodes:
     def second(self, values: FloatArray) -> None:
         self.state.U = values.copy()
 
+    def held(self) -> tuple[Any, ...]:
+        """What moves, to be put back."""
+        return self.state.U.copy(), None if self.state.mean is None else self.state.mean.copy()
+
+    def put_back(self, held: tuple[Any, ...]) -> None:
+        self.state.U, self.state.mean = held
+
     def advance(self, at: int, end: int, looked_at: bool) -> tuple[int, bool]:
         """From step `at` to `end`; steps done, and whether the run has diverged there (where it is looked at)."""
         nothing = np.zeros((0, 2, self.count)), np.zeros((0, self.count))
@@ -102,6 +110,13 @@ class OnMixture:
     def second(self, values: FloatArray) -> None:
         self.state.covariance = values
 
+    def held(self) -> tuple[Any, ...]:
+        """What moves, to be put back."""
+        return self.state.place, self.state.covariance, self.state.u
+
+    def put_back(self, held: tuple[Any, ...]) -> None:
+        self.state.place, self.state.covariance, self.state.u = held
+
     def advance(self, at: int, end: int, looked_at: bool) -> tuple[int, bool]:
         """From step `at` to `end`; steps done, and whether the run has diverged there (where it is looked at)."""
         limit = self.limit if looked_at else np.inf
@@ -123,17 +138,11 @@ class Alike:
     each: tuple[str, ...] = ()
 
     def __init__(self, team: Team, made: Callable[[Method], OnNodes | OnMixture]) -> None:
-        """`made(method)` : moments of a method at the start."""
+        """`made(method)` : moments of a method at the start.  The team is one of workers that are alike."""
         self.workers = team.workers
         self.one, self.two = made(team.one), made(team.two)
         self.axes = self.one.axes
         modes = None if team.W is None else consensus(team.W)
-        if team.W is not None and modes is None:
-            raise InputError(
-                " is one in which workers are not alike, and so have risks of their own; give a ring, a torus, or "
-                "another graph whose workers can be exchanged, or take simlab.sample.",
-                "mixing",
-            )
         self.kept_of: list[float] = [] if modes is None else modes.kept.tolist()
         self.shares: list[float] = [] if modes is None else modes.share.tolist()
         check_memory(len(self.kept_of) * self.one.second.size)

@@ -1,7 +1,8 @@
 """Several workers that are merged, or mixed with their neighbours: a run from round to round.
 
-How second moments move says `teams` of workers that are alike. On domains of their own, A_a C A_b^T of two is
-Phi_a S_ab Phi_b^T, where S is what the last round left and Phi_a the product of the A_a since.
+How second moments move says `teams` of workers that are alike, `unlike` of those whom gossip tells apart. On domains of
+their own, A_a C A_b^T of two is Phi_a S_ab Phi_b^T, where S is what the last round left and Phi_a the product of the
+A_a since.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.moments.mixture import MixedMoments, limit_of, resting
 from simlab.engines.moments.teams import Alike, OnMixture, OnNodes, check_memory
+from simlab.engines.moments.unlike import Unlike
 from simlab.kernels.moments.layout import NodeArrays
 from simlab.methods.base import Method
 from simlab.methods.workers import Team, refuse_beside, team_of
@@ -126,14 +128,16 @@ def _risks(crew: _Team, method: Method, at: int, count: int) -> tuple[FloatArray
 def _crew(
     problem: NodeArrays | Mixture, team: Team, labels: IntArray, count: int, deterministic: bool, start: State | None
 ) -> _Team:
-    if not isinstance(problem, Mixture):
-        return Alike(team, lambda one: OnNodes(problem, one, labels, count, deterministic, start))
-    problem.check_length(team.one.length)
-    if team.own_domains:
+    if team.own_domains and isinstance(problem, Mixture):
+        problem.check_length(team.one.length)
         if team.W is not None:
             check_memory(2 * team.workers**2 * team.one.state_size**2 * problem.dim)
         return _Apart(problem, team, labels, count, start)
-    return Alike(team, lambda one: OnMixture(problem, one, labels, count, start))
+    together = Alike if team.alike else Unlike
+    if not isinstance(problem, Mixture):
+        return together(team, lambda one: OnNodes(problem, one, labels, count, deterministic, start))
+    problem.check_length(team.one.length)
+    return together(team, lambda one: OnMixture(problem, one, labels, count, start))
 
 
 class _Apart:

@@ -26,7 +26,7 @@ class _Together(Regression):
     """What teams have in common. A state is (replicas, N * parts * k, D); that which is kept is of the mean.
 
     Records are those of the mean of the workers, and `worker` (records, replicas, parts, .., labels), with the worker
-    last where each has a domain of its own, the risk of one, or its mean. Worker n of replica r draws what replica N r
+    last where they are not alike, the risk of one, or its mean. Worker n of replica r draws what replica N r
     + n of a run without workers does; a replica has diverged once one of its workers has.
     """
 
@@ -34,7 +34,7 @@ class _Together(Regression):
 
     def __init__(self, draws: Any, method: Any, labels: IntArray, watched: IntArray, plan: Any, *others: Any) -> None:
         self.team = team_of(method)
-        self.members = self.team.workers
+        self.members, self.alike = self.team.workers, self.team.alike
         if self.members * plan.replicas > MOST_STEPS:
             raise InputError(
                 f" = {plan.replicas} of {self.members} workers are more than {MOST_STEPS} runs, for which there are "
@@ -42,7 +42,7 @@ class _Together(Regression):
                 "replicas",
             )
         super().__init__(draws, method, labels, watched, plan, *others)
-        self.backend = Processor(_March(self.backend.run, self.team, self.within))
+        self.backend = Processor(_March(self.backend.run, self.team, self.alike, self.within))
 
     def state(self, first: int, replicas: int) -> npt.NDArray[Any]:
         """The start of so many replicas: all workers stand at the same point."""
@@ -55,7 +55,7 @@ class _Together(Regression):
 
     def records(self, count: int) -> dict[str, tuple[int, ...]]:
         of = super().records(count)
-        return of | {"worker": of["risk"] + ((self.members,) if self.team.own_domains else ())}
+        return of | {"worker": of["risk"] + (() if self.alike else (self.members,))}
 
     def watch(self, marks: IntArray, records: int, ended: IntArray) -> Any:
         shape = (records, ended.size, *self.records(records)["worker"][2:])
@@ -93,6 +93,7 @@ class _March:
 
     run: Run
     team: Team
+    alike: bool
     within: Callable[[tuple[Any, ...], int, int], tuple[Any, ...]]
 
     def __call__(
@@ -140,9 +141,7 @@ class _March:
                     into, found = getattr(keep, name), getattr(whole, name)
                     into[slot : slot + 1, begin:end] = found[:, : into.shape[1]]
                 risks = one.risk[0].reshape(end - begin, N, *one.risk.shape[2:])
-                watch.worker[slot, begin:end] = (
-                    np.moveaxis(risks, 1, -1) if self.team.own_domains else risks.mean(axis=1)
-                )
+                watch.worker[slot, begin:end] = risks.mean(axis=1) if self.alike else np.moveaxis(risks, 1, -1)
         keep.ended[begin:end] = _first(gone, N)
 
 
