@@ -45,7 +45,9 @@ def backup_workers(workers: int, smoothness: float, *, share: int = 1) -> Feedba
     gain(k) = (lr - L lr^2 / 2) |grad R|^2 - (L lr^2 / 2) V / k, V the variance of one worker's gradient, L `smoothness`
     (the largest eigenvalue, say), over the mean time T(k) = H_n - H_(n - k) of exponential workers; the first step
     waits for all. Source: Xu, Neglia and Sebastianelli 2020 (DBW, arXiv 2004.14696), with |grad R|^2 and V as held-out
-    rows without end would tell, in the place of estimates. The method's batch is n x share, its schedule the rate.
+    rows without end would tell, in the place of estimates. On power laws it waits for too many: L counts all noise as
+    if it were in the head (sum lam^2 / sum lam is the mean curvature of the noise), and what raises the risk of the
+    next step may lower that of the next two hundred. The method's batch is n x share, its schedule the rate.
     `simlab.limit` says by step which batch was drawn; for regressions.
     """
     n, share = check_count("workers", workers, high=10_000), check_count("share", share)

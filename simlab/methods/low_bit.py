@@ -42,6 +42,10 @@ class adam_low_bit(Moments):
     2110.02861), or 4, with blocks of 128 (Li, Chen and Zhu 2023, arXiv 2309.01507), whose scale by rows and columns is
     one of matrices, and is not here.  block : the size of blocks; None: theirs.  second : the map of v, "dynamic" or
     "linear", which has no 0; None: "dynamic" for 8 bits, "linear" for 4. That of m is dynamic and signed.
+
+    To the nearest, v stands still where (1 - beta2) of it is less than half a level, a ratchet that grows alone: long
+    runs in 8 bits end elsewhere than whole ones (on a power law 0.81 of the risk with beta2 = 0.999, 0.99 with 0.9).
+    Without 0, no v is below 1 / 2^bits of its block's largest: the tail of a block that spans more is slow.
     """
 
     bits: int = 8
