@@ -96,6 +96,7 @@ class MixedMoments:
         by_step += [self.problem.shares(at, end), self.problem.loss_weights(at, end)]
         X, noise, labels = self.X.reshape(-1), self.problem.noise_variance.copy(), self.labels[self.order]
         marks, done, n = slots(steps, at, end), 0, end - at
+        sizes = (0.0,) * self.k, (0.0,) * len(self.problem.names)
         rates = None if self.tail is None else rates_of(M, b, c)
         while done < n:
             stop = n
@@ -105,7 +106,9 @@ class MixedMoments:
                 cut = self.tail.after(rates[done:], by_step[6][done:], by_step[7][done:], method.length - at - done)
                 if cut is not None:
                     now = [each[done:] for each in (*by_step, rates)]
-                    more, steep = advance_in_blocks(at + done, *now, noise, X, marks[done:], labels, rows, limit, *cut)
+                    more, steep = advance_in_blocks(
+                        *sizes, at + done, *now, noise, X, marks[done:], labels, rows, limit, *cut
+                    )
                     done += more
                     if done == n or not steep:
                         break

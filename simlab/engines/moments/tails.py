@@ -6,7 +6,7 @@ import numpy as np
 
 from simlab.arrays import FloatArray, IntArray
 from simlab.engines.moments.representatives import representatives
-from simlab.kernels.moments.mixture_blocks import MOST_NODES, REACH, STEEPEST
+from simlab.kernels.moments.mixture_blocks import MOST_NODES, REACH, STEEPEST, rows_of_nodes
 from simlab.kernels.moments.mixture_moves import WIDTH
 from simlab.methods.base import Method
 from simlab.problems.mixture import Mixture
@@ -25,6 +25,9 @@ SHORTEST = 32
 MOST_FAILURES = 2
 """Cuts in vain, after which the spectra are taken to be no smooth curves, and every step is a plain one."""
 
+MOST_DOMAINS = 8
+"""Domains beyond which a step of the nodes, which grows with their square, is not compiled."""
+
 LARGEST_L = 1 << 25
 """Most numbers of L (256 MiB)."""
 
@@ -39,18 +42,20 @@ PER_SEARCH = 6_000.0
 one for which nodes are looked for.
 """
 
-Cut = tuple[int, FloatArray, FloatArray, FloatArray]
-"""Tiles of the head; L and the rows of the nodes as the kernel takes them; the largest eigenvalues of the tail."""
+Cut = tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]
+"""Tiles of the head; L, the rows of the nodes and room for as many of a tile, as the kernel takes them; the largest
+eigenvalues of the tail.
+"""
 
 
 class Tail:
     """The cuts of a mixture into head and tail that were made so far.
 
-    lam (2, d): eigenvalues as the directions lie, the largest first.  excess (2,): kurtosis - 1.  k: state size.
+    lam (K, d): eigenvalues as the directions lie, the largest first.  excess (K,): kurtosis - 1.  k: state size.
     """
 
     def __init__(self, lam: FloatArray, excess: FloatArray, k: int) -> None:
-        self.lam, self.excess = lam, excess
+        self.lam, self.excess, self.rows = lam, excess, rows_of_nodes(k, lam.shape[0])
         self.costs = PER_DIRECTION[k - 1], PER_STEP[k - 1], PER_BLOCK[k - 1]
         self.tiles = -(-lam.shape[1] // WIDTH)
         largest = np.maximum.reduceat(lam, np.arange(0, lam.shape[1], WIDTH), axis=1)
@@ -59,7 +64,7 @@ class Tail:
         self.cuts: dict[int, Cut | None] = {}
 
     def after(self, rate: FloatArray, shares: FloatArray, weights: FloatArray, left: int) -> Cut | None:
-        """The cheapest cut for steps of these rates (n,), shares and weights (n, 2); None: plain steps.
+        """The cheapest cut for steps of these rates (n,), shares and weights (n, K); None: plain steps.
 
         left : steps of the whole run from there on, in which a cut that has to be made must pay.
         """
@@ -95,12 +100,14 @@ class Tail:
                 self.cuts[head] = None
                 return None
             count = -(-found.nodes.size // 8) * 8
-            rows = np.zeros((4, MOST_NODES))
-            rows[:2, : found.nodes.size] = lam[:, found.nodes]
-            rows[2:] = self.excess[:, None] * rows[:2] ** 2
+            K = self.excess.size
+            rows = np.zeros((self.rows, MOST_NODES))
+            rows[:K, : found.nodes.size] = lam[:, found.nodes]
+            rows[K : 2 * K] = self.excess[:, None] * rows[:K] ** 2
             L = np.zeros((self.tiles - head, WIDTH, count))
             L.reshape(-1, count)[: lam.shape[1], : found.nodes.size] = found.L.T
-            self.cuts[head] = head, L.transpose(0, 2, 1).ravel(), rows.ravel(), self.top[which]
+            held = np.empty(self.rows * WIDTH)
+            self.cuts[head] = head, L.transpose(0, 2, 1).ravel(), rows.ravel(), held, self.top[which]
         return self.cuts[head]
 
 
@@ -124,8 +131,8 @@ def rates_of(M: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
 
 
 def tail_of(problem: Mixture, method: Method, order: IntArray) -> Tail | None:
-    """Of two domains whose directions share one kurtosis each, under a method of one or two numbers a weight."""
-    if len(problem.names) != 2 or method.state_size > 2 or problem.dim <= 2 * WIDTH:
+    """Of domains whose directions share one kurtosis each, under a method of one or two numbers a weight."""
+    if len(problem.names) > MOST_DOMAINS or method.state_size > 2 or problem.dim <= 2 * WIDTH:
         return None
     kurtosis = np.broadcast_to(problem.kurtosis, problem.eigenvalues.shape)
     if np.any(kurtosis != kurtosis[:, :1]):

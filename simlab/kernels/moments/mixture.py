@@ -12,8 +12,8 @@ rest one away from their optimum (so that domain k sees y_k = c . m + (c . u) de
 
 The variance has no y_k; the bias no sigma_k^2. That covariances are about the mean keeps what a small risk is of.
 
-How rows of directions lie, and move, says `mixture_moves`; two domains take fewer passes (`two_domains`), and their
-tail many steps at a time (`mixture_blocks`).
+How rows of directions lie, and move, says `mixture_moves`; two domains take a single pass (`mixture_head`), and the tail
+of any number goes many steps at a time (`mixture_blocks`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from __future__ import annotations
 import numpy as np
 
 from simlab.kernels.compiling import FAST, hot, kept
+from simlab.kernels.moments.mixture_head import step_in_one_pass
 from simlab.kernels.moments.mixture_moves import FIXED, ROW, WIDE, WIDTH, look, move
 from simlab.kernels.moments.steps import FLUSH, TINY
-from simlab.kernels.moments.two_domains import step_of_two
 
 __all__ = ["FIXED", "WIDTH", "advance_mixture", "flush_moments", "record", "record_now"]
+
+ONE, TWO = (0.0,), (0.0, 0.0)
 
 
 @hot(error_model="numpy", fastmath=FAST)
@@ -72,7 +74,7 @@ def _sums(rest, X, at, domains, Q):
 
 @hot(error_model="numpy", fastmath=FAST)
 def _noise(share, rest, pull, X, at, domains):
-    """The noise of a step and its mean gradient; pull (2, K): what stands with lam_k, 1/B left out."""
+    """The noise of a step and its mean gradient; pull (2, K): what stands with lam_k."""
     twice, square = 2.0 * rest, rest * rest
     for i in range(at, at + WIDE):
         y = X[i]
@@ -82,7 +84,7 @@ def _noise(share, rest, pull, X, at, domains):
         X[i + ROW[10]] = share * X[i + ROW[8]] * X[i + ROW[2]]
         X[i + ROW[11]] = g
     for k in range(pull.shape[1]):
-        x, y, of_lam = share * pull[0, k], share * pull[1, k], domains + np.uint64(k) * WIDE
+        x, y, of_lam = pull[0, k], pull[1, k], domains + np.uint64(k) * WIDE
         if x != 0.0 or y != 0.0:
             for i in range(at, at + WIDE):
                 X[i + ROW[9]] += x * X[i + of_lam]
@@ -142,7 +144,7 @@ def advance_mixture(first, M, b, c, o, u, inverse_batch, shares, weights, noise_
     k, K = b.shape[1], shares.shape[1]
     rows = FIXED + k + k * (k + 1)
     domains, stride, size = np.uint64(rows * WIDTH), np.uint64((rows + 3 * K) * WIDTH), np.uint64(X.size)
-    Q, pull = np.zeros((2, K)), np.empty((2, K))
+    Q, pull, q, r = np.zeros((2, K)), np.empty((2, K)), np.empty(K), np.empty(K)
     fused = K == 2 and k <= 2
     full, moved = np.empty(k * k * WIDTH), np.empty(k * WIDTH)
     for t in range(slots.size):
@@ -169,14 +171,20 @@ def advance_mixture(first, M, b, c, o, u, inverse_batch, shares, weights, noise_
         for j in range(K):
             if not Q[0, j] + Q[1, j] <= limit:
                 return t
-            r = shares[t, j] * weights[t, j] * weights[t, j]
-            pull[0, j] = r * Q[0, j]
-            pull[1, j] = r * (Q[1, j] + noise_variance[j])
+            q[j] = shares[t, j] * weights[t, j]
+            r[j] = inverse_batch[t] * q[j] * weights[t, j]
+            pull[0, j] = r[j] * Q[0, j]
+            pull[1, j] = r[j] * (Q[1, j] + noise_variance[j])
         if fused:
             after = min(t + 1, slots.size - 1)
-            step_of_two(
-                t, after, M, b, c, inverse_batch[t], rest, following, shares[t], weights[t], pull, X, stride, Q
-            )  # fmt: skip
+            if k == 1:
+                step_in_one_pass(
+                    ONE, TWO, t, after, M, b, c, inverse_batch[t], rest, following, q, r, pull, X, stride, Q
+                )  # fmt: skip
+            else:
+                step_in_one_pass(
+                    TWO, TWO, t, after, M, b, c, inverse_batch[t], rest, following, q, r, pull, X, stride, Q
+                )  # fmt: skip
             continue
         Q[:, :] = 0.0
         for at in range(np.uint64(0), size, stride):

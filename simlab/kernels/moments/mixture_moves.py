@@ -17,7 +17,7 @@ WIDTH = 64
 """Directions of a tile."""
 
 WIDE = np.uint64(WIDTH)
-ROW = tuple(np.uint64(row * WIDTH) for row in range(40))
+ROW = tuple(np.uint64(row * WIDTH) for row in range(48))
 """Where a row begins; unsigned, for an index that may be negative is looked at before it is used."""
 
 FIXED = 12

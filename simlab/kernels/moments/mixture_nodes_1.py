@@ -3,128 +3,188 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.extending import register_jitable
 
 from simlab.kernels.compiling import FAST, hot
 from simlab.kernels.moments.mixture_moves import ROW, WIDE
+from simlab.kernels.moments.mixture_nodes import NODE, combined, padded, pairs, weighed
+from simlab.kernels.unrolled import unrolled
 
-__all__ = ["MOST_NODES", "NODE", "ROWS", "bring_up_to_date_1", "step_of_nodes_1", "weights_1"]
+__all__ = ["bring_up_to_date_1", "rows_1", "step_of_nodes_1", "weights_1"]
 
-MOST_NODES = 48
-ROWS = 72
-NODE = tuple(np.uint64(row * MOST_NODES) for row in range(ROWS))
-"""Where rows begin. For k = 1: l_k; (kurtosis_k - 1) l_k^2; a, e, F - P^2, G_11, G_12, G_22, G_bias, G_variance; W_11,
-2 W_12, W_22, W_C, W_D, W_1.
-"""
-FUNCTIONS = 8
+K = 0
+"""Stands for the number of domains in what is `unrolled`."""
 
 
-@hot(error_model="numpy", fastmath=FAST)
-def weights_1(rest, X, tail, stride, L, count, Z, held):
-    """The sums W of the tail, which begins at `tail`; held (FUNCTIONS WIDTH,) is scratch. rest : u of this step."""
-    for i in range(NODE[12], NODE[18]):
-        Z[i] = 0.0
-    of = np.uint64(0)
-    for at in range(tail, np.uint64(X.size), stride):
-        for i in range(WIDE):
-            z = X[at + i + ROW[12]]
-            y = z + rest * X[at + i + ROW[18]]
-            held[i] = z * z
-            held[i + ROW[1]] = 2.0 * z * y
-            held[i + ROW[2]] = y * y
-            held[i + ROW[3]] = X[at + i + ROW[13]]
-            held[i + ROW[4]] = X[at + i + ROW[14]]
-        for n in range(count):
-            w0 = w1 = w2 = w3 = w4 = w5 = 0.0
-            for i in range(WIDE):
-                l = L[of + i]
-                w0 += l * held[i]
-                w1 += l * held[i + ROW[1]]
-                w2 += l * held[i + ROW[2]]
-                w3 += l * held[i + ROW[3]]
-                w4 += l * held[i + ROW[4]]
-                w5 += l
-            of += WIDE
-            Z[n + NODE[12]] += w0
-            Z[n + NODE[13]] += w1
-            Z[n + NODE[14]] += w2
-            Z[n + NODE[15]] += w3
-            Z[n + NODE[16]] += w4
-            Z[n + NODE[17]] += w5
-
-
-@hot(error_model="numpy", fastmath=FAST)
-def bring_up_to_date_1(P, F, rest, X, tail, stride, L, count, Z, held, to):
-    """The tail after the steps of a block, from X into `to`, which may be X. P, F : the products of M and of M^2."""
-    of = np.uint64(0)
-    for at in range(tail, np.uint64(X.size), stride):
-        for i in range(ROW[FUNCTIONS]):
-            held[i] = 0.0
-        for n in range(count):
-            f0, f1, f2, f3 = Z[n + NODE[4]], Z[n + NODE[5]], Z[n + NODE[6]], Z[n + NODE[7]]
-            f4, f5, f6, f7 = Z[n + NODE[8]], Z[n + NODE[9]], Z[n + NODE[10]], Z[n + NODE[11]]
-            for i in range(WIDE):
-                l = L[of + i]
-                held[i] += l * f0
-                held[i + ROW[1]] += l * f1
-                held[i + ROW[2]] += l * f2
-                held[i + ROW[3]] += l * f3
-                held[i + ROW[4]] += l * f4
-                held[i + ROW[5]] += l * f5
-                held[i + ROW[6]] += l * f6
-                held[i + ROW[7]] += l * f7
-            of += WIDE
-        for i in range(WIDE):
-            z = X[at + i + ROW[12]]
-            y = z + rest * X[at + i + ROW[18]]
-            factor = F + held[i + ROW[2]]
-            own = (held[i + ROW[3]] * z + 2.0 * held[i + ROW[4]] * y) * z + held[i + ROW[5]] * (y * y)
-            to[at + i + ROW[12]] = P * z - (held[i] * z + held[i + ROW[1]] * y)
-            to[at + i + ROW[13]] = factor * X[at + i + ROW[13]] + own + held[i + ROW[6]]
-            to[at + i + ROW[14]] = factor * X[at + i + ROW[14]] + held[i + ROW[7]]
-
-
-@hot(error_model="numpy", fastmath=FAST)
-def step_of_nodes_1(m, push, e, w, after, share, x0, x1, r0, r1, pull, count, Z, Q):
-    """The nodes through a step, and what they add to Q (2, 2) where the next gradient is taken, at after . z.
-
-    m, push, e : M, b and c of the step.  w (2,) : the products of M and of M^2, which go along.  x_k : q_k.  r_k :
-    p_k w_k^2 / B.  pull : what stands with l_k, 1/B left out.
+@register_jitable
+def moved(domains: int) -> int:
+    """Rows that a block moves, after l_k and (kurtosis_k - 1) l_k^2: a_k, F - P^2, G_bias, G_variance, and the pairs
+    G_kl, l >= k.
     """
-    p0, p1, v0, v1 = share * pull[0, 0], share * pull[0, 1], share * pull[1, 0], share * pull[1, 1]
-    P, old, mm = w[0], w[1], m * m
-    now, full = m * P, mm * old
+    return domains + 3 + pairs(domains)
+
+
+@register_jitable
+def weighing(domains: int) -> int:
+    """Rows of weights, after those: W_kl, twice where k and l differ, W_1, W_C and W_D."""
+    return pairs(domains) + 3
+
+
+def rows_1(domains: int) -> int:
+    """Rows of the nodes in all."""
+    return 2 * domains + padded(moved(domains)) + padded(weighing(domains))
+
+
+@hot(error_model="numpy", fastmath=FAST)
+def _places(u, X, at, first, domains, held, to):
+    """z_k of a tile, into the rows of `held` from the offset `to` on. first : the row of delta_1."""
+    for k in range(np.uint64(domains)):
+        z, delta = to + k * WIDE, at + (np.uint64(first) + k) * WIDE
+        for i in range(WIDE):
+            held[z + i] = X[at + i + ROW[12]] + u * X[delta + i]
+
+
+@hot(error_model="numpy", fastmath=FAST)
+def weights_1(domains, u, X, tail, stride, L, count, Z, held):
+    """The sums W of the tail, which begins at `tail`; held is scratch. u (1,) of this step."""
+    K, P, rows = np.uint64(domains), np.uint64(pairs(domains)), padded(weighing(domains))
+    first = np.uint64(2 * domains + padded(moved(domains))) * NODE
+    for i in range(first, first + np.uint64(rows) * NODE):
+        Z[i] = 0.0
+    place, of = np.uint64(rows) * WIDE, np.uint64(0)
+    for i in range(place):
+        held[i] = 0.0
+    for at in range(tail, np.uint64(X.size), stride):
+        _places(u[0], X, at, 15 + domains, domains, held, place)
+        to = np.uint64(0)
+        for k in range(K):
+            for j in range(k, K):
+                factor, y, z = 1.0 if j == k else 2.0, place + k * WIDE, place + j * WIDE
+                for i in range(WIDE):
+                    held[to + i] = factor * held[y + i] * held[z + i]
+                to += WIDE
+        for i in range(WIDE):
+            held[to + i] = 1.0
+            held[to + i + ROW[1]] = X[at + i + ROW[13]]
+            held[to + i + ROW[2]] = X[at + i + ROW[14]]
+        weighed(held, rows, L, of, count, Z, first)
+        of += np.uint64(count) * WIDE
+
+
+@hot(error_model="numpy", fastmath=FAST)
+def bring_up_to_date_1(domains, w, u, X, tail, stride, L, count, Z, held, to):
+    """The tail after the steps of a block, from X into `to`, which may be X. w (2,) : the products of M and of M^2;
+    u (1,) at its beginning.
+    """
+    K, rows, first = np.uint64(domains), padded(moved(domains)), np.uint64(2 * domains) * NODE
+    P, F, place, of = w[0], w[1], np.uint64(rows) * WIDE, np.uint64(0)
+    after, form, own = K * WIDE, (K + np.uint64(3)) * WIDE, place + K * WIDE
+    for at in range(tail, np.uint64(X.size), stride):
+        combined(held, rows, L, of, count, Z, first)
+        of += np.uint64(count) * WIDE
+        _places(u[0], X, at, 15 + domains, domains, held, place)
+        for i in range(own, own + ROW[2]):
+            held[i] = 0.0
+        row = form
+        for k in range(K):
+            y, a = place + k * WIDE, k * WIDE
+            for i in range(WIDE):
+                held[own + i + ROW[1]] += held[a + i] * held[y + i]
+            for j in range(k, K):
+                factor, z = 1.0 if j == k else 2.0, place + j * WIDE
+                for i in range(WIDE):
+                    held[own + i] += factor * held[row + i] * (held[y + i] * held[z + i])
+                row += WIDE
+        for i in range(WIDE):
+            f = F + held[i + after]
+            to[at + i + ROW[12]] = P * X[at + i + ROW[12]] - held[own + i + ROW[1]]
+            to[at + i + ROW[13]] = f * X[at + i + ROW[13]] + held[own + i] + held[i + after + ROW[1]]
+            to[at + i + ROW[14]] = f * X[at + i + ROW[14]] + held[i + after + ROW[2]]
+
+
+def _step(state, domains, t, after, M, b, c, u, start, share, q, r, pull, w, B, before, count, Z, Q):
+    """The nodes through a step, and what they add to Q (2, K) where the next gradient is taken; w (2,), the products of
+    M and of M^2, goes along.
+    """
+    m, push, e, P, old = M[t, 0, 0], b[t, 0], c[t, 0], w[0], w[1]
+    mm, now, full, then = m * m, m * w[0], m * m * w[1], c[after, 0] * c[after, 0]
     w[0], w[1] = now, full
-    slope, kick, square, then = push * e, push * push, push * push * e * e, after * after
-    bias_0 = bias_1 = variance_0 = variance_1 = 0.0
+    slope, kick, square = push * e, push * push, push * push * e * e
+    x = [0.0] * K
+    own = [0.0] * K
+    bias_kick = [0.0] * K
+    label_kick = [0.0] * K
+    bias = [0.0] * K
+    variance = [0.0] * K
+    l = [0.0] * K
+    a = [0.0] * K
+    s = [0.0] * K
+    g = [0.0] * K
+    v = [0.0] * K
+    d = [0.0] * K
+    for k in range(K):
+        x[k], own[k], bias_kick[k], label_kick[k] = q[k], r[k], kick * pull[0, k], kick * pull[1, k]
     for i in range(np.uint64(count)):
-        l0, l1, a, d = Z[i], Z[i + NODE[1]], Z[i + NODE[4]], Z[i + NODE[5]]
-        h0, h1, own0, own1 = x0 * l0, x1 * l1, r0 * Z[i + NODE[2]], r1 * Z[i + NODE[3]]
-        h, A, D = h0 + h1, P - a, P - d
-        g, f = h0 * A - h1 * a, h1 * D - h0 * d
+        h = total = n = o = 0.0
+        for k in range(K):
+            l[k], a[k] = Z[i + k * NODE], Z[i + (2 * K + k) * NODE]
+            g[k], s[k] = x[k] * l[k], own[k] * Z[i + (K + k) * NODE]
+            h += g[k]
+            total += s[k]
+            n += bias_kick[k] * l[k]
+            o += label_kick[k] * l[k]
         y = slope * h
-        loss = (y - 2.0 * m) * y + square * (own0 + own1 - share * h * h)
-        F, g11, g12, g22, B, V = (
-            Z[i + NODE[6]], Z[i + NODE[7]], Z[i + NODE[8]], Z[i + NODE[9]], Z[i + NODE[10]], Z[i + NODE[11]],
-        )  # fmt: skip
+        loss = (y - 2.0 * m) * y + square * (total - share * h * h)
+        F, C, D = Z[i + 3 * K * NODE], Z[i + (3 * K + 1) * NODE], Z[i + (3 * K + 2) * NODE]
         F = mm * F + loss * (F + old)
-        g11 = mm * g11 + (loss * g11 + square * (own0 * A * A + own1 * a * a - share * g * g))
-        g12 = mm * g12 + (loss * g12 - square * (own0 * A * d + own1 * a * D + share * g * f))
-        g22 = mm * g22 + (loss * g22 + square * (own0 * d * d + own1 * D * D - share * f * f))
-        B = mm * B + (loss * B + kick * (p0 * l0 + p1 * l1))
-        V = mm * V + (loss * V + kick * (v0 * l0 + v1 * l1))
-        a, d = m * a + slope * g, m * d + slope * f
-        Z[i + NODE[4]], Z[i + NODE[5]], Z[i + NODE[6]], Z[i + NODE[7]] = a, d, F, g11
-        Z[i + NODE[8]], Z[i + NODE[9]], Z[i + NODE[10]], Z[i + NODE[11]] = g12, g22, B, V
-        w11, w12, w22 = Z[i + NODE[12]], Z[i + NODE[13]], Z[i + NODE[14]]
+        C = mm * C + (loss * C + n)
+        D = mm * D + (loss * D + o)
+        Z[i + 3 * K * NODE], Z[i + (3 * K + 1) * NODE], Z[i + (3 * K + 2) * NODE] = F, C, D
         F += full
-        bias = F * Z[i + NODE[15]] + g11 * w11 + g12 * w12 + g22 * w22 + B * Z[i + NODE[17]]
-        variance = F * Z[i + NODE[16]] + V * Z[i + NODE[17]]
-        A, D = now - a, now - d
-        bias_0 += l0 * (bias + A * A * w11 - A * d * w12 + d * d * w22)
-        bias_1 += l1 * (bias + a * a * w11 - a * D * w12 + D * D * w22)
-        variance_0 += l0 * variance
-        variance_1 += l1 * variance
-    Q[0, 0] += then * bias_0
-    Q[0, 1] += then * bias_1
-    Q[1, 0] += then * variance_0
-    Q[1, 1] += then * variance_1
+        one = Z[i + (WEIGHT + PAIRS) * NODE]
+        seen = F * Z[i + (WEIGHT + PAIRS + 1) * NODE] + C * one
+        noise = F * Z[i + (WEIGHT + PAIRS + 2) * NODE] + D * one
+        for k in range(K):
+            g[k] = P * g[k] - h * a[k]
+            s[k] = P * s[k]
+            v[k] = total * a[k] - s[k]
+        for k in range(K):
+            for j in range(k, K):
+                G = Z[i + (3 * K + 3 + pair(k, j)) * NODE]
+                if k == j:
+                    source = a[k] * v[k] + s[k] * (P - a[k])
+                else:
+                    source = a[k] * v[j] - s[k] * a[j]
+                G = mm * G + (loss * G + square * (source - share * (g[k] * g[j])))
+                Z[i + (3 * K + 3 + pair(k, j)) * NODE] = G
+                seen += G * Z[i + (WEIGHT + pair(k, j)) * NODE]
+        for k in range(K):
+            a[k] = m * a[k] + slope * g[k]
+            Z[i + (2 * K + k) * NODE] = a[k]
+            d[k] = 0.0
+        for k in range(K):
+            for j in range(k, K):
+                W = Z[i + (WEIGHT + pair(k, j)) * NODE]
+                seen += W * (a[k] * a[j])
+                if k == j:
+                    d[k] += now * W - 2.0 * W * a[k]
+                else:
+                    d[k] -= W * a[j]
+                    d[j] -= W * a[k]
+        for k in range(K):
+            bias[k] += l[k] * (seen + now * d[k])
+            variance[k] += l[k] * noise
+    for k in range(K):
+        Q[0, k] += then * bias[k]
+        Q[1, k] += then * variance[k]
+
+
+def step_of_nodes_1(domains: int):
+    """The step of the nodes for so many domains."""
+    return unrolled(
+        _step,
+        K=domains,
+        PAIRS=pairs(domains),
+        WEIGHT=2 * domains + padded(moved(domains)),
+        pair=lambda k, j: k * domains - k * (k - 1) // 2 + j - k,
+    )
