@@ -35,7 +35,9 @@ def resting(u: FloatArray, M: FloatArray) -> FloatArray:
     """
     out = np.empty((M.shape[0] + 1, u.size))
     out[0] = u
-    same = M @ u
+    same = np.zeros(out[1:].shape)
+    for p in np.flatnonzero(u):
+        same += M[:, :, p] * u[p]
     if np.array_equal(same, np.broadcast_to(u, same.shape)):
         out[1:] = u
         return out
@@ -200,7 +202,7 @@ def run_mixture(
     shots: dict[int, FloatArray] = {}
     states: dict[int, State] = {}
     own = np.arange(problem.dim)
-    stepped = problem.dim if state.tail is None else min(problem.dim, 512 + problem.dim // 64)
+    stepped = problem.dim if state.tail is None else min(problem.dim, 128 + problem.dim // 256)
     work = stepped * (len(problem.names) + method.state_size**2)
     chunk = int(np.clip(CHUNK_WORK // work, 16, MAX_CHUNK))
     status: Status = "done"

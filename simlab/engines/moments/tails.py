@@ -31,6 +31,9 @@ MOST_DOMAINS = 8
 LARGEST_L = 1 << 25
 """Most numbers of L (256 MiB)."""
 
+FEWEST = 8, 24
+"""Nodes, for k = 1 and 2, that fewer are filled up to: of 16 LLVM steps the matrices of k = 2 one by one."""
+
 DOUBLINGS = 12
 """Powers of M that are looked at: 1, 2, 4, .., 2^11."""
 
@@ -55,7 +58,7 @@ class Tail:
     """
 
     def __init__(self, lam: FloatArray, excess: FloatArray, k: int) -> None:
-        self.lam, self.excess, self.rows = lam, excess, rows_of_nodes(k, lam.shape[0])
+        self.lam, self.excess, self.k, self.rows = lam, excess, k, rows_of_nodes(k, lam.shape[0])
         self.costs = PER_DIRECTION[k - 1], PER_STEP[k - 1], PER_BLOCK[k - 1]
         self.tiles = -(-lam.shape[1] // WIDTH)
         largest = np.maximum.reduceat(lam, np.arange(0, lam.shape[1], WIDTH), axis=1)
@@ -99,7 +102,7 @@ class Tail:
             if found is None:
                 self.cuts[head] = None
                 return None
-            count = -(-found.nodes.size // 8) * 8
+            count = max(-(-found.nodes.size // 8) * 8, FEWEST[self.k - 1])
             K = self.excess.size
             rows = np.zeros((self.rows, MOST_NODES))
             rows[:K, : found.nodes.size] = lam[:, found.nodes]
@@ -120,6 +123,11 @@ def rates_of(M: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
             return np.nan_to_num(np.abs(b * c / M[:, :, 0])[:, 0], nan=np.inf, posinf=np.inf)
         if np.all(M[:1] == M) and np.all(c == c[:1]):
             M, c = M[:1], c[:1]
+        scale = np.abs(b[:, 0])
+        if len(M) == 1 and scale.all() and np.all(b[:, 1] * b[0, 0] == b[:, 0] * b[0, 1]):
+            b = b[:1] / b[0, 0]
+        else:
+            scale = np.ones(1)
         m00, m01, m10, m11 = M[:, 0, 0], M[:, 0, 1], M[:, 1, 0], M[:, 1, 1]
         out = np.abs(c[:, 0] * b[:, 0] + c[:, 1] * b[:, 1])
         for _ in range(DOUBLINGS):
@@ -127,6 +135,7 @@ def rates_of(M: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
             out = np.maximum(out, np.abs(e0 * b[:, 0] + e1 * b[:, 1]))
             cross, trace = m01 * m10, m00 + m11
             m00, m01, m10, m11 = m00 * m00 + cross, m01 * trace, m10 * trace, m11 * m11 + cross
+        out = out * scale
     return np.nan_to_num(out, nan=np.inf, posinf=np.inf)
 
 
