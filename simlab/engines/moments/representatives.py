@@ -24,8 +24,8 @@ __all__ = ["Representatives", "representatives"]
 SPARE = 12
 """Samples beyond the most nodes."""
 
-CHECKS = 16
-PIECE = 1 << 14
+CHECKS = 6
+PIECE = 1 << 12
 FRONT = 64
 CANDIDATES = 384
 """Directions of which the nodes are chosen: the first ones, and so many at most, drawn at random."""
@@ -54,9 +54,20 @@ class _Functions:
         share = x / x.sum(axis=0)
         terms = np.concatenate([share, share * x, share * np.roll(x, 1, axis=0)])
         factors = np.concatenate([self.linear, self.square], axis=1)[which]
-        return np.asarray(
-            np.einsum("ca,ad->cd", factors, terms) * np.exp(-np.einsum("ck,kd->cd", self.theta[which], x))
-        )
+        out = _products(-self.theta[which], x)
+        np.exp(out, out=out)
+        out *= _products(factors, terms)
+        return out
+
+
+def _products(A: FloatArray, B: FloatArray) -> FloatArray:
+    """A B, row by row."""
+    out = np.empty((A.shape[0], B.shape[1]))
+    for to, row in zip(out, A, strict=True):
+        np.multiply(row[0], B[0], out=to)
+        for factor, values in zip(row[1:], B[1:], strict=True):
+            to += factor * values
+    return out
 
 
 def _pivots(F: FloatArray, most: int) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
@@ -99,7 +110,7 @@ def representatives(lam: FloatArray, reach: float, most: int) -> Representatives
     for lo in range(0, d, PIECE):
         piece = slice(lo, lo + PIECE)
         part = _solve(samples(x[:, piece], rows), rows, columns, left, right)
-        error = np.einsum("cn,nd->cd", at_nodes, part) - tests(x[:, piece])
+        error = _products(at_nodes, part) - tests(x[:, piece])
         if not np.abs(error).max() <= LARGEST_ERROR:
             return None
         L[:, piece] = part * (x[:, piece].sum(axis=0) / scale)

@@ -8,6 +8,7 @@ from simlab.arrays import FloatArray, IntArray
 from simlab.engines.moments.representatives import representatives
 from simlab.kernels.moments.mixture_blocks import MOST_NODES, REACH, STEEPEST, rows_of_nodes
 from simlab.kernels.moments.mixture_moves import WIDTH
+from simlab.kernels.moments.mixture_nodes import pairs
 from simlab.methods.base import Method
 from simlab.problems.mixture import Mixture
 
@@ -37,13 +38,20 @@ FEWEST = 8, 24
 DOUBLINGS = 12
 """Powers of M that are looked at: 1, 2, 4, .., 2^11."""
 
-PER_DIRECTION = 1.0, 2.2
-PER_STEP = 80.0, 550.0
-PER_BLOCK = 20.0, 100.0
-PER_SEARCH = 6_000.0
-"""Nanoseconds, for k = 1 and 2: a direction stepped, a step of the nodes, a direction of the tail in a block; and
-one for which nodes are looked for.
-"""
+PER_SEARCH = 1_500.0
+"""Nanoseconds for a direction of a tail for which nodes are looked for."""
+
+
+def costs_of(k: int, domains: int) -> tuple[float, float, float]:
+    """Nanoseconds, as measured for 1 to 8 domains: a direction stepped, a step of the nodes, a direction of the tail in
+    a block.
+    """
+    if k == 1:
+        forms = pairs(domains)
+        return 0.3 + 0.37 * domains, 12.0 + 11.0 * forms, 10.0 + 2.0 * forms
+    forms = pairs(domains + 1)
+    return 1.2 + 0.35 * domains, 140.0 + 48.0 * forms, 40.0 + 4.5 * forms
+
 
 Cut = tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]
 """Tiles of the head; L, the rows of the nodes and room for as many of a tile, as the kernel takes them; the largest
@@ -59,7 +67,7 @@ class Tail:
 
     def __init__(self, lam: FloatArray, excess: FloatArray, k: int) -> None:
         self.lam, self.excess, self.k, self.rows = lam, excess, k, rows_of_nodes(k, lam.shape[0])
-        self.costs = PER_DIRECTION[k - 1], PER_STEP[k - 1], PER_BLOCK[k - 1]
+        self.costs = costs_of(k, lam.shape[0])
         self.tiles = -(-lam.shape[1] // WIDTH)
         largest = np.maximum.reduceat(lam, np.arange(0, lam.shape[1], WIDTH), axis=1)
         self.heads = np.unique(np.r_[0, 1 << np.arange(int(self.tiles - 1).bit_length())])

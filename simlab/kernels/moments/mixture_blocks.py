@@ -41,7 +41,7 @@ from simlab.kernels.moments.steps import FLUSH
 
 __all__ = ["MOST_NODES", "REACH", "STEEPEST", "advance_in_blocks", "rows_of_nodes"]
 
-REACH = 1.0
+REACH = 3.0
 """Sum over the steps of a block of 2 lr h / M at the largest eigenvalues of the tail: how far F may fall below P^2."""
 
 STEEPEST = 0.1
