@@ -79,10 +79,13 @@ def _mixtures() -> None:
 
 
 def _mixtures_in_blocks() -> None:
-    """Enough directions and steps for blocks to pay."""
-    domain = sl.LinearRegression.power_law(**{**PROBLEM, "dim": 512})
-    method = sl.methods.sgd(sl.schedules.constant(20_000, 0.1))
-    sl.exact(sl.Mixture([domain, domain.shifted(0.5)]), method, record=2, progress=False)
+    """Enough directions and steps for blocks to pay; one kernel for each number of domains and of state variables."""
+    domain = sl.LinearRegression.power_law(**{**PROBLEM, "dim": 1024})
+    lr = sl.schedules.constant(20_000, 0.1)
+    for method in (sl.methods.sgd(lr), sl.methods.heavy_ball(lr * 0.1)):
+        for domains in (2, 3):
+            shifted = [domain.shifted(0.5)] * (domains - 1)
+            sl.exact(sl.Mixture([domain, *shifted]), method, record=2, progress=False)
 
 
 # The longest first.

@@ -19,7 +19,7 @@ from numba.core.compiler import Compiler
 from simlab.kernels import cache
 from simlab.kernels.cache import folder
 
-__all__ = ["FAST", "FUSED", "INLINED", "compiled_only", "hot", "inlined", "kept", "running_time"]
+__all__ = ["FAST", "FUSED", "HOT", "INLINED", "compiled_only", "hot", "inlined", "kept", "running_time"]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be reordered and products fused; infinities and NaN keep their meaning, so that divergence shows."""
@@ -93,6 +93,9 @@ INLINED: Any = {
     "no_cfunc_wrapper": True,
 }
 """`jit_options` of what is `inlined`, for an overload."""
+
+HOT: Any = {**INLINED, "_nrt": False, "error_model": "numpy", "fastmath": FAST}
+"""Those of what is `hot`, and of sums that may be reordered."""
 
 
 def inlined(function: Any = None, **options: Any) -> Any:

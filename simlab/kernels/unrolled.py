@@ -1,4 +1,4 @@
-"""A kernel's body written out for sizes that are known when it is compiled: short loops unrolled, short lists as scalars.
+"""A kernel's body written out for sizes known when it is compiled: short loops unrolled, short lists as scalars.
 
 LLVM vectorises a loop over nodes or directions whose body holds no other loop and keeps what it makes in registers.
 With inner loops over the domains of a mixture it does so for up to three of them; beyond, or with their number known

@@ -1,4 +1,4 @@
-"""Mixtures of two domains whose tail goes many steps at a time: against every direction stepped, and 80-bit steps."""
+"""Mixtures whose tail goes many steps at a time: against every direction stepped, and 80-bit steps."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ ONE = sl.LinearRegression.power_law(dim=400, capacity=1.5, source=1.2, noise_var
 TURNED = ONE.shifted([1.5, 0.6], 0.5, 0.3)
 CURVED = sl.LinearRegression.power_law(dim=400, capacity=1.1, source=1.4, noise_variance=0.3, kurtosis=1.8)
 RATE = schedules.wsd(T, peak=0.1, warmup=0.05, cooldown=0.3)
+STEEP = sl.LinearRegression.power_law(dim=400, capacity=1.8, source=1.3, noise_variance=0.2, kurtosis=4.0)
 MOVING = {"share": [np.linspace(1.0, 0.2, T), "rest"], "weights": [1.0, schedules.linear(T, 2.0)]}
 BATCH = schedules.from_array(np.r_[np.ones(T // 2), np.full(T - T // 2, 3.0)])
 
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Steps that went in blocks, by the step they began at; in runs this short, which it does not pay for."""
+    """Steps that went in blocks, by the step they began at; in runs so short and so small it would not pay."""
     monkeypatch.setattr(tails, "PER_SEARCH", 0.0)
+    monkeypatch.setattr(tails, "costs_of", lambda k, domains: (1.0, 80.0, 20.0))
     steps = {}
     inner = mixture.advance_in_blocks
 
@@ -52,15 +54,44 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("second", [TURNED, CURVED], ids=["turned", "curved"])
-def test_blocks_are_steps(name, second, counted):
-    problem, method = sl.Mixture([ONE, second], **MOVING), METHODS[name]()
+thorough = pytest.mark.thorough
+
+
+def mixture_of(domains):
+    """Shares and loss weights that change at every step, of any number of domains; one of three has a share of zero at
+    last.
+    """
+    if domains == 1:
+        return sl.Mixture([CURVED], weights=[schedules.linear(T, 2.0, floor=0.5)])
+    several = [ONE, CURVED, TURNED, STEEP, ONE.shifted([0.8, 1.3], 0.2, 0.4)][:domains]
+    falling = [np.linspace(0.5, 0.0, T) / (domains - 2) for _ in several[2:]]
+    return sl.Mixture(several, [0.2, "rest", *falling], [1.0, schedules.linear(T, 2.0), 0.7, 1.0, 1.5][:domains])
+
+
+TWO = [sl.Mixture([ONE, TURNED], **MOVING), sl.Mixture([ONE, CURVED], **MOVING)]
+CASES = [
+    pytest.param(problem, name, id=f"{which}-{name}")
+    for problem, which in zip(TWO, ("turned", "curved"), strict=True)
+    for name in METHODS
+]
+# A kernel is compiled for every number of domains, and of state variables.
+CASES += [pytest.param(mixture_of(1), "sgd", id="one-sgd"), pytest.param(mixture_of(3), "sgd", id="three-sgd")]
+CASES += [pytest.param(mixture_of(3), name, id=f"three-{name}") for name in ("heavy ball", "ema")]
+CASES += [pytest.param(mixture_of(1), name, id=f"one-{name}", marks=thorough) for name in METHODS if name != "sgd"]
+CASES += [pytest.param(mixture_of(5), name, id=f"five-{name}", marks=thorough) for name in METHODS]
+
+
+@pytest.mark.parametrize(("problem", "name"), CASES)
+def test_blocks_are_steps(problem, name, counted):
+    method = METHODS[name]()
     asked = {"record": 40, "subspaces": "log_bins(5)", "deterministic": True, "snapshots": [1000]}
     trace, wanted = sl.exact(problem, method, **asked), stepped(problem, method, **asked)
     assert sum(counted.values()) > 0.9 * T
     np.testing.assert_allclose(trace.risk, wanted.risk, rtol=2e-13)
-    np.testing.assert_allclose(trace.dataset["mode_risk"], wanted.dataset["mode_risk"], rtol=5e-13)
+    modes, theirs = (each.dataset["mode_risk"].transpose("component", ...).values for each in (trace, wanted))
+    np.testing.assert_allclose(modes[:2], theirs[:2], rtol=5e-13)
+    # The square of a mean, which crosses zero: to the digits of the bias that it is part of.
+    np.testing.assert_array_less(np.abs(modes[2] - theirs[2]), 5e-13 * theirs[0])
     ours, theirs = trace.state_at(T).arrays, wanted.state_at(T).arrays
     np.testing.assert_allclose(ours["mean"], theirs["mean"], rtol=1e-12, atol=1e-15)
     scale = np.abs(theirs["second"]).max(axis=(0, 2), keepdims=True)
@@ -140,16 +171,18 @@ def test_where_blocks_do_not_hold_every_direction_is_stepped(counted):
 def functions(x):
     """What a block makes of directions: decays, and what they leave of kicks, for smooth spectra in [0, 1]."""
     for a, b in ([1.0, 0.0], [0.3, 0.7], [0.0, 0.9], [0.05, 0.01]):
-        decay = np.exp(-a * x[0] - b * x[1])
-        yield from (-np.expm1(-a * x[0] - b * x[1]), x[0] * decay, x[1] * decay, x[1] ** 2 * decay)
+        decay = np.exp(-a * x[0] - b * x[-1])
+        yield from (-np.expm1(-a * x[0] - b * x[-1]), x[0] * decay, x[-1] * decay, x[-1] ** 2 * decay)
 
 
-@pytest.mark.parametrize("exponents", [(1.5, 1.5), (1.5, 1.1), (2.0, 3.0)], ids=str)
+@pytest.mark.parametrize(
+    "exponents", [(1.5,), (1.5, 1.5), (1.5, 1.1), (2.0, 3.0), (1.2, 1.6, 2.0), (1.1, 1.3, 1.5, 1.7, 1.9)], ids=str
+)
 def test_representatives_stand_for_all(exponents):
     i = np.arange(1.0, 40_001.0)
     x = np.array([i**-a for a in exponents])
     nodes, L = representatives(x, 1.0, 48)
-    assert nodes.size <= 30
+    assert nodes.size <= 32
     for f in functions(x):
         assert np.max(np.abs(f[nodes] @ L - f) / x.sum(axis=0)) < 1e-13
     assert representatives(np.random.default_rng(0).uniform(size=(2, 500)), 1.0, 12) is None
@@ -161,6 +194,22 @@ def test_rates_hold_what_momentum_adds_up():
     M, b, c = methods.sgd(schedules.linear(3, 0.1)).coefficients(0, 3)
     np.testing.assert_allclose(tails.rates_of(M, b, c), [0.1, 0.2 / 3, 0.1 / 3], rtol=1e-12)
     assert np.isinf(tails.rates_of(0.0 * M, b, c)).all()
+
+
+def test_three_domains_leave_and_go_on_as_two_do(counted):
+    """A run that leaves at the same step, and one that goes on from a state within it."""
+    problem = mixture_of(3)
+    batch = schedules.from_array(np.r_[np.full(1000, 1000.0), np.ones(2000)])
+    leaves = methods.sgd(schedules.constant(T, 0.9), batch=batch)
+    trace, wanted = sl.exact(problem, leaves, record=10), stepped(problem, leaves, record=10)
+    assert trace.status.item() == wanted.status.item() == "diverged"
+    assert trace.dataset["ended_at"].item() == wanted.dataset["ended_at"].item()
+    np.testing.assert_allclose(trace.risk, wanted.risk, rtol=1e-11)
+    method = METHODS["sgd"]()
+    whole = sl.exact(problem, method, keep=[1234], record=[1234, 2000, T])
+    rest = sl.exact(problem, methods.rest(method, 1234), start=whole.state_at(1234), record=[1234, 2000, T])
+    np.testing.assert_allclose(rest.risk, whole.risk.sel(step=rest.risk["step"]), rtol=1e-13)
+    assert sum(counted.values()) > T
 
 
 def at_80_bits(problem, lr, batch, steps):
@@ -187,7 +236,11 @@ def at_80_bits(problem, lr, batch, steps):
 
 
 @pytest.mark.thorough
-def test_against_80_bit_steps():
-    problem = sl.Mixture([ONE, TURNED], [0.3, 0.7])
+@pytest.mark.parametrize(
+    "problem",
+    [sl.Mixture([ONE]), sl.Mixture([ONE, TURNED], [0.3, 0.7]), sl.Mixture([ONE, CURVED, STEEP], [0.5, 0.2, 0.3])],
+    ids=["one", "two", "three"],
+)
+def test_against_80_bit_steps(problem):
     trace = sl.exact(problem, methods.sgd(schedules.constant(20_000, 0.1), batch=2))
     np.testing.assert_allclose(trace.risk[-1, ..., 0], at_80_bits(problem, 0.1, 2, 20_000).astype(float), rtol=5e-14)

@@ -12,8 +12,8 @@ rest one away from their optimum (so that domain k sees y_k = c . m + (c . u) de
 
 The variance has no y_k; the bias no sigma_k^2. That covariances are about the mean keeps what a small risk is of.
 
-How rows of directions lie, and move, says `mixture_moves`; two domains take a single pass (`mixture_head`), and the tail
-of any number goes many steps at a time (`mixture_blocks`).
+How rows of directions lie, and move, says `mixture_moves`; two domains take a single pass (`mixture_head`), and the
+tail of up to eight goes many steps at a time (`mixture_blocks`).
 """
 
 from __future__ import annotations

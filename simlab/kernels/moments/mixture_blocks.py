@@ -30,7 +30,7 @@ from __future__ import annotations
 import numpy as np
 from numba.extending import overload
 
-from simlab.kernels.compiling import FAST, INLINED, compiled_only, hot, kept
+from simlab.kernels.compiling import FAST, HOT, compiled_only, hot, kept
 from simlab.kernels.moments.mixture import flush_moments, record
 from simlab.kernels.moments.mixture_head import step_in_one_pass
 from simlab.kernels.moments.mixture_moves import ROW, WIDE, WIDTH, look
@@ -63,7 +63,7 @@ def step_of_nodes(state, domains, t, after, M, b, c, u, start, share, q, r, pull
     """
 
 
-@overload(step_of_nodes, jit_options={**INLINED, "_nrt": False, "error_model": "numpy", "fastmath": FAST})
+@overload(step_of_nodes, jit_options=HOT)
 def _step_of_nodes(state, domains, t, after, M, b, c, u, start, share, q, r, pull, w, B, before, count, Z, Q):
     return (step_of_nodes_1 if len(state) == 1 else step_of_nodes_2)(len(domains))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numba.extending import overload
 
-from simlab.kernels.compiling import FAST, INLINED, compiled_only
+from simlab.kernels.compiling import HOT, compiled_only
 from simlab.kernels.moments.mixture_moves import ROW, WIDE, move_2_moment
 from simlab.kernels.unrolled import unrolled
 
@@ -116,6 +116,6 @@ def _step_2(state, domains, t, following, M, b, c, share, rest, rest_after, q, r
         Q[0, k], Q[1, k] = bias[k], variance[k]
 
 
-@overload(step_in_one_pass, jit_options={**INLINED, "_nrt": False, "error_model": "numpy", "fastmath": FAST})
+@overload(step_in_one_pass, jit_options=HOT)
 def _step_in_one_pass(state, domains, t, following, M, b, c, share, rest, rest_after, q, r, pull, X, stride, Q):
     return unrolled(_step_1 if len(state) == 1 else _step_2, K=len(domains))

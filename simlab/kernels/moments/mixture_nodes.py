@@ -10,7 +10,7 @@ from numba.extending import register_jitable
 from simlab.kernels.compiling import FAST, hot
 from simlab.kernels.moments.mixture_moves import WIDE
 
-__all__ = ["MOST_NODES", "NODE", "TOGETHER", "combined", "pairs", "padded", "weighed"]
+__all__ = ["MOST_NODES", "NODE", "TOGETHER", "combined", "padded", "pair", "pairs", "weighed"]
 
 MOST_NODES = 48
 
@@ -26,6 +26,12 @@ their multiple."""
 def pairs(count: int) -> int:
     """Entries of a symmetric matrix."""
     return count * (count + 1) // 2
+
+
+@register_jitable
+def pair(k: int, j: int, count: int) -> int:
+    """Which of them the entry of row k and column j >= k is."""
+    return k * count - k * (k - 1) // 2 + j - k
 
 
 @register_jitable

@@ -7,13 +7,13 @@ from numba.extending import register_jitable
 
 from simlab.kernels.compiling import FAST, hot
 from simlab.kernels.moments.mixture_moves import ROW, WIDE
-from simlab.kernels.moments.mixture_nodes import NODE, combined, padded, pairs, weighed
+from simlab.kernels.moments.mixture_nodes import NODE, combined, padded, pair, pairs, weighed
 from simlab.kernels.unrolled import unrolled
 
 __all__ = ["bring_up_to_date_1", "rows_1", "step_of_nodes_1", "weights_1"]
 
-K = 0
-"""Stands for the number of domains in what is `unrolled`."""
+K = PAIRS = WEIGHT = 0
+"""Stand in what is `unrolled` for the number of domains, for that of their pairs, and for the first row of weights."""
 
 
 @register_jitable
@@ -47,7 +47,7 @@ def _places(u, X, at, first, domains, held, to):
 @hot(error_model="numpy", fastmath=FAST)
 def weights_1(domains, u, X, tail, stride, L, count, Z, held):
     """The sums W of the tail, which begins at `tail`; held is scratch. u (1,) of this step."""
-    K, P, rows = np.uint64(domains), np.uint64(pairs(domains)), padded(weighing(domains))
+    K, rows = np.uint64(domains), padded(weighing(domains))
     first = np.uint64(2 * domains + padded(moved(domains))) * NODE
     for i in range(first, first + np.uint64(rows) * NODE):
         Z[i] = 0.0
@@ -150,21 +150,20 @@ def _step(state, domains, t, after, M, b, c, u, start, share, q, r, pull, w, B, 
             v[k] = total * a[k] - s[k]
         for k in range(K):
             for j in range(k, K):
-                G = Z[i + (3 * K + 3 + pair(k, j)) * NODE]
+                G = Z[i + (3 * K + 3 + pair(k, j, K)) * NODE]
+                source = a[k] * v[j] - s[k] * a[j]
                 if k == j:
-                    source = a[k] * v[k] + s[k] * (P - a[k])
-                else:
-                    source = a[k] * v[j] - s[k] * a[j]
+                    source += P * s[k]
                 G = mm * G + (loss * G + square * (source - share * (g[k] * g[j])))
-                Z[i + (3 * K + 3 + pair(k, j)) * NODE] = G
-                seen += G * Z[i + (WEIGHT + pair(k, j)) * NODE]
+                Z[i + (3 * K + 3 + pair(k, j, K)) * NODE] = G
+                seen += G * Z[i + (WEIGHT + pair(k, j, K)) * NODE]
         for k in range(K):
             a[k] = m * a[k] + slope * g[k]
             Z[i + (2 * K + k) * NODE] = a[k]
             d[k] = 0.0
         for k in range(K):
             for j in range(k, K):
-                W = Z[i + (WEIGHT + pair(k, j)) * NODE]
+                W = Z[i + (WEIGHT + pair(k, j, K)) * NODE]
                 seen += W * (a[k] * a[j])
                 if k == j:
                     d[k] += now * W - 2.0 * W * a[k]
@@ -181,10 +180,5 @@ def _step(state, domains, t, after, M, b, c, u, start, share, q, r, pull, w, B, 
 
 def step_of_nodes_1(domains: int):
     """The step of the nodes for so many domains."""
-    return unrolled(
-        _step,
-        K=domains,
-        PAIRS=pairs(domains),
-        WEIGHT=2 * domains + padded(moved(domains)),
-        pair=lambda k, j: k * domains - k * (k - 1) // 2 + j - k,
-    )
+    known = {"K": domains, "PAIRS": pairs(domains), "WEIGHT": 2 * domains + padded(moved(domains)), "pair": pair}
+    return unrolled(_step, **known)

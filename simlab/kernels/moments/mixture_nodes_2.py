@@ -27,13 +27,15 @@ from numba.extending import register_jitable
 
 from simlab.kernels.compiling import FAST, hot
 from simlab.kernels.moments.mixture_moves import ROW, WIDE
-from simlab.kernels.moments.mixture_nodes import NODE, combined, padded, pairs, weighed
+from simlab.kernels.moments.mixture_nodes import NODE, combined, padded, pair, pairs, weighed
 from simlab.kernels.unrolled import unrolled
 
 __all__ = ["bring_up_to_date_2", "rows_2", "step_of_nodes_2", "weights_2"]
 
-K = 0
-"""Stands for the number of domains in what is `unrolled`."""
+K = PAIRS = WEIGHT = MADE = 0
+"""Stand in what is `unrolled` for the number of domains, for that of pairs a <= b, and for the first rows of weights
+and of what a step makes.
+"""
 
 
 @register_jitable
@@ -191,7 +193,7 @@ def _sources(t, M, b, c, rho, omega, share, q, r, pull, count, Z):
                     source += s[a] * (f[a] + rho)
                 if j > a:
                     source += s[a] * f[j]
-                Z[i + (MADE + pair(a, j)) * NODE] = source - share * (g[a] * g[j])
+                Z[i + (MADE + pair(a, j, K + 1)) * NODE] = source - share * (g[a] * g[j])
         Z[i + (MADE + PAIRS) * NODE], Z[i + (MADE + PAIRS + 5) * NODE] = n, o
         Z[i + (MADE + PAIRS + 1) * NODE], Z[i + (MADE + PAIRS + 2) * NODE] = h, total + (1.0 - share) * h * h
         Z[i + (MADE + PAIRS + 3) * NODE], Z[i + (MADE + PAIRS + 4) * NODE] = 0.0, 0.0
@@ -242,7 +244,7 @@ def _seen(c0, c1, rho, omega, count, Z, Q):
             l[k], d[k] = Z[i + k * NODE], 0.0
         for a in range(K + 1):
             for j in range(a, K + 1):
-                W = Z[i + (WEIGHT + pair(a, j)) * NODE]
+                W = Z[i + (WEIGHT + pair(a, j, K + 1)) * NODE]
                 seen += W * (f[a] * f[j])
                 if a < K:
                     if j == a:
@@ -303,7 +305,7 @@ def step_of_nodes_2(domains: int):
         "PAIRS": pairs(domains + 1),
         "WEIGHT": 2 * domains + padded(moved(domains)),
         "MADE": made(domains),
-        "pair": lambda a, j: a * (domains + 1) - a * (a - 1) // 2 + j - a,
+        "pair": pair,
     }
     written = hot(error_model="numpy", fastmath=FAST)
     sources, seen = written(unrolled(_sources, **known)), written(unrolled(_seen, **known))
