@@ -162,8 +162,8 @@ def test_where_blocks_do_not_hold_every_direction_is_stepped(counted):
     several = sl.LinearRegression(ONE.eigenvalues, -ONE.initial_error, 0.1, rng.uniform(2.0, 4.0, 400))
     scattered = ONE.shifted(rng.uniform(0.2, 5.0, 400))
     method = methods.sgd(schedules.constant(400, 0.05))
-    for second in (several, scattered):
-        problem = sl.Mixture([ONE, second])
+    for others in ([several], [scattered], [CURVED, scattered]):
+        problem = sl.Mixture([ONE, *others])
         np.testing.assert_array_equal(sl.exact(problem, method).risk, stepped(problem, method).risk)
     assert not counted
 
