@@ -24,6 +24,7 @@ BATCH = schedules.from_array(np.r_[np.ones(T // 2), np.full(T - T // 2, 3.0)])
 def counted(monkeypatch):
     """Steps that went in blocks, by the step they began at; in runs so short and so small it would not pay."""
     monkeypatch.setattr(tails, "PER_SEARCH", 0.0)
+    monkeypatch.setattr(tails, "WORTH", 0.0)
     monkeypatch.setattr(tails, "costs_of", lambda k, domains: (1.0, 80.0, 20.0))
     steps = {}
     inner = mixture.advance_in_blocks

@@ -38,9 +38,12 @@ FEWEST = 8, 24
 DOUBLINGS = 12
 """Powers of M that are looked at: 1, 2, 4, .., 2^11."""
 
-PER_SEARCH = 6_000.0
-"""Nanoseconds for a direction of a tail for which nodes are looked for: 1,000 as measured, and more, for a short run is
-over before the kernel of its number of domains is compiled.
+PER_SEARCH = 1_000.0
+"""Nanoseconds for a direction of a tail for which nodes are looked for."""
+
+WORTH = 1e7
+"""Nanoseconds that the rest of a run has to save by its first cut: for each number of domains kernels have to be
+compiled once, which takes seconds.
 """
 
 
@@ -94,6 +97,8 @@ class Tail:
         cost = cost + np.where(made, 0.0, PER_SEARCH * (size - held) / left)
         best = direction * size
         choice = None
+        if not self.cuts and (best - cost.min()) * left < WORTH:
+            return None
         for which in np.argsort(cost, kind="stable"):
             if cost[which] >= best:
                 break
