@@ -12,6 +12,7 @@ import numpy as np
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door, notice
 from simlab.errors import InputError, check_number, unknown_name
+from simlab.one_thread import one_thread
 from simlab.twin.blocks import cut
 from simlab.twin.curves import Curve, check_curves, fresh
 from simlab.twin.descent import Data, Target, optima
@@ -69,18 +70,19 @@ def fit(
     longest = max(int(curve.steps[-1]) for curve in taken)
     priors = np.array([[p.centre for p in PARAMETERS], [p.spread for p in PARAMETERS]])
     priors[:, PLACE["log_kappa"]] = norm_rate(reference, weight_decay)
-    data = []
-    for curve in taken:
-        blocks = cut(curve.schedule.values(0, int(curve.steps[-1])), curve.steps)
-        noise = math.log(given[0].batch / curve.batch) if given[0].batch and curve.batch else 0.0
-        data.append(Data(blocks, curve.losses, weights.whitener(curve.steps, len(taken)), noise))
-    target = Target(data, reference, 0.33 * longest, priors, fixed_by(optimizer, linear))
-    found = optima(target)
-    if errors is None:
-        seen = _seen(target, found[0].x, taken, weights)
-        errors = likeliest(seen, *_priors(target, found[0].x), target.scale, white)
-    modes = _modes(target, found, taken, errors)
-    early = None if linear else _transient(target, found[0].x, taken, weights, errors)
+    with one_thread():
+        data = []
+        for curve in taken:
+            blocks = cut(curve.schedule.values(0, int(curve.steps[-1])), curve.steps)
+            noise = math.log(given[0].batch / curve.batch) if given[0].batch and curve.batch else 0.0
+            data.append(Data(blocks, curve.losses, weights.whitener(curve.steps, len(taken)), noise))
+        target = Target(data, reference, 0.33 * longest, priors, fixed_by(optimizer, linear))
+        found = optima(target)
+        if errors is None:
+            seen = _seen(target, found[0].x, taken, weights)
+            errors = likeliest(seen, *_priors(target, found[0].x), target.scale, white)
+        modes = _modes(target, found, taken, errors)
+        early = None if linear else _transient(target, found[0].x, taken, weights, errors)
     free = tuple(PARAMETERS[j].name for j in target.free)
     known = (modes, reference, target.span, errors, optimizer, weight_decay, priors, free)
     twin = Twin(*known, longest, lowest, given[0].batch, _doubts(given), early)

@@ -32,6 +32,7 @@ import numpy.typing as npt
 from simlab.arrays import FloatArray, IntArray
 from simlab.doors import door
 from simlab.errors import InputError, check_number, unknown_name
+from simlab.one_thread import one_thread
 from simlab.schedules import Schedule
 from simlab.twin.blocks import Blocks
 from simlab.twin.curves import Curve, as_schedule, check_curves, fresh
@@ -246,10 +247,11 @@ def fit(
             kept[lowest] = False
 
     bounds = (np.array(form.low), np.array(form.high))
-    found = [
-        least_squares(lambda p: projected(p)[1], start, bounds=bounds, loss="soft_l1", f_scale=2.0, max_nfev=60)
-        for start in form.starts
-    ]
+    with one_thread():
+        found = [
+            least_squares(lambda p: projected(p)[1], start, bounds=bounds, loss="soft_l1", f_scale=2.0, max_nfev=60)
+            for start in form.starts
+        ]
     best = min(found, key=lambda one: float(one.cost))
     linear = projected(best.x)[0]
     values = [*linear.tolist(), *best.x.tolist()]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlab.arrays import FloatArray
+from simlab.one_thread import one_thread
 from simlab.schedules import Schedule, constant, cosine, from_array, join, linear, wsd
 from simlab.twin.blocks import Blocks, cut
 from simlab.twin.parameters import PARAMETERS
@@ -106,7 +107,8 @@ def best_schedule(posterior: Posterior, steps: int, peak: float, warmup: int, kn
     starts = [np.clip((1.0 - way.at) / 0.25, LOWEST, 1.0) ** 0.5, np.clip(1.0 - way.at, LOWEST, 1.0) ** 0.5]
     bounds = [(LOWEST, 1.0)] * knots
     options = {"maxiter": 400, "ftol": 1e-12, "gtol": 1e-8}
-    found = [minimize(cost, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for x in starts]
+    with one_thread():
+        found = [minimize(cost, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for x in starts]
     schedule = way.schedule(min(found, key=lambda one: float(one.fun)).x)
     own = posterior.ends(schedule)
     rivals = []

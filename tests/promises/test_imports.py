@@ -50,6 +50,7 @@ FLOORS = {
         "theory",
         "replacing",
         "locks",
+        "one_thread",
         "reading",
         "interrupts",
     ],

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import simlab as sl
 from simlab.twin.curves import fresh
@@ -27,6 +28,16 @@ def scores(twin, curves):
 @pytest.fixture(scope="module")
 def synthetic():
     return sl.twin.fit([made(TRUTH, name, seed) for seed, name in enumerate(TRAINED)], weight_decay=0.1)
+
+
+def test_the_threads_of_blas_are_no_part_of_a_twin(synthetic):
+    """In last bits, or in time: a run of 546 records took eight times as long by two threads."""
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            again = sl.twin.fit([made(TRUTH, name, seed) for seed, name in enumerate(TRAINED)], weight_decay=0.1)
+        for one, other in zip(again.modes, synthetic.modes, strict=True):
+            np.testing.assert_array_equal(one.theta, other.theta)
+            np.testing.assert_array_equal(one.covariance, other.covariance)
 
 
 def test_a_known_twin_is_recovered(synthetic):
