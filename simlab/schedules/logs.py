@@ -105,11 +105,10 @@ def from_log(
     if restarts not in (None, "later"):
         raise unknown_name("restarts", restarts, ["later"])
     _check_restarts(log, clock, rows, restarts)
-    schedule = _through(log, clock, places, values, steps, between)
+    schedule, jumps = _through(log, clock, places, values, steps, between)
     scaled = _scaled(schedule, scale, peak)
     losses = _losses(log, clock)
     left_out = {name: _without_number(log, name) for name in losses}
-    jumps = _jumps(places, values) if between == "jumps" and schedule.kind == "piecewise" else ()
     return Logged(scaled.kind, scaled._arguments, scaled.plan, scaled.implied, losses, left_out, jumps)
 
 
@@ -149,7 +148,8 @@ def from_csv(
     step_column = column_of(log, step_column, STEPS, "step_column", "steps")
     clock = _Clock(step_column, column_of(log, lr_column, RATES, "lr_column", "rates"), first_step, every, "length")
     rows = rows_of_updates(log, clock.lr)
-    return _scaled(_through(log, clock, *_steps_and_values(log, clock, rows), length, between), scale, peak)
+    schedule, _ = _through(log, clock, *_steps_and_values(log, clock, rows), length, between)
+    return _scaled(schedule, scale, peak)
 
 
 def _scaled(schedule: Schedule, scale: float, peak: float | None) -> Schedule:
@@ -235,8 +235,8 @@ def _check_restarts(log: Log, clock: _Clock, rows: IntArray, restarts: str | Non
 
 def _through(
     log: Log, clock: _Clock, places: IntArray, values: FloatArray, length: int | None, between: Between
-) -> Schedule:
-    """The schedule through these knots."""
+) -> tuple[Schedule, tuple[Jump, ...]]:
+    """The schedule through these knots, and the jumps that were put halfway between two of them."""
     if between not in get_args(Between):
         raise unknown_name("between", between, get_args(Between))
     if clock.first_step is None and np.array_equal(places, np.arange(1, places.size + 1)):
@@ -251,14 +251,17 @@ def _through(
             f"(or samples) in a step if it counts those, or {clock.length} = the number of steps."
         )
     if len(places) >= total and places[total - 1] == total - 1:
-        return from_array(values[:total])
+        return from_array(values[:total]), ()
+    jumps: tuple[Jump, ...] = ()
     if between == "jumps":
-        for jump in _jumps(places, values):
+        jumps = _jumps(places, values)
+        for jump in jumps:
             j = int(np.searchsorted(places, jump.last))
             places = np.insert(places, [j, j], [jump.at - 1, jump.at])
             values = np.insert(values, [j, j], [values[j - 1], values[j]])
         between = "linear"
-    return piecewise(total, knots=tuple(zip(places.tolist(), values.tolist(), strict=True)), between=between)
+    knots = tuple(zip(places.tolist(), values.tolist(), strict=True))
+    return piecewise(total, knots=knots, between=between), jumps
 
 
 def _jumps(places: IntArray, values: FloatArray) -> tuple[Jump, ...]:
